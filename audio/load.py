@@ -1,0 +1,65 @@
+"""Reading audio files into float32 mono at 16 kHz."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ClipError
+
+SAMPLE_RATE = 16_000
+MAX_SECONDS = 60.0  # an utterance; longer recordings must be cut first
+
+
+def load_audio(path: str | Path) -> np.ndarray:
+    """Read a file that libsndfile knows, mix to mono, resample from its true rate to 16 kHz with soxr.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    array, float32, shape (n_samples,)
+        Nominally -1..1 (float files may exceed it).
+
+    Raises
+    ------
+    ClipError
+        If the file is missing, not audio, empty, longer than 60 s, or holds NaN or infinite samples.
+    """
+    import soundfile
+    import soxr
+
+    path = Path(path)
+    if not path.is_file():
+        raise ClipError(f"{path}: no such file.")
+    if path.stat().st_size == 0:
+        raise ClipError(f"{path}: the file is empty (0 bytes); fetch it again or leave it out.")
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            rate, frames = file.samplerate, file.frames
+            if frames / rate > MAX_SECONDS:
+                raise ClipError(
+                    f"{path}: {frames / rate:.0f} s long; serxai explains utterances of at most {MAX_SECONDS:.0f} s. "
+                    "Cut the recording into utterances first."
+                )
+            samples = file.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ClipError(
+            f"{path}: not an audio file that libsndfile can read ({error.error_string.strip()}); "
+            "convert it to WAV or FLAC."
+        ) from None
+    except TypeError:  # soundfile's answer to a name that ends in .raw
+        raise ClipError(f"{path}: headerless audio has no sampling rate; convert it to WAV or FLAC.") from None
+    if samples.shape[0] == 0:
+        raise ClipError(f"{path}: holds 0 samples; fetch it again or leave it out.")
+    mono = samples.mean(axis=1)
+    if not np.all(np.isfinite(mono)):
+        raise ClipError(f"{path}: holds NaN, infinite or near-infinite samples; repair or leave out the file.")
+    if rate != SAMPLE_RATE:
+        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="VHQ")
+        if mono.size == 0:
+            raise ClipError(f"{path}: {samples.shape[0]} samples at {rate} Hz are nothing at {SAMPLE_RATE} Hz.")
+    return np.ascontiguousarray(mono, dtype=np.float32)

@@ -1,0 +1,134 @@
+"""One lazy registry for models, methods, metrics, corpora and conditions.
+
+A record is frozen data: it can be listed without importing what it stands for (``serxai ls`` must not import torch).
+Others add records through entry points ``serxai.<kind>s`` that resolve to a record or a list of records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from .errors import InputError, UnknownNameError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What every registered thing must say about itself.
+
+    Attributes
+    ----------
+    name : str
+        Name on the command line and in result columns.
+    target : str
+        ``"module:attribute"``, relative to the package ``serxai`` where it starts with a dot.
+    summary : str
+        One line.
+    version : str
+        Part of every key: a new version recomputes exactly what depends on it.
+    licence : str
+        SPDX identifier or the licence's name.
+    citation : str
+        Paper, with equation or section where it matters.
+    """
+
+    name: str
+    target: str
+    summary: str
+    version: str
+    licence: str
+    citation: str
+
+    def __post_init__(self) -> None:
+        for field in ("name", "target", "summary", "version", "licence", "citation"):
+            if not str(getattr(self, field)).strip():
+                raise InputError(f"record {self.name!r}: field {field!r} is empty; every record must fill it.")
+        if ":" not in self.target:
+            raise InputError(f"record {self.name!r}: target {self.target!r} is not of the form 'module:attribute'.")
+
+    def load(self) -> Any:
+        """Import and return the object the record stands for."""
+        module, attribute = self.target.split(":")
+        return getattr(import_module(module, "serxai" if module.startswith(".") else None), attribute)
+
+
+R = TypeVar("R", bound=Record)
+
+
+class Registry(Generic[R]):
+    """Records of one kind by name; duplicates are refused, unknown names get the near misses.
+
+    Parameters
+    ----------
+    kind : str
+        Singular, as in messages; entry points are read from the group ``serxai.<kind plural>``.
+    record_type : type
+        Every record must be of this type.
+    records : iterable of Record
+        The built-in ones.
+    plural : str, optional
+        Default: ``kind + "s"``.
+    """
+
+    def __init__(self, kind: str, record_type: type[R], records: Iterable[R] = (), plural: str | None = None) -> None:
+        self.kind = kind
+        self.plural = plural or kind + "s"
+        self.record_type = record_type
+        self._records: dict[str, R] = {}
+        self._plugins_loaded = False
+        for record in records:
+            self.add(record)
+
+    def add(self, record: R) -> None:
+        """Register one record.
+
+        Raises
+        ------
+        InputError
+            If the record is of another type or its name is taken.
+        """
+        if not isinstance(record, self.record_type):
+            raise InputError(
+                f"{self.kind} registry takes {self.record_type.__name__} records, got {type(record).__name__}."
+            )
+        if record.name in self._records:
+            raise InputError(f"{self.kind} {record.name!r} is registered twice; rename one of the two.")
+        self._records[record.name] = record
+
+    def _load_plugins(self) -> None:
+        if self._plugins_loaded:
+            return
+        self._plugins_loaded = True
+        for point in entry_points(group=f"serxai.{self.plural}"):
+            found = point.load()
+            records = [found] if isinstance(found, self.record_type) else found
+            for record in records:
+                self.add(record)
+
+    def __iter__(self) -> Iterator[R]:
+        self._load_plugins()
+        return iter(self._records.values())
+
+    def __contains__(self, name: object) -> bool:
+        return any(record.name == name for record in self)
+
+    def names(self) -> list[str]:
+        """All names, in order of registration."""
+        return [record.name for record in self]
+
+    def get(self, name: str) -> R:
+        """Return the record of this name.
+
+        Raises
+        ------
+        UnknownNameError
+            With the near misses.
+        """
+        self._load_plugins()
+        try:
+            return self._records[name]
+        except KeyError:
+            raise UnknownNameError(self.kind, name, self._records) from None
