@@ -1,0 +1,251 @@
+"""Cues over time: one pass of Praat a clip, from which the cues of any region are read.
+
+Conventions
+-----------
+Frames are 10 ms apart and lie symmetrically about the clip's middle, as Praat's do; a frame's time is its centre.
+Praat's own frames are used as they are: where an analysis has an even number of frames on an axis of odd length, its
+frames are taken 5 ms early, so that means over the clip stay Praat's means. NaN marks frames without a value.
+Events (glottal periods) have times of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..audio import SAMPLE_RATE
+from ..errors import ClipError
+
+STEP_S = 0.01
+F0_FLOOR_HZ, F0_CEILING_HZ = 75.0, 600.0
+MIN_SECONDS = 0.1  # Praat's intensity window at the pitch floor is 6.4 / 75 Hz = 85 ms
+QUIETEST_DB = 0.0  # hearing threshold; keeps digital silence (-300 dB) finite and out of the way
+SOUNDING_DB = 25.0  # below the loudest frame; Praat's default for telling sound from silence
+PERIOD_RANGE_S = (0.0001, 0.02)  # Praat's defaults for voice reports, as are the two below
+MAX_PERIOD_FACTOR = 1.3
+MAX_AMPLITUDE_FACTOR = 1.6
+_SPECTRUM_SAMPLES = 320  # 20 ms, as eGeMAPS
+_SPECTRUM_FFT = 512
+
+
+class Events(NamedTuple):
+    """Values at moments of their own, both arrays of shape (n_events,)."""
+
+    times_s: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class CueTracks:
+    """What Praat says about one clip.
+
+    Attributes
+    ----------
+    times_s : array, shape (n_frames,)
+        Frame centres.
+    f0_hz : array, shape (n_frames,)
+        Fundamental frequency, 75..600 Hz; NaN where unvoiced.
+    intensity_db : array, shape (n_frames,)
+        Re 2e-5 of full scale, at least 0; NaN within about 40 ms of the clip's ends.
+    alpha_ratio_db : array, shape (n_frames,)
+        Energy in 1-5 kHz over energy in 50-1000 Hz; NaN in digital silence.
+    hnr_db : array, shape (n_frames,)
+        Harmonics-to-noise ratio; NaN where not periodic.
+    periods_s : Events
+        Glottal periods, at their centres.
+    period_changes_s : Events
+        Absolute difference of neighbouring periods, at the pulse between them.
+    amplitudes, amplitude_changes : Events
+        Amplitude at a pulse, and its absolute difference to the next, both at the middle of the two.
+    reference_hz : float
+        What semitones are relative to; NaN where nothing is voiced and no reference was given.
+    duration_s : float
+    """
+
+    times_s: np.ndarray
+    f0_hz: np.ndarray
+    intensity_db: np.ndarray
+    alpha_ratio_db: np.ndarray
+    hnr_db: np.ndarray
+    periods_s: Events
+    period_changes_s: Events
+    amplitudes: Events
+    amplitude_changes: Events
+    reference_hz: float
+    duration_s: float
+
+    @property
+    def voiced(self) -> np.ndarray:
+        """Which frames have a fundamental frequency, bool, shape (n_frames,)."""
+        return np.isfinite(self.f0_hz)
+
+    @property
+    def semitones(self) -> np.ndarray:
+        """F0 in semitones re `reference_hz`, shape (n_frames,); NaN where unvoiced."""
+        return 12 * np.log2(self.f0_hz / self.reference_hz)
+
+    @property
+    def sounding(self) -> np.ndarray:
+        """Which frames lie within 25 dB of the loudest one, bool, shape (n_frames,); none in a silent clip."""
+        loudest = np.nanmax(self.intensity_db)
+        return (self.intensity_db >= loudest - SOUNDING_DB) & (loudest > QUIETEST_DB)
+
+
+def cue_tracks(samples: np.ndarray, reference_hz: float | None = None) -> CueTracks:
+    """Analyse a clip once with Praat.
+
+    Parameters
+    ----------
+    samples : array, shape (n_samples,)
+        Mono at 16 kHz.
+    reference_hz : float, optional
+        The speaker's median F0. Default: the median over the clip's own voiced frames. Differences between parts of
+        a clip do not depend on it.
+
+    Returns
+    -------
+    CueTracks
+
+    Raises
+    ------
+    ClipError
+        If the clip is shorter than 0.1 s, holds NaN or infinite samples, or Praat fails on it.
+    """
+    import parselmouth
+
+    signal = np.array(samples, dtype=np.float64)
+    duration = signal.size / SAMPLE_RATE
+    if duration < MIN_SECONDS:
+        raise ClipError(
+            f"the clip lasts {duration * 1000:.0f} ms; acoustic cues need at least {MIN_SECONDS * 1000:.0f} ms."
+        )
+    if not np.all(np.isfinite(signal)):
+        raise ClipError("the waveform holds NaN or infinite samples.")
+    signal[np.abs(signal) < 1e-12] = 0.0  # squares of tinier samples underflow, which Praat's pulse finder cannot take
+    try:
+        return _analyse(signal, duration, reference_hz)
+    except parselmouth.PraatError as error:
+        raise ClipError(f"Praat cannot analyse the clip: {str(error).splitlines()[0]}") from error
+
+
+def _analyse(signal: np.ndarray, duration_s: float, reference_hz: float | None) -> CueTracks:
+    import parselmouth
+    from parselmouth.praat import call
+
+    sound = parselmouth.Sound(signal, SAMPLE_RATE)
+    pitch = sound.to_pitch_ac(time_step=STEP_S, pitch_floor=F0_FLOOR_HZ, pitch_ceiling=F0_CEILING_HZ)
+    intensity = sound.to_intensity(F0_FLOOR_HZ, STEP_S)
+    harmonicity = sound.to_harmonicity_cc(STEP_S, F0_FLOOR_HZ, 0.1, 1.0)
+    pulses = call([sound, pitch], "To PointProcess (cc)")
+    pulse_times = _points(call(pulses, "Up to IntensityTier", 70.0))[:, 0]
+    amplitudes = np.zeros((0, 2))
+    if pulse_times.size >= 3:  # with fewer, Praat refuses
+        tier = call([pulses, sound], "To AmplitudeTier (period)", 0, 0, *PERIOD_RANGE_S, MAX_PERIOD_FACTOR)
+        amplitudes = _points(tier)
+
+    before = int(np.floor(pitch.x1 / STEP_S))  # frames that fit before Praat's first and after its last
+    times = pitch.x1 + np.arange(-before, pitch.nx + before) * STEP_S
+    f0 = _on_axis(pitch, pitch.selected_array["frequency"], times)
+    f0[f0 <= 0] = np.nan
+    hnr = _on_axis(harmonicity, harmonicity.values[0], times)
+    hnr[hnr <= -200] = np.nan  # Praat's code for "not periodic"
+    if reference_hz is None:
+        reference_hz = float(np.median(f0[np.isfinite(f0)])) if np.isfinite(f0).any() else np.nan
+    return CueTracks(
+        times_s=times,
+        f0_hz=f0,
+        intensity_db=np.maximum(_on_axis(intensity, intensity.values[0], times), QUIETEST_DB),
+        alpha_ratio_db=alpha_ratio_db(signal, times),
+        hnr_db=hnr,
+        **_period_events(pulse_times),
+        **_amplitude_events(amplitudes[:, 0], amplitudes[:, 1]),
+        reference_hz=reference_hz,
+        duration_s=duration_s,
+    )
+
+
+def _on_axis(praat: Any, values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Put the frames of a Praat object on the common axis, each at most once."""
+    offset = (praat.x1 - times[0]) / STEP_S
+    first = int(np.floor(offset + 1e-6))
+    low, high = max(first, 0), min(first + len(values), len(times))
+    out = np.full(len(times), np.nan)
+    out[low:high] = values[low - first : high - first]
+    return out
+
+
+def _points(tier: Any) -> np.ndarray:
+    """Times and values of a Praat tier, shape (n, 2)."""
+    from parselmouth.praat import call
+
+    if call(tier, "Get number of points") == 0:
+        return np.zeros((0, 2))
+    return call(call(tier, "Down to TableOfReal"), "To Matrix").values
+
+
+def _ratio(values: np.ndarray) -> np.ndarray:
+    """Larger over smaller of neighbouring values, shape (n - 1,)."""
+    return np.maximum(values[1:], values[:-1]) / np.minimum(values[1:], values[:-1])
+
+
+def _in_range(periods: np.ndarray) -> np.ndarray:
+    return (periods >= PERIOD_RANGE_S[0]) & (periods <= PERIOD_RANGE_S[1])
+
+
+def _period_events(pulses: np.ndarray) -> dict[str, Events]:
+    """Periods and their changes between neighbours, as Praat's local jitter counts them.
+
+    A period counts when in range and not more than 1.3 times longer or shorter than both its neighbours; a change
+    when both periods are in range and within a factor of 1.3 of each other.
+    """
+    if pulses.size < 2:
+        return {"periods_s": Events(*np.zeros((2, 0))), "period_changes_s": Events(*np.zeros((2, 0)))}
+    periods = np.diff(pulses)
+    far = _ratio(periods) > MAX_PERIOD_FACTOR
+    isolated = np.concatenate([[False], far]) & np.concatenate([far, [False]])
+    counts = _in_range(periods) & ~isolated
+    pairs = _in_range(periods[1:]) & _in_range(periods[:-1]) & ~far
+    centres = (pulses[1:] + pulses[:-1]) / 2
+    return {
+        "periods_s": Events(centres[counts], periods[counts]),
+        "period_changes_s": Events(pulses[1:-1][pairs], np.abs(np.diff(periods))[pairs]),
+    }
+
+
+def _amplitude_events(times: np.ndarray, amplitudes: np.ndarray) -> dict[str, Events]:
+    """Amplitudes of pulses and their changes, as Praat's local shimmer counts them (the last amplitude is left out)."""
+    middles = (times[1:] + times[:-1]) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pairs = _in_range(np.diff(times)) & (_ratio(amplitudes) <= MAX_AMPLITUDE_FACTOR)
+    return {
+        "amplitudes": Events(middles, amplitudes[:-1]),
+        "amplitude_changes": Events(middles[pairs], np.abs(np.diff(amplitudes))[pairs]),
+    }
+
+
+def alpha_ratio_db(samples: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+    """Alpha ratio at given times (Eyben et al. 2016): 10 log10 of energy in 1-5 kHz over energy in 50-1000 Hz.
+
+    Parameters
+    ----------
+    samples : array, shape (n_samples,)
+    times_s : array, shape (n_frames,)
+        Centres of 20 ms Hamming windows; what lies outside the clip counts as silence.
+
+    Returns
+    -------
+    array, shape (n_frames,)
+        NaN where either band holds no energy.
+    """
+    half = _SPECTRUM_SAMPLES // 2
+    padded = np.pad(samples, half)
+    starts = np.clip(np.round(times_s * SAMPLE_RATE).astype(int), 0, len(samples))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _SPECTRUM_SAMPLES)[starts]
+    power = np.abs(np.fft.rfft(frames * np.hamming(_SPECTRUM_SAMPLES), _SPECTRUM_FFT)) ** 2
+    freqs = np.arange(power.shape[1]) * SAMPLE_RATE / _SPECTRUM_FFT
+    low = power[:, (freqs >= 50) & (freqs < 1000)].sum(axis=1)
+    high = power[:, (freqs >= 1000) & (freqs <= 5000)].sum(axis=1)
+    usable = (low > 0) & (high > 0)
+    return 10 * np.log10(np.where(usable, high, 1.0) / np.where(usable, low, 1.0)) + np.where(usable, 0.0, np.nan)

@@ -1,0 +1,146 @@
+"""Which windows of a clip an explanation points at, and what sounds different there.
+
+Windows are consecutive, 150 ms long and lie on the clip's own time axis from 0; what remains at the end is shorter than
+a window and belongs to none. At most five windows are salient, and at most half of a clip's windows, so that there is
+always a rest to compare with.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import NotApplicable
+from .regions import cue_values, frame_sums
+from .tracks import CueTracks
+
+WINDOW_S = 0.15  # 10 frames of 15 ms in the seed
+TOP = 5
+
+
+def window_edges(duration_s: float, window_s: float = WINDOW_S) -> np.ndarray:
+    """Edges of the windows of a clip in seconds, shape (n_windows + 1,).
+
+    Raises
+    ------
+    NotApplicable
+        If the clip is shorter than two windows.
+    """
+    n = int(np.floor(duration_s / window_s + 1e-9))
+    if n < 2:
+        raise NotApplicable(
+            f"the clip lasts {duration_s:.2f} s; salient windows need at least two windows of {window_s:g} s"
+        )
+    return np.arange(n + 1) * window_s
+
+
+def window_relevance(
+    values: np.ndarray, time_edges_s: np.ndarray, edges_s: np.ndarray, above_mean: bool = False
+) -> np.ndarray:
+    """Positive relevance of each window, shape (n_windows,); cells are shared out by overlap in time.
+
+    Parameters
+    ----------
+    values : array, shape (n_freq, n_time)
+        Signed relevance of cells.
+    time_edges_s : array, shape (n_time + 1,)
+        Edges of the cells; relevance outside the windows is dropped.
+    edges_s : array, shape (n_windows + 1,)
+        From `window_edges`.
+    above_mean : bool
+        Also set cells below the map's mean to 0, as Beyond Saliency does.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    kept = np.where(values > 0, values, 0.0)
+    if above_mean:
+        kept[values < values.mean()] = 0.0
+    low = np.maximum(time_edges_s[:-1, None], edges_s[None, :-1])
+    high = np.minimum(time_edges_s[1:, None], edges_s[None, 1:])
+    share = np.clip(high - low, 0, None) / np.diff(time_edges_s)[:, None]
+    return kept.sum(axis=0) @ share
+
+
+def salient_windows(scores: np.ndarray, generator: np.random.Generator, top: int = TOP) -> np.ndarray:
+    """The windows with the largest relevance, bool, shape (n_windows,).
+
+    At most `top`, at most half of all windows, and only those with positive relevance. Ties are broken by a draw.
+
+    Raises
+    ------
+    NotApplicable
+        If no window has positive relevance.
+    """
+    largest = scores.max()
+    if not largest > 0:
+        raise NotApplicable("the explanation has no positive relevance inside the clip")
+    level = np.round(scores / largest, 9)  # sharing out by overlap leaves ties unequal in the last digits
+    order = np.lexsort((generator.random(len(scores)), -level))
+    chosen = order[: min(top, len(scores) // 2)]
+    salient = np.zeros(len(scores), dtype=bool)
+    salient[chosen[level[chosen] > 0]] = True
+    return salient
+
+
+class WindowCues:
+    """Cues of any sets of windows of one clip against the rest of the clip.
+
+    Parameters
+    ----------
+    tracks : CueTracks
+    edges_s : array, shape (n_windows + 1,)
+    """
+
+    def __init__(self, tracks: CueTracks, edges_s: np.ndarray) -> None:
+        sums = frame_sums(tracks)
+        window = np.searchsorted(edges_s, tracks.times_s, side="right") - 1
+        inside = (window >= 0) & (window < len(edges_s) - 1)
+        self._sums = np.zeros((len(edges_s) - 1, sums.shape[1]))
+        np.add.at(self._sums, window[inside], sums[inside])
+        self._outside = sums[~inside].sum(axis=0)
+
+    def values(self, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cues inside each set and in the rest of the clip (tail included), each of shape (n_sets, n_cues).
+
+        Parameters
+        ----------
+        sets : array of bool, shape (n_sets, n_windows)
+        """
+        chosen = np.asarray(sets, dtype=np.float64)
+        return cue_values(chosen @ self._sums)[0], cue_values((1 - chosen) @ self._sums + self._outside)[0]
+
+    def contrasts(self, sets: np.ndarray) -> np.ndarray:
+        """Cue inside minus cue in the rest, shape (n_sets, n_cues); NaN where either is missing."""
+        salient, rest = self.values(sets)
+        return salient - rest
+
+    def voiced_and_energy(self, sets: np.ndarray) -> np.ndarray:
+        """Number of voiced frames and total energy in dB of each set, shape (n_sets, 2)."""
+        chosen = np.asarray(sets, dtype=np.float64)
+        energy = 10 * np.log10(np.maximum(chosen @ self._sums[:, 4], 1.0))
+        return np.stack([chosen @ self._sums[:, 0], energy], axis=1)
+
+    def matched_sets(
+        self, salient: np.ndarray, generator: np.random.Generator, draws: int = 2000, keep: int = 50
+    ) -> np.ndarray:
+        """Random sets of as many windows, those most like `salient` in voiced time and energy.
+
+        Parameters
+        ----------
+        salient : array of bool, shape (n_windows,)
+        generator : numpy Generator
+        draws : int
+            Sets drawn, each without replacement; those equal to `salient` are left out.
+        keep : int
+            How many of them to keep, by Euclidean distance after division by the draws' standard deviation.
+
+        Returns
+        -------
+        array of bool, shape (n, n_windows)
+            At most `keep`; ties are kept in the order drawn.
+        """
+        ranks = generator.random((draws, len(salient))).argsort(axis=1).argsort(axis=1)
+        sets = ranks < int(salient.sum())
+        sets = sets[(sets != salient).any(axis=1)]
+        drawn = self.voiced_and_energy(sets)
+        spread = drawn.std(axis=0)
+        distance = (drawn - self.voiced_and_energy(salient[None])) / np.where(spread > 0, spread, 1.0)
+        return sets[np.argsort((distance**2).sum(axis=1), kind="stable")[:keep]]

@@ -1,0 +1,53 @@
+"""The table of expected directions: complete, sourced, never merged."""
+
+import pytest
+
+from serxai.cues.expert import directions, expert_cues, sources
+from serxai.cues.records import CUES
+from serxai.errors import UnknownNameError
+
+
+def test_table_is_complete_and_sourced():
+    table = expert_cues()
+    assert list(table.columns) == ["emotion", "cue", "direction", "source", "citation", "status"]
+    assert len(table) == 138
+    assert not table.duplicated(["emotion", "cue", "source"]).any()
+    assert set(table.direction) == {-1, 0, 1}
+    assert set(table.cue) <= set(CUES.names())
+    assert (table[["emotion", "cue", "source", "citation", "status"]].map(len) > 0).all(axis=None)
+    assert (table.groupby("source").citation.nunique() == 1).all()
+    assert table.status.str.contains("recalled").any()
+    assert "neutral" not in set(table.emotion)
+
+
+def test_directions_hold_every_row_once():
+    table = expert_cues()
+    rows = {
+        (emotion, cue, source, direction)
+        for emotion in set(table.emotion)
+        for source, cues in directions(emotion).items()
+        for cue, direction in cues.items()
+    }
+    assert rows == set(zip(table.emotion, table.cue, table.source, table.direction, strict=True))
+
+
+def test_sources_that_disagree_stay_apart():
+    fear = directions("fear")
+    assert fear["JL"]["f0_variability"] == -1 and fear["S86"]["f0_variability"] == 1
+    assert directions("fear", "JL") == {"JL": fear["JL"]}
+
+
+def test_neutral_and_unknown():
+    assert directions("neutral") == {} and directions("boredom") == {}
+    assert directions("surprise", "BSR") == {}
+    with pytest.raises(UnknownNameError, match="unknown source 'JLL'"):
+        directions("anger", "JLL")
+    assert "BSR" in sources()
+
+
+def test_a_caller_cannot_change_the_table():
+    table = expert_cues()
+    table.loc[0, "direction"] = 5
+    directions("anger")["JL"].clear()
+    assert set(expert_cues().direction) == {-1, 0, 1}
+    assert directions("anger")["JL"]["f0_level"] == 1
