@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# a busy machine is no failure
+settings.register_profile("serxai", deadline=None)
+settings.load_profile("serxai")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

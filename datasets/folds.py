@@ -1,0 +1,142 @@
+"""Speaker-disjoint folds: deterministic, independent of row order, balanced as far as speakers allow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..keys import digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Held-out speakers of each fold.
+
+    Attributes
+    ----------
+    speakers : dict of str to tuple of str
+        Fold name ("0", "1", ...) to its held-out speakers.
+    """
+
+    speakers: Mapping[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        everyone = [speaker for held_out in self.speakers.values() for speaker in held_out]
+        if not everyone or len(set(everyone)) < len(everyone) or not all(self.speakers.values()):
+            raise InputError(f"folds must hold out each speaker exactly once, got {dict(self.speakers)}.")
+
+    def fold_of(self, speaker: str) -> str:
+        """Fold in which a speaker is held out.
+
+        Raises
+        ------
+        InputError
+            For a speaker that no fold holds out.
+        """
+        for fold, held_out in self.speakers.items():
+            if speaker in held_out:
+                return fold
+        everyone = sorted(name for held_out in self.speakers.values() for name in held_out)
+        raise InputError(f"no fold holds out speaker {speaker!r}; the folds cover {', '.join(everyone)}.")
+
+    @property
+    def digest(self) -> str:
+        """Digest of who is held out where."""
+        return digest("folds", {fold: sorted(held_out) for fold, held_out in self.speakers.items()})
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON with the digest."""
+        content = {"speakers": {fold: list(names) for fold, names in self.speakers.items()}, "digest": self.digest}
+        Path(path).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Folds:
+        """Read folds written by `save`.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, damaged or was edited.
+        """
+        try:
+            content = json.loads(Path(path).read_text("utf-8"))
+            folds = cls({fold: tuple(names) for fold, names in content["speakers"].items()})
+            stored = content["digest"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: not a file of folds ({error}); write it with Folds.save.") from None
+        if stored != folds.digest:
+            raise InputError(f"{path}: speakers do not match the digest; the file was edited. Write it again.")
+        return folds
+
+
+def speaker_folds(table: pd.DataFrame, n: int = 5) -> Folds:
+    """Group speakers into folds whose numbers of speakers differ by at most one.
+
+    Speakers are dealt out, those with most clips first, each to the fold where it leaves clips, clips of each emotion
+    and speakers of each sex most even (squared deviation over expectation, as a share of all clips or speakers); then
+    pairs of speakers are exchanged as long as that helps. Ties go by digest of the speaker's name.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With columns ``speaker``, ``sex`` and ``emotion``, one row a clip.
+    n : int
+        Number of folds, at least 2; with more folds than speakers, one speaker is left out at a time.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two folds or speakers.
+    """
+    names = sorted(set(table["speaker"]), key=lambda name: digest("speaker", name))
+    if n < 2 or len(names) < 2:
+        raise InputError(f"folds: need at least 2 folds and 2 speakers, got {n} folds and {len(names)} speakers.")
+    n = min(n, len(names))
+    profiles, weights = _profiles(table, names, n)
+    order = sorted(range(len(names)), key=lambda i: -profiles[i, 0])  # stable: ties stay in digest order
+
+    loads = np.zeros((n, profiles.shape[1]))
+    size, larger = divmod(len(names), n)  # `larger` folds hold one speaker more
+    sizes = np.zeros(n, dtype=int)
+    fold_of = np.zeros(len(names), dtype=int)
+    for i in order:
+        room = sizes < size + int(np.sum(sizes > size) < larger)
+        # the sum of squared deviations grows by this, up to a constant
+        cost = np.where(room, loads @ (weights * profiles[i]), np.inf)
+        fold_of[i] = np.argmin(np.round(cost, 9))
+        loads[fold_of[i]] += profiles[i]
+        sizes[fold_of[i]] += 1
+
+    exchanged = True
+    while exchanged:
+        exchanged = False
+        for i, j in combinations(order, 2):
+            a, b, change = fold_of[i], fold_of[j], profiles[j] - profiles[i]
+            if a != b and np.sum(weights * change * (loads[a] - loads[b] + change)) < -1e-9:
+                loads[a] += change
+                loads[b] -= change
+                fold_of[i], fold_of[j] = b, a
+                exchanged = True
+    return Folds({str(k): tuple(sorted(names[i] for i in np.flatnonzero(fold_of == k))) for k in range(n)})
+
+
+def _profiles(table: pd.DataFrame, names: list[str], n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Clips, clips of each emotion, and sex of each speaker, shape (speakers, kinds), and the weight of each kind."""
+    speaker, emotion, sex = (table[column].to_numpy() for column in ("speaker", "emotion", "sex"))
+    spoken = np.array([speaker == name for name in names])
+    clips = spoken.sum(axis=1)[:, None]
+    emotions = np.array([[np.sum(emotion[rows] == e) for e in sorted(set(emotion))] for rows in spoken])
+    sexes = np.array([[np.any(sex[rows] == s) for s in sorted(set(sex))] for rows in spoken])
+    totals = np.concatenate([part.sum(axis=0) for part in (clips, emotions, sexes)])
+    population = np.repeat([len(table), len(names)], [1 + emotions.shape[1], sexes.shape[1]])
+    return np.hstack([clips, emotions, sexes]).astype(float), n / (totals * population)
