@@ -1,0 +1,102 @@
+"""Who speaks in the planted corpus, what they say, and how each emotion is planted. Plain data, nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A voice variant of Praat's synthesiser.
+
+    Attributes
+    ----------
+    variant : str
+        Its name in Praat.
+    sex : {'female', 'male'}
+        As the voice sounds.
+    pitch, range : float
+        Multipliers of the synthesiser's own level and range of pitch, chosen so that voices lie apart.
+    """
+
+    variant: str
+    sex: str
+    pitch: float = 1.0
+    range: float = 1.0
+
+
+VOICES = MappingProxyType(
+    {
+        "Andy": Voice("Andy", "male", 1.3, 1.2),
+        "Boris": Voice("boris", "male", 1.4),
+        "Denis": Voice("Denis", "male", 1.2),
+        "Lee": Voice("Lee", "male", 1.55, 1.2),
+        "Male3": Voice("Male3", "male", 1.5),
+        "Male7": Voice("Male7", "male", 1.7, 0.8),
+        "Max": Voice("Max", "male", 1.65, 1.2),
+        "Michael": Voice("Michael", "male", 1.25),
+        "Annie": Voice("Annie", "female", 1.0, 0.6),
+        "Female1": Voice("Female1", "female", 1.0),
+        "Female2": Voice("Female2", "female", 1.05),
+        "Female3": Voice("Female3", "female", 1.0, 0.8),
+        "Female4": Voice("Female4", "female", 0.9),
+        "Female5": Voice("Female5", "female", 1.15),
+        "Linda": Voice("linda", "female", 1.05, 1.5),
+        "Steph": Voice("steph", "female", 0.95, 1.6),
+    }
+)
+
+# content words, any of which may carry the emotion, are in capitals
+SENTENCES = (
+    "The LETTER is LYING on the GREEN TABLE",
+    "My BROTHER will ARRIVE in LONDON on MONDAY",
+    "We LEFT the BROWN DOG in the GARDEN",
+    "The YELLOW BALLOON is FLYING over the RIVER",
+    "She WEARS a BLUE GOWN every MORNING",
+    "The MAN is READING a NOVEL by the WINDOW",
+    "They are DRIVING to the MARKET in the RAIN",
+    "The WAITER will BRING a BOWL of MELON",
+)
+
+EMOTIONS = ("anger", "happiness", "sadness", "neutral")
+
+# e.g. Female2-s3-anger
+CLIP_IDS = tuple(f"{voice}-s{number}-{emotion}" for voice in VOICES for number in range(8) for emotion in EMOTIONS)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an emotion changes the words it is planted on (before jittering the sizes a little per clip).
+
+    Attributes
+    ----------
+    level_db : float
+        Change of the words' level.
+    shelf_db : float
+        Change of the spectrum well above 1.2 kHz against that well below, before `level_db` is brought about.
+    pitch_st : float
+        Change of pitch level, in semitones.
+    pitch_range : float
+        Factor on the pitch contour about its mean, in semitones.
+    jitter : float
+        Standard deviation of the random change of each glottal period, relative.
+    breath_db : float
+        Level of breath noise that has the word's own spectrum, re the word; -inf for none.
+    """
+
+    level_db: float
+    shelf_db: float
+    pitch_st: float
+    pitch_range: float
+    jitter: float = 0.0
+    breath_db: float = float("-inf")
+
+
+RECIPES = MappingProxyType(
+    {
+        "anger": Recipe(level_db=8.0, shelf_db=9.0, pitch_st=1.5, pitch_range=1.2, jitter=0.05),
+        "happiness": Recipe(level_db=5.0, shelf_db=6.0, pitch_st=8.0, pitch_range=2.0),
+        "sadness": Recipe(level_db=-12.0, shelf_db=-18.0, pitch_st=-3.0, pitch_range=0.4, breath_db=-3.0),
+    }
+)
