@@ -1,0 +1,199 @@
+"""What a recogniser is: waveforms in, class probabilities out.
+
+Conventions
+-----------
+Waveforms are float32 mono at 16 kHz, shape ``(n, n_samples)``; the rows of one call are copies of one clip, so they
+share its length and need no padding. Log-odds are one-vs-rest, ``log p / (1 - p)``, natural logarithm.
+
+Copies run in batches of one fixed shape, the last one filled up with zeros: a copy's score then cannot move with how
+many copies it was scored beside. Model calls count the copies that went through the network, fill-up included.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..audio import SAMPLE_RATE, Grid
+from ..errors import ClipError, InputError
+
+BATCH = 8  # a small CNN on one CPU thread gains nothing above 4-16 copies a batch
+
+
+class Recogniser(ABC):
+    """Base of all recognisers.
+
+    Attributes
+    ----------
+    name : str
+    classes : tuple of str
+        In the order of the probability columns.
+    trained_on : str
+        Corpus whose clips it was fitted on; empty where unknown.
+    fingerprint : str
+        Digest of weights and front end; part of every key.
+    min_samples : int
+        Shortest waveform the front end takes.
+    calls : int
+        Copies that have gone through the network since the object was made; only ever grows.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    trained_on: str = ""
+    fingerprint: str
+    min_samples: int = 1
+    calls: int = 0
+    batch: int = BATCH
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether front end and network can be differentiated through."""
+        return isinstance(self, TorchRecogniser)
+
+    @abstractmethod
+    def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Log-odds of every class for one batch, shape (batch, n_samples) -> (batch, n_classes)."""
+
+    def log_odds(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
+        """Log-odds of every class.
+
+        Parameters
+        ----------
+        waveforms : array or Tensor, shape (n, n_samples)
+
+        Returns
+        -------
+        array, float64, shape (n, n_classes)
+
+        Raises
+        ------
+        ClipError
+            If the waveforms are too short, not finite, or the recogniser returns something that is not finite.
+        """
+        tensor = torch.as_tensor(waveforms, dtype=torch.float32)
+        if tensor.ndim != 2:
+            raise InputError(f"log_odds takes waveforms of shape (n, n_samples), got {tuple(tensor.shape)}.")
+        self.check_length(tensor.shape[1])
+        if not bool(torch.isfinite(tensor).all()):
+            raise ClipError("the waveform holds NaN or infinite samples.")
+        out = []
+        size = 1 if len(tensor) == 1 else self.batch
+        for start in range(0, len(tensor), size):
+            rows = tensor[start : start + size]
+            filled = nn.functional.pad(rows, (0, 0, 0, size - len(rows)))
+            out.append(self._raw_log_odds(filled)[: len(rows)].double().cpu().numpy())
+        result = np.concatenate(out)
+        if not np.all(np.isfinite(result)):
+            raise ClipError(f"recogniser {self.name!r} returned log-odds that are not finite.")
+        return result
+
+    def predict_proba(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
+        """Class probabilities (log-odds through the logistic function, normalised), shape (n, n_classes)."""
+        p = 1 / (1 + np.exp(-self.log_odds(waveforms)))
+        return p / p.sum(axis=1, keepdims=True)
+
+    def class_index(self, emotion: str) -> int:
+        """Column of a class.
+
+        Raises
+        ------
+        InputError
+            If the recogniser does not know the class.
+        """
+        if emotion not in self.classes:
+            raise InputError(f"target {emotion!r}: recogniser {self.name!r} knows {', '.join(self.classes)}.")
+        return self.classes.index(emotion)
+
+    def check_length(self, n_samples: int) -> None:
+        """Raise `ClipError` if a waveform is shorter than the front end's window."""
+        if n_samples < self.min_samples:
+            raise ClipError(
+                f"{n_samples} samples ({n_samples / SAMPLE_RATE * 1000:.0f} ms) are shorter than the "
+                f"{self.min_samples / SAMPLE_RATE * 1000:.0f} ms window of recogniser {self.name!r}."
+            )
+
+
+class FrontEnd(Protocol):
+    """What a front end module offers besides the call (n, n_samples) -> (n, 1, n_freq, n_frames)."""
+
+    min_samples: int
+    floor: float
+
+    def grid(self, n_samples: int) -> Grid:
+        """Edges of the feature map's cells."""
+
+
+class TorchRecogniser(Recogniser):
+    """A differentiable recogniser: ``front_end`` (waveforms to features) and ``network`` (features to logits).
+
+    Parameters
+    ----------
+    name : str
+    classes : tuple of str
+    front_end : nn.Module
+        (n, n_samples) -> (n, 1, n_freq, n_frames), with the attributes of `FrontEnd`.
+    network : nn.Module
+        (n, 1, n_freq, n_frames) -> logits (n, n_classes).
+    fingerprint : str
+    trained_on : str
+    device : str or torch.device
+    """
+
+    def __init__(
+        self,
+        name: str,
+        classes: tuple[str, ...],
+        front_end: nn.Module,
+        network: nn.Module,
+        fingerprint: str,
+        trained_on: str = "",
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.name = name
+        self.classes = tuple(classes)
+        self.front_end = front_end.eval().to(device)
+        self.network = network.eval().to(device)
+        self.fingerprint = fingerprint
+        self.trained_on = trained_on
+        self.device = torch.device(device)
+        self.min_samples = cast(FrontEnd, front_end).min_samples
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(False)
+        self.network.register_forward_pre_hook(self._count)
+
+    def _count(self, module: nn.Module, args: tuple) -> None:
+        self.calls += len(args[0])
+
+    def feature_grid(self, n_samples: int) -> Grid:
+        """Where the cells of the front end's feature map lie on the time-frequency plane."""
+        return cast(FrontEnd, self.front_end).grid(n_samples)
+
+    def features(self, samples: np.ndarray) -> torch.Tensor:
+        """Feature map of one waveform, shape (1, 1, n_freq, n_frames)."""
+        self.check_length(len(samples))
+        with torch.no_grad():
+            return self.front_end(torch.as_tensor(samples, dtype=torch.float32, device=self.device)[None])
+
+    def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return self.feature_log_odds(self.front_end(waveforms.to(self.device)))
+
+    def feature_log_odds(self, features: torch.Tensor) -> torch.Tensor:
+        """Log-odds of every class from feature maps, differentiable: (n, 1, F, T) -> (n, n_classes)."""
+        return one_vs_rest(self.network(features))
+
+
+def one_vs_rest(logits: torch.Tensor) -> torch.Tensor:
+    """Softmax logits to one-vs-rest log-odds, ``z_c - logsumexp(z without c)``, without forming probabilities."""
+    n = logits.shape[1]
+    others = (
+        logits[:, None, :]
+        .expand(-1, n, -1)
+        .masked_fill(torch.eye(n, dtype=torch.bool, device=logits.device), -torch.inf)
+    )
+    return logits - torch.logsumexp(others, dim=2)
