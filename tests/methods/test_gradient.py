@@ -1,0 +1,151 @@
+"""Gradient methods against gradients written out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from serxai.audio import Plane, fill_spectrum
+from serxai.errors import InputError, NotApplicable, UnknownNameError
+from serxai.methods.gradient import BASELINES, InputXGradient, IntegratedGradients, Saliency
+
+FEATURES = 32 * 7  # the tiny front end's map of a 0.1 s clip
+SEEDS = range(8)
+
+
+class TwoLayers:
+    """``W2 relu(W1 x + b1) + b2`` in numpy, with the gradient of its one-vs-rest log-odds."""
+
+    def __init__(self, seed: int) -> None:
+        draw = np.random.default_rng(seed).standard_normal
+        self.w1, self.b1 = draw((20, FEATURES)) / 10, draw(20)
+        self.w2, self.b2 = draw((4, 20)), draw(4)
+
+    def module(self) -> nn.Module:
+        first, second = nn.Linear(FEATURES, 20), nn.Linear(20, 4)
+        for layer, weight, bias in ((first, self.w1, self.b1), (second, self.w2, self.b2)):
+            layer.weight.data, layer.bias.data = torch.as_tensor(weight), torch.as_tensor(bias)
+        return nn.Sequential(nn.Flatten(), first, nn.ReLU(), second)
+
+    def gradient(self, x: np.ndarray, target: int) -> np.ndarray:
+        hidden = self.w1 @ x + self.b1
+        z = self.w2 @ np.maximum(hidden, 0) + self.b2
+        others = np.exp(z)
+        others[target] = 0
+        upstream = np.eye(4)[target] - others / others.sum()
+        return self.w1.T @ ((hidden > 0) * (self.w2.T @ upstream))
+
+
+@pytest.fixture(params=SEEDS)
+def hand_written(request, on_features, voice, ask):
+    """Network, request for one of its classes, features as a vector."""
+    net = TwoLayers(request.param)
+    recogniser = on_features(net.module())
+    asked = ask(recogniser, voice(request.param, 0.1), target=recogniser.classes[request.param % 4])
+    return net, asked, recogniser.features(asked.clip.samples).numpy().ravel()
+
+
+def close(attribution, expected):
+    expected = expected.reshape(32, 7)
+    return np.allclose(attribution.values, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+
+
+def test_saliency(hand_written):
+    net, asked, x = hand_written
+    assert close(Saliency().attribute(asked), np.abs(net.gradient(x, asked.target_index)))
+
+
+def test_input_x_gradient(hand_written):
+    net, asked, x = hand_written
+    assert close(InputXGradient().attribute(asked), (x + 2.0) * net.gradient(x, asked.target_index))
+
+
+@pytest.mark.parametrize("n_steps", [5, 32])
+def test_integrated_gradients(hand_written, n_steps):
+    net, asked, x = hand_written
+    nodes, weights = np.polynomial.legendre.leggauss(n_steps)
+    path = [weight / 2 * net.gradient(-2 + (node + 1) / 2 * (x + 2), asked.target_index)
+            for node, weight in zip(nodes, weights, strict=True)]  # fmt: skip
+    assert close(IntegratedGradients(n_steps).attribute(asked), (x + 2) * np.sum(path, axis=0))
+
+
+def test_saliency_by_finite_differences(tiny_cnn, voice, ask):
+    asked = ask(tiny_cnn(dtype=torch.float64), voice())
+    features = asked.recogniser.features(asked.clip.samples)
+    values = Saliency().attribute(asked).values.astype(float)
+    step = 1e-5
+    for row, column in np.random.default_rng(0).integers((32, features.shape[3]), size=(60, 2)):
+        moved = features.repeat(2, 1, 1, 1)
+        moved[0, 0, row, column] += step
+        moved[1, 0, row, column] -= step
+        high, low = asked.recogniser.feature_log_odds(moved)[:, asked.target_index].tolist()
+        assert values[row, column] == pytest.approx(
+            abs(high - low) / (2 * step), rel=1e-4, abs=1e-6 * float(values.max())
+        )
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_integrated_gradients_are_complete(tiny_cnn, voice, ask, baseline):
+    """Relevance sums to f(x) - f(baseline) up to the reported delta, which more nodes make small."""
+    clip = voice(planted=True)
+    asked = ask(tiny_cnn(dtype=torch.float64), clip)
+    recogniser, plane = asked.recogniser, Plane(clip.samples)
+    features = recogniser.features(clip.samples)
+    if baseline == "silence":
+        start = torch.full_like(features, -2.0)
+    else:
+        spectrum = fill_spectrum(baseline, plane, asked.generator("fill", baseline), clip.plant.twin)
+        start = recogniser.features(plane.istft(spectrum).numpy())
+    y = recogniser.feature_log_odds(torch.cat([features, start]))[:, asked.target_index]
+    change = float(y[0] - y[1])
+    deltas = []
+    for n_steps in (4, 32, 400):
+        found = IntegratedGradients(n_steps, baseline).attribute(asked)
+        deltas.append(found.details["convergence_delta"])
+        assert found.values.sum(dtype=float) - change == pytest.approx(deltas[-1], abs=1e-5)
+    assert abs(change) > 1e-3
+    assert abs(deltas[2]) < 1e-3 * abs(change) + 1e-5
+
+
+def test_twin_and_fill_baselines_agree_with_the_clip(tiny_cnn, voice, ask):
+    """A clip is no change against itself: nothing to distribute."""
+    clip = voice(planted=True)
+    same = clip.with_samples(clip.plant.twin, clip.plant.twin)
+    values = IntegratedGradients(baseline="twin").attribute(ask(tiny_cnn(), same)).values
+    assert np.abs(values).max() < 1e-4
+
+
+def test_linear_network_is_explained_exactly(on_features, voice, ask):
+    """Both input x gradient and integrated gradients then are weight times distance from silence."""
+    recogniser = on_features(nn.Sequential(nn.Flatten(), nn.Linear(FEATURES, 2)), classes=("yes", "no"))
+    asked = ask(recogniser, voice(0, 0.1))
+    weight = recogniser.network[1].weight.numpy()
+    expected = (weight[0] - weight[1]) * (recogniser.features(asked.clip.samples).numpy().ravel() + 2)
+    assert close(InputXGradient().attribute(asked), expected)
+    found = IntegratedGradients(n_steps=1).attribute(asked)
+    assert close(found, expected)
+    assert abs(found.details["convergence_delta"]) < 1e-9
+
+
+def test_maps_lie_on_the_feature_grid(tiny_cnn, voice, ask):
+    asked = ask(tiny_cnn(), voice(duration_s=0.55))
+    for method in (Saliency(), InputXGradient(), IntegratedGradients()):
+        assert method.attribute(asked).grid == asked.recogniser.feature_grid(8800)
+
+
+def test_black_boxes_are_not_applicable(white_box, voice, ask):
+    for method in (Saliency(), InputXGradient(), IntegratedGradients()):
+        with pytest.raises(NotApplicable, match=f"{method.name} needs gradients; recogniser 'white-box' is not"):
+            method.attribute(ask(white_box(lambda waveform: 0.0), voice()))
+
+
+def test_bad_parameters_are_refused(tiny_cnn, voice, ask):
+    asked = ask(tiny_cnn(), voice())
+    with pytest.raises(UnknownNameError, match=r"unknown baseline 'silent'\. Did you mean 'silence'"):
+        IntegratedGradients(baseline="silent").attribute(asked)
+    with pytest.raises(InputError, match="n_steps must be at least 1, got 0"):
+        IntegratedGradients(n_steps=0).attribute(asked)
+    with pytest.raises(NotApplicable, match="fill 'twin'"):
+        IntegratedGradients(baseline="twin").attribute(asked)
