@@ -1,0 +1,104 @@
+"""Localisation: does the explanation point at where the cue was planted?
+
+Conventions
+-----------
+Maps and truth masks lie on the scoring grid. Only planted clips have a truth; it holds for the emotion that was
+planted, so these scores are meant for the true class as target. Both scores range over 0..1, 1 for relevance that
+lies inside the mask alone. The mask is cut at 95 % of the truth map's mass, so the truth map itself has rank accuracy 1
+and mass accuracy 0.95 or a little more.
+
+Source
+------
+Arras, Osman, Samek 2022, "CLEVR-XAI: a benchmark dataset for the ground truth evaluation of neural network
+explanations", Information Fusion 81, 14-40: Relevance Mass Accuracy and Relevance Rank Accuracy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..datasets.planted_truth import truth_map, truth_mask
+from ..errors import NotApplicable
+from .case import Case, Explained, Outcome
+
+
+def mass_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
+    """Positive relevance inside the mask over all positive relevance.
+
+    Parameters
+    ----------
+    relevance : array, any shape
+    mask : array of bool, same shape
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    NotApplicable
+        If no cell is positive: nothing is claimed to speak for the target.
+    """
+    positive = np.clip(relevance, 0, None)
+    total = positive.sum()
+    if total == 0:
+        raise NotApplicable("the map has no positive relevance")
+    return float(positive[mask].sum() / total)
+
+
+def rank_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
+    """Share of the K most relevant cells that lie inside the mask, K the size of the mask.
+
+    Where the K-th place is shared by equal cells, this is the exact expectation over all orders of them; a constant
+    map scores the mask's share of the cells, like a random one.
+
+    Parameters
+    ----------
+    relevance : array, any shape
+    mask : array of bool, same shape
+        Not empty.
+
+    Returns
+    -------
+    float
+    """
+    values, inside = relevance.ravel(), mask.ravel()
+    k = int(inside.sum())
+    threshold = np.partition(values, values.size - k)[values.size - k]
+    above, tied = values > threshold, values == threshold
+    places = k - above.sum()
+    return float((inside[above].sum() + places * inside[tied].mean()) / k)
+
+
+def case_truth_mask(case: Case) -> np.ndarray:
+    """Cells of the scoring grid that hold the planted cues, bool, computed once per case.
+
+    Raises
+    ------
+    NotApplicable
+        If the clip is not planted, neutral, or its planted change is nowhere to be measured.
+    """
+
+    def make() -> np.ndarray:
+        return truth_mask(truth_map(case.clip, case.plane, case.twin_plane, case.grid))
+
+    mask = case.shared("truth mask", make)
+    if not mask.any():
+        raise NotApplicable("no planted cue")
+    return mask
+
+
+class MassAccuracy:
+    """Relevance Mass Accuracy. Higher is better."""
+
+    def score(self, case: Case, explained: Explained) -> Outcome:
+        """Score one explanation; see `metrics.case.Metric`."""
+        return Outcome(mass_accuracy(case.map(explained.attribution), case_truth_mask(case)))
+
+
+class RankAccuracy:
+    """Relevance Rank Accuracy. Higher is better."""
+
+    def score(self, case: Case, explained: Explained) -> Outcome:
+        """Score one explanation; see `metrics.case.Metric`."""
+        return Outcome(rank_accuracy(case.map(explained.attribution), case_truth_mask(case)))

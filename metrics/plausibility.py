@@ -1,0 +1,108 @@
+"""Plausibility: does the voice, where an explanation points, do what the literature expects for the emotion?
+
+Conventions
+-----------
+An explanation points at its top windows of 150 ms (positive relevance only; at most five, at most half of the
+clip's). A contrast is a cue inside those windows minus the same cue in the rest of the clip. Directions are 1, -1 or 0
+(no change expected, not scored), one set a source; sources are averaged, never merged. Neutral has no direction.
+
+Agreement alone scores the clip, not the explanation: any loud, voiced window of an angry clip agrees with the
+literature. So the score is the gain over random windows of the same clip with about the same voiced time and energy:
+0 is chance, whatever the clip. Range -1..1, higher is better.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..cues.expert import NEUTRAL, directions
+from ..cues.records import REGION_CUES
+from ..cues.tracks import cue_tracks
+from ..cues.windows import WindowCues, salient_windows, window_edges, window_relevance
+from ..errors import NotApplicable
+from ..keys import rng
+from .case import Case, Explained, Outcome
+
+MIN_VOICED_FRAMES = 20  # 200 ms, so that salient windows and rest can both hold some
+DRAWS = 2000  # random sets of windows (from 200, matches are poorer: the energy map gains more by being loud) ...
+KEEP = 50  # ... of which those nearest in voiced time and energy stand for chance
+
+
+def direction_agreement(contrasts: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Share of expected directions that contrasts have, averaged over sources.
+
+    Parameters
+    ----------
+    contrasts : array, shape (..., n_cues)
+        NaN where a cue is missing; such cues are left out.
+    expected : array of int, shape (n_sources, n_cues)
+        1, -1, or 0 where the source expects nothing.
+
+    Returns
+    -------
+    array, shape (...)
+        In 0..1; a contrast of exactly 0 agrees with nothing. NaN where no expectation meets a contrast.
+
+    Examples
+    --------
+    >>> direction_agreement(np.array([1.5, -2.0, np.nan]), np.array([[1, 1, 1], [0, -1, 0]])).item()
+    0.75
+    """
+    contrasts = np.asarray(contrasts, dtype=np.float64)[..., None, :]
+    expected = np.asarray(expected)
+    counts = (expected != 0) & np.isfinite(contrasts)
+    agrees = counts & (np.sign(contrasts) == expected)
+    rows = counts.sum(axis=-1)
+    share = agrees.sum(axis=-1) / np.where(rows > 0, rows, 1)
+    speaking = rows > 0
+    n_sources = speaking.sum(axis=-1)
+    return np.where(n_sources > 0, (share * speaking).sum(axis=-1) / np.where(n_sources > 0, n_sources, 1), np.nan)
+
+
+def expected_directions(emotion: str) -> np.ndarray:
+    """Directions of the region cues for an emotion, int, shape (n_sources, n_cues) in the order of `REGION_CUES`.
+
+    Raises
+    ------
+    NotApplicable
+        If no source expects anything (neutral always).
+    """
+    if emotion == NEUTRAL:
+        raise NotApplicable("neutral has no expected direction: it is what the others are compared with")
+    table = [[cues.get(cue, 0) for cue in REGION_CUES] for cues in directions(emotion).values()]
+    if not np.any(table):
+        raise NotApplicable(f"no source gives expected cue directions for {emotion!r}")
+    return np.array(table)
+
+
+class DirectionAgreement:
+    """Agreement of salient-minus-rest contrasts with the literature, as gain over matched random windows."""
+
+    name = "direction-agreement"
+
+    def score(self, case: Case, explained: Explained) -> Outcome:
+        """Score one attribution.
+
+        Raises
+        ------
+        NotApplicable
+            For neutral, for emotions without a source, for clips shorter than two windows or with less than 200 ms of
+            voice, for maps without positive relevance, and where the salient windows or all random ones hold too
+            little voice for any expected cue.
+        """
+        expected = expected_directions(case.target)
+        edges = window_edges(case.clip.duration_s)
+        tracks = case.shared("cue-tracks", lambda: cue_tracks(case.clip.samples))
+        voiced = int(tracks.voiced.sum())
+        if voiced < MIN_VOICED_FRAMES:
+            raise NotApplicable(f"{voiced * 10} ms of voice in the clip, at least {MIN_VOICED_FRAMES * 10} ms needed")
+        cues = case.shared("window-cues", lambda: WindowCues(tracks, edges))
+        attribution = explained.attribution
+        scores = window_relevance(attribution.values, attribution.grid.time_edges_s, edges)
+        salient = salient_windows(scores, rng(*case.seed, self.name, "ties"))
+        controls = cues.matched_sets(salient, rng(*case.seed, self.name, "random windows"), DRAWS, KEEP)
+        own, *random = direction_agreement(cues.contrasts(np.concatenate([salient[None], controls])), expected)
+        known = np.array(random)[np.isfinite(random)]
+        if not np.isfinite(own) or known.size == 0:
+            raise NotApplicable("the salient windows, their rest or all random ones hold too little voice to compare")
+        return Outcome(float(own - known.mean()), 0)

@@ -1,0 +1,77 @@
+"""The metric registry: complete records, refusal of wrong ones, nothing heavy imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from serxai.errors import InputError, UnknownNameError
+from serxai.metrics.case import Case, Explained
+from serxai.metrics.records import METRICS, MetricRecord, make_metric
+
+
+def test_listing_imports_nothing_heavy():
+    code = (
+        "import sys; from serxai.metrics.records import METRICS; METRICS.names();"
+        "print([m for m in ('torch', 'pandas', 'librosa', 'scipy', 'numpy') if m in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("record", list(METRICS), ids=lambda r: r.name)
+def test_every_record_makes_a_metric(record: MetricRecord):
+    assert callable(make_metric(record.name).score)
+
+
+def test_families_come_in_order_of_display():
+    families = [record.family for record in METRICS]
+    assert families == sorted(families, key=families.index)
+    assert families[0] == "faithfulness" and families[-1] == "cost"
+
+
+def test_near_misses_are_named():
+    with pytest.raises(UnknownNameError, match="deletion"):
+        make_metric("deletoin")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"family": "beauty"}, "faithfulness"),
+        ({"direction": "up"}, "higher, lower"),
+        ({"conditions": "noisy"}, "any, shifted, clean"),
+        ({"companions": ("twin",)}, "clean, repeat, other"),
+        ({"cost": " "}, "model calls"),
+        ({"low": 1.0, "high": 1.0}, "below high"),
+        ({"perfect": 2.0, "high": 1.0}, "perfect"),
+        ({"random": -1.0}, "random"),
+        ({"citation": ""}, "citation"),
+        ({"target": "metrics.case"}, "module:attribute"),
+    ],
+)
+def test_wrong_fields_are_refused(change, told):
+    with pytest.raises(InputError, match=told):
+        replace(METRICS.get("gini"), **change)
+
+
+def test_explanation_calls(cnn, speech_like, explain):
+    case = Case(cnn, speech_like(), "anger")
+    explained = Explained(explain(np.ones(case.grid.shape), case.grid, model_calls=256))
+    outcome = make_metric("explanation-calls").score(case, explained)
+    assert (outcome.value, outcome.model_calls) == (256, 0)
+
+
+def test_random_rankings_score_what_the_record_says(cnn, speech_like, explain):
+    case = Case(cnn, speech_like(), "anger", seed=("r",))
+    record = METRICS.get("abpc")
+    maps = [np.random.default_rng(i).standard_normal(case.grid.shape) for i in range(12)]
+    both = [explain(sign * values, case.grid) for values in maps for sign in (1, -1)]
+    scores = [make_metric("abpc").score(case, Explained(attribution)).value for attribution in both]
+    # a ranking and its reverse swap the two curves: their scores are opposite, so the mean is 0 to rounding
+    assert np.mean(scores) == pytest.approx(record.random, abs=1e-6)
+    assert np.std(scores) > 1e-4
