@@ -1,0 +1,189 @@
+"""The library's front door: ``serxai.run`` and ``serxai.explain``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ..audio import Plane, fill_spectrum, load_audio, scoring_grid
+from ..datasets.clip import Clip
+from ..datasets.corpora import CORPORA, load_corpus
+from ..datasets.planted import planted_folder
+from ..datasets.planted_record import RECORD as PLANTED
+from ..errors import ClipError, InputError, NotApplicable
+from ..keys import digest, rng
+from ..methods.attribution import Attribution
+from ..methods.explainer import Request
+from ..methods.records import make_method
+from ..models.foldmodels import FoldModels, find_bundled, load_fold_models, obtain_fold_models
+from ..models.recogniser import Recogniser
+from ..models.records import MODELS
+from .runner import Progress, run
+
+__all__ = ["Explained", "explain", "kept_and_removed", "run"]
+
+KEPT_SHARE = 0.25  # of the scoring grid's cells, for the sounds of what an explanation points at
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One audio file explained by several methods.
+
+    Attributes
+    ----------
+    clip : Clip
+    recogniser : Recogniser
+    probabilities : dict of str to float
+        By class.
+    target : str
+        The class explained.
+    seen_in_training : {'no', 'yes', 'unknown'}
+        Whether the recogniser's training data held the speaker.
+    attributions : dict of str to Attribution
+        By method.
+    failures : dict of str to str
+        Methods that could not explain the clip, with the reason.
+    """
+
+    clip: Clip
+    recogniser: Recogniser
+    probabilities: dict[str, float]
+    target: str
+    seen_in_training: str
+    attributions: dict[str, Attribution]
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def explain(
+    audio: str | Path,
+    methods: Sequence[str] = ("saliency", "emolime", "beyond-saliency"),
+    model: str = "cnn",
+    *,
+    target: str = "predicted",
+    trained_on: str = "planted",
+    checkpoint: str | Path | None = None,
+    data_root: str | Path | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Explained:
+    """Explain why a recogniser hears an emotion in one audio file.
+
+    Parameters
+    ----------
+    audio : str or Path
+        Any file that libsndfile reads.
+    methods : sequence of str
+        Names from ``serxai ls methods``.
+    model : str
+        Name from ``serxai ls models``.
+    target : str
+        ``predicted`` or a class of the recogniser.
+    trained_on : str
+        Corpus whose fold models explain. A clip of that corpus gets the fold model that has not heard its speaker.
+    checkpoint : path, optional
+        Folder written by ``serxai train``, instead of `model` and `trained_on`.
+    data_root : path, optional
+    seed : int
+    progress : callable, optional
+        Called with (what, done, total).
+
+    Raises
+    ------
+    ClipError
+        If the file cannot be read or is too short.
+    InputError
+        For an unknown name or target.
+    """
+    explainers = {name: make_method(name) for name in methods}
+    path = Path(audio)
+    clip = Clip(id=path.stem, samples=load_audio(path))
+    report = progress or (lambda what, done, total: None)
+    folds = _fold_models(model, trained_on, checkpoint, data_root, report)
+    clip, recogniser, seen = _place(clip, path, folds, data_root)
+    try:
+        recogniser.check_length(clip.samples.size)
+    except ClipError as error:
+        raise ClipError(f"{path}: {error}") from None
+    proba = recogniser.predict_proba(clip.samples[None])[0]
+    chosen = recogniser.classes[int(np.argmax(proba))] if target == "predicted" else target
+    recogniser.class_index(chosen)  # refuses an unknown class before any work
+    attributions: dict[str, Attribution] = {}
+    failures: dict[str, str] = {}
+    for done, (name, explainer) in enumerate(explainers.items()):
+        report(f"explaining {path.name}", done, len(explainers))
+        before = recogniser.calls
+        request = Request(
+            recogniser, clip, chosen, ("explain", seed, clip.sha256, name), attributions.get(explainer.base or "")
+        )
+        try:
+            found = explainer.attribute(request)
+        except (NotApplicable, ClipError) as error:
+            failures[name] = str(error)
+            continue
+        base_calls = request.base.model_calls if request.base else 0
+        attributions[name] = replace(found, model_calls=recogniser.calls - before + base_calls)
+    report(f"explaining {path.name}", len(explainers), len(explainers))
+    probabilities = dict(zip(recogniser.classes, map(float, proba), strict=True))
+    return Explained(clip, recogniser, probabilities, chosen, seen, attributions, failures)
+
+
+def _fold_models(
+    model: str, trained_on: str, checkpoint: str | Path | None, data_root: str | Path | None, report: Progress
+) -> FoldModels:
+    """A checkpoint, else bundled, cached or newly trained fold models."""
+    MODELS.get(model)
+    if checkpoint is not None:
+        folds = load_fold_models(checkpoint)
+        if folds.name != model:
+            raise InputError(f"--checkpoint {checkpoint}: holds model {folds.name!r}; give --model {folds.name}.")
+        return folds
+    record = CORPORA.get(trained_on)
+    bundled = find_bundled(model, record.name, record.version)
+    if bundled is not None:
+        return bundled
+    corpus = load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}"))
+    return obtain_fold_models(model, corpus, partial(report, f"training {model} on {trained_on}"))
+
+
+def _place(clip: Clip, path: Path, folds: FoldModels, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:
+    """Find the file in the training corpus, if it is one of its clips, and the fold model that may explain it."""
+    if folds.trained_on == PLANTED.name and not planted_folder(PLANTED.version).is_dir():
+        return clip, folds.recogniser(next(iter(folds.folds.speakers))), "no"  # nobody but serxai has these voices
+    try:
+        corpus = load_corpus(folds.trained_on, data_root)
+    except InputError:  # the corpus is not here; nothing can be said about the speaker
+        return clip, folds.recogniser(next(iter(folds.folds.speakers))), "unknown"
+    for known in (name for name in corpus.table.index if name == path.stem):
+        candidate = corpus.clip(known)
+        if digest(candidate.samples) == digest(clip.samples):
+            return candidate, folds.for_speaker(candidate.speaker), "no"
+    return clip, folds.recogniser(next(iter(folds.folds.speakers))), "unknown"
+
+
+def kept_and_removed(clip: Clip, attribution: Attribution, share: float = KEPT_SHARE) -> tuple[np.ndarray, np.ndarray]:
+    """Waveforms of what an explanation points at and of the rest (the other part attenuated by 40 dB).
+
+    Parameters
+    ----------
+    clip : Clip
+    attribution : Attribution
+    share : float
+        Share of the scoring grid's cells, highest relevance first, that counts as pointed at.
+
+    Returns
+    -------
+    kept, removed : arrays, float32, shape (n_samples,)
+    """
+    plane = Plane(clip.samples)
+    grid = scoring_grid(clip.duration_s)
+    relevance = attribution.on(grid)
+    top = np.zeros(relevance.size, dtype=bool)
+    top[np.argsort(-relevance, axis=None, kind="stable")[: max(1, round(share * relevance.size))]] = True
+    keep = np.stack([top, ~top]).reshape(2, *grid.shape)
+    fill = fill_spectrum("attenuate", plane, rng("kept", clip.sha256))
+    kept, removed = plane.render(keep, grid, fill).cpu().numpy()
+    return kept, removed

@@ -1,0 +1,214 @@
+"""The command line: ``serxai COMMAND``. Only the parser lives here; a command's imports happen when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from .. import __version__
+from ..errors import SerxaiError
+
+DONE, FAILED_CELLS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+LISTS = ("corpora", "models", "methods", "metrics", "conditions", "cues", "presets", "figures")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (0 done, 1 finished with failed cells, 2 bad input)."""
+    arguments = build_parser().parse_args(argv)
+    module, function = arguments.handler.split(":")
+    try:
+        return getattr(import_module(module, __package__), function)(arguments)
+    except SerxaiError as error:
+        print(f"serxai: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("serxai: interrupted. What is finished is kept; run again with --resume.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return DONE
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="serxai",
+        description="Benchmark explanations of speech emotion recognition: run, score, test, rank.",
+        epilog="Start with `serxai run`: the planted corpus, the bundled recogniser, all cheap methods, core metrics.",
+    )
+    parser.add_argument("--version", action="version", version=f"serxai {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _run(commands)
+    _status(commands)
+    _ls(commands)
+    _explain(commands)
+    _train(commands)
+    _leaderboard(commands)
+    _figures(commands)
+    _compare(commands)
+    return parser
+
+
+def _command(commands: argparse._SubParsersAction, name: str, summary: str, handler: str, examples: str):
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog="examples:\n" + "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _add_many(parser: argparse.ArgumentParser, flag: str, metavar: str, text: str) -> None:
+    parser.add_argument(flag, action="append", default=[], metavar=metavar, help=text + " (may be repeated)")
+
+
+def _add_data_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-root", type=Path, metavar="DIR",
+        help="folder that holds the corpora, one sub-folder each (default: $SERXAI_DATA, else the user cache folder)",
+    )  # fmt: skip
+
+
+def _run(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "run", "run a benchmark: explain, score, test, rank", ".cli_run:run",
+        """
+        serxai run
+        serxai run --corpus emodb --model cnn --limit 40 --data-root DIR --out runs/emodb
+        serxai run --method emolime --method random --metric deletion --fill attenuate --fill noise
+        serxai run --out runs/emodb --corpus emodb --data-root DIR --resume
+        """,
+    )  # fmt: skip
+    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.toml", help="settings; flags override them")
+    parser.add_argument(
+        "--preset", metavar="NAME", help="shipped settings to start from (see: serxai ls presets); default quick"
+    )
+    _add_many(parser, "--corpus", "N", "corpus to explain")
+    _add_many(parser, "--model", "N", "recogniser")
+    _add_many(parser, "--method", "N", "explanation method")
+    _add_many(parser, "--metric", "N", "metric")
+    _add_many(parser, "--condition", "N", "distribution shift, `clean` among them")
+    _add_many(parser, "--emotion", "N", "explain only clips of this emotion")
+    _add_many(parser, "--fill", "N", "what replaces removed parts: attenuate, noise, spectral-mean, twin")
+    parser.add_argument("--target", metavar="predicted|true|EMOTION", help="class to explain; default predicted")
+    parser.add_argument("--trained-on", metavar="CORPUS", help="whose fold models explain; default the corpus itself")
+    parser.add_argument(
+        "--limit", type=int, metavar="CLIPS", help="at most so many clips per corpus, balanced; 0 for all"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of every draw; default 0")
+    _add_data_root(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder; default runs/PRESET, or the next free one")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out; finished shards cost nothing")
+    parser.add_argument("--retry-failed", action="store_true", help="with --resume: compute failed rows again")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
+    parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where the recogniser runs; default cpu")
+    parser.add_argument("--json", action="store_true", help="print the leaderboard as JSON instead of a table")
+
+
+def _status(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "status", "show what a run has done, and its failures by reason", ".cli_run:status",
+        "serxai status runs/quick",
+    )  # fmt: skip
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _ls(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "ls", "list what can be named on the command line", ".cli_ls:ls",
+        """
+        serxai ls methods
+        serxai ls metrics --json
+        """,
+    )  # fmt: skip
+    parser.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _explain(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "explain", "explain one audio file", ".cli_explain:run",
+        """
+        serxai explain FILE.wav --model cnn --method saliency --method emolime --out out/
+        serxai explain FILE.wav --trained-on emodb --data-root DIR --method emolime --target anger
+        """,
+    )  # fmt: skip
+    parser.add_argument("audio", type=Path, metavar="AUDIO", help="any file libsndfile reads, at most 60 s")
+    parser.add_argument("--model", default="cnn", metavar="N", help="recogniser; default cnn")
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder written by `serxai train`")
+    parser.add_argument(
+        "--trained-on", default="planted", metavar="CORPUS", help="whose fold models explain; default planted (bundled)"
+    )
+    _add_many(parser, "--method", "N", "explanation method; default saliency, emolime and beyond-saliency")
+    parser.add_argument(
+        "--target", default="predicted", metavar="EMOTION", help="class to explain; default the predicted one"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    _add_data_root(parser)
+    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default out")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _train(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "train", "train a recogniser in speaker-grouped folds", ".cli_train:run",
+        """
+        serxai train cnn --corpus emodb --data-root DIR --out models/emodb
+        serxai train cnn --corpus planted --out models/planted
+        """,
+    )  # fmt: skip
+    parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
+    parser.add_argument("--corpus", required=True, metavar="N")
+    _add_data_root(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--folds", type=int, metavar="N", help="speaker-grouped folds; default 5")
+    parser.add_argument(
+        "--width", type=int, metavar="N", help="channels of the first layer; default depends on the corpus"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
+
+
+def _leaderboard(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "leaderboard", "build the leaderboard of one or several runs", ".cli_results:leaderboard",
+        "serxai leaderboard runs/quick runs/emodb --out board",
+    )  # fmt: skip
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def _figures(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "figures", "draw a published figure with its numbers as CSV", ".cli_results:figures",
+        """
+        serxai figures ranking --run runs/quick --out figures
+        serxai figures emolime-example --run runs/emodb --out figures
+        """,
+    )  # fmt: skip
+    parser.add_argument("name", metavar="NAME", help="see: serxai ls figures")
+    parser.add_argument("--run", type=Path, required=True, metavar="RUN")
+    _add_data_root(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def _compare(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "compare", "test methods pairwise on one metric", ".cli_results:compare",
+        "serxai compare runs/quick --metric abpc",
+    )  # fmt: skip
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--metric", required=True, metavar="N")
+    parser.add_argument("--corpus", metavar="N")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""``serxai ls KIND``: tables of what can be named; reads records only, so it needs neither torch nor pandas."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
+from typing import Any
+
+# what is listed -> where its records are, and the columns a person sees
+_SOURCES = {
+    "corpora": ("..datasets.corpora:CORPORA", ("name", "language", "speakers", "clips", "licence", "summary")),
+    "models": ("..models.records:MODELS", ("name", "differentiable", "needs", "licence", "summary")),
+    "methods": ("..methods.records:METHODS", ("name", "family", "needs", "cost", "version", "summary")),
+    "metrics": ("..metrics.records:METRICS", ("name", "family", "direction", "perfect", "random", "cost", "summary")),
+    "conditions": ("..datasets.conditions:CONDITIONS", ("name", "kind", "strength", "unit", "summary")),
+    "cues": ("..cues.records:CUES", ("name", "unit", "summary")),
+}
+
+
+def ls(arguments: Namespace) -> int:
+    """Print one list as a table or as JSON."""
+    rows, columns = _rows(arguments.kind)
+    if arguments.json:
+        # JSON has no NaN
+        finite = [{key: None if value != value else value for key, value in row.items()} for row in rows]
+        print(json.dumps(finite, indent=2, default=str, allow_nan=False))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=column == "name")
+    for row in rows:
+        table.add_row(*(_text(row[column]) for column in columns))
+    Console().print(table)
+    return 0
+
+
+def _rows(kind: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    special: dict[str, Callable[[], list[dict[str, Any]]]] = {"presets": _presets, "figures": _figures}
+    if kind in special:
+        return special[kind](), ("name", "summary")
+    source, columns = _SOURCES[kind]
+    module, attribute = source.split(":")
+    return [asdict(record) for record in getattr(import_module(module, __package__), attribute)], columns
+
+
+def _presets() -> list[dict[str, Any]]:
+    from importlib.resources import files
+
+    folder = files("serxai.benchmark.presets")
+    entries = sorted((e for e in folder.iterdir() if e.name.endswith(".toml")), key=lambda e: e.name)
+    # a preset's first line is a comment that says what it is for
+    return [
+        {"name": e.name.removesuffix(".toml"), "summary": e.read_text("utf-8").splitlines()[0].lstrip("# ")}
+        for e in entries
+    ]
+
+
+def _figures() -> list[dict[str, Any]]:
+    from .figures import FIGURES
+
+    return [{"name": name, "summary": figure[0]} for name, figure in FIGURES.items()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None or value != value else str(value)

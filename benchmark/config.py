@@ -1,0 +1,139 @@
+"""What a run computes: a strict schema over TOML files, presets and command-line flags."""
+
+from __future__ import annotations
+
+import tomllib
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ..datasets.conditions import CONDITIONS
+from ..datasets.corpora import CORPORA
+from ..errors import InputError, UnknownNameError
+from ..methods.records import METHODS
+from ..metrics.records import METRICS
+from ..models.records import MODELS
+from ..registry import Registry
+
+FILL_NAMES = ("attenuate", "noise", "spectral-mean", "twin")
+_REGISTRIES: dict[str, Registry] = {
+    "corpora": CORPORA,
+    "models": MODELS,
+    "methods": METHODS,
+    "metrics": METRICS,
+    "conditions": CONDITIONS,
+}
+
+
+class RunConfig(BaseModel):
+    """Everything that decides which numbers a run holds. How they are computed (workers, device) is not part of it.
+
+    Attributes
+    ----------
+    corpora, models, methods, metrics, conditions : list of str
+        Registry names.
+    emotions : list of str
+        Clips of these emotions are explained.
+    target : str
+        ``predicted`` (the class predicted on the clean clip), ``true``, or the name of an emotion.
+    fills : list of str
+        Fill operators; empty means the corpus' own default (``twin`` on ``planted``, else ``attenuate``).
+    trained_on : str or None
+        Corpus whose fold models explain; None means the explained corpus itself.
+    limit : int
+        At most so many clips per corpus, balanced over speakers and emotions; 0 for all.
+    seed : int
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    corpora: list[str] = Field(min_length=1)
+    models: list[str] = Field(min_length=1)
+    methods: list[str] = Field(min_length=1)
+    metrics: list[str] = Field(min_length=1)
+    conditions: list[str] = ["clean"]
+    emotions: list[str] = ["anger", "happiness", "sadness", "neutral"]
+    target: str = "predicted"
+    fills: list[str] = []
+    trained_on: str | None = None
+    limit: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("corpora", "models", "methods", "metrics", "conditions")
+    @classmethod
+    def _known(cls, names: list[str], info: Any) -> list[str]:
+        for name in names:
+            _REGISTRIES[info.field_name].get(name)
+        return _without_repeats(names, info.field_name)
+
+    @field_validator("fills")
+    @classmethod
+    def _known_fills(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in FILL_NAMES:
+                raise UnknownNameError("fill", name, FILL_NAMES)
+        return _without_repeats(names, "fills")
+
+    def fills_for(self, corpus: str) -> list[str]:
+        """Fill operators used on a corpus."""
+        return self.fills or (["twin"] if corpus == "planted" else ["attenuate"])
+
+
+def _without_repeats(names: list[str], key: str) -> list[str]:
+    if len(set(names)) < len(names):
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        raise InputError(f"{key}: {', '.join(repeated)} given more than once; name each once.")
+    return names
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped presets."""
+    folder = files("serxai.benchmark.presets")
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_config(path: Path | None = None, preset: str | None = None, **overrides: Any) -> RunConfig:
+    """Merge a preset (default ``quick``), a TOML file and overrides, later ones winning key by key.
+
+    Raises
+    ------
+    InputError
+        For a missing or malformed file, an unknown key or name (with near misses), or a value out of range.
+    """
+    preset = preset or "quick"
+    if preset not in preset_names():
+        raise UnknownNameError("preset", preset, preset_names())
+    merged = tomllib.loads((files("serxai.benchmark.presets") / f"{preset}.toml").read_text("utf-8"))
+    if path is not None:
+        merged |= _read_toml(path)
+    merged |= {key: value for key, value in overrides.items() if value not in (None, [], ())}
+    try:
+        return RunConfig(**merged)
+    except ValidationError as error:
+        raise InputError(_explain(error, path)) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"config {path}: no such file. Give a TOML file, or --preset {'|'.join(preset_names())}.")
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"config {path}: not valid TOML ({error}).") from None
+
+
+def _explain(error: ValidationError, path: Path | None) -> str:
+    allowed = list(RunConfig.model_fields)
+    lines = []
+    for fault in error.errors():
+        key = ".".join(map(str, fault["loc"]))
+        if fault["type"] == "extra_forbidden":
+            near = get_close_matches(key, allowed, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            lines.append(f"unknown key {key!r}; {hint}Allowed: {', '.join(allowed)}.")
+        else:
+            lines.append(f"key {key!r}: {fault['msg']}, got {fault['input']!r}.")
+    return f"config{f' {path}' if path else ''}: " + " ".join(lines)

@@ -1,0 +1,93 @@
+"""Figures by name. The drawing modules are imported when a figure is drawn, so that listing stays quick.
+
+Every figure is a PNG with a CSV beside it that holds the numbers drawn; boards' figures are also written as SVG.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from .store import Store
+
+
+class Figure(NamedTuple):
+    """One figure that a run can be turned into.
+
+    Attributes
+    ----------
+    summary : str
+    target : str
+        ``module:function`` of this package; the function takes (store, picture, data_root) and returns the picture.
+    """
+
+    summary: str
+    target: str
+
+
+FIGURES = {
+    "ranking": Figure(
+        "mean score of each method with its 95 % interval, one panel per metric",
+        ".figures_board:ranking_of_run",
+    ),
+    "consistency": Figure(
+        "consistency of explanations under noise at 20 and 10 dB, one line per method",
+        ".figures_board:consistency_of_run",
+    ),
+    "emolime-example": Figure(
+        "EmoLIME's two example clips (EMODB 11b03Wa, 10b01Fa): band weights on the true frequency axis",
+        ".figures_maps:emolime_example_of_run",
+    ),
+}
+
+# drawing functions for plain data, found here by name
+_DRAWING = {
+    "confusion": ".figures_board",
+    "consistency": ".figures_board",
+    "ranking": ".figures_board",
+    "emolime_example": ".figures_maps",
+    "explanation_overlay": ".figures_maps",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DRAWING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_DRAWING[name], __package__), name)
+
+
+def draw_figure(name: str, store: Store, out: str | Path, data_root: str | Path | None = None) -> list[Path]:
+    """Draw one of `FIGURES` from a run.
+
+    Parameters
+    ----------
+    name : str
+    store : Store
+        The run.
+    out : path
+        Folder; the files are called after the figure.
+    data_root : path, optional
+        Where the corpora are, for figures that show a clip.
+
+    Returns
+    -------
+    list of Path
+        The files written: picture, numbers, and the SVG where there is one.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that is not in `FIGURES`.
+    InputError
+        If the run does not hold what the figure needs.
+    """
+    if name not in FIGURES:
+        raise UnknownNameError("figure", name, FIGURES)
+    out = Path(out)
+    module, function = FIGURES[name].target.split(":")
+    picture: Path = getattr(import_module(module, __package__), function)(store, out / f"{name}.png", data_root)
+    return [path for suffix in (".png", ".csv", ".svg") if (path := picture.with_suffix(suffix)).is_file()]

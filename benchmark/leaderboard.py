@@ -1,0 +1,445 @@
+"""From score rows to a leaderboard: one row for each cell and method, one ranking for each metric family.
+
+There is no grand score. What could not be scored is missing and counted, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from ..datasets.conditions import CONDITIONS
+from ..errors import InputError
+from ..metrics.records import FAMILIES, METRICS
+from .statistics import (
+    CELL,
+    MIN_SPEAKERS,
+    Cell,
+    cells,
+    cluster_fit,
+    per_clip,
+    significance_groups,
+    t_quantile,
+    tests_against,
+    tests_of_pairs,
+)
+from .store import write_atomically
+
+BASELINES = ("random", "energy", "oracle")
+ALPHA = 0.05
+CALLS_METRIC = "explanation-calls"
+
+RANKING_RULE = (
+    "Methods are ranked within a metric by their mean, and within a family by the mean of these ranks. "
+    "A method without a score in one of the family's metrics is listed, not ranked."
+)
+
+# what a ranking is made within
+SETTING = ["corpus", "model", "trained_on", "seen_in_training", "space", "target_rule"]
+RANKING = [*SETTING, "condition", "fill", "family"]
+
+BOARD_COLUMNS = [
+    *CELL, "method", "baseline", "rank", "mean", "low", "high", "n_ok", "n_failed", "n_skipped", "n_planned",
+    "coverage", "n_speakers", "difference", "difference_low", "difference_high", "p_holm", "effect", "superiority",
+    "beats_random", "group", "model_calls", "note",
+]  # fmt: skip
+
+
+def leaderboard(scores: pd.DataFrame, baseline: str = "random") -> pd.DataFrame:
+    """Rank methods within each cell.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Score rows of one or several runs.
+    baseline : str
+        Method that the others are tested against.
+
+    Returns
+    -------
+    DataFrame
+        Columns `BOARD_COLUMNS`, one row per (setting, condition, fill, metric, method), in a fixed order. ``mean``
+        with ``low`` and ``high`` (95 %, speakers as clusters; missing below 6 speakers) is in the metric's own
+        direction; ``difference`` to the baseline is oriented, positive is better. ``beats_random`` is yes, no, ``no
+        claim`` or, for the baseline itself, empty. ``coverage`` = n_ok / n_planned. ``group``: methods that share a
+        letter are not distinguishable. ``model_calls`` is the mean cost of one score if computed alone.
+
+    Raises
+    ------
+    InputError
+        If two different scores stand for the same clip and cell.
+    """
+    found = list(cells(_without_repeats(scores)))
+    if not found:
+        return pd.DataFrame(columns=BOARD_COLUMNS)
+    board = pd.concat([_cell_rows(cell) for cell in found], ignore_index=True)
+    board["baseline"] = board["method"].isin(BASELINES)
+    versus = tests_against(found, baseline).rename(columns={"low": "difference_low", "high": "difference_high"})
+    columns = ["difference", "difference_low", "difference_high", "p_holm", "effect", "superiority", "note"]
+    board = board.merge(versus[[*CELL, "method", *columns]], on=[*CELL, "method"], how="left")
+    board["note"] = board["note"].fillna("")
+    won = board["difference"].gt(0) & board["p_holm"].lt(ALPHA)
+    board["beats_random"] = np.select(
+        [board["method"] == baseline, board["p_holm"].isna(), won], ["", "no claim", "yes"], "no"
+    )
+    return _in_order(_with_letters(board, tests_of_pairs(found)))[BOARD_COLUMNS]
+
+
+def _without_repeats(scores: pd.DataFrame) -> pd.DataFrame:
+    """Score rows of several runs with each score once; a score takes the place of a failure in another run."""
+    identity = [*CELL, "method", "clip", "seed", "repeat"]
+    ok = scores[scores["status"] == "ok"].drop_duplicates([*identity, "value"])
+    twice = ok[ok.duplicated(identity)]
+    if len(twice):
+        row = twice.iloc[0]
+        raise InputError(
+            f"leaderboard: clip {row['clip']!r} has two different scores of metric {row['metric']!r} for method "
+            f"{row['method']!r} on {row['corpus']} under {row['condition']}; the runs differ in weights or versions. "
+            "Make one leaderboard for each."
+        )
+    return pd.concat([ok, scores[scores["status"] != "ok"]]).drop_duplicates(identity)
+
+
+def _cell_rows(cell: Cell) -> pd.DataFrame:
+    group, table = cell.rows, cell.table
+    values, codes = per_clip(table.to_numpy(), table.index, cell.speakers)
+    fit = cluster_fit(values, codes)
+    half = np.where(fit.clusters >= MIN_SPEAKERS, fit.se * t_quantile(fit.df), np.nan)
+    counts = group.groupby(["method", "status"]).size().unstack(fill_value=0)
+    counts = counts.reindex(index=table.columns, columns=["ok", "failed", "skipped"], fill_value=0)
+    ok = group[group["status"] == "ok"]
+    rows = pd.DataFrame({"method": table.columns, "mean": fit.mean, "low": fit.mean - half, "high": fit.mean + half})
+    rows["rank"] = rows["mean"].rank(method="min", ascending=cell.names["direction"] == "lower").astype("Int64")
+    for status in counts:
+        rows[f"n_{status}"] = counts[status].to_numpy()
+    rows["n_planned"] = counts.sum(axis=1).to_numpy()
+    rows["coverage"] = rows["n_ok"] / rows["n_planned"]
+    rows["n_speakers"] = fit.clusters
+    rows["model_calls"] = ok.groupby("method")["model_calls"].mean().reindex(table.columns).to_numpy()
+    return rows.assign(**cell.names)
+
+
+def _with_letters(board: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    of_cell = dict(list(pairs.groupby(CELL, dropna=False)))
+    letters = np.full(len(board), "", dtype=object)
+    for cell, rows in board.groupby(CELL, dropna=False):
+        ranked = rows[rows["mean"].notna()].sort_values(["rank", "method"])
+        if cell in of_cell:
+            found = significance_groups(of_cell[cell], ranked["method"].tolist(), ALPHA)
+            letters[rows.index] = [found.get(method, "") for method in rows["method"]]
+    return board.assign(group=letters)
+
+
+def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Names in the order of a registry, those it does not hold last and by name."""
+    place = {name: i for i, name in enumerate(known)}
+    return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
+
+
+def _in_order(board: pd.DataFrame) -> pd.DataFrame:
+    """Settings by name; conditions, families and metrics as in their registries; best method first."""
+    places = {"condition": CONDITIONS.names(), "family": FAMILIES, "metric": METRICS.names()}
+    keys = {
+        column: board[column].map({name: i for i, name in enumerate(ordered(board[column], known))})
+        for column, known in places.items()
+    }
+    by = [*SETTING, "condition", "family", "fill", "metric", "rank", "method"]
+    order = board.assign(**keys).sort_values(by, na_position="last").index
+    return board.loc[order].reset_index(drop=True)
+
+
+def family_ranking(board: pd.DataFrame) -> pd.DataFrame:
+    """One ranking for each metric family, by `RANKING_RULE`.
+
+    Parameters
+    ----------
+    board : DataFrame
+        As `leaderboard` returns it.
+
+    Returns
+    -------
+    DataFrame
+        One row per (setting, condition, fill, family, method): ``rank``, ``mean_rank``, ``metrics`` (scored),
+        ``of_metrics`` (of the family), ``beats_random`` and ``with_the_best``: on how many metrics the method beats
+        random, and is not distinguishable from the best.
+    """
+    columns = [*RANKING, "method", "baseline", "rank", "mean_rank", "metrics", "of_metrics", "beats_random",
+               "with_the_best"]  # fmt: skip
+    frames = []
+    for names, part in board.groupby(RANKING, dropna=False, sort=False):
+        best = part.groupby("metric")["group"].transform("first")  # a board lists the best method first
+        shared = [bool(set(mine) & set(its)) for mine, its in zip(part["group"], best, strict=True)]
+        rows = part.assign(won=part["beats_random"] == "yes", best=shared).groupby("method", sort=True).agg(
+            baseline=("baseline", "first"), mean_rank=("rank", "mean"), metrics=("rank", "count"),
+            beats_random=("won", "sum"), with_the_best=("best", "sum"),
+        ).reset_index()  # fmt: skip
+        rows["of_metrics"] = part["metric"].nunique()
+        rows["mean_rank"] = rows["mean_rank"].astype(float).where(rows["metrics"] == rows["of_metrics"])
+        rows["rank"] = rows["mean_rank"].rank(method="min").astype("Int64")
+        rows = rows.sort_values(["rank", "method"], na_position="last")
+        frames.append(rows.assign(**dict(zip(RANKING, names, strict=True))))
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+# -- tables as people read them ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method in a table.
+
+    Attributes
+    ----------
+    method : str
+    baseline : bool
+    rank : int or None
+        Within the family.
+    cells : dict of str to Series
+        Board row of each metric.
+    coverage : float
+        The lowest over the metrics, in 0..1.
+    calls : float
+        Mean model calls of one explanation; NaN where the run did not count them.
+    """
+
+    method: str
+    baseline: bool
+    rank: int | None
+    cells: dict[str, pd.Series]
+    coverage: float
+    calls: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """One ranking: a family's metrics as columns, methods as lines, best first."""
+
+    setting: dict[str, str]
+    condition: str
+    fill: str
+    family: str
+    metrics: dict[str, str]
+    lines: list[Line]
+
+    @property
+    def title(self) -> str:
+        """What the table ranks, without the setting."""
+        return f"{self.family}, {self.condition}" + (f", fill {self.fill}" if self.fill else "")
+
+
+def tables(board: pd.DataFrame) -> Iterator[Table]:
+    """All rankings of a board, each as a table with methods as lines."""
+    ranking = {tuple(row[[*RANKING, "method"]]): row for _, row in family_ranking(board).iterrows()}
+    calls = board[board["metric"] == CALLS_METRIC].set_index([*SETTING, "condition", "method"])["mean"].to_dict()
+    for names, part in board.groupby(RANKING, dropna=False, sort=False):
+        setting = dict(zip(SETTING, names[: len(SETTING)], strict=True))
+        condition, fill, family = names[len(SETTING) :]
+        lines = []
+        for method, rows in part.groupby("method", sort=True):
+            ranked = ranking[(*names, method)]
+            lines.append(
+                Line(
+                    method=str(method),
+                    baseline=bool(ranked["baseline"]),
+                    rank=None if pd.isna(ranked["rank"]) else int(ranked["rank"]),
+                    cells={row["metric"]: row for _, row in rows.iterrows()},
+                    coverage=float(rows["coverage"].min()),
+                    calls=float(calls.get((*setting.values(), condition, method), np.nan)),
+                )
+            )
+        lines.sort(key=lambda line: (line.rank is None, line.rank or 0, line.method))
+        metrics = dict(zip(part["metric"], part["direction"], strict=True))
+        yield Table(setting, condition, fill, family, metrics, lines)
+
+
+def number(value: float) -> str:
+    """A score for people: about three digits, a dash where it is missing."""
+    if pd.isna(value):
+        return "–"
+    size = abs(value)
+    return f"{value:.2f}" if size < 9.995 else f"{value:.1f}" if size < 99.95 else f"{value:.0f}"
+
+
+def mark(row: pd.Series) -> str:
+    """▲ significantly better than random, ▼ significantly worse, else empty."""
+    if pd.isna(row["p_holm"]) or row["p_holm"] >= ALPHA:
+        return ""
+    return "▲" if row["difference"] > 0 else "▼"
+
+
+ARROWS = {"higher": "↑", "lower": "↓"}
+MARKS = (
+    "* baseline; ± 95 % interval, speakers as clusters; ▲ better, ▼ worse than random (CR2 test against random, "
+    f"Holm-corrected, 5 %); no interval and no mark below {MIN_SPEAKERS} speakers; – no score"
+)
+
+
+def setting_title(setting: dict[str, str]) -> str:
+    """Corpus and recogniser of a table in words, and what sets it apart."""
+    text = f"{setting['corpus']}, {setting['model']} trained on {setting['trained_on']}"
+    if setting["seen_in_training"] != "no":
+        text += f" (speakers seen in training: {setting['seen_in_training']})"
+    if setting["space"] != "audio":
+        text += f", in the space of {setting['space']}"
+    rule = setting["target_rule"]
+    return text + f"; target: {rule if rule != 'named' else 'the class named'}"
+
+
+# -- writers -----------------------------------------------------------------------------------------------------------
+
+# one or two a family: what a terminal has room for
+KEY_METRICS = ("abpc", "mass-accuracy", "consistency", "gini", "direction-agreement", CALLS_METRIC)
+
+
+def write_leaderboard(board: pd.DataFrame, out: str | Path) -> dict[str, Path]:
+    """Write ``leaderboard.csv``, ``.md`` and ``.tex``; the same bytes for the same board.
+
+    Returns
+    -------
+    dict of str to Path
+        By suffix.
+    """
+    out = Path(out)
+    csv = board.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    files = {}
+    for suffix, text in (("csv", csv), ("md", as_markdown(board)), ("tex", as_latex(board))):
+        files[suffix] = out / f"leaderboard.{suffix}"
+        write_atomically(files[suffix], text.encode())
+    return files
+
+
+def _with_interval(row: pd.Series | None) -> str:
+    if row is None or pd.isna(row["mean"]):
+        return "–"
+    interval = "" if pd.isna(row["low"]) else f" [{number(row['low'])}, {number(row['high'])}]"
+    return f"{number(row['mean'])}{interval}{mark(row)}{' ' + row['group'] if row['group'] else ''}"
+
+
+def _grid(table: Table) -> list[list[str]]:
+    """Header and lines of a table as text."""
+    metrics = [f"{name} {ARROWS[direction]}" for name, direction in table.metrics.items()]
+    lines = [
+        [
+            "–" if line.rank is None else str(line.rank),
+            line.method + (" (baseline)" if line.baseline else ""),
+            *(_with_interval(line.cells.get(name)) for name in table.metrics),
+            f"{line.coverage:.0%}",
+        ]
+        for line in table.lines
+    ]
+    return [["rank", "method", *metrics, "coverage"], *lines]
+
+
+_LEGEND = (
+    f"{RANKING_RULE} Cells: mean, 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers), ▲ better "
+    "or ▼ worse than random (Holm-corrected, 5 %), letters: methods that share one are not distinguishable. "
+    "Coverage: clips scored / planned, the lowest over the family's metrics. – no score."
+)
+
+
+def as_markdown(board: pd.DataFrame) -> str:
+    """All rankings as Markdown tables."""
+    parts = ["# Leaderboard", _LEGEND]
+    setting = None
+    for table in tables(board):
+        if table.setting != setting:
+            setting = table.setting
+            parts.append(f"## {_escape(setting_title(setting), '|<>*_`', '&#{};')}")
+        header, *lines = [[_escape(text, "|<>*_`", "&#{};") for text in row] for row in _grid(table)]
+        rule = ["--:", ":--", *["--:"] * (len(header) - 2)]
+        rows = "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *lines))
+        parts.append(f"### {_escape(table.title, '|<>*_`', '&#{};')}\n\n{rows}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _escape(text: str, characters: str, pattern: str) -> str:
+    return "".join(pattern.format(ord(c)) if c in characters else c for c in text)
+
+
+_TEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "▲": r"$^{\blacktriangle}$", "▼": r"$^{\blacktriangledown}$", "–": "--",
+}  # fmt: skip
+
+
+def as_latex(board: pd.DataFrame) -> str:
+    """All rankings as LaTeX tables (needs booktabs and amssymb)."""
+
+    def tex(text: str) -> str:
+        return "".join(_TEX.get(c, c) for c in text)
+
+    parts = ["% needs \\usepackage{booktabs,amssymb}", f"% {_LEGEND}"]
+    for table in tables(board):
+        header, *lines = [" & ".join(map(tex, row)) + r" \\" for row in _grid(table)]
+        caption = tex(f"{table.title}: {setting_title(table.setting)}")
+        body = "\n".join([r"\toprule", header, r"\midrule", *lines, r"\bottomrule"])
+        columns = "rl" + "r" * (len(table.metrics) + 1)
+        parts.append(
+            f"\\begin{{table}}\n\\caption{{{caption}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
+            "\\end{tabular}\n\\end{table}"
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) -> Group:
+    """Key metrics of a board for the terminal, one table for each setting.
+
+    A metric is shown under ``clean``, or under all its conditions where it is defined only for shifted clips.
+
+    Parameters
+    ----------
+    board : DataFrame
+    metrics : sequence of str, optional
+        Default `KEY_METRICS`, or all metrics where the board holds none of them.
+
+    Returns
+    -------
+    rich.console.Group
+    """
+    wanted = [m for m in metrics or KEY_METRICS if m in set(board["metric"])] or list(dict.fromkeys(board["metric"]))
+    shown = board[board["metric"].isin(wanted)]
+    only_clean = shown.groupby("metric")["condition"].transform(lambda conditions: (conditions == "clean").any())
+    shown = shown[~only_clean | (shown["condition"] == "clean")]
+    parts: list[Any] = []
+    for names, part in shown.groupby(SETTING, dropna=False, sort=False):
+        grid = RichTable(
+            title=escape(setting_title(dict(zip(SETTING, names, strict=True)))), title_justify="left",
+            title_style="bold", box=None, header_style="bold", pad_edge=False,
+        )  # fmt: skip
+        grid.add_column("method", vertical="bottom", no_wrap=True)
+        columns = list(part.groupby(["metric", "condition", "fill"], dropna=False, sort=False))
+        columns.sort(key=lambda column: wanted.index(column[0][0]))
+        for (metric, condition, fill), rows in columns:
+            where = [condition] * (condition != "clean") + [f"fill {fill}"] * bool(fill)
+            head = f"{metric} {ARROWS[rows['direction'].iloc[0]]}".replace("-", "-\n")
+            head += "".join(f"\n[dim]{text}[/]" for text in where)
+            grid.add_column(head, justify="right", vertical="bottom")
+        grid.add_column("coverage", justify="right", vertical="bottom")
+        first = columns[0][1].sort_values(["rank", "method"], na_position="last")["method"].tolist()
+        cells_by = [rows.set_index("method") for _, rows in columns]
+        for method in ordered(part["method"], first):
+            found = [rows.loc[method] if method in rows.index else None for rows in cells_by]
+            lowest = min(row["coverage"] for row in found if row is not None)
+            name = f"[italic]{escape(method)}[/] *" if method in BASELINES else escape(method)
+            grid.add_row(name, *map(_terminal_cell, found), f"{lowest:.0%}")
+        parts += [grid, Text()]
+    return Group(*parts, Text(MARKS, style="dim"))
+
+
+def _terminal_cell(row: pd.Series | None) -> str:
+    if row is None or pd.isna(row["mean"]):
+        return "–"
+    half = row["high"] - row["mean"]
+    style = {"▲": "green", "▼": "red", "": "default"}[mark(row)]
+    interval = f" [dim]±{number(half)}[/]" if half > 0 else ""
+    return f"{number(row['mean'])}[{style}]{mark(row) or ' '}[/]{interval}"

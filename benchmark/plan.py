@@ -1,0 +1,210 @@
+"""From a configuration to cells and shards.
+
+A *cell* is one (corpus, fold, model, method, condition, metric, fill, seed). A *shard* is the work unit: a few clips of
+one (corpus, fold, model) with all their conditions, methods and metrics, so that audio, predictions, explanations and
+trajectories are shared inside it. Clips of one fold and emotion stand together, because the floor of the consistency
+metric compares a clip with the next one of its emotion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..datasets.conditions import CONDITIONS
+from ..datasets.corpora import CORPORA, load_corpus
+from ..datasets.corpus import Corpus
+from ..errors import ClipError, InputError
+from ..keys import digest
+from ..methods.records import METHODS, make_method
+from ..metrics.records import METRICS
+from ..models.foldmodels import FoldModels, obtain_fold_models
+from .config import RunConfig
+
+SHARD_CLIPS = 4
+
+
+class Cell(NamedTuple):
+    """What is scored on each clip of a fold."""
+
+    corpus: str
+    fold: str
+    model: str
+    method: str
+    condition: str
+    metric: str
+    fill: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One work unit; picklable, and enough for a worker that has the configuration.
+
+    Attributes
+    ----------
+    key : str
+        Digest of everything its scores depend on.
+    clips : tuple of str
+    partners : tuple of str
+        For each clip, the next one of the same emotion by another speaker; empty where there is none.
+    """
+
+    key: str
+    corpus: str
+    fold: str
+    model: str
+    trained_on: str
+    clips: tuple[str, ...]
+    partners: tuple[str, ...]
+
+
+@dataclass
+class Plan:
+    """The cells and shards of a configuration, with the corpora and fold models they use."""
+
+    config: RunConfig
+    corpora: dict[str, Corpus]
+    models: dict[tuple[str, str], FoldModels]
+    cells: list[Cell]
+    shards: list[Shard]
+
+    @property
+    def n_rows(self) -> int:
+        """Score rows planned: cells times the clips of their fold."""
+        cells_of: dict[tuple[str, str, str], int] = {}
+        for cell in self.cells:
+            cells_of[cell[:3]] = cells_of.get(cell[:3], 0) + 1
+        return sum(len(s.clips) * cells_of[(s.corpus, s.fold, s.model)] for s in self.shards)
+
+    @property
+    def n_clips(self) -> int:
+        """Clips planned, counted once per corpus."""
+        return len({(shard.corpus, clip) for shard in self.shards for clip in shard.clips})
+
+
+def cells_of(config: RunConfig, corpus: str) -> Iterator[tuple[str, str, str, str]]:
+    """(condition, method, metric, fill) of one corpus, in the order of the score rows."""
+    for condition, method, metric in product(config.conditions, config.methods, config.metrics):
+        record = METRICS.get(metric)
+        if record.conditions == "any" or (record.conditions == "clean") == (condition == "clean"):
+            for fill in config.fills_for(corpus) if record.uses_fill else [""]:
+                yield condition, method, metric, fill
+
+
+def make_plan(
+    config: RunConfig,
+    data_root: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Plan:
+    """Load corpora, obtain fold models (training them where none are cached) and lay out cells and shards.
+
+    Raises
+    ------
+    InputError
+        If nothing is left to do: no clip of the emotions, no cell for the conditions.
+    """
+    report = progress or (lambda what, done, total: None)
+    names = dict.fromkeys([*config.corpora, *(config.trained_on or corpus for corpus in config.corpora)])
+    corpora = {name: load_corpus(name, data_root, partial(report, f"rendering {name}")) for name in names}
+    models: dict[tuple[str, str], FoldModels] = {}
+    cells: list[Cell] = []
+    shards: list[Shard] = []
+    for corpus_name, model in product(config.corpora, config.models):
+        trained_on = config.trained_on or corpus_name
+        if (model, trained_on) not in models:
+            training = partial(report, f"training {model} on {trained_on}")
+            models[model, trained_on] = obtain_fold_models(model, corpora[trained_on], progress=training)
+        found = _shards(config, corpora[corpus_name], model, models[model, trained_on])
+        kinds = list(cells_of(config, corpus_name))
+        if not kinds:
+            raise InputError(
+                f"no metric of {', '.join(config.metrics)} is defined under the conditions "
+                f"{', '.join(config.conditions)}; add --condition clean, or a shifted one for consistency."
+            )
+        for fold in dict.fromkeys(shard.fold for shard in found):
+            cells += [
+                Cell(corpus_name, fold, model, method, condition, metric, fill, config.seed)
+                for condition, method, metric, fill in kinds
+            ]
+        shards += found
+    return Plan(config, corpora, models, cells, shards)
+
+
+def fold_for(corpus: Corpus, models: FoldModels, speaker: str) -> str:
+    """Fold whose model explains a speaker: the one that has not heard them.
+
+    A model trained on another corpus has heard no speaker of this one; its first fold is taken.
+    """
+    return models.folds.fold_of(speaker) if models.trained_on == corpus.name else next(iter(models.folds.speakers))
+
+
+def _shards(config: RunConfig, corpus: Corpus, model: str, models: FoldModels) -> list[Shard]:
+    chosen = corpus.select(config.emotions, config.limit or None)
+    if not chosen:
+        raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}.")
+    groups: dict[tuple[str, str], list[str]] = {}
+    for clip in corpus.select(config.emotions):
+        row = corpus.table.loc[clip]
+        groups.setdefault((fold_for(corpus, models, row["speaker"]), row["emotion"]), []).append(clip)
+    settings = _settings(config, corpus.name)
+    wanted = set(chosen)
+    identities: dict[str, str] = {}
+    shards = []
+    for (fold, _), members in sorted(groups.items()):
+        clips = [clip for clip in members if clip in wanted]
+        partner = {clip: _partner(clip, members, corpus) for clip in clips}
+        fingerprint = models.recogniser(fold).fingerprint
+        for start in range(0, len(clips), SHARD_CLIPS):
+            part = tuple(clips[start : start + SHARD_CLIPS])
+            partners = tuple(partner[clip] for clip in part)
+            for clip in {*part, *partners} - {""} - identities.keys():
+                identities[clip] = clip_identity(corpus, clip)
+            key = digest(
+                "shard", settings, corpus.name, fold, model, models.trained_on, fingerprint,
+                [(clip, identities[clip]) for clip in part], [(p, identities.get(p)) for p in partners],
+            )  # fmt: skip
+            shards.append(Shard(key, corpus.name, fold, model, models.trained_on, part, partners))
+    return shards
+
+
+def clip_identity(corpus: Corpus, clip: str) -> str:
+    """Digest of a clip's samples, or of its file's bytes where it cannot be decoded."""
+    try:
+        return corpus.clip(clip).sha256
+    except ClipError:
+        file = corpus.root / str(corpus.table.loc[clip, "file"])
+        return "unreadable:" + (digest(file.read_bytes()) if file.is_file() else "missing")
+
+
+def _partner(clip: str, members: list[str], corpus: Corpus) -> str:
+    speakers = corpus.table["speaker"]
+    at = members.index(clip)
+    for other in members[at + 1 :] + members[:at]:
+        if speakers[other] != speakers[clip]:
+            return other
+    return ""
+
+
+def _settings(config: RunConfig, corpus: str) -> dict[str, Any]:
+    """The part of a shard's key that all its clips share."""
+    return {
+        "rows": list(cells_of(config, corpus)),
+        "methods": {name: method_identity(name) for name in config.methods},
+        "metrics": {name: METRICS.get(name).version for name in config.metrics},
+        "conditions": {name: CONDITIONS.get(name).version for name in config.conditions},
+        "corpus": CORPORA.get(corpus).version,
+        "target": config.target,
+        "seed": config.seed,
+    }
+
+
+def method_identity(name: str) -> list[Any]:
+    """What an explanation depends on besides clip and recogniser: version and parameters, the base method's too."""
+    explainer = make_method(name)
+    base = [method_identity(explainer.base)] if explainer.base else []
+    return [name, METHODS.get(name).version, explainer.get_params(), *base]

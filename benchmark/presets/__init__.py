@@ -1,0 +1,1 @@
+"""Run configurations by name, one TOML file each."""
