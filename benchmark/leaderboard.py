@@ -290,14 +290,14 @@ def setting_title(setting: dict[str, str]) -> str:
         text += f" (speakers seen in training: {setting['seen_in_training']})"
     if setting["space"] != "audio":
         text += f", in the space of {setting['space']}"
-    rule = setting["target_rule"]
-    return text + f"; target: {rule if rule != 'named' else 'the class named'}"
+    rule = setting.get("target_rule")
+    return text if rule is None else text + f"; target: {rule if rule != 'named' else 'the class named'}"
 
 
 # -- writers -----------------------------------------------------------------------------------------------------------
 
 # one or two a family: what a terminal has room for
-KEY_METRICS = ("abpc", "mass-accuracy", "consistency", "gini", "direction-agreement", CALLS_METRIC)
+KEY_METRICS = ("abpc", "mass-accuracy", "consistency", "direction-agreement", CALLS_METRIC)
 
 
 def write_leaderboard(board: pd.DataFrame, out: str | Path) -> dict[str, Path]:
@@ -392,9 +392,10 @@ def as_latex(board: pd.DataFrame) -> str:
 
 
 def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) -> Group:
-    """Key metrics of a board for the terminal, one table for each setting.
+    """Key metrics of a board in 80 columns, one table for each corpus and recogniser; the report holds all of them.
 
-    A metric is shown under ``clean``, or under all its conditions where it is defined only for shifted clips.
+    A metric is shown under ``clean``, or under its first condition where it is defined only for shifted clips. Its
+    heading says how many clips were scored at most, of how many.
 
     Parameters
     ----------
@@ -408,38 +409,45 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
     """
     wanted = [m for m in metrics or KEY_METRICS if m in set(board["metric"])] or list(dict.fromkeys(board["metric"]))
     shown = board[board["metric"].isin(wanted)]
-    only_clean = shown.groupby("metric")["condition"].transform(lambda conditions: (conditions == "clean").any())
-    shown = shown[~only_clean | (shown["condition"] == "clean")]
+    shown = shown[shown["condition"] == shown.groupby("metric")["condition"].transform(_plainest)]
     parts: list[Any] = []
-    for names, part in shown.groupby(SETTING, dropna=False, sort=False):
+    for names, part in shown.groupby([s for s in SETTING if s != "target_rule"], dropna=False, sort=False):
+        setting = dict(zip((s for s in SETTING if s != "target_rule"), names, strict=True))
         grid = RichTable(
-            title=escape(setting_title(dict(zip(SETTING, names, strict=True)))), title_justify="left",
-            title_style="bold", box=None, header_style="bold", pad_edge=False,
+            title=escape(setting_title(setting)), title_justify="left", title_style="bold", box=None,
+            header_style="bold", pad_edge=False, padding=(0, 1, 0, 0),
         )  # fmt: skip
         grid.add_column("method", vertical="bottom", no_wrap=True)
-        columns = list(part.groupby(["metric", "condition", "fill"], dropna=False, sort=False))
+        columns = list(part.groupby(["metric", "condition", "fill", "target_rule"], dropna=False, sort=False))
         columns.sort(key=lambda column: wanted.index(column[0][0]))
-        for (metric, condition, fill), rows in columns:
+        for (metric, condition, fill, target), rows in columns:
             where = [condition] * (condition != "clean") + [f"fill {fill}"] * bool(fill)
-            head = f"{metric} {ARROWS[rows['direction'].iloc[0]]}".replace("-", "-\n")
-            head += "".join(f"\n[dim]{text}[/]" for text in where)
-            grid.add_column(head, justify="right", vertical="bottom")
-        grid.add_column("coverage", justify="right", vertical="bottom")
+            where += [f"{target} class"] * (target != "predicted")
+            where += [f"{rows['n_ok'].max()} of {rows['n_planned'].max()}"]
+            title = "calls" if metric == CALLS_METRIC else metric.replace("-", "-\n")
+            head = "\n".join([title, f"[dim]{ARROWS[rows['direction'].iloc[0]]} better", *where]) + "[/]"
+            grid.add_column(head, justify="right", vertical="bottom", no_wrap=True)
         first = columns[0][1].sort_values(["rank", "method"], na_position="last")["method"].tolist()
         cells_by = [rows.set_index("method") for _, rows in columns]
         for method in ordered(part["method"], first):
             found = [rows.loc[method] if method in rows.index else None for rows in cells_by]
-            lowest = min(row["coverage"] for row in found if row is not None)
-            name = f"[italic]{escape(method)}[/] *" if method in BASELINES else escape(method)
-            grid.add_row(name, *map(_terminal_cell, found), f"{lowest:.0%}")
+            name = f"[italic]{escape(method)}[/]*" if method in BASELINES else escape(method)
+            grid.add_row(name, *map(_terminal_cell, found))
         parts += [grid, Text()]
     return Group(*parts, Text(MARKS, style="dim"))
+
+
+def _plainest(conditions: pd.Series) -> str:
+    """``clean`` if it is among the conditions, else the first one."""
+    return "clean" if (conditions == "clean").any() else str(conditions.iloc[0])
 
 
 def _terminal_cell(row: pd.Series | None) -> str:
     if row is None or pd.isna(row["mean"]):
         return "–"
-    half = row["high"] - row["mean"]
+    if row["metric"] == CALLS_METRIC:
+        return f"{row['mean']:.0f}"
     style = {"▲": "green", "▼": "red", "": "default"}[mark(row)]
+    half = row["high"] - row["mean"]
     interval = f" [dim]±{number(half)}[/]" if half > 0 else ""
     return f"{number(row['mean'])}[{style}]{mark(row) or ' '}[/]{interval}"

@@ -145,9 +145,13 @@ def run(
         info["cells"] = _cell_counts(plan, scores)
         info["rows"] = {"planned": plan.n_rows} | {s: int(counts.get(s, 0)) for s in ("ok", "failed", "skipped")}
         info["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-        info["computed"] = {"shards": len(pending), "seconds": time.perf_counter() - start}
-        timings = store.timings()
-        info["model_calls"] = int(sum(timing["model_calls"] for timing in timings))
+        spent = store.timings(shard.key for shard in pending)
+        info["computed"] = {
+            "shards": len(pending),
+            "model_calls": sum(timing["model_calls"] for timing in spent),
+            "seconds": time.perf_counter() - start,
+        }
+        info["model_calls"] = sum(timing["model_calls"] for timing in store.timings(info["shards"]))
         store.write_info(info | {"status": "done" if not info["rows"]["failed"] else "done with failures"})
     return store
 

@@ -213,9 +213,9 @@ class Store:
         frames = [frame for key in self.info["shards"] if (frame := self.read_shard(key)) is not None]
         return pd.concat(frames, ignore_index=True) if frames else score_frame([])
 
-    def timings(self) -> list[dict[str, Any]]:
-        """What each finished shard of the plan spent."""
-        paths = (self.path / "timing" / f"{key}.json" for key in self.info["shards"])
+    def timings(self, shards: Iterable[str]) -> list[dict[str, Any]]:
+        """What each of these shards spent, as far as they are finished."""
+        paths = (self.path / "timing" / f"{key}.json" for key in shards)
         return [json.loads(path.read_text("utf-8")) for path in paths if path.is_file()]
 
 

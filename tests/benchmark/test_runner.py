@@ -93,7 +93,7 @@ def test_a_method_that_raises_costs_only_its_own_rows(data: Path, tmp_path: Path
     again = run(config(), tmp_path / "run", Execution(data_root=data, retry_failed=True))
     assert set(again.scores()["status"]) == {"ok"}
     # what was there already cost nothing: energy is scored with 32 calls a clip, nothing is explained or scored twice
-    assert sum(t["model_calls"] for t in again.timings()) == 32 * len(GOOD)
+    assert again.info["computed"]["model_calls"] == 32 * len(GOOD)
 
 
 def changed(before: pd.DataFrame, after: pd.DataFrame) -> set[str]:
@@ -111,13 +111,13 @@ def test_one_audio_byte_changes_only_its_own_clip(data: Path, tmp_path: Path):
     store = run(config(), tmp_path / "run", Execution(data_root=data))
     assert changed(before, store.scores()) == {GOOD[1]}
     # prediction, input x gradient, three trajectories
-    assert sum(t["model_calls"] for t in store.timings() if t["model_calls"]) == 1 + 1 + 3 * 32
+    assert store.info["computed"]["model_calls"] == 1 + 1 + 3 * 32
 
 
 def test_a_second_metric_costs_no_explanation(data: Path, tmp_path: Path):
     run(config(methods=["emolime"], metrics=["gini"]), tmp_path / "run", Execution(data_root=data))
     store = run(config(methods=["emolime"], metrics=["gini", "abpc"]), tmp_path / "run", Execution(data_root=data))
-    assert sum(t["model_calls"] for t in store.timings()) == 32 * len(GOOD)
+    assert store.info["computed"]["model_calls"] == 32 * len(GOOD)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"fills": ["noise"]}, {"target": "anger"}])
