@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from ..audio import SAMPLE_RATE, Plane
 from ..datasets.corpora import load_corpus
@@ -240,6 +240,7 @@ def emolime_example(examples: Sequence[BandExample], picture: str | Path) -> Pat
 def _weights_beside(ax: Any, example: BandExample, edges: np.ndarray) -> None:
     middle = _hz((_mel(edges[:-1]) + _mel(edges[1:])) / 2)
     ax.axvline(0, color=GREY, linewidth=0.9)
+    ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.plot(example.weights, middle, "o-", color=INK, markersize=6, linewidth=1, label="here")
     if example.published is not None:
         ax.plot(
