@@ -16,7 +16,7 @@ RENDERED_BY = {"1": "7bd2bb2d3aeab3e95f303991afb06aff"}
 def test_the_version_changes_with_the_renderer():
     sources = [Path(module.__file__).read_text("utf-8") for module in (render, voices)]
     assert RENDERED_BY.get(RECORD.version) == digest(*sources), (
-        "planted_render.py or planted_voices.py changed. If the samples changed: raise the version in planted_record.py, "
-        "train the bundled model again (serxai train cnn --corpus planted --out models/bundled/cnn-planted), and add the "
-        "new version here. If they did not: replace the digest of this version."
+        "planted_render.py or planted_voices.py changed. If the samples changed: raise the version in "
+        "planted_record.py, train the bundled model again (serxai train cnn --corpus planted --out "
+        "models/bundled/cnn-planted), and add the new version here. If not: replace the digest of this version."
     )
