@@ -253,3 +253,38 @@ def test_explain_refuses_bad_files_by_name(kind: str, tmp_path: Path):
     result = serxai("explain", "bad.wav", cwd=tmp_path)
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "bad.wav" in result.stderr
+
+
+@pytest.mark.long
+@pytest.mark.real_data
+def test_a_real_corpus_end_to_end(data_root: Path, tmp_path: Path):
+    """Fold models trained (or cached), a score row for every method, metric and clip, and the paper's figure."""
+    result = serxai(
+        "run", "--corpus", "emodb", "--limit", 8, "--data-root", data_root, "--out", "run", cwd=tmp_path, timeout=900
+    )
+    assert result.returncode == 0, result.stderr
+    scores = Store(tmp_path / "run").scores()
+    # 9 methods: 8 metrics under 3 conditions, consistency under 2
+    assert scores["clip"].nunique() == 8 and len(scores) == 8 * 9 * (8 * 3 + 2)
+    assert set(scores["seen_in_training"]) == {"no"} and set(scores["fill"]) == {"", "attenuate"}
+    figure = serxai("figures", "emolime-example", "--run", "run", "--out", "figures", cwd=tmp_path)
+    assert figure.returncode == 0, figure.stderr
+    numbers = pd.read_csv(tmp_path / "figures" / "emolime-example.csv")
+    assert list(numbers["low_hz"].round().astype(int)[:8]) == [0, 386, 760, 1148, 1689, 2484, 3654, 5374]
+    assert numbers["published"].notna().all() and len(numbers) == 16
+    clip = data_root / "emodb" / "wav" / "10b01Fa.wav"
+    told = serxai(
+        "explain",
+        clip,
+        "--trained-on",
+        "emodb",
+        "--data-root",
+        data_root,
+        "--target",
+        "happiness",
+        "--json",
+        cwd=tmp_path,
+    )
+    assert told.returncode == 0 and json.loads(told.stdout)["seen_in_training"] == "no"
+    refused = serxai("explain", clip, "--target", "boredom", cwd=tmp_path)
+    assert refused.returncode == 2 and "knows anger, happiness" in refused.stderr
