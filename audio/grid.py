@@ -10,6 +10,7 @@ outside the clip (front-end padding).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -73,7 +74,9 @@ class Grid:
     def transfer(self, values: np.ndarray, target: Grid) -> np.ndarray:
         """Move sums of cells to another grid, each cell shared out by overlap; the total is preserved.
 
-        What lies outside `target` goes to its nearest row or column.
+        Overlap is measured in seconds and in mel rows, not in Hz: a map that is flat over all frequencies stays flat
+        on a mel grid, instead of lying mostly in its wide upper bands. What lies outside `target` goes to its nearest
+        row or column.
 
         Parameters
         ----------
@@ -89,7 +92,7 @@ class Grid:
             raise InputError(f"Grid.transfer: values have shape {values.shape}, the grid has {self.shape}.")
         if self == target:
             return values.copy()
-        rows = _overlap(self.freq_edges_hz, target.freq_edges_hz)
+        rows = _overlap(mel_row_of(self.freq_edges_hz), mel_row_of(target.freq_edges_hz))
         columns = _overlap(self.time_edges_s, target.time_edges_s)
         return rows.T @ values @ columns
 
@@ -136,14 +139,28 @@ def band_edges_hz(bands: int, rows: int = MEL_ROWS, max_hz: float = 8000.0) -> n
     return np.concatenate([[0.0], crossings[step - 1 :: step], [max_hz]])
 
 
+@cache
+def _row_edges_hz() -> np.ndarray:
+    return band_edges_hz(MEL_ROWS)
+
+
+def mel_row_of(freqs_hz: np.ndarray) -> np.ndarray:
+    """Position on the axis of 128 mel rows: whole numbers at the edges of rows, linear in Hz within one.
+
+    Frequencies above 8 kHz continue the last row's slope.
+    """
+    edges = _row_edges_hz()
+    rows = np.interp(freqs_hz, edges, np.arange(edges.size))
+    return rows + np.maximum(np.asarray(freqs_hz) - edges[-1], 0) / (edges[-1] - edges[-2])
+
+
 def scoring_grid(duration_s: float, bands: int = SCORING_BANDS, cell_s: float = SCORING_CELL_S) -> Grid:
     """The one grid on which all explanations are scored: 16 mel bands x 80 ms.
 
-    A remainder shorter than half a cell joins the last cell, so that no cell is a sliver.
+    All cells are equally long, as near to `cell_s` as divides the clip: a longer last cell would gather more relevance
+    than its neighbours and be removed before them.
     """
     if not 0 < duration_s < np.inf:
         raise InputError(f"scoring_grid: duration must be positive and finite, got {duration_s} s.")
     cells = max(1, int(np.floor(duration_s / cell_s + 0.5)))
-    times = np.arange(cells + 1) * cell_s
-    times[-1] = duration_s
-    return Grid(band_edges_hz(bands), times)
+    return Grid(band_edges_hz(bands), np.linspace(0.0, duration_s, cells + 1))

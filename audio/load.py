@@ -33,6 +33,8 @@ def load_audio(path: str | Path) -> np.ndarray:
     import soxr
 
     path = Path(path)
+    if path.is_dir():
+        raise ClipError(f"{path}: is a folder; give an audio file.")
     if not path.is_file():
         raise ClipError(f"{path}: no such file.")
     if path.stat().st_size == 0:

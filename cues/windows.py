@@ -123,23 +123,29 @@ class WindowCues:
     ) -> np.ndarray:
         """Random sets of as many windows, those most like `salient` in voiced time and energy.
 
+        A set may share at most half of its windows with `salient` (or as many as it must): the sets nearest in energy
+        would otherwise be `salient` itself but for a window or two, and a contrast with them says nothing.
+
         Parameters
         ----------
         salient : array of bool, shape (n_windows,)
         generator : numpy Generator
         draws : int
-            Sets drawn, each without replacement; those equal to `salient` are left out.
+            Sets drawn, each without replacement; each counts once.
         keep : int
             How many of them to keep, by Euclidean distance after division by the draws' standard deviation.
 
         Returns
         -------
         array of bool, shape (n, n_windows)
-            At most `keep`; ties are kept in the order drawn.
+            At most `keep`, all different; ties are kept in the order drawn.
         """
-        ranks = generator.random((draws, len(salient))).argsort(axis=1).argsort(axis=1)
-        sets = ranks < int(salient.sum())
-        sets = sets[(sets != salient).any(axis=1)]
+        size, windows = int(salient.sum()), len(salient)
+        ranks = generator.random((draws, windows)).argsort(axis=1).argsort(axis=1)
+        drawn_sets = ranks < size
+        first = np.unique(np.packbits(drawn_sets, axis=1), axis=0, return_index=True)[1]
+        sets = drawn_sets[np.sort(first)]
+        sets = sets[(sets & salient).sum(axis=1) <= max(size // 2, 2 * size - windows)]
         drawn = self.voiced_and_energy(sets)
         spread = drawn.std(axis=0)
         distance = (drawn - self.voiced_and_energy(salient[None])) / np.where(spread > 0, spread, 1.0)

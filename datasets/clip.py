@@ -74,8 +74,10 @@ class Clip:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the samples (and of the twin's): the clip's identity in every key."""
-        return digest(self.samples, *([self.plant.twin] if self.plant else []))
+        """Digest of the samples and of the planted truth: the clip's identity in every key."""
+        if self.plant is None:
+            return digest(self.samples)
+        return digest(self.samples, self.plant.twin, [(w.label, w.start_s, w.end_s) for w in self.plant.words])
 
     def with_samples(self, samples: np.ndarray, twin: np.ndarray | None = None) -> Clip:
         """The same clip with other samples (a shifted copy); a plant needs its twin shifted alike."""

@@ -211,19 +211,21 @@ class Corpus:
     def digest(self) -> str:
         """Digest of what was read: ids, facts and file contents, wherever the corpus lies.
 
-        Raises
-        ------
-        InputError
-            If a file has gone since the corpus was found.
+        A file that cannot be read enters as such: it is one clip's fault, not the corpus'.
         """
         facts = [[clip_id, *map(str, row)] for clip_id, row in zip(
             self.table.index, self.table[list(COLUMNS[1:])].to_numpy(), strict=True
         )]  # fmt: skip
-        try:
-            sums = [hashlib.sha256((self.root / file).read_bytes()).hexdigest() for file in self.table["file"]]
-        except OSError as error:
-            raise InputError(f"corpus {self.name!r}: {error.filename}: {error.strerror}; look for it again.") from None
+        sums = [file_digest(self.root / file) for file in self.table["file"]]
         return digest("corpus", self.name, self.record.version, facts, sums)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, or ``unreadable`` with the reason."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
 
 
 def _check_taxonomy(name: str, emotions: Collection[str]) -> None:

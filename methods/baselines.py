@@ -38,7 +38,7 @@ class Energy(Explainer):
 class Oracle(Explainer):
     """Where the cues of the clip's emotion were planted, by measurement against its neutral twin.
 
-    It speaks of the planted emotion, whatever the target: with another class as target it is no oracle.
+    It knows nothing of other classes: with a target that was not planted it does not apply.
     """
 
     name = "oracle"
@@ -54,13 +54,15 @@ class Oracle(Explainer):
         Raises
         ------
         NotApplicable
-            If the clip is neutral or not planted.
+            If the clip is neutral or not planted, or the target is not what was planted.
         """
         from ..datasets.planted_truth import truth_map, truth_mask
 
         clip = request.clip
         if clip.plant is None or not clip.plant.words:
             raise NotApplicable("no planted cue")
+        if request.target != clip.emotion:
+            raise NotApplicable(f"the target {request.target!r} is not the planted emotion")
         grid = scoring_grid(clip.duration_s)
         truth = truth_map(clip, Plane(clip.samples), Plane(clip.plant.twin), grid)
         return Attribution(truth * truth_mask(truth), grid, request.target, self.name)

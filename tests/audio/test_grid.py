@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -24,15 +26,27 @@ def edges(low: float, high: float) -> st.SearchStrategy[np.ndarray]:
 grids = st.builds(Grid, edges(0, 8000), edges(-1, 3))
 
 
+def mel_row(freq_hz: float) -> float:
+    """How many of 128 mel rows lie below a frequency, the row it lies in counted by its share in Hz."""
+    edges = band_edges_hz(128)
+    rows = 0.0
+    for low, high in pairwise(edges):
+        if freq_hz >= high:
+            rows += 1
+        elif freq_hz > low:
+            rows += (freq_hz - low) / (high - low)
+    return rows + max(0.0, freq_hz - edges[-1]) / (edges[-1] - edges[-2])
+
+
 def transfer_cell_by_cell(source: Grid, values: np.ndarray, target: Grid) -> np.ndarray:
     """What each source cell gives to each target cell, by overlapping areas; outer target cells reach to infinity."""
     result = np.zeros(target.shape)
     for i, j in np.ndindex(*source.shape):
-        bottom, top = source.freq_edges_hz[i : i + 2]
+        bottom, top = map(mel_row, source.freq_edges_hz[i : i + 2])
         start, stop = source.time_edges_s[j : j + 2]
         for k, m in np.ndindex(*target.shape):
-            low = -np.inf if k == 0 else target.freq_edges_hz[k]
-            high = np.inf if k == target.shape[0] - 1 else target.freq_edges_hz[k + 1]
+            low = -np.inf if k == 0 else mel_row(target.freq_edges_hz[k])
+            high = np.inf if k == target.shape[0] - 1 else mel_row(target.freq_edges_hz[k + 1])
             early = -np.inf if m == 0 else target.time_edges_s[m]
             late = np.inf if m == target.shape[1] - 1 else target.time_edges_s[m + 1]
             height = max(0.0, min(top, high) - max(bottom, low))
@@ -53,8 +67,17 @@ def test_transfer_preserves_the_sum_and_equals_the_loop(source: Grid, target: Gr
 
     assert moved.shape == target.shape and moved.dtype == np.float64
     assert abs(moved.sum() - values.sum()) < 1e-9 * scale
-    # widths of 1e-3 at 8000 Hz leave about 9 digits
-    assert np.max(np.abs(moved - transfer_cell_by_cell(source, values, target))) < 1e-7 * scale
+    # widths of 1e-3 at 8000 Hz, 1e-5 of a row, leave about 8 digits
+    assert np.max(np.abs(moved - transfer_cell_by_cell(source, values, target))) < 1e-6 * scale
+
+
+@pytest.mark.parametrize("duration_s", [0.4, 1.0, 1.73])
+@pytest.mark.parametrize("bands", [1, 2, 4, 8, 16])
+def test_a_map_that_is_flat_stays_flat_on_the_scoring_grid(duration_s: float, bands: int) -> None:
+    """Otherwise deletion would take a coarse map's cells from the top band downwards, and call that a ranking."""
+    target = scoring_grid(duration_s)
+    flat = Grid(band_edges_hz(bands), [0.0, duration_s]).transfer(np.ones((bands, 1)), target)
+    assert np.allclose(flat, bands / flat.size, rtol=1e-12)
 
 
 @settings(deadline=None)
@@ -118,8 +141,8 @@ def test_scoring_grid_covers_the_clip_with_cells_near_80_ms(duration_s: float) -
     widths = np.diff(grid.time_edges_s)
     assert grid.shape[0] == 16
     assert grid.time_edges_s[0] == 0 and grid.time_edges_s[-1] == duration_s
-    assert np.allclose(widths[:-1], 0.08)
-    assert widths[-1] < 0.12 + 1e-9 and (widths[-1] > 0.04 - 1e-9 or duration_s < 0.04)
+    assert np.allclose(widths, widths[0])
+    assert widths[0] < 0.12 + 1e-9 and (widths[0] > 0.08 / 1.5 - 1e-9 or duration_s < 0.08)
 
 
 @pytest.mark.parametrize("duration_s", [0, -1, float("nan"), float("inf")])

@@ -84,7 +84,7 @@ def _with(value: float, rate: int = SAMPLE_RATE, channels: int = 1):
 
 BAD = {
     "missing file": (lambda path: None, "no such file"),
-    "folder": (lambda path: path.mkdir(), "no such file"),
+    "folder": (lambda path: path.mkdir(), "is a folder"),
     "empty file": (lambda path: path.touch(), r"0 bytes"),
     "no samples": (lambda path: write(path, np.zeros(0)), "holds 0 samples"),
     "text": (_text, "not an audio file"),

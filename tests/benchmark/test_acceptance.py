@@ -16,7 +16,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Oracle, energy and random on 64 clips of all 16 voices."""
     config = load_config(
         methods=["oracle", "energy", "random"],
-        metrics=["deletion", "insertion", "abpc", "mass-accuracy", "rank-accuracy"],
+        metrics=["deletion", "insertion", "abpc", "mass-accuracy", "rank-accuracy", "direction-agreement"],
         conditions=["clean"],
         limit=64,
     )
@@ -43,6 +43,16 @@ def test_oracle_beats_random_with_significance(scores: pd.DataFrame, metric: str
     tests = compare_to_random(scores).set_index(["metric", "method"]).loc[metric, "oracle"]
     assert tests["low"] > 0 and tests["p_holm"] < 0.001 and tests["n_speakers"] == 16
     assert tests["superiority"] > 0.9
+
+
+def test_pointing_at_the_planted_words_is_more_plausible_than_chance(scores: pd.DataFrame):
+    tests = compare_to_random(scores).set_index(["metric", "method"]).loc["direction-agreement", "oracle"]
+    assert tests["low"] > 0 and tests["p_holm"] < 0.05
+
+
+def test_the_oracle_does_not_speak_for_another_emotion(scores: pd.DataFrame):
+    wrong = scores[(scores["method"] == "oracle") & (scores["target"] != scores["emotion"])]
+    assert len(wrong) and set(wrong["status"]) == {"skipped"}
 
 
 def test_random_is_at_chance(scores: pd.DataFrame):

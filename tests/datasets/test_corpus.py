@@ -225,11 +225,15 @@ def test_the_digest_moves_with_contents_ids_and_labels_only(root: Path) -> None:
     assert find(record(), root).digest != original
 
 
-def test_a_file_gone_since_it_was_found_is_reported(root: Path) -> None:
+def test_a_file_gone_since_it_was_found_is_its_own_clips_fault(root: Path) -> None:
     corpus = find(record(), root)
-    (root / "fake" / NAMES[3]).unlink()
-    with pytest.raises(InputError, match=NAMES[3]):
-        _ = corpus.digest
+    clip = corpus.table.index[0]
+    before = corpus.digest
+    (corpus.root / corpus.table.at[clip, "file"]).unlink()
+    again = Corpus(corpus.record, corpus.table, corpus.root)
+    assert again.digest != before
+    with pytest.raises(ClipError, match="no such file"):
+        again.clip(clip)
 
 
 def test_tables_are_checked(tmp_path: Path) -> None:
