@@ -151,17 +151,18 @@ def _fold_models(
 
 def _place(clip: Clip, path: Path, folds: FoldModels, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:
     """Find the file in the training corpus, if it is one of its clips, and the fold model that may explain it."""
+    unknown = clip, folds.recogniser(next(iter(folds.folds.speakers))), "unknown"
     if folds.trained_on == PLANTED.name and not planted_folder(PLANTED.version).is_dir():
-        return clip, folds.recogniser(next(iter(folds.folds.speakers))), "no"  # nobody but serxai has these voices
+        return unknown  # not worth a minute of rendering
     try:
         corpus = load_corpus(folds.trained_on, data_root)
-    except InputError:  # the corpus is not here; nothing can be said about the speaker
-        return clip, folds.recogniser(next(iter(folds.folds.speakers))), "unknown"
+    except InputError:  # the corpus is not here
+        return unknown
     for known in (name for name in corpus.table.index if name == path.stem):
         candidate = corpus.clip(known)
         if digest(candidate.samples) == digest(clip.samples):
             return candidate, folds.for_speaker(candidate.speaker), "no"
-    return clip, folds.recogniser(next(iter(folds.folds.speakers))), "unknown"
+    return unknown
 
 
 def kept_and_removed(clip: Clip, attribution: Attribution, share: float = KEPT_SHARE) -> tuple[np.ndarray, np.ndarray]:

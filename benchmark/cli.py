@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     _leaderboard(commands)
     _figures(commands)
     _compare(commands)
+    _validate(commands)
     return parser
 
 
@@ -108,6 +109,12 @@ def _run(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--retry-failed", action="store_true", help="with --resume: compute failed rows again")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where the recogniser runs; default cpu")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be computed, and what it costs")
+    parser.add_argument("--memory", type=float, metavar="GB", help="most that all workers may hold together")
+    parser.add_argument("--executor", default="local", choices=("local", "ray"), help="where shards run; default local")
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="cluster to join (auto: the one running); default a new one"
+    )
     parser.add_argument("--json", action="store_true", help="print the leaderboard as JSON instead of a table")
 
 
@@ -168,6 +175,7 @@ def _train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--corpus", required=True, metavar="N")
     _add_data_root(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    _add_many(parser, "--emotion", "N", "class to learn; default the four common ones, if the corpus has them")
     parser.add_argument("--folds", type=int, metavar="N", help="speaker-grouped folds; default 5")
     parser.add_argument(
         "--width", type=int, metavar="N", help="channels of the first layer; default depends on the corpus"
@@ -207,6 +215,18 @@ def _compare(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--metric", required=True, metavar="N")
     parser.add_argument("--corpus", metavar="N")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _validate(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "validate", "check a run: schema, versions, coverage, a sample scored again", ".cli_validate:run",
+        "serxai validate runs/quick --sample 4",
+    )  # fmt: skip
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--sample", type=int, default=2, metavar="CLIPS", help="clips to score again; default 2")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which clips; default 0")
+    _add_data_root(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

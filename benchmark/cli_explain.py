@@ -11,6 +11,7 @@ import soundfile
 from rich.console import Console
 
 from ..audio import SAMPLE_RATE
+from ..errors import InputError
 from ..methods.attribution import Attribution
 from .api import Explained, explain, kept_and_removed
 from .console import Bars
@@ -23,6 +24,8 @@ DEFAULT_METHODS = ("saliency", "emolime", "beyond-saliency")
 
 def run(arguments: Namespace) -> int:
     """Explain one file; exit status 1 if some method could not."""
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise InputError(f"--out {arguments.out} is a file; give a folder.")
     with Bars() as bars:
         explained = explain(
             arguments.audio,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..errors import InputError
+from ..errors import InputError, UnknownNameError
 from .figures import draw_figure
 from .leaderboard import SETTING, setting_title
 from .report import write_board
@@ -41,6 +41,9 @@ def compare(arguments: Namespace) -> int:
     """Pairwise tests on one metric."""
     scores = Store(arguments.run).scores()
     if arguments.corpus is not None:
+        known = sorted(scores["corpus"].unique())
+        if arguments.corpus not in known:
+            raise UnknownNameError("corpus of this run", arguments.corpus, known)
         scores = scores[scores["corpus"] == arguments.corpus]
     pairs = compare_pairwise(scores, arguments.metric)
     if arguments.json:

@@ -33,6 +33,7 @@ def run(arguments: Namespace) -> int:
             arguments.out,
             folds=arguments.folds or 5,
             seed=arguments.seed,
+            emotions=arguments.emotion or None,
             width=arguments.width,
             workers=arguments.workers or default_workers(),
             progress=partial(bars, f"training {arguments.model} on {corpus.name}"),

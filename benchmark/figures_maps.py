@@ -316,7 +316,7 @@ def emolime_example_of_run(store: Store, picture: Path, data_root: Path | None =
                 samples=explained.clip.samples,
                 weights=attribution.values[:, 0].astype(np.float64),
                 freq_edges_hz=attribution.grid.freq_edges_hz,
-                title=f"{clip}, {emotion} ({model})",
+                title=f"{clip}, {emotion} ({model} trained on {explained.recogniser.trained_on})",
                 published=published.loc[published["picture"] == source].sort_values("band")["weight"].to_numpy(),
             )
         )

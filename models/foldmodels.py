@@ -14,6 +14,7 @@ from .checkpoint import CARD, Card, load_card, load_recogniser
 if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
     from .recogniser import TorchRecogniser
+    from .training import Task
 
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -133,7 +134,7 @@ def obtain_fold_models(
     progress : callable, optional
         Called with (done, total) while training.
     emotions : sequence of str, optional
-        Classes; default: all that every fold can learn.
+        Classes; default: see `training.plan_training`.
 
     Raises
     ------
@@ -145,18 +146,41 @@ def obtain_fold_models(
     from .training import plan_training, train
 
     task = plan_training(model, corpus, emotions=emotions)
-    bundled = find_bundled(model, corpus.name, corpus.record.version)
+    return _find(task) or train(task, _cached(task), progress=progress)
+
+
+def find_fold_models(model: str, corpus: Corpus, *, emotions: Sequence[str] | None = None) -> FoldModels | None:
+    """What `obtain_fold_models` would return without training, or None.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown model.
+    InputError
+        If the corpus cannot be trained on, or what is cached is damaged.
+    """
+    from .training import plan_training
+
+    return _find(plan_training(model, corpus, emotions=emotions))
+
+
+def _find(task: Task) -> FoldModels | None:
+    bundled = find_bundled(task.name, task.corpus.name, task.corpus.record.version)
     if (
         bundled is not None
         and bundled.card.classes == task.classes
-        and set(corpus.table["speaker"])
+        and set(task.corpus.table["speaker"])
         <= {speaker for held_out in bundled.card.folds.values() for speaker in held_out}
     ):
         return bundled
-    folder = cache_folder() / f"{model}-{corpus.name}-{task.key}"
-    if (folder / CARD).is_file():
-        try:
-            return load_fold_models(folder)
-        except InputError as error:
-            raise InputError(f"{error} The folder is a cache: delete it, and the models are trained again.") from None
-    return train(task, folder, progress=progress)
+    folder = _cached(task)
+    if not (folder / CARD).is_file():
+        return None
+    try:
+        return load_fold_models(folder)
+    except InputError as error:
+        raise InputError(f"{error} The folder is a cache: delete it, and the models are trained again.") from None
+
+
+def _cached(task: Task) -> Path:
+    return cache_folder() / f"{task.name}-{task.corpus.name}-{task.key}"

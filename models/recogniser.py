@@ -11,11 +11,15 @@ many copies it was scored beside. Model calls count the copies that went through
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, cast
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import nn
 
 from ..audio import SAMPLE_RATE, Grid
@@ -40,6 +44,8 @@ class Recogniser(ABC):
         Shortest waveform the front end takes.
     calls : int
         Copies that have gone through the network since the object was made; only ever grows.
+    seconds : float
+        Time spent inside front end and network, gradients included; only ever grows.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Recogniser(ABC):
     fingerprint: str
     min_samples: int = 1
     calls: int = 0
+    seconds: float = 0.0
     batch: int = BATCH
 
     @property
@@ -58,6 +65,19 @@ class Recogniser(ABC):
     @abstractmethod
     def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Log-odds of every class for one batch, shape (batch, n_samples) -> (batch, n_classes)."""
+
+    def calls_for(self, n: int) -> int:
+        """Model calls of `n` copies scored together, fill-up of the last batch included."""
+        return n if n <= 1 else -(-n // self.batch) * self.batch
+
+    @contextmanager
+    def metered(self) -> Iterator[None]:
+        """Count the time of a block as spent inside the recogniser."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
 
     def log_odds(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
         """Log-odds of every class.
@@ -81,12 +101,13 @@ class Recogniser(ABC):
         self.check_length(tensor.shape[1])
         if not bool(torch.isfinite(tensor).all()):
             raise ClipError("the waveform holds NaN or infinite samples.")
-        out = []
+        out = [np.empty((0, len(self.classes)))]
         size = 1 if len(tensor) == 1 else self.batch
         for start in range(0, len(tensor), size):
             rows = tensor[start : start + size]
             filled = nn.functional.pad(rows, (0, 0, 0, size - len(rows)))
-            out.append(self._raw_log_odds(filled)[: len(rows)].double().cpu().numpy())
+            with self.metered():  # the copy to the host waits for the device
+                out.append(self._raw_log_odds(filled)[: len(rows)].double().cpu().numpy())
         result = np.concatenate(out)
         if not np.all(np.isfinite(result)):
             raise ClipError(f"recogniser {self.name!r} returned log-odds that are not finite.")
@@ -94,7 +115,7 @@ class Recogniser(ABC):
 
     def predict_proba(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
         """Class probabilities (log-odds through the logistic function, normalised), shape (n, n_classes)."""
-        p = 1 / (1 + np.exp(-self.log_odds(waveforms)))
+        p = expit(self.log_odds(waveforms))
         return p / p.sum(axis=1, keepdims=True)
 
     def class_index(self, emotion: str) -> int:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .foldmodels import FoldModels
 
 VERSION = "1"  # of the procedure; part of every cached model's key
+COMMON_EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 LIBRARIES = ("torch", "numpy", "librosa", "safetensors")
 
 Progress = Callable[[int, int], None]
@@ -148,7 +149,8 @@ def plan_training(
     folds : int
     seed : int
     emotions : sequence of str, optional
-        Default: those that every fold has in its training part.
+        Default: anger, happiness, neutral and sadness where every fold can learn them (the classes that corpora share
+        and papers compare), else all emotions that every fold has in its training part.
     width : int, optional
         Default: the setting of the corpus.
 
@@ -164,7 +166,8 @@ def plan_training(
     table = corpus.table
     speakers = table.groupby("emotion")["speaker"].agg(set)
     learnable = [e for e in speakers.index if all(speakers[e] - set(held_out) for held_out in split.speakers.values())]
-    classes = tuple(sorted(learnable if emotions is None else set(emotions)))
+    common = COMMON_EMOTIONS if set(COMMON_EMOTIONS) <= set(learnable) else learnable
+    classes = tuple(sorted(common if emotions is None else set(emotions)))
     for emotion in set(classes) - set(learnable):
         raise InputError(
             f"emotion {emotion!r} cannot be learned from corpus {corpus.name!r}: some fold holds out all speakers that "
@@ -206,7 +209,7 @@ def train_fold_models(
         Speaker-grouped; more than there are speakers means leave one speaker out.
     seed : int
     emotions : sequence of str, optional
-        Default: all that every fold can learn.
+        Default: see `plan_training`.
     width : int, optional
         Channels of the first layer; default: the corpus' entry in `SETTINGS`, else that of `Settings`.
     workers : int, optional

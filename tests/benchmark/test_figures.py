@@ -172,7 +172,10 @@ def test_emolime_example_of_a_run(data_root: Path, tmp_path: Path) -> None:
     """Both clips, explained for the emotion of the published picture, whatever the run explained."""
     picture = emolime_example_of_run(FakeStore(pd.DataFrame()), tmp_path / "e.png", data_root)
     numbers = pd.read_csv(picture.with_suffix(".csv"))
-    assert list(numbers["example"].unique()) == ["11b03Wa, anger (cnn)", "10b01Fa, happiness (cnn)"]
+    assert list(numbers["example"].unique()) == [
+        "11b03Wa, anger (cnn trained on planted)",
+        "10b01Fa, happiness (cnn trained on planted)",
+    ]
     assert numbers["published"].tolist() == published_weights().iloc[:16].sort_values(
         ["picture", "band"], ascending=[False, True]
     )["weight"].tolist()  # fmt: skip
