@@ -36,7 +36,8 @@ test: lint  ## lint, types and all tests but the long ones
 	$(PYTEST) -n 2 --ignore tests/benchmarks
 	$(PYTEST) tests/benchmarks
 
-test-long: lint  ## everything: kills, training, whole corpora
+test-long: lint  ## everything: kills, Ray, training, whole corpora
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[ray]'
 	$(PYTEST) --long -n 2 --ignore tests/benchmarks
 	$(PYTEST) --long tests/benchmarks
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from ..errors import InputError
 from .config import RunConfig, load_config
 from .console import Bars
+from .executors import writing
 from .leaderboard import terminal_table
 from .report import write_board
 from .runner import Execution, check_out, default_workers, free_folder
@@ -40,10 +41,20 @@ def run(arguments: Namespace) -> int:
     )
     execution = Execution(
         workers=_workers(arguments.workers),
-        device=_device(arguments.device),
+        # a Ray cluster may have what this machine has not
+        device=arguments.device if arguments.executor == "ray" else _device(arguments.device),
         data_root=arguments.data_root,
         retry_failed=arguments.retry_failed,
+        memory=_memory(arguments.memory),
+        executor=arguments.executor,
+        ray_address=_ray_address(arguments),
     )
+    if arguments.dry_run:
+        from .estimate import dry_run
+
+        return dry_run(config, execution, as_json=arguments.json)
+    if arguments.retry_failed and not arguments.resume:
+        raise InputError("--retry-failed continues a run; give --resume and --out as well.")
     if arguments.resume and arguments.out is None:
         raise InputError("--resume needs --out: the folder of the run to continue.")
     out = arguments.out or free_folder(Path("runs") / _name(arguments))
@@ -52,7 +63,8 @@ def run(arguments: Namespace) -> int:
         store = compute(config, out, execution, bars)
         bars("report", 0, 1)
         scores, info = store.scores(), store.info
-        board, page = write_board(scores, [info], out / "report")
+        with writing(out):
+            board, page = write_board(scores, [info], out / "report")
         bars("report", 1, 1)
     if arguments.json:
         print(board.to_json(orient="records"))
@@ -86,6 +98,18 @@ def _workers(given: int | None) -> int:
     if given is not None and given < 1:
         raise InputError(f"--workers must be at least 1, got {given}.")
     return given or default_workers()
+
+
+def _memory(given: float | None) -> float | None:
+    if given is not None and not given > 0:
+        raise InputError(f"--memory must be a number of GB above 0, got {given:g}.")
+    return given
+
+
+def _ray_address(arguments: Namespace) -> str | None:
+    if arguments.ray_address is not None and arguments.executor != "ray":
+        raise InputError(f"--ray-address {arguments.ray_address} needs --executor ray.")
+    return arguments.ray_address
 
 
 def _device(name: str) -> str:

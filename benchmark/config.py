@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import reprlib
 import tomllib
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..datasets.conditions import CONDITIONS
 from ..datasets.corpora import CORPORA
+from ..datasets.corpus import TAXONOMY
 from ..errors import InputError, UnknownNameError
 from ..methods.records import METHODS
 from ..metrics.records import METRICS
@@ -19,6 +21,7 @@ from ..models.records import MODELS
 from ..registry import Registry
 
 FILL_NAMES = ("attenuate", "noise", "spectral-mean", "twin")
+TWINNED = ("planted",)  # corpora whose clips have a neutral twin to fill from
 _REGISTRIES: dict[str, Registry] = {
     "corpora": CORPORA,
     "models": MODELS,
@@ -36,11 +39,12 @@ class RunConfig(BaseModel):
     corpora, models, methods, metrics, conditions : list of str
         Registry names.
     emotions : list of str
-        Clips of these emotions are explained.
+        Clips of these emotions (of the common taxonomy) are explained.
     target : str
         ``predicted`` (the class predicted on the clean clip), ``true``, or the name of an emotion.
     fills : list of str
-        Fill operators; empty means the corpus' own default (``twin`` on ``planted``, else ``attenuate``).
+        Fill operators; empty means the corpus' own default (``twin`` on ``planted``, else ``attenuate``). ``twin`` is
+        left out on corpora whose clips have none.
     trained_on : str or None
         Corpus whose fold models explain; None means the explained corpus itself.
     limit : int
@@ -54,13 +58,14 @@ class RunConfig(BaseModel):
     models: list[str] = Field(min_length=1)
     methods: list[str] = Field(min_length=1)
     metrics: list[str] = Field(min_length=1)
-    conditions: list[str] = ["clean"]
-    emotions: list[str] = ["anger", "happiness", "sadness", "neutral"]
+    conditions: list[str] = Field(default=["clean"], min_length=1)
+    emotions: list[str] = Field(default=["anger", "happiness", "sadness", "neutral"], min_length=1)
     target: str = "predicted"
     fills: list[str] = []
     trained_on: str | None = None
-    limit: int = Field(default=0, ge=0)
-    seed: int = Field(default=0, ge=0)
+    # strict: neither true nor "3" nor 3.0 is a number here; seeds are stored in 64 bits
+    limit: int = Field(default=0, ge=0, lt=2**63, strict=True)
+    seed: int = Field(default=0, ge=0, lt=2**63, strict=True)
 
     @field_validator("corpora", "models", "methods", "metrics", "conditions")
     @classmethod
@@ -69,17 +74,43 @@ class RunConfig(BaseModel):
             _REGISTRIES[info.field_name].get(name)
         return _without_repeats(names, info.field_name)
 
-    @field_validator("fills")
+    @field_validator("fills", "emotions")
     @classmethod
-    def _known_fills(cls, names: list[str]) -> list[str]:
+    def _known_words(cls, names: list[str], info: Any) -> list[str]:
+        kind, known = {"fills": ("fill", FILL_NAMES), "emotions": ("emotion", TAXONOMY)}[info.field_name]
         for name in names:
-            if name not in FILL_NAMES:
-                raise UnknownNameError("fill", name, FILL_NAMES)
-        return _without_repeats(names, "fills")
+            if name not in known:
+                raise UnknownNameError(kind, name, known)
+        return _without_repeats(names, info.field_name)
+
+    @field_validator("target")
+    @classmethod
+    def _known_target(cls, name: str) -> str:
+        known = ("predicted", "true", *TAXONOMY)
+        if name not in known:
+            raise UnknownNameError("target", name, known)
+        return name
+
+    @field_validator("trained_on")
+    @classmethod
+    def _known_corpus(cls, name: str | None) -> str | None:
+        return name if name is None else CORPORA.get(name).name
+
+    @model_validator(mode="after")
+    def _some_fill(self) -> RunConfig:
+        lacking = [corpus for corpus in self.corpora if not self.fills_for(corpus)]
+        if lacking:
+            raise InputError(
+                f"fills: 'twin' alone cannot fill clips of {', '.join(lacking)}, which have no neutral twin; "
+                f"add one of {', '.join(name for name in FILL_NAMES if name != 'twin')}."
+            )
+        return self
 
     def fills_for(self, corpus: str) -> list[str]:
-        """Fill operators used on a corpus."""
-        return self.fills or (["twin"] if corpus == "planted" else ["attenuate"])
+        """Fill operators used on a corpus: those asked for, without ``twin`` where clips have none."""
+        if not self.fills:
+            return ["twin"] if corpus in TWINNED else ["attenuate"]
+        return [name for name in self.fills if name != "twin" or corpus in TWINNED]
 
 
 def _without_repeats(names: list[str], key: str) -> list[str]:
@@ -111,7 +142,7 @@ def load_config(path: Path | None = None, preset: str | None = None, **overrides
         merged |= _read_toml(path)
     merged |= {key: value for key, value in overrides.items() if value not in (None, [], ())}
     try:
-        return RunConfig(**merged)
+        return RunConfig.model_validate(merged)
     except ValidationError as error:
         raise InputError(_explain(error, path)) from None
 
@@ -121,8 +152,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"config {path}: no such file. Give a TOML file, or --preset {'|'.join(preset_names())}.")
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"config {path}: not valid TOML ({error}).") from None
+    except OSError as error:
+        raise InputError(f"config {path}: cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits or 1,000 brackets is no TOMLDecodeError
+        raise InputError(f"config {path}: not valid TOML in UTF-8 ({error}).") from None
 
 
 def _explain(error: ValidationError, path: Path | None) -> str:
@@ -135,5 +168,7 @@ def _explain(error: ValidationError, path: Path | None) -> str:
             hint = f"did you mean {near[0]!r}? " if near else ""
             lines.append(f"unknown key {key!r}; {hint}Allowed: {', '.join(allowed)}.")
         else:
-            lines.append(f"key {key!r}: {fault['msg']}, got {fault['input']!r}.")
+            told = fault["msg"].removeprefix("Value error, ")
+            told = told if told.endswith(".") else f"{told}, got {reprlib.repr(fault['input'])}."
+            lines.append(f"key {key!r}: {told}" if key else told)
     return f"config{f' {path}' if path else ''}: " + " ".join(lines)

@@ -26,6 +26,7 @@ from .statistics import (
     Cell,
     cells,
     cluster_fit,
+    compact,
     per_clip,
     significance_groups,
     t_quantile,
@@ -78,7 +79,7 @@ def leaderboard(scores: pd.DataFrame, baseline: str = "random") -> pd.DataFrame:
     InputError
         If two different scores stand for the same clip and cell.
     """
-    found = list(cells(_without_repeats(scores)))
+    found = list(cells(_without_repeats(compact(scores))))
     if not found:
         return pd.DataFrame(columns=BOARD_COLUMNS)
     board = pd.concat([_cell_rows(cell) for cell in found], ignore_index=True)
@@ -114,7 +115,7 @@ def _cell_rows(cell: Cell) -> pd.DataFrame:
     values, codes = per_clip(table.to_numpy(), table.index, cell.speakers)
     fit = cluster_fit(values, codes)
     half = np.where(fit.clusters >= MIN_SPEAKERS, fit.se * t_quantile(fit.df), np.nan)
-    counts = group.groupby(["method", "status"]).size().unstack(fill_value=0)
+    counts = group.groupby(["method", "status"], observed=True).size().unstack(fill_value=0)
     counts = counts.reindex(index=table.columns, columns=["ok", "failed", "skipped"], fill_value=0)
     ok = group[group["status"] == "ok"]
     rows = pd.DataFrame({"method": table.columns, "mean": fit.mean, "low": fit.mean - half, "high": fit.mean + half})
@@ -124,7 +125,7 @@ def _cell_rows(cell: Cell) -> pd.DataFrame:
     rows["n_planned"] = counts.sum(axis=1).to_numpy()
     rows["coverage"] = rows["n_ok"] / rows["n_planned"]
     rows["n_speakers"] = fit.clusters
-    rows["model_calls"] = ok.groupby("method")["model_calls"].mean().reindex(table.columns).to_numpy()
+    rows["model_calls"] = ok.groupby("method", observed=True)["model_calls"].mean().reindex(table.columns).to_numpy()
     return rows.assign(**cell.names)
 
 
@@ -409,6 +410,9 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
     """
     wanted = [m for m in metrics or KEY_METRICS if m in set(board["metric"])] or list(dict.fromkeys(board["metric"]))
     shown = board[board["metric"].isin(wanted)]
+    # a metric that scored nothing here, or a method that was never scored, would only take room
+    scored = shown["n_ok"] > 0
+    shown = shown[shown["metric"].isin(shown.loc[scored, "metric"]) & shown["method"].isin(shown.loc[scored, "method"])]
     shown = shown[shown["condition"] == shown.groupby("metric")["condition"].transform(_plainest)]
     parts: list[Any] = []
     for names, part in shown.groupby([s for s in SETTING if s != "target_rule"], dropna=False, sort=False):

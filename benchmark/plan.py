@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 from ..datasets.conditions import CONDITIONS
 from ..datasets.corpora import CORPORA, load_corpus
-from ..datasets.corpus import Corpus
+from ..datasets.corpus import Corpus, file_digest
 from ..errors import ClipError, InputError
 from ..keys import digest
 from ..methods.records import METHODS, make_method
 from ..metrics.records import METRICS
-from ..models.foldmodels import FoldModels, obtain_fold_models
+from ..models.foldmodels import FoldModels, find_fold_models, obtain_fold_models
 from .config import RunConfig
 
 SHARD_CLIPS = 4
@@ -100,6 +100,7 @@ def make_plan(
     config: RunConfig,
     data_root: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    train: bool = True,
 ) -> Plan:
     """Load corpora, obtain fold models (training them where none are cached) and lay out cells and shards.
 
@@ -117,6 +118,11 @@ def make_plan(
     for corpus_name, model in product(config.corpora, config.models):
         trained_on = config.trained_on or corpus_name
         if (model, trained_on) not in models:
+            if not train and find_fold_models(model, corpora[trained_on]) is None:
+                raise InputError(
+                    f"{model} has not been trained on {trained_on} yet: run without --dry-run, or make its models with "
+                    f"`serxai train {model} --corpus {trained_on}` and the same data, which takes minutes."
+                )
             training = partial(report, f"training {model} on {trained_on}")
             models[model, trained_on] = obtain_fold_models(model, corpora[trained_on], progress=training)
         found = _shards(config, corpora[corpus_name], model, models[model, trained_on])
@@ -124,7 +130,8 @@ def make_plan(
         if not kinds:
             raise InputError(
                 f"no metric of {', '.join(config.metrics)} is defined under the conditions "
-                f"{', '.join(config.conditions)}; add --condition clean, or a shifted one for consistency."
+                f"{', '.join(config.conditions)}; add --condition noise-20db for metrics of shifted clips, "
+                "--condition clean for the others."
             )
         for fold in dict.fromkeys(shard.fold for shard in found):
             cells += [
@@ -177,8 +184,7 @@ def clip_identity(corpus: Corpus, clip: str) -> str:
     try:
         return corpus.clip(clip).sha256
     except ClipError:
-        file = corpus.root / str(corpus.table.loc[clip, "file"])
-        return "unreadable:" + (digest(file.read_bytes()) if file.is_file() else "missing")
+        return "undecodable: " + file_digest(corpus.root / str(corpus.table.loc[clip, "file"]))
 
 
 def _partner(clip: str, members: list[str], corpus: Corpus) -> str:

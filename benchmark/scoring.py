@@ -16,9 +16,9 @@ from ..datasets.corpus import Corpus
 from ..errors import ClipError, InputError, NotApplicable
 from ..keys import digest
 from ..methods.attribution import Attribution
-from ..methods.explainer import Request
+from ..methods.explainer import Explainer, Request
 from ..methods.records import METHODS, make_method
-from ..metrics.case import Case, Explained
+from ..metrics.case import Case, Explained, Outcome
 from ..metrics.records import METRICS, MetricRecord, make_metric
 from ..models.recogniser import Recogniser
 from .config import RunConfig
@@ -78,7 +78,7 @@ class ShardScorer:
             Told each clip's id as it is finished.
         """
         rows = []
-        began = self.recogniser.calls
+        began, inside = self.recogniser.calls, self.recogniser.seconds
         for clip_id, partner in zip(self.shard.clips, self.shard.partners, strict=True):
             start = time.perf_counter()
             rows += self._score_clip(clip_id, partner)
@@ -87,6 +87,7 @@ class ShardScorer:
             self._memo = {key: value for key, value in self._memo.items() if key[0] != "case"}
             done(clip_id)
         self.timing["model_calls"] = self.recogniser.calls - began
+        self.timing["recogniser_seconds"] = self.recogniser.seconds - inside
         return rows
 
     # -- one clip ----------------------------------------------------------------------------------------------------
@@ -175,10 +176,18 @@ class ShardScorer:
             companions["other"] = self._explanation(partner, "clean", method, its_target)
             companions["other_duration_s"] = self._clip(partner, "clean").duration_s
         explained = Explained(self._explanation(clip_id, condition, method, target), **companions)
-        outcome = make_metric(metric).score(case.with_fill(fill) if fill else case, explained)
+        outcome = self._outcome(metric, case.with_fill(fill) if fill else case, explained)
         if not np.isfinite(outcome.value):
             raise ClipError(f"metric {metric!r} returned {outcome.value}")
         return float(outcome.value), int(outcome.model_calls)
+
+    # -- the two places where work is done; a forecast replaces them ---------------------------------------------------
+
+    def _outcome(self, metric: str, case: Case, explained: Explained) -> Outcome:
+        return make_metric(metric).score(case, explained)
+
+    def _attribute(self, explainer: Explainer, request: Request) -> Attribution:
+        return explainer.attribute(request)
 
     # -- what metrics and methods share, each made once and kept with its outcome, also when that is an error ---------
 
@@ -251,7 +260,7 @@ class ShardScorer:
                 seed = ("explain", self.config.seed, self.corpus.name, clip_id, method, condition, repeat)
                 clip = self._clip(clip_id, condition)
                 before, start = self.recogniser.calls, time.perf_counter()
-                found = explainer.attribute(Request(self.recogniser, clip, target, seed, base))
+                found = self._attribute(explainer, Request(self.recogniser, clip, target, seed, base))
                 # an explanation from a base costs what the base cost as well
                 calls = self.recogniser.calls - before + (base.model_calls if base else 0)
                 found = replace(found, model_calls=calls)

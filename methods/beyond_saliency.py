@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ..audio import Grid
+from ..audio import SAMPLE_RATE, Grid
 from ..cues.expert import directions, expectations
 from ..cues.records import CUES
 from ..cues.regions import CueValue, region_cues, window_mask
 from ..cues.tracks import cue_tracks
 from ..cues.windows import TOP, WINDOW_S, salient_windows, window_edges, window_relevance
 from ..errors import InputError
+from ..models.recogniser import Recogniser
 from .attribution import Attribution
 from .explainer import Explainer, Request
 
@@ -86,10 +87,23 @@ class BeyondSaliency(Explainer):
             cues=cue_table(request.clip.samples, edges, salient, request.target),
         )
 
+    @property
+    def stochastic(self) -> bool:  # type: ignore[override]
+        """Whether the base's attribution changes with the seed."""
+        return self._base_method().stochastic
+
+    def calls(self, n_samples: int, recogniser: Recogniser) -> int:
+        """See `Explainer.calls`: the base's; none of its own where the request holds the base."""
+        window_edges(n_samples / SAMPLE_RATE, self.window_s)
+        return self._base_method().calls(n_samples, recogniser)
+
     def _explain_base(self, request: Request) -> Attribution:
+        return self._base_method().attribute(replace(request, base=None))
+
+    def _base_method(self) -> Explainer:
         from .records import make_method
 
-        return make_method(self.base).attribute(replace(request, base=None))
+        return make_method(self.base)
 
 
 def cue_table(samples: np.ndarray, edges_s: np.ndarray, salient: np.ndarray, target: str) -> tuple[dict[str, Any], ...]:

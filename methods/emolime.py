@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..audio import Grid, band_edges_hz
+from ..models.recogniser import Recogniser
 from .attribution import Attribution
 from .explainer import Explainer, Request
 from .masks import MaskTable, all_masks, fill_of, mask_table, plane_of
@@ -42,6 +43,10 @@ class EmoLime(Explainer):
     def attribute(self, request: Request) -> Attribution:
         """Explain one clip; see `read` for what is returned."""
         return self.read(self.table(request), request)
+
+    def calls(self, n_samples: int, recogniser: Recogniser) -> int:
+        """See `Explainer.calls`: every mask once."""
+        return recogniser.calls_for(2**BANDS)
 
     def table(self, request: Request) -> MaskTable:
         """Score all 256 masks of the clip: one table explains every class."""

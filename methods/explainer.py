@@ -76,6 +76,22 @@ class Explainer(ABC):
             If this clip cannot be explained.
         """
 
+    def calls(self, n_samples: int, recogniser: Recogniser) -> int:
+        """Model calls of one explanation, fill-up included; 0 for methods that ask the recogniser nothing.
+
+        Parameters
+        ----------
+        n_samples : int
+            Length of the clip.
+        recogniser : Recogniser
+
+        Raises
+        ------
+        NotApplicable
+            As `attribute`, where length and recogniser alone tell.
+        """
+        return 0
+
     def get_params(self) -> dict[str, Any]:
         """Parameters by name; part of the explanation's key."""
         names = [n for n in inspect.signature(type(self).__init__).parameters if n not in ("self", "args", "kwargs")]

@@ -18,7 +18,7 @@ from captum import attr
 
 from ..audio import FILLS
 from ..errors import ClipError, InputError, NotApplicable, UnknownNameError
-from ..models.recogniser import FrontEnd, TorchRecogniser
+from ..models.recogniser import FrontEnd, Recogniser, TorchRecogniser
 from .attribution import Attribution
 from .explainer import Explainer, Request
 from .masks import fill_of, plane_of
@@ -46,20 +46,29 @@ class GradientMethod(Explainer):
         ClipError
             If the clip is too short, or the gradient is not finite.
         """
-        recogniser = request.recogniser
-        if not (recogniser.differentiable and isinstance(recogniser, TorchRecogniser)):
-            raise NotApplicable(f"{self.name} needs gradients; recogniser {recogniser.name!r} is not differentiable")
+        recogniser = self._differentiable(request.recogniser)
         target = request.target_index
 
         def log_odds(features: torch.Tensor) -> torch.Tensor:
             return recogniser.feature_log_odds(features)[:, target]
 
-        features = recogniser.features(request.clip.samples)
-        relevance, details = self.relevance(log_odds, features, recogniser, request)
+        with recogniser.metered():
+            features = recogniser.features(request.clip.samples)
+            relevance, details = self.relevance(log_odds, features, recogniser, request)
         if not bool(torch.isfinite(relevance).all()):
             raise ClipError(f"{self.name}: the gradient of recogniser {recogniser.name!r} is not finite.")
         grid = recogniser.feature_grid(request.clip.samples.size)
         return Attribution(relevance.detach()[0, 0].cpu().numpy(), grid, request.target, self.name, details)
+
+    def calls(self, n_samples: int, recogniser: Recogniser) -> int:
+        """See `Explainer.calls`: one pass forward, and its way back."""
+        self._differentiable(recogniser)
+        return 1
+
+    def _differentiable(self, recogniser: Recogniser) -> TorchRecogniser:
+        if not (recogniser.differentiable and isinstance(recogniser, TorchRecogniser)):
+            raise NotApplicable(f"{self.name} needs gradients; recogniser {recogniser.name!r} is not differentiable")
+        return recogniser
 
     @abstractmethod
     def relevance(
@@ -147,6 +156,10 @@ class IntegratedGradients(GradientMethod):
             return_convergence_delta=True,
         )
         return relevance, {"convergence_delta": float(delta)}
+
+    def calls(self, n_samples: int, recogniser: Recogniser) -> int:
+        """See `Explainer.calls`: the nodes of the path, and both its ends for ``convergence_delta``."""
+        return super().calls(n_samples, recogniser) * self.n_steps + 2
 
     def _baseline_features(self, features: torch.Tensor, recogniser: TorchRecogniser, request: Request) -> torch.Tensor:
         if self.baseline == "silence":

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..audio import Plane, scoring_grid
+from ..audio import SAMPLE_RATE, Plane, scoring_grid
 from ..audio.plane import HOP, N_FFT
+from ..models.recogniser import Recogniser
 from .attribution import Attribution
 from .explainer import Explainer, Request
 from .masks import batched_log_odds, fill_of, plane_of
@@ -69,6 +70,11 @@ class Occlusion(Explainer):
             method=self.name,
             details={"full": float(y[0])},
         )
+
+    def calls(self, n_samples: int, recogniser: Recogniser) -> int:
+        """See `Explainer.calls`: the clip itself and one copy a patch."""
+        rows, columns = scoring_grid(n_samples / SAMPLE_RATE, self.bands, self.cell_s).shape
+        return recogniser.calls_for(1 + rows * columns)
 
 
 def _add_patch(copy: torch.Tensor, plane: Plane, change: torch.Tensor, bins: np.ndarray, frames: np.ndarray) -> None:

@@ -19,6 +19,7 @@ import torch
 from ..audio import Grid
 from ..keys import rng
 from ..methods.attribution import Attribution
+from ..models.recogniser import Recogniser
 from .case import Case
 
 STEPS = 16
@@ -119,6 +120,11 @@ def trajectory_of(case: Case, attribution: Attribution) -> Trajectory:
     """Deletion trajectory of an explanation under the case's fill, computed once per case, fill and ranking."""
     order = ranking(case.map(attribution), rng(*case.seed, "ties", attribution.method))
     return case.shared(("trajectory", case.fill, order.tobytes()), lambda: deletion_trajectory(case, order))
+
+
+def trajectory_calls(recogniser: Recogniser, n_cells: int) -> int:
+    """Model calls of one trajectory over a grid of so many cells, fill-up included."""
+    return recogniser.calls_for(2 * min(STEPS, n_cells))
 
 
 def _waveforms(case: Case, step: np.ndarray, grid: Grid, steps: int) -> torch.Tensor:

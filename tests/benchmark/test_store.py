@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from serxai.audio import Grid
-from serxai.benchmark.store import SCORE_COLUMNS, Explanation, Store, score_frame, write_atomically
+from serxai.benchmark.store import (
+    OUTCOME,
+    SCORE_COLUMNS,
+    Explanation,
+    Store,
+    is_sealed,
+    score_frame,
+    write_atomically,
+)
 from serxai.errors import InputError
 from serxai.methods.attribution import Attribution
 
@@ -110,3 +120,108 @@ def test_not_a_run(tmp_path: Path):
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(InputError, match="damaged"):
         _ = Store(tmp_path).info
+
+
+def test_a_change_of_any_byte_breaks_the_seal(tmp_path: Path):
+    write(Store(tmp_path))
+    for file in ("scores/k.parquet", "explanations/k.npz"):
+        content = (tmp_path / file).read_bytes()
+        assert is_sealed(content)
+        for at in range(len(content)):
+            changed = bytearray(content)
+            changed[at] ^= 1 << at % 8
+            assert not is_sealed(bytes(changed)), at
+        assert not is_sealed(b"") and not is_sealed(content + b"0") and not is_sealed(content[1:])
+
+
+def test_other_programs_read_sealed_files(tmp_path: Path):
+    write(Store(tmp_path))
+    frame = pd.read_parquet(tmp_path / "scores" / "k.parquet")
+    pd.testing.assert_frame_equal(frame, score_frame([a_row("r0"), a_row("r1", status="failed", value=np.nan)]))
+    with np.load(tmp_path / "explanations" / "k.npz") as arrays:
+        assert np.array_equal(arrays["p/log_odds"], np.arange(4.0))
+
+
+def test_rows_of_another_program_are_reported_but_not_reused(tmp_path: Path):
+    write(Store(tmp_path))
+    path = tmp_path / "scores" / "k.parquet"
+    frame = pd.read_parquet(path).assign(value=0.25)
+    frame.astype({"method": "category"})[frame.columns[::-1]].to_parquet(path, index=False)
+    store = Store(tmp_path)
+    store.write_info({"shards": ["k"]})
+    assert not store.has_shard("k") and store.row("r0") is None
+    pd.testing.assert_frame_equal(store.scores(), frame)
+
+
+def test_a_few_columns(tmp_path: Path):
+    store = Store(tmp_path)
+    write(store)
+    store.write_info({"shards": ["k"]})
+    pd.testing.assert_frame_equal(store.scores(["status", "clip"]), store.scores()[["status", "clip"]])
+    store.write_info({"shards": []})
+    assert list(store.scores(["status"])) == ["status"] and store.scores().empty
+    pd.testing.assert_frame_equal(store.scores(), score_frame([]))
+
+
+def test_damage_is_said(tmp_path: Path):
+    store = Store(tmp_path)
+    write(store)
+    store.write_info({"shards": ["k"]})
+    path = tmp_path / "scores" / "k.parquet"
+    path.write_bytes(path.read_bytes().replace(b"PAR1", b"PAR2"))
+    with pytest.raises(InputError, match=r"k\.parquet: damaged .*--resume"):
+        store.scores()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_rows_are_found_as_by_a_loop_over_all(tmp_path: Path):
+    """Against a dictionary of all rows, over many shards with failed rows among them."""
+    draw = np.random.default_rng(0)
+    store, slow = Store(tmp_path), {}
+    for shard in range(5):
+        rows = [
+            a_row(draw.bytes(8).hex(), value=float(v), model_calls=int(c), status="failed" if c % 5 == 0 else "ok")
+            for v, c in zip(draw.normal(size=40), draw.integers(0, 99, 40), strict=True)
+        ]
+        store.write_shard(f"s{shard}", rows, {}, {}, {})
+        slow |= {row["key"]: row for row in rows}
+    for key, row in slow.items():
+        found = store.row(key)
+        assert found == (None if row["status"] == "failed" else {name: row[name] for name in OUTCOME})
+    assert store.row("") is None and store.row("zz") is None and Store(tmp_path / "none").row("x") is None
+
+
+def test_explanations_are_looked_up_without_opening_each_file_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = Store(tmp_path)
+    for shard in range(4):
+        these = {f"s{shard}-{i}": an_explanation(i) for i in range(10)}
+        store.write_shard(f"s{shard}", [], these, {f"p{shard}": np.arange(3.0)}, {})
+    opened = []
+    plain = zipfile.ZipFile
+
+    def counted(*arguments: Any, **options: Any) -> zipfile.ZipFile:
+        opened.append(arguments[0])
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(zipfile, "ZipFile", counted)
+    for shard in range(4):
+        for i in range(10):
+            found = store.explanation(f"s{shard}-{i}")
+            assert found is not None and np.array_equal(found.values, an_explanation(i).attribution.values)
+        assert store.prediction(f"p{shard}") is not None
+    assert len(opened) == 4 + 4  # once for what is inside, once for reading
+
+
+def test_a_damaged_explanation_counts_as_absent(tmp_path: Path):
+    write(Store(tmp_path))
+    path = tmp_path / "explanations" / "k.npz"
+    content = path.read_bytes()
+    lost = 0
+    for at in range(0, len(content), 37):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+        store = Store(tmp_path)
+        for i in range(3):
+            found = store.explanation(f"e{i}")
+            lost += found is None
+            assert found is None or np.array_equal(found.values, an_explanation(i).attribution.values)
+    assert lost > 10

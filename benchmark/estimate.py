@@ -1,0 +1,216 @@
+"""What a run will cost, told before it is started.
+
+Model calls are counted, not guessed: the scorer itself walks through the plan, with stand-ins for explanations and
+trajectories, so that whatever it shares, skips or explains a second time is counted as it will happen. Only the clean
+clips are predicted for real, because the explained class decides what is shared. Seconds come from one clip of median
+length that is explained and scored for real.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ..audio import SAMPLE_RATE, scoring_grid
+from ..datasets.clip import Clip
+from ..datasets.corpus import Corpus
+from ..methods.attribution import Attribution
+from ..methods.explainer import Explainer, Request
+from ..metrics.case import Case, Explained, Outcome
+from ..metrics.records import METRICS
+from ..metrics.trajectory import trajectory_calls
+from .config import RunConfig
+from .executors import Execution
+from .plan import Plan, Shard, cells_of, make_plan
+from .scoring import ShardScorer
+from .store import Store
+
+TRAJECTORY = 32  # copies of one trajectory, for the order of the queue
+TYPICAL_S = 2.5  # an utterance whose header cannot be read
+
+
+@dataclass
+class Forecast:
+    """Model calls, and seconds of audio that go through the recogniser, by (part, method)."""
+
+    calls: Counter = field(default_factory=Counter)
+    audio_s: float = 0.0
+
+    def add(self, part: str, method: str, calls: int, n_samples: int) -> None:
+        """Count what one explanation, trajectory or prediction takes."""
+        self.calls[part, method] += calls
+        self.audio_s += calls * n_samples / SAMPLE_RATE
+
+    @property
+    def total(self) -> int:
+        """Model calls of the run."""
+        return sum(self.calls.values())
+
+
+class ForecastScorer(ShardScorer):
+    """Walks through a shard as `ShardScorer` does, and counts instead of computing."""
+
+    forecast: Forecast
+
+    def _clip(self, clip_id: str, condition: str) -> Clip:
+        return super()._clip(clip_id, "clean")  # a condition changes no length
+
+    def _log_odds(self, clip_id: str, condition: str) -> np.ndarray:
+        def make() -> np.ndarray:
+            clip = self._clip(clip_id, condition)
+            self.recogniser.check_length(clip.samples.size)
+            self.forecast.add("predictions", "", 1, clip.samples.size)
+            if condition != "clean":  # decides nothing that costs
+                return np.zeros(len(self.recogniser.classes))
+            return self.recogniser.log_odds(clip.samples[None])[0]
+
+        return self._once(("log odds", clip_id, condition), make)
+
+    def _attribute(self, explainer: Explainer, request: Request) -> Attribution:
+        n_samples = request.clip.samples.size
+        calls = explainer.calls(n_samples, request.recogniser)
+        if calls == 0:  # costs nothing, and only the method itself knows where it does not apply
+            return explainer.attribute(request)
+        request.recogniser.check_length(n_samples)
+        if request.base is None:
+            self.forecast.add("explanations", explainer.name, calls, n_samples)
+        grid = scoring_grid(request.clip.duration_s)
+        return Attribution(np.zeros(grid.shape), grid, request.target, explainer.name)
+
+    def _outcome(self, metric: str, case: Case, explained: Explained) -> Outcome:
+        if METRICS.get(metric).uses_fill:
+            if case.fill == "twin":
+                case.shared("twin", lambda: case.twin_plane)  # tells where there is none
+            method = explained.attribution.method
+            n_samples = case.clip.samples.size
+
+            def count() -> bool:
+                calls = trajectory_calls(self.recogniser, int(np.prod(case.grid.shape)))
+                self.forecast.add("trajectories", method, calls, n_samples)
+                return True
+
+            case.shared(("counted", case.fill, method), count)
+        return Outcome(0.0)
+
+
+def forecast(plan: Plan) -> Forecast:
+    """Count what a fresh run of a plan will do: its total equals ``model_calls`` in run.json.
+
+    Two things only a run can tell: an explanation that fails, and one in which a metric finds nothing to score before
+    it asks the recogniser. Both make the run cheaper.
+    """
+    total = Forecast()
+    with tempfile.TemporaryDirectory() as empty:
+        for shard in plan.shards:
+            scorer = _scorer(ForecastScorer, plan, shard, Path(empty))
+            scorer.forecast = total
+            scorer.run()
+    return total
+
+
+def calibrate(plan: Plan, device: str = "cpu") -> tuple[float, int]:
+    """Explain and score one clip, the one of median length in the first shard, and see what it took.
+
+    Returns
+    -------
+    seconds : float
+        That a second of audio takes in the recogniser, with all work beside it.
+    size : int
+        Bytes that the clip leaves on disk.
+    """
+    shard = plan.shards[0]
+    corpus = plan.corpora[shard.corpus]
+    clips = sorted(shard.clips, key=lambda clip: clip_seconds(corpus, clip))
+    clip = clips[len(clips) // 2]
+    one = Shard("calibration", shard.corpus, shard.fold, shard.model, shard.trained_on, (clip,), ("",))
+    small = Plan(plan.config, plan.corpora, plan.models, [], [one])
+    expected = forecast(small)
+    with tempfile.TemporaryDirectory() as scratch:
+        store = Store(scratch)
+        scorer = _scorer(ShardScorer, small, one, store.path, device)
+        scorer._log_odds(clip, "clean")  # the first call pays for loading
+        start = time.perf_counter()
+        rows = scorer.run()
+        seconds = time.perf_counter() - start
+        store.write_shard(one.key, rows, scorer.explanations, scorer.predictions, scorer.timing)
+        size = sum(path.stat().st_size for path in store.path.rglob("*") if path.is_file())
+    return seconds / max(expected.audio_s, 1e-9), size
+
+
+def _scorer(kind: Any, plan: Plan, shard: Shard, store: Path, device: str = "cpu") -> Any:
+    recogniser = plan.models[shard.model, shard.trained_on].recogniser(shard.fold, device)
+    return kind(plan.config, shard, plan.corpora[shard.corpus], recogniser, "no", Store(store), device)
+
+
+def clip_seconds(corpus: Corpus, clip: str) -> float:
+    """Length of a clip from its file's header, without decoding; `TYPICAL_S` where the header cannot be read."""
+    try:
+        return float(soundfile.info(str(corpus.root / str(corpus.table.loc[clip, "file"]))).duration)
+    except (soundfile.LibsndfileError, OSError, KeyError, AttributeError):
+        return TYPICAL_S
+
+
+def shard_cost(config: RunConfig, corpus: Corpus, shard: Shard) -> float:
+    """What a shard costs beside others of its run, for the order of the queue: rows' copies times seconds of audio."""
+    work = len({(c, m, f) for c, m, _, f in cells_of(config, corpus.name)})
+    return TRAJECTORY * work * sum(clip_seconds(corpus, clip) for clip in shard.clips)
+
+
+def dry_run(config: RunConfig, execution: Execution, as_json: bool = False) -> int:
+    """Print what a run would compute and what it costs; computes no score that is kept.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    plan = make_plan(config, execution.data_root, train=False)
+    found = forecast(plan)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a worker
+    try:
+        per_second, size = calibrate(plan, execution.device)
+    finally:
+        torch.set_num_threads(threads)
+    seconds = per_second * found.audio_s / max(1, execution.workers)
+    by_method = {
+        name: {part: found.calls[part, name] for part in ("explanations", "trajectories")} for name in config.methods
+    }
+    told: dict[str, Any] = {
+        "cells": len(plan.cells),
+        "clips": plan.n_clips,
+        "rows": plan.n_rows,
+        "shards": len(plan.shards),
+        "model_calls": found.total,
+        "predictions": found.calls["predictions", ""],
+        "methods": by_method,
+        "seconds": round(seconds, 1),
+        "workers": execution.workers,
+        "bytes": size * sum(len(shard.clips) for shard in plan.shards),
+    }
+    console = Console()
+    if as_json:
+        console.print_json(json.dumps(told))
+        return 0
+    console.print(
+        f"{told['cells']} cells, {told['clips']} clips, {told['rows']} scores, {told['shards']} shards\n"
+        f"{told['model_calls']} model calls ({told['predictions']} predictions), about {seconds / 60:.1f} min with "
+        f"{execution.workers} workers, about {told['bytes'] / 1e6:.1f} MB",
+        highlight=False,
+    )
+    table = Table("method", "calls to explain", "calls to score", box=None, header_style="bold")
+    for name, parts in by_method.items():
+        table.add_row(name, str(parts["explanations"]), str(parts["trajectories"]))
+    console.print(table)
+    return 0
