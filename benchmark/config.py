@@ -28,6 +28,7 @@ _REGISTRIES: dict[str, Registry] = {
     "methods": METHODS,
     "metrics": METRICS,
     "conditions": CONDITIONS,
+    "clean_only": METRICS,
 }
 
 
@@ -38,6 +39,8 @@ class RunConfig(BaseModel):
     ----------
     corpora, models, methods, metrics, conditions : list of str
         Registry names.
+    clean_only : list of str
+        Metrics that are not scored under shifted conditions, to save their model calls.
     emotions : list of str
         Clips of these emotions (of the common taxonomy) are explained.
     target : str
@@ -59,6 +62,7 @@ class RunConfig(BaseModel):
     methods: list[str] = Field(min_length=1)
     metrics: list[str] = Field(min_length=1)
     conditions: list[str] = Field(default=["clean"], min_length=1)
+    clean_only: list[str] = []
     emotions: list[str] = Field(default=["anger", "happiness", "sadness", "neutral"], min_length=1)
     target: str = "predicted"
     fills: list[str] = []
@@ -67,7 +71,7 @@ class RunConfig(BaseModel):
     limit: int = Field(default=0, ge=0, lt=2**63, strict=True)
     seed: int = Field(default=0, ge=0, lt=2**63, strict=True)
 
-    @field_validator("corpora", "models", "methods", "metrics", "conditions")
+    @field_validator("corpora", "models", "methods", "metrics", "conditions", "clean_only")
     @classmethod
     def _known(cls, names: list[str], info: Any) -> list[str]:
         for name in names:
@@ -138,9 +142,11 @@ def load_config(path: Path | None = None, preset: str | None = None, **overrides
     if preset not in preset_names():
         raise UnknownNameError("preset", preset, preset_names())
     merged = tomllib.loads((files("serxai.benchmark.presets") / f"{preset}.toml").read_text("utf-8"))
-    if path is not None:
-        merged |= _read_toml(path)
-    merged |= {key: value for key, value in overrides.items() if value not in (None, [], ())}
+    given = _read_toml(path) if path is not None else {}
+    given |= {key: value for key, value in overrides.items() if value not in (None, [], ())}
+    if given.get("conditions") or given.get("metrics"):
+        merged.pop("clean_only", None)  # who names conditions or metrics wants all of them
+    merged |= given
     try:
         return RunConfig.model_validate(merged)
     except ValidationError as error:

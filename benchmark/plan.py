@@ -91,6 +91,8 @@ def cells_of(config: RunConfig, corpus: str) -> Iterator[tuple[str, str, str, st
     """(condition, method, metric, fill) of one corpus, in the order of the score rows."""
     for condition, method, metric in product(config.conditions, config.methods, config.metrics):
         record = METRICS.get(metric)
+        if condition != "clean" and metric in config.clean_only:
+            continue
         if record.conditions == "any" or (record.conditions == "clean") == (condition == "clean"):
             for fill in config.fills_for(corpus) if record.uses_fill else [""]:
                 yield condition, method, metric, fill

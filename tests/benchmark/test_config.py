@@ -227,3 +227,16 @@ def test_bad_files_end_the_command_with_2(tmp_path: Path, capsys: pytest.Capture
 def test_numbers_are_strict_for_the_library_too(flag: dict):
     with pytest.raises(InputError, match=next(iter(flag))):
         load_config(**flag)
+
+
+def test_clean_only_metrics_save_their_calls_until_conditions_or_metrics_are_named(tmp_path: Path):
+    quick = load_config()
+    assert {c for c, _, m, _ in cells_of(quick, "planted") if m == "abpc"} == {"clean"}
+    assert {c for c, _, m, _ in cells_of(quick, "planted") if m == "gini"} == set(quick.conditions)
+    for overrides in ({"conditions": ["clean", "noise-10db"]}, {"metrics": ["abpc"]}):
+        config = load_config(**overrides)
+        assert {c for c, _, m, _ in cells_of(config, "planted") if m == "abpc"} == set(config.conditions)
+    path = tmp_path / "c.toml"
+    path.write_text('clean_only = ["abcp"]')
+    with pytest.raises(InputError, match="abpc"):
+        load_config(path)
