@@ -26,6 +26,7 @@ from .runner import Progress, run
 
 __all__ = ["Explained", "explain", "kept_and_removed", "run"]
 
+DEFAULT_METHODS = ("saliency", "emolime", "beyond-saliency")
 KEPT_SHARE = 0.25  # of the scoring grid's cells, for the sounds of what an explanation points at
 
 
@@ -60,7 +61,7 @@ class Explained:
 
 def explain(
     audio: str | Path,
-    methods: Sequence[str] = ("saliency", "emolime", "beyond-saliency"),
+    methods: Sequence[str] = DEFAULT_METHODS,
     model: str = "cnn",
     *,
     target: str = "predicted",

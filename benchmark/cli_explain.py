@@ -13,13 +13,11 @@ from rich.console import Console
 from ..audio import SAMPLE_RATE
 from ..errors import InputError
 from ..methods.attribution import Attribution
-from .api import Explained, explain, kept_and_removed
+from .api import DEFAULT_METHODS, Explained, explain, kept_and_removed
 from .console import Bars
 from .figures import explanation_overlay
 from .report import explanation_page
 from .store import write_atomically
-
-DEFAULT_METHODS = ("saliency", "emolime", "beyond-saliency")
 
 
 def run(arguments: Namespace) -> int:
