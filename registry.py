@@ -1,13 +1,14 @@
 """One lazy registry for models, methods, metrics, corpora and conditions.
 
 A record is frozen data: it can be listed without importing what it stands for (``serxai ls`` must not import torch).
+A record whose name ends with a colon stands for all names that begin so (``folder:`` for ``folder:my/data.csv``).
 Others add records through entry points ``serxai.<kind>s`` that resolve to a record or a list of records.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -48,6 +49,11 @@ class Record:
                 raise InputError(f"record {self.name!r}: field {field!r} is empty; every record must fill it.")
         if ":" not in self.target:
             raise InputError(f"record {self.name!r}: target {self.target!r} is not of the form 'module:attribute'.")
+
+    @property
+    def argument(self) -> str:
+        """What follows the first colon of the name, such as a path; empty for a plain name."""
+        return self.name.partition(":")[2]
 
     def load(self) -> Any:
         """Import and return the object the record stands for."""
@@ -113,14 +119,17 @@ class Registry(Generic[R]):
         return iter(self._records.values())
 
     def __contains__(self, name: object) -> bool:
-        return any(record.name == name for record in self)
+        try:
+            return bool(self.get(str(name)))
+        except UnknownNameError:
+            return False
 
     def names(self) -> list[str]:
         """All names, in order of registration."""
         return [record.name for record in self]
 
     def get(self, name: str) -> R:
-        """Return the record of this name.
+        """Return the record of this name; of a family (``folder:``) under the whole name (``folder:my/data.csv``).
 
         Raises
         ------
@@ -128,6 +137,9 @@ class Registry(Generic[R]):
             With the near misses.
         """
         self._load_plugins()
+        family, _, argument = name.partition(":")
+        if argument and f"{family}:" in self._records:
+            return replace(self._records[f"{family}:"], name=name)
         try:
             return self._records[name]
         except KeyError:

@@ -70,9 +70,10 @@ class Plane:
             samples, N_FFT, HOP, window=self._window, center=True, pad_mode="constant", return_complex=True
         )
 
-    def istft(self, spectra: torch.Tensor) -> torch.Tensor:
-        """Inverse STFT to the clip's length, shape (..., 257, n_frames) -> (..., n_samples)."""
-        return torch.istft(spectra, N_FFT, HOP, window=self._window, center=True, length=self.samples.numel())
+    def istft(self, spectra: torch.Tensor, n_samples: int | None = None) -> torch.Tensor:
+        """Inverse STFT, by default to the clip's length, shape (..., 257, n_frames) -> (..., n_samples)."""
+        length = self.samples.numel() if n_samples is None else n_samples
+        return torch.istft(spectra, N_FFT, HOP, window=self._window, center=True, length=length)
 
     def cells(self, grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
         """Grid row of each bin and grid column of each frame; together every STFT value lies in exactly one cell."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from ..audio import SAMPLE_RATE
+from ..cues.tracks import CueTracks, cue_tracks
 from ..keys import digest
 
 
@@ -55,6 +57,11 @@ class Clip:
         Alignment, where the corpus has one.
     plant : Plant, optional
         Only on the planted corpus.
+    time_map : tuple of (float, float)
+        Where moments of the clip as recorded lie in these samples: knots (recorded s, here s) of a piecewise linear,
+        increasing map. Empty where nothing was moved. Times in `words` and `plant` are times in these samples.
+    strength : float
+        Measured level of the condition the clip is under, in the unit of its record; NaN as recorded.
     """
 
     id: str
@@ -66,6 +73,8 @@ class Clip:
     corpus: str = ""
     words: tuple[Word, ...] = ()
     plant: Plant | None = None
+    time_map: tuple[tuple[float, float], ...] = ()
+    strength: float = math.nan
 
     @property
     def duration_s(self) -> float:
@@ -79,7 +88,52 @@ class Clip:
             return digest(self.samples)
         return digest(self.samples, self.plant.twin, [(w.label, w.start_s, w.end_s) for w in self.plant.words])
 
+    @property
+    def recorded_s(self) -> float:
+        """Length of the clip as recorded, in seconds."""
+        return self.time_map[-1][0] if self.time_map else self.duration_s
+
+    def as_recorded(self, times_s: np.ndarray) -> np.ndarray:
+        """When moments of these samples were recorded; before and after the map's knots at its first and last rate.
+
+        Parameters
+        ----------
+        times_s : array
+            Seconds in these samples; increasing times stay increasing.
+        """
+        times_s = np.asarray(times_s, dtype=np.float64)
+        if not self.time_map:
+            return times_s
+        recorded, here = np.array(self.time_map).T
+        rates = np.diff(recorded) / np.diff(here)
+        before, after = np.minimum(times_s - here[0], 0), np.maximum(times_s - here[-1], 0)
+        return np.interp(times_s, here, recorded) + before * rates[0] + after * rates[-1]
+
+    @cached_property
+    def cue_tracks(self) -> CueTracks:
+        """What Praat says about the samples, measured once for all methods and metrics; see `cues.tracks`."""
+        return cue_tracks(self.samples)
+
     def with_samples(self, samples: np.ndarray, twin: np.ndarray | None = None) -> Clip:
-        """The same clip with other samples (a shifted copy); a plant needs its twin shifted alike."""
+        """The same clip with other samples; a plant needs its twin changed alike."""
         plant = replace(self.plant, twin=twin) if self.plant is not None and twin is not None else None
         return replace(self, samples=samples, plant=plant)
+
+    def shifted(
+        self,
+        samples: np.ndarray,
+        twin: np.ndarray | None = None,
+        time_map: tuple[tuple[float, float], ...] = (),
+        strength: float = math.nan,
+    ) -> Clip:
+        """The same clip under a condition, its words moved along the time map."""
+        clip = replace(self.with_samples(samples, twin), time_map=time_map, strength=strength)
+        if not time_map:
+            return clip
+        recorded, here = np.array(time_map).T
+
+        def moved(words: tuple[Word, ...]) -> tuple[Word, ...]:
+            return tuple(Word(w.label, *np.interp([w.start_s, w.end_s], recorded, here).tolist()) for w in words)
+
+        plant = replace(clip.plant, words=moved(clip.plant.words)) if clip.plant is not None else None
+        return replace(clip, words=moved(clip.words), plant=plant)

@@ -6,11 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..registry import Registry
-from .corpus import Corpus, CorpusRecord
+from .corpus import Corpus, CorpusRecord, Layout
+from .crema_d import RECORD as CREMA_D
 from .emodb import RECORD as EMODB
-from .planted_record import RECORD as PLANTED
+from .folder_record import RECORD as FOLDER
+from .iemocap import EXCITED as IEMOCAP_EXCITED
+from .iemocap import RECORD as IEMOCAP
+from .nemo import RECORD as NEMO
+from .planted_record import RECORDS as PLANTED
+from .ravdess import RECORD as RAVDESS
+from .savee import RECORD as SAVEE
+from .tess import RECORD as TESS
 
-CORPORA: Registry[CorpusRecord] = Registry("corpus", CorpusRecord, [PLANTED, EMODB], plural="corpora")
+CORPORA: Registry[CorpusRecord] = Registry(
+    "corpus",
+    CorpusRecord,
+    [*PLANTED, EMODB, RAVDESS, TESS, CREMA_D, SAVEE, IEMOCAP, IEMOCAP_EXCITED, NEMO, FOLDER],
+    plural="corpora",
+)
 
 
 def load_corpus(
@@ -35,3 +48,31 @@ def load_corpus(
     """
     record = CORPORA.get(name)
     return record.load()(record, data_root, progress)
+
+
+def layout_of(record: CorpusRecord) -> Layout | None:
+    """How the publisher names the corpus' files; None for a corpus that is not found by file names."""
+    return getattr(record.load(), "keywords", {}).get("layout")
+
+
+def forbids_derivatives(path: str | Path, data_root: str | Path | None = None) -> CorpusRecord | None:
+    """The corpus that a sound file belongs to, if no audio made from it may be passed on; else None.
+
+    A file belongs to a corpus if it has the bytes of one of the publisher's files or lies in the corpus' folder.
+
+    Parameters
+    ----------
+    path : path
+    data_root : path, optional
+        Default: `data_root_or_default`.
+    """
+    from .corpus import file_digest
+    from .sums import official_sums
+
+    place, content = Path(path).resolve(), file_digest(Path(path))
+    for record in CORPORA:
+        if record.derivatives_allowed or record.name.endswith(":"):
+            continue
+        if place.is_relative_to(record.root(data_root).resolve()) or content in official_sums(record).values():
+            return record
+    return None

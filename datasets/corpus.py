@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from math import lcm
+from math import lcm, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from ..registry import Record
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .clip import Clip
+    from .clip import Clip, Word
     from .folds import Folds
 
 TAXONOMY = ("anger", "happiness", "sadness", "neutral", "fear", "disgust", "surprise", "boredom", "calm")
@@ -33,6 +33,8 @@ TAXONOMY = ("anger", "happiness", "sadness", "neutral", "fear", "disgust", "surp
 class CorpusRecord(Record):
     """What a corpus says about itself.
 
+    Where a publisher numbers no versions, ``version`` is "1" for the files that the shipped checksums describe.
+
     Attributes
     ----------
     language : str
@@ -41,6 +43,12 @@ class CorpusRecord(Record):
         Of the common taxonomy.
     speakers, clips : int
         In the complete corpus.
+    hours : float
+        Sound in the complete corpus; NaN where unknown.
+    label_counts : dict of str to int
+        Clips of each emotion in the complete corpus; empty where unknown.
+    sample_rate : int
+        Of the publisher's files, in Hz; 0 where they have none in common.
     level_comparable : bool
         Whether levels of two clips may be compared (not where clips are peak-normalised).
     derivatives_allowed : bool
@@ -49,6 +57,12 @@ class CorpusRecord(Record):
         Publisher's label to the common taxonomy.
     url : str
         Where it can be had.
+    folder : str
+        Its folder below the data root, where that is not its name.
+    twinned : bool
+        Whether each clip has a neutral twin, from which fill ``twin`` fills.
+    voices : str
+        Corpora that share their speakers have the same text here; empty where the speakers are the corpus' own.
     """
 
     language: str
@@ -59,10 +73,26 @@ class CorpusRecord(Record):
     derivatives_allowed: bool
     label_map: Mapping[str, str]
     url: str
+    hours: float = nan
+    label_counts: Mapping[str, int] = field(default_factory=dict)
+    sample_rate: int = 0
+    folder: str = ""
+    twinned: bool = False
+    voices: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_taxonomy(self.name, {*self.emotions, *self.label_map.values()})
+        _check_taxonomy(self.name, {*self.emotions, *self.label_map.values(), *self.label_counts})
+        counted = sum(self.label_counts.values())
+        if self.label_counts and (counted != self.clips or set(self.label_counts) != set(self.emotions)):
+            raise InputError(
+                f"corpus {self.name!r}: label_counts {dict(self.label_counts)} add up to {counted}; they must name "
+                f"each of {', '.join(self.emotions)} and add up to the {self.clips} clips."
+            )
+
+    def root(self, data_root: str | Path | None = None) -> Path:
+        """The corpus' folder below a data root (default: `data_root_or_default`)."""
+        return data_root_or_default(data_root) / (self.folder or self.name)
 
 
 @dataclass(frozen=True)
@@ -73,8 +103,9 @@ class Layout:
     ----------
     pattern : str
         Regular expression for the end of a file's path below the corpus' folder (``/`` between folders), without
-        regard to case. Its named groups ``speaker`` and ``label`` (in the publisher's codes) are required; each other
-        group (``sentence``, ``intensity``, ...) becomes a column of the table.
+        regard to case. Its named groups ``speaker`` and ``label`` (in the publisher's codes) are required, unless
+        `speaker` or `labels` below say otherwise; each other group (``sentence``, ``intensity``, ...) becomes a column
+        of the table.
     sexes : dict of str to str
         Speaker to ``female`` or ``male``.
     example : str
@@ -82,15 +113,29 @@ class Layout:
     id : str
         Clip id made of the groups, such as ``"{speaker}_{label}{sentence}"``, for publishers whose file names repeat
         from folder to folder. Default: the file's name without its extension.
+    speaker : str
+        The speaker made of the groups, such as ``"{session}{role}"``.
+    labels : callable, optional
+        Reads the labels from the publisher's own tables: takes the corpus' folder, returns clip id to label.
+    left_out : collection of str
+        Labels whose clips do not belong to the corpus, unless the record maps them to an emotion.
+    words : callable, optional
+        Reads a clip's alignment from the publisher's own files: takes the corpus' folder and the clip's id, returns
+        its words (syllables, phones), none where the publisher has none.
     """
 
     pattern: str
     sexes: Mapping[str, str]
     example: str
     id: str = ""
+    speaker: str = "{speaker}"
+    labels: Callable[[Path], Mapping[str, str]] | None = None
+    left_out: Collection[str] = ()
+    words: Callable[[Path, str], tuple[Word, ...]] | None = None
 
     def __post_init__(self) -> None:
-        missing = {"speaker", "label"} - set(re.compile(self.pattern).groupindex)
+        needed = set(re.findall(r"{(\w+)}", self.speaker)) | ({"label"} if self.labels is None else set())
+        missing = needed - set(re.compile(self.pattern).groupindex)
         if missing:
             raise InputError(f"Layout: pattern {self.pattern!r} lacks the named groups {', '.join(sorted(missing))}.")
 
@@ -109,6 +154,8 @@ class Corpus:
         and any others.
     root : path
         Folder of the corpus.
+    words : callable, optional
+        See `Layout`.
 
     Raises
     ------
@@ -116,7 +163,13 @@ class Corpus:
         If the table is empty, lacks a column, repeats an id, or has an emotion outside the taxonomy.
     """
 
-    def __init__(self, record: CorpusRecord, table: pd.DataFrame, root: str | Path) -> None:
+    def __init__(
+        self,
+        record: CorpusRecord,
+        table: pd.DataFrame,
+        root: str | Path,
+        words: Callable[[Path, str], tuple[Word, ...]] | None = None,
+    ) -> None:
         lacking = [column for column in COLUMNS if column not in table.columns]
         repeated = sorted(set(table.index[table.index.duplicated()]))
         if lacking or repeated or table.empty:
@@ -126,6 +179,7 @@ class Corpus:
         self.record = record
         self.table = table.sort_index()
         self.root = Path(root)
+        self._words = words
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, clips={len(self.table)}, root={str(self.root)!r})"
@@ -135,6 +189,9 @@ class Corpus:
         """Registered name."""
         return self.record.name
 
+    def prepare(self, clip_ids: Iterable[str]) -> None:
+        """Announce clips that will be loaded; a corpus that is made on demand makes them now, all at once."""
+
     def clip(self, clip_id: str) -> Clip:
         """Load one clip.
 
@@ -143,13 +200,14 @@ class Corpus:
         InputError
             If the corpus has no clip of this id.
         ClipError
-            If its file cannot be read.
+            If its file, or that of its alignment, cannot be read.
         """
         from ..audio import load_audio
         from .clip import Clip
 
         facts = self._facts(clip_id)
-        return Clip(samples=load_audio(self.root / str(self.table.at[clip_id, "file"])), **facts)
+        words = self._words(self.root, clip_id) if self._words is not None else ()
+        return Clip(samples=load_audio(self.root / str(self.table.at[clip_id, "file"])), words=words, **facts)
 
     def _facts(self, clip_id: str) -> dict[str, Any]:
         """What the table says about a clip, as `Clip` takes it."""
@@ -246,7 +304,7 @@ def data_root_or_default(data_root: str | Path | None) -> Path:
     return Path(data_root or os.environ.get("SERXAI_DATA") or cache_root() / "data").expanduser()
 
 
-def _files_below(root: Path) -> Iterator[Path]:
+def files_below(root: Path) -> Iterator[Path]:
     """All files at any depth, in an order that does not depend on the file system; links are followed once."""
     visited = set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
@@ -259,6 +317,78 @@ def _files_below(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names))
 
 
+def not_found(record: CorpusRecord, layout: Layout, root: Path) -> InputError:
+    """The error for a folder that is missing or holds none of the corpus' files."""
+    fault = "found none" if root.is_dir() else "there is no such folder"
+    return InputError(
+        f"corpus {record.name!r}: looked for files like {layout.example} in {root}, but {fault}. "
+        f"Get the corpus from {record.url} and unpack it there, or name the folder above it with --data-root."
+    )
+
+
+class FileNames:
+    """Reads a clip's facts from where its file lies, as the publisher's layout has it.
+
+    Parameters
+    ----------
+    record : CorpusRecord
+    layout : Layout
+    root : path
+        The corpus' folder.
+    """
+
+    def __init__(self, record: CorpusRecord, layout: Layout, root: Path) -> None:
+        self.record, self.layout = record, layout
+        self._pattern = re.compile(rf"(?:.*/)?(?:{layout.pattern})", re.IGNORECASE)
+        self._emotions = {label.casefold(): emotion for label, emotion in record.label_map.items()}
+        self._speakers = {speaker.casefold(): speaker for speaker in layout.sexes}
+        self._left_out = {label.casefold() for label in layout.left_out} - set(self._emotions)
+        self._labels = None if layout.labels is None else layout.labels(root)
+
+    def facts(self, file: str) -> dict[str, str] | None:
+        """``id``, ``file``, ``emotion``, ``speaker``, ``sex``, ``sentence`` and the other groups of a file name.
+
+        Parameters
+        ----------
+        file : str
+            Relative to the corpus' folder, ``/`` between folders.
+
+        Returns
+        -------
+        dict or None
+            None where the name is not the publisher's or the clip's label is left out.
+
+        Raises
+        ------
+        InputError
+            If the label or the speaker is unknown.
+        """
+        match = self._pattern.fullmatch(file)
+        if match is None:
+            return None
+        groups = {group: text or "" for group, text in match.groupdict().items()}
+        spoken = self.layout.speaker.format(**groups)
+        speaker = self._speakers.get(spoken.casefold())
+        clip_id = self.layout.id.format(**groups | {"speaker": speaker}) if self.layout.id else Path(file).stem
+        label = groups.get("label", "") if self._labels is None else self._labels.get(clip_id, "")
+        if label.casefold() in self._left_out:
+            return None
+        if not label:
+            raise InputError(f"corpus {self.record.name!r}: {file}: the corpus' label files do not name {clip_id!r}.")
+        emotion = self._emotions.get(label.casefold())
+        if emotion is None or speaker is None:
+            what, got, known = (
+                ("label", label, self.record.label_map) if emotion is None else ("speaker", spoken, self.layout.sexes)
+            )
+            raise InputError(
+                f"corpus {self.record.name!r}: {file}: unknown {what} {got!r}; known: {', '.join(known)}. "
+                "Rename the file or take it away."
+            )
+        known_facts = {"emotion": emotion, "speaker": speaker, "sex": self.layout.sexes[speaker]}
+        groups.pop("label", None)
+        return {"id": clip_id, "file": file, "sentence": ""} | groups | known_facts
+
+
 def corpus_from_files(
     record: CorpusRecord,
     data_root: str | Path | None = None,
@@ -266,7 +396,7 @@ def corpus_from_files(
     *,
     layout: Layout,
 ) -> Corpus:
-    """Find a corpus by its publisher's file names at any depth of ``<data root>/<name>``.
+    """Find a corpus by its publisher's file names at any depth of the corpus' folder below a data root.
 
     Files of other names are left alone. ``partial(corpus_from_files, layout=...)`` is a record's target.
 
@@ -286,38 +416,24 @@ def corpus_from_files(
     """
     import pandas as pd
 
-    root = data_root_or_default(data_root) / record.name
-    where = f"corpus {record.name!r}: looked for files like {layout.example} in {root}"
-    hint = f"Get the corpus from {record.url} and unpack it there, or name the folder above it with --data-root."
+    root = record.root(data_root)
     if not root.is_dir():
-        raise InputError(f"{where}, but there is no such folder. {hint}")
-    pattern = re.compile(rf"(?:.*/)?(?:{layout.pattern})", re.IGNORECASE)
-    labels = {label.casefold(): emotion for label, emotion in record.label_map.items()}
-    speakers = {speaker.casefold(): speaker for speaker in layout.sexes}
+        raise not_found(record, layout, root)
+    names = FileNames(record, layout, root)
     rows: dict[str, dict[str, str]] = {}
     taken: dict[str, str] = {}
-    for path in _files_below(root):
+    for path in files_below(root):
         file = path.relative_to(root).as_posix()
-        match = pattern.fullmatch(file)
-        if match is None:
+        facts = names.facts(file)
+        if facts is None:
             continue
-        groups = {group: text or "" for group, text in match.groupdict().items()}
-        emotion, speaker = labels.get(groups["label"].casefold()), speakers.get(groups["speaker"].casefold())
-        if emotion is None or speaker is None:
-            what, known = ("label", record.label_map) if emotion is None else ("speaker", layout.sexes)
-            raise InputError(
-                f"corpus {record.name!r}: {path}: unknown {what} {groups[what]!r}; known: {', '.join(known)}. "
-                "Rename the file or take it away."
-            )
-        clip_id = layout.id.format(**groups | {"speaker": speaker}) if layout.id else path.stem
+        clip_id = facts.pop("id")
         other = taken.setdefault(clip_id.casefold(), file)
         if other != file:
             raise InputError(
                 f"corpus {record.name!r}: {other} and {file} in {root} are both clip {clip_id!r}; take one away."
             )
-        rows[clip_id] = {"file": file, "sentence": ""} | {k: v for k, v in groups.items() if k != "label"} | {
-            "emotion": emotion, "speaker": speaker, "sex": layout.sexes[speaker]
-        }  # fmt: skip
+        rows[clip_id] = facts
     if not rows:
-        raise InputError(f"{where}, but found none. {hint}")
-    return Corpus(record, pd.DataFrame.from_dict(rows, orient="index"), root)
+        raise not_found(record, layout, root)
+    return Corpus(record, pd.DataFrame.from_dict(rows, orient="index"), root, layout.words)

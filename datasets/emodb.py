@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..errors import ClipError
 from .corpus import CorpusRecord, Layout, corpus_from_files
+
+if TYPE_CHECKING:
+    from .clip import Word
 
 RECORD = CorpusRecord(
     name="emodb",
@@ -32,7 +39,51 @@ RECORD = CorpusRecord(
         "N": "neutral",
     },
     url="http://emodb.bilderbar.info/download/",
-)
+    hours=0.4,
+    label_counts={
+        "anger": 127, "boredom": 81, "disgust": 46, "fear": 69, "happiness": 71, "sadness": 62, "neutral": 79,
+    },
+    sample_rate=16_000,
+)  # fmt: skip
+
+
+def syllables(root: Path, clip_id: str) -> tuple[Word, ...]:
+    """Syllables of a clip from the corpus' ``silb`` files: the start of each, ``(`` for a pause, ``.`` for the end.
+
+    That times are starts was measured: on 324 clips the voice is 30 dB (median) louder after the first than before it.
+
+    Parameters
+    ----------
+    root : path
+        The corpus' folder; the file lies at any depth.
+    clip_id : str
+
+    Returns
+    -------
+    tuple of Word
+        Empty where the corpus has no such file for the clip.
+
+    Raises
+    ------
+    ClipError
+        If a line is not a time and a label.
+    """
+    from .clip import Word
+
+    found = sorted(root.rglob(f"{clip_id}.silb"))
+    if not found:
+        return ()
+    marks = []
+    for line in filter(str.strip, found[0].read_text(encoding="latin-1").splitlines()):
+        try:
+            start, label = line.split(maxsplit=1)
+            marks.append((float(start), label.strip()))
+        except ValueError:
+            raise ClipError(f"{found[0]}: line {line!r} is not a time in seconds and a label.") from None
+    return tuple(
+        Word(label, start, end) for (start, label), (end, _) in pairwise(marks) if end > start and label != "("
+    )
+
 
 LAYOUT = Layout(
     pattern=r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<label>[A-Z])[a-z]\.wav",
@@ -41,6 +92,7 @@ LAYOUT = Layout(
         "12": "male", "13": "female", "14": "female", "15": "male", "16": "female",
     },
     example="03a01Fa.wav",
+    words=syllables,
 )  # fmt: skip
 
 load = partial(corpus_from_files, layout=LAYOUT)

@@ -1,7 +1,9 @@
-"""The planted corpus on disk: WAV files of clips and twins, one manifest with their checksums.
+"""A planted corpus on disk: a WAV file each for clip and twin, and a JSON file with their checksums and the truth.
 
-The folder appears as a whole, by one rename; of two processes that render at once the first to finish wins. A file
-that is missing or damaged is rendered again alone. WAV, because its bytes depend on the samples alone.
+Clips are rendered when they are asked for. Each enters the folder by renames, its JSON file last: it is there whole or
+not at all, processes that render the same clip at once do no harm (both make the same files), and what an interrupted
+rendering has finished is kept. A file that is missing or damaged is rendered again alone. WAV, because its bytes depend
+on the samples alone.
 """
 
 from __future__ import annotations
@@ -15,73 +17,69 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ..audio import SAMPLE_RATE
 from ..errors import SerxaiError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-MANIFEST = "manifest.parquet"
+KINDS = ("clips", "twins")
 
 
-def write_clip(folder: Path, name: str, samples: np.ndarray, twin: np.ndarray) -> dict[str, str]:
-    """Write a clip and its twin as 16-bit WAV; returns their file names and checksums for the manifest."""
+def wav_path(folder: Path, kind: str, name: str) -> Path:
+    """Where the samples of a clip (`kind` ``clips``) or of its twin (``twins``) lie."""
+    return folder / kind / f"{name}.wav"
+
+
+def truth_path(folder: Path, name: str) -> Path:
+    """Where a clip's words, planted words, cues and checksums lie."""
+    return folder / "truth" / f"{name}.json"
+
+
+def write_clip(folder: Path, name: str, samples: np.ndarray, twin: np.ndarray, truth: dict[str, Any]) -> None:
+    """Write a clip and its twin as 16-bit WAV, and its truth with their checksums."""
     import soundfile
 
-    row: dict[str, str] = {}
-    for kind, signal in (("file", samples), ("twin", twin)):
-        path = folder / ("clips" if kind == "file" else "twins") / f"{name}.wav"
-        path.parent.mkdir(exist_ok=True)
+    sums = {}
+    for kind, signal in zip(KINDS, (samples, twin), strict=True):
+        path = wav_path(folder, kind, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, signal, SAMPLE_RATE, subtype="PCM_16")
-        row |= {kind: path.relative_to(folder).as_posix(), f"{kind}_sha256": _sha256(path)}
-    return row
+        sums[kind] = _sha256(path)
+    path = truth_path(folder, name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(truth | {"sha256": sums}, sort_keys=True), "utf-8")
 
 
-def row_path(folder: Path, name: str) -> Path:
-    """Where a clip's manifest row waits until the manifest is put together."""
-    return folder / f"{name}.json"
+def read_truth(folder: Path, name: str) -> dict[str, Any] | None:
+    """What `write_clip` wrote; None where it is missing or does not match the WAV files."""
+    try:
+        truth = json.loads(truth_path(folder, name).read_text("utf-8"))
+        whole = all(_sha256(wav_path(folder, kind, name)) == truth["sha256"][kind] for kind in KINDS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return truth if whole else None
+
+
+def damaged(folder: Path, names: Iterable[str]) -> list[str]:
+    """Which clips are missing or differ from their checksums."""
+    return [name for name in dict.fromkeys(names) if read_truth(folder, name) is None]
 
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def read_manifest(folder: Path) -> pd.DataFrame | None:
-    """The manifest, indexed by clip id; None where there is none that can be read."""
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(folder / MANIFEST).set_index("id")
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def damaged(folder: Path, names: Iterable[str]) -> list[str]:
-    """Which clips are missing or differ from their checksums."""
-    manifest = read_manifest(folder)
-    if manifest is None:
-        return list(names)
-    return [name for name in names if name not in manifest.index or not _intact(folder, manifest.loc[name])]
-
-
-def _intact(folder: Path, row: pd.Series) -> bool:
-    try:
-        return all(_sha256(folder / row[kind]) == row[f"{kind}_sha256"] for kind in ("file", "twin"))
-    except OSError:
-        return False
-
-
 def render_into(
-    folder: Path, names: list[str], workers: int, progress: Callable[[int, int], None] | None = None
+    corpus: str, folder: Path, names: list[str], workers: int, progress: Callable[[int, int], None] | None = None
 ) -> None:
     """Render clips into a folder that others may read or render at the same time.
 
     Parameters
     ----------
+    corpus : str
+        Which planted corpus.
     folder : Path
     names : list of str
     workers : int
@@ -95,38 +93,18 @@ def render_into(
         If rendering fails.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=folder.name + ".", dir=folder.parent, ignore_cleanup_errors=True
-    ) as scratch:
-        made = Path(scratch) / folder.name
-        made.mkdir()
-        _run_worker(made, names, workers, progress)
-        rows = []
-        for name in sorted(names):
-            rows.append(json.loads(row_path(made, name).read_text("utf-8")))
-            row_path(made, name).unlink()
-        _write_manifest(made, rows)
-        _install(made, folder, rows)
-
-
-def _run_worker(folder: Path, names: list[str], workers: int, progress: Callable[[int, int], None] | None) -> None:
-    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with (
+        # beside the folder, so that a rename stays within one file system
+        tempfile.TemporaryDirectory(prefix=folder.name + ".", dir=folder.parent, ignore_cleanup_errors=True) as made,
         tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", "serxai.datasets.planted_worker", str(folder), str(workers)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=os.environ | single,
-        ) as worker,
+        _worker(corpus, made, workers, errors) as worker,
     ):
         assert worker.stdin is not None and worker.stdout is not None
         try:
             with contextlib.suppress(BrokenPipeError), worker.stdin:  # a dead worker speaks by its exit status
                 worker.stdin.write("\n".join(names))
-            for done, _ in enumerate(worker.stdout, 1):
+            for done, line in enumerate(worker.stdout, 1):
+                _install(Path(made), folder, line.strip())
                 if progress is not None:
                     progress(done, len(names))
         except BaseException:
@@ -135,35 +113,26 @@ def _run_worker(folder: Path, names: list[str], workers: int, progress: Callable
         if worker.wait() != 0:
             errors.seek(0)
             raise SerxaiError(
-                f"rendering the planted corpus failed with exit status {worker.returncode}; its last words:\n"
+                f"rendering corpus {corpus!r} failed with exit status {worker.returncode}; its last words:\n"
                 + "\n".join(errors.read().splitlines()[-8:])
             )
 
 
-def _write_manifest(folder: Path, rows: list[dict[str, str]]) -> None:
-    import pandas as pd
+def _worker(corpus: str, folder: str, workers: int, errors: Any) -> subprocess.Popen[str]:
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return subprocess.Popen(
+        [sys.executable, "-m", "serxai.datasets.planted_worker", corpus, folder, str(workers)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        env=os.environ | single,
+    )
 
-    scratch = folder / f"{MANIFEST}.{os.getpid()}"
-    pd.DataFrame(rows).sort_values("id").to_parquet(scratch, index=False)
-    scratch.replace(folder / MANIFEST)
 
-
-def _install(made: Path, folder: Path, rows: list[dict[str, str]]) -> None:
-    """Rename the new folder into place, or mend the one that is there, file by file."""
-    try:
-        made.rename(folder)
-        return
-    except OSError:
-        if not folder.is_dir():
-            raise
-    still = set(damaged(folder, [row["id"] for row in rows]))
-    if not still:
-        return  # another process was faster
-    manifest = read_manifest(folder)
-    kept = [] if manifest is None else manifest.reset_index().to_dict("records")
-    for row in rows:
-        if row["id"] in still:
-            for kind in ("file", "twin"):
-                (folder / row[kind]).parent.mkdir(exist_ok=True)
-                (made / row[kind]).replace(folder / row[kind])
-    _write_manifest(folder, [row for row in kept if row["id"] not in still] + [r for r in rows if r["id"] in still])
+def _install(made: Path, folder: Path, name: str) -> None:
+    """Move one clip's files into the folder."""
+    for source in (*(wav_path(made, kind, name) for kind in KINDS), truth_path(made, name)):
+        target = folder / source.relative_to(made)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)

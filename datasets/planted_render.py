@@ -1,4 +1,4 @@
-"""Rendering one clip of the planted corpus: a neutral sentence, and the same sentence with an emotion's cues planted.
+"""Rendering one clip of a planted corpus: a neutral sentence, and the same sentence with an emotion's cues planted.
 
 Both renderings come from one sound. The planted words of `samples` carry the cues, those of `twin` a sham: the same
 resynthesis with nothing changed. Outside the words and 10 ms crossfades the two are the same samples, and a neutral
@@ -10,7 +10,6 @@ Praat's synthesiser keeps state between calls: render each clip in a fresh proce
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,7 @@ from ..errors import InputError
 from ..keys import rng
 from .clip import Word
 from .planted_truth import CROSSFADE_S
-from .planted_voices import CLIP_IDS, RECIPES, SENTENCES, VOICES, Recipe
+from .planted_voices import CLIP_IDS, VARIANTS, VOICES, BandRecipe, Recipe, Variant
 
 SYNTHESIS_RATE = 44_100
 BASE_PEAK = 0.19  # leaves room for anger on the loudest word; a fixed rule, blind to the emotion
@@ -78,13 +77,15 @@ def parse_id(name: str) -> tuple[str, int, str]:
     return voice, int(sentence[1:]), emotion
 
 
-def render_clip(name: str) -> Rendering:
+def render_clip(name: str, variant: Variant = VARIANTS["planted"]) -> Rendering:
     """Synthesise one clip and its twin. Call once a process.
 
     Parameters
     ----------
     name : str
         One of `CLIP_IDS`.
+    variant : Variant
+        Which corpus.
 
     Raises
     ------
@@ -92,39 +93,47 @@ def render_clip(name: str) -> Rendering:
         If the corpus has no such clip.
     """
     voice, sentence, emotion = parse_id(name)
-    draw = rng("planted distractors", name)
-    base, words = _speak(voice, sentence, draw)
-    content = [i for i, word in enumerate(words) if word.label.upper() in SENTENCES[sentence].split()]
-    chosen = sorted(draw.choice(content, size=draw.choice([1, 2, 3], p=[0.2, 0.4, 0.4]), replace=False))
+    draw = rng("planted distractors", variant.seed + name)
+    base, words = _speak(voice, sentence, variant, draw)
+    content = [i for i, word in enumerate(words) if word.label.upper() in variant.sentences[sentence].split()]
+    chosen = sorted(draw.choice(content, size=draw.choice([1, 2, 3], p=variant.words), replace=False))
     targets = tuple(words[i] for i in chosen)
-    noise = _background(base.size, draw)
+    noise = _background(base.size, variant.spread, draw)
 
     weight = _weight(base.size, targets)
     low_high = PITCH_RANGE_HZ[VOICES[voice].sex]
     sham = _resynthesise(base, low_high, weight)
     twin = base + weight * (sham - base)
     samples = twin
-    if emotion in RECIPES:
-        emotional = _plant(base, sham, weight, low_high, RECIPES[emotion], rng("planted cues", name))
+    recipe = variant.recipes.get(emotion)
+    if recipe is not None:
+        generator = rng("planted cues", variant.seed + name)
+        if isinstance(recipe, BandRecipe):
+            emotional = _plant_band(sham, recipe, generator)
+        else:
+            emotional = _plant(base, sham, weight, low_high, recipe, generator)
         samples = base + weight * (emotional - base)
     twin, samples = (_quantised(x + noise, name) for x in (twin, samples))
-    planted = targets if emotion in RECIPES else ()
+    planted = () if recipe is None else targets
     return Rendering(samples, twin, words, planted, _planted_changes(twin, samples, planted))
 
 
-def _speak(voice: str, sentence: int, draw: np.random.Generator) -> tuple[np.ndarray, tuple[Word, ...]]:
+def _speak(
+    voice: str, sentence: int, variant: Variant, draw: np.random.Generator
+) -> tuple[np.ndarray, tuple[Word, ...]]:
     """The neutral sentence at 16 kHz with its distractors, and its words."""
     from parselmouth.praat import call
 
-    settings = VOICES[voice]
-    pitch = settings.pitch * 2 ** (draw.uniform(-1, 1) / 12)
-    synthesiser = call("Create SpeechSynthesizer", "English (America)", settings.variant)
+    settings, spread = VOICES[voice], variant.spread
+    pitch = settings.pitch * 2 ** (draw.uniform(-spread, spread) / 12)
+    words_per_minute = int(draw.integers(round(223 - 23 * spread), round(223 + 23 * spread)))
+    synthesiser = call("Create SpeechSynthesizer", variant.language, settings.variant)
     call(
         synthesiser,
         "Speech output settings...",
-        SYNTHESIS_RATE, 0.01, pitch, settings.range, int(draw.integers(200, 246)), "IPA",
+        SYNTHESIS_RATE, 0.01, pitch, settings.range, words_per_minute, "IPA",
     )  # fmt: skip
-    text = SENTENCES[sentence].lower()
+    text = variant.sentences[sentence].lower()
     grid, sound = call(synthesiser, "To Sound", text, True)
     intervals = [
         tuple(call(grid, f"Get {what} of interval", 3, i + 1) for what in ("label", "start time", "end time"))
@@ -137,16 +146,16 @@ def _speak(voice: str, sentence: int, draw: np.random.Generator) -> tuple[np.nda
     start, end = spoken[0][1] - before, spoken[-1][2] + after
     padded = call(sound, "Extract part", start, end, "rectangular", 1.0, "no")
     samples = call(padded, "Resample", SAMPLE_RATE, 50).values[0]
-    samples = _filtered(samples, draw.uniform(-3, 3) * _shelf(_frequencies(samples.size)))
+    samples = _filtered(samples, draw.uniform(-3 * spread, 3 * spread) * _shelf(_frequencies(samples.size)))
     samples = samples - samples.mean()
-    samples *= BASE_PEAK * 10 ** (draw.uniform(-3, 3) / 20) / np.abs(samples).max()
+    samples *= BASE_PEAK * 10 ** (draw.uniform(-3 * spread, 3 * spread) / 20) / np.abs(samples).max()
     return samples, tuple(Word(label, s - start, e - start) for label, s, e in spoken)
 
 
-def _background(n: int, draw: np.random.Generator) -> np.ndarray:
-    """Pink-tinted noise at -66 to -58 dBFS, so that no stretch is digitally silent."""
+def _background(n: int, spread: float, draw: np.random.Generator) -> np.ndarray:
+    """Pink-tinted noise at -62 +- 4 dBFS times the spread, so that no stretch is digitally silent."""
     noise = _filtered(draw.standard_normal(n), -3.0 * np.log2(np.maximum(_frequencies(n), 50.0) / 1000.0))
-    return noise * 10 ** (draw.uniform(-66, -58) / 20) / np.sqrt(np.mean(noise**2))
+    return noise * 10 ** (draw.uniform(-62 - 4 * spread, -62 + 4 * spread) / 20) / np.sqrt(np.mean(noise**2))
 
 
 def _weight(n: int, words: tuple[Word, ...]) -> np.ndarray:
@@ -225,6 +234,14 @@ def _plant(
     return sound * level * 10 ** (recipe.level_db * size[4] / 20)
 
 
+def _plant_band(sham: np.ndarray, recipe: BandRecipe, generator: np.random.Generator) -> np.ndarray:
+    """The sentence with a gain in one band, with raised-cosine edges of 60 Hz within it."""
+    freqs = _frequencies(sham.size)
+    depth = np.minimum(freqs - recipe.low_hz, recipe.high_hz - freqs) / 60.0
+    shape = 0.5 - 0.5 * np.cos(np.pi * np.clip(depth, 0, 1))
+    return _filtered(sham, recipe.gain_db * generator.uniform(0.85, 1.15) * shape)
+
+
 def _breath(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Noise with the level and the spectrum that the speech has at each moment."""
     plane = Plane(samples.astype(np.float32))
@@ -275,16 +292,10 @@ def measure_words(samples: np.ndarray, words: tuple[Word, ...]) -> dict[str, flo
     return {name: value.value for name, value in values.items()}
 
 
-def manifest_row(name: str, rendering: Rendering) -> dict[str, Any]:
-    """What the manifest says about one clip, without its file names and checksums."""
-    voice, sentence, emotion = parse_id(name)
+def described(rendering: Rendering) -> dict[str, Any]:
+    """What is known of a rendering besides its samples, as JSON holds it: words, numbers of the planted ones, cues."""
     return {
-        "id": name,
-        "emotion": emotion,
-        "speaker": voice,
-        "sex": VOICES[voice].sex,
-        "sentence": SENTENCES[sentence].capitalize() + ".",
-        "words": json.dumps([(w.label, round(w.start_s, 6), round(w.end_s, 6)) for w in rendering.words]),
-        "planted": json.dumps([rendering.words.index(w) for w in rendering.planted]),
-        "cues": json.dumps(rendering.cues, sort_keys=True),
+        "words": [(w.label, round(w.start_s, 6), round(w.end_s, 6)) for w in rendering.words],
+        "planted": [rendering.words.index(w) for w in rendering.planted],
+        "cues": rendering.cues,
     }

@@ -1,8 +1,14 @@
-"""Who speaks in the planted corpus, what they say, and how each emotion is planted. Plain data, nothing heavy."""
+"""Who speaks in the planted corpora, what they say, and how each emotion is planted. Plain data, nothing heavy.
+
+`VARIANTS` holds the corpora: three levels of difficulty, one whose cues sit in known frequency bands, one in German.
+All have the same 16 voices and as many sentences, so that one list of clip ids serves them all.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 
@@ -59,6 +65,17 @@ SENTENCES = (
     "The WAITER will BRING a BOWL of MELON",
 )
 
+GERMAN_SENTENCES = (
+    "Der BRIEF liegt auf dem GRÜNEN TISCH",
+    "Mein BRUDER kommt am MONTAG aus LONDON",
+    "Wir LIESSEN den BRAUNEN HUND im GARTEN",
+    "Der GELBE BALLON fliegt langsam über den RHEIN",
+    "Sie TRÄGT jeden MORGEN ein BLAUES KLEID",
+    "Der MANN liest am ABEND einen langen ROMAN",
+    "Heute FAHREN alle im REGEN nach BERLIN",
+    "Der KELLNER bringt eine SCHALE mit MELONEN",
+)
+
 EMOTIONS = ("anger", "happiness", "sadness", "neutral")
 
 # e.g. Female2-s3-anger
@@ -92,11 +109,90 @@ class Recipe:
     jitter: float = 0.0
     breath_db: float = float("-inf")
 
+    def scaled(self, size: float) -> Recipe:
+        """The same recipe with all cues `size` times as large, and the power of the breath noise."""
+        return Recipe(
+            self.level_db * size,
+            self.shelf_db * size,
+            self.pitch_st * size,
+            self.pitch_range**size,
+            self.jitter * size,
+            self.breath_db + 10 * math.log10(size),
+        )
+
+
+@dataclass(frozen=True)
+class BandRecipe:
+    """An emotion as nothing but a gain in one frequency band of the words.
+
+    Attributes
+    ----------
+    low_hz, high_hz : float
+        Nothing changes outside.
+    gain_db : float
+    """
+
+    low_hz: float
+    high_hz: float
+    gain_db: float
+
 
 RECIPES = MappingProxyType(
     {
         "anger": Recipe(level_db=8.0, shelf_db=9.0, pitch_st=1.5, pitch_range=1.2, jitter=0.05),
         "happiness": Recipe(level_db=5.0, shelf_db=6.0, pitch_st=8.0, pitch_range=2.0),
         "sadness": Recipe(level_db=-12.0, shelf_db=-18.0, pitch_st=-3.0, pitch_range=0.4, breath_db=-3.0),
+    }
+)
+
+# three of the eight bands of an EmoLIME explanation (`audio.band_edges_hz(8)`), rounded inwards
+BAND_RECIPES = MappingProxyType(
+    {
+        "anger": BandRecipe(2500.0, 3640.0, gain_db=15.0),
+        "happiness": BandRecipe(1160.0, 1680.0, gain_db=12.0),
+        "sadness": BandRecipe(390.0, 750.0, gain_db=-20.0),
+    }
+)
+
+
+def _scaled(size: float) -> Mapping[str, Recipe]:
+    return MappingProxyType({emotion: recipe.scaled(size) for emotion, recipe in RECIPES.items()})
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One corpus of the family.
+
+    Attributes
+    ----------
+    seed : str
+        Put before a clip's id in every draw, so that clips of two variants vary independently.
+    language : str
+        Of the synthesiser, as Praat names it.
+    sentences : tuple of str
+        Eight; words that may carry the emotion in capitals.
+    recipes : dict of str to Recipe or BandRecipe
+        By emotion; `neutral` has none.
+    words : tuple of float
+        Probabilities that the emotion is planted on one, two or three words.
+    spread : float
+        Factor on how far level, pitch, rate, tilt and background noise vary from clip to clip, whatever the emotion.
+    """
+
+    seed: str = ""
+    language: str = "English (America)"
+    sentences: tuple[str, ...] = SENTENCES
+    recipes: Mapping[str, Recipe] | Mapping[str, BandRecipe] = field(default_factory=lambda: RECIPES)
+    words: tuple[float, float, float] = (0.2, 0.4, 0.4)
+    spread: float = 1.0
+
+
+VARIANTS = MappingProxyType(
+    {
+        "planted": Variant(),
+        "planted-medium": Variant("medium/", recipes=_scaled(0.7), words=(0.4, 0.4, 0.2), spread=1.5),
+        "planted-hard": Variant("hard/", recipes=_scaled(0.45), words=(0.7, 0.3, 0.0), spread=2.0),
+        "planted-band": Variant("band/", recipes=BAND_RECIPES),
+        "planted-de": Variant("de/", language="German", sentences=GERMAN_SENTENCES),
     }
 )

@@ -1,13 +1,12 @@
-"""``python -m serxai.datasets.planted_worker FOLDER WORKERS``: render planted clips, each in a fresh process.
+"""``python -m serxai.datasets.planted_worker CORPUS FOLDER WORKERS``: render planted clips, each in a fresh process.
 
 A program of its own, because a clip's process is forked and must not inherit threads. Clip ids are read from standard
-input, one a line; each clip's files and its manifest row are in FOLDER when its id is written to standard output.
+input, one a line; each clip's files are in FOLDER when its id is written to standard output.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import sys
 from collections.abc import Iterator
 from multiprocessing import get_all_start_methods, get_context
@@ -15,18 +14,18 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from .planted_files import row_path, write_clip
-from .planted_render import manifest_row, render_clip
+from .planted_files import write_clip
+from .planted_render import described, render_clip
+from .planted_voices import VARIANTS
 
 
-def render_to(folder: Path, name: str) -> None:
-    """Render one clip, write its files and, last, its manifest row."""
-    rendering = render_clip(name)
-    files = write_clip(folder, name, rendering.samples, rendering.twin)
-    row_path(folder, name).write_text(json.dumps(manifest_row(name, rendering) | files), "utf-8")
+def render_to(corpus: str, folder: Path, name: str) -> None:
+    """Render one clip and write its files."""
+    rendering = render_clip(name, VARIANTS[corpus])
+    write_clip(folder, name, rendering.samples, rendering.twin, described(rendering))
 
 
-def render_all(folder: Path, names: list[str], workers: int) -> Iterator[str]:
+def render_all(corpus: str, folder: Path, names: list[str], workers: int) -> Iterator[str]:
     """Render clips in at most `workers` processes at once; yields each id when its files are written.
 
     Raises
@@ -40,21 +39,21 @@ def render_all(folder: Path, names: list[str], workers: int) -> Iterator[str]:
     while waiting or running:
         while waiting and len(running) < workers:
             name = waiting.pop()
-            process = context.Process(target=render_to, args=(folder, name))
+            process = context.Process(target=render_to, args=(corpus, folder, name))
             process.start()
             running[process.sentinel] = process, name
         for sentinel in wait(list(running)):
             process, name = running.pop(sentinel)
             process.join()
             if process.exitcode != 0:
-                raise RuntimeError(f"rendering planted clip {name!r} failed with exit status {process.exitcode}.")
+                raise RuntimeError(f"rendering {corpus} clip {name!r} failed with exit status {process.exitcode}.")
             yield name
 
 
 def main() -> None:
     """Entry point of the module."""
-    folder, workers = Path(sys.argv[1]), int(sys.argv[2])
-    for name in render_all(folder, sys.stdin.read().split(), workers):
+    corpus, folder, workers = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    for name in render_all(corpus, folder, sys.stdin.read().split(), workers):
         sys.stdout.write(name + "\n")
         sys.stdout.flush()
 

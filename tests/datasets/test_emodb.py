@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from serxai.datasets.corpora import CORPORA, load_corpus
-from serxai.errors import InputError
+from serxai.errors import ClipError, InputError
 
 FOUR = ["anger", "happiness", "neutral", "sadness"]
 
@@ -93,3 +93,37 @@ def test_a_small_selection_is_balanced(data_root: Path) -> None:
     assert (chosen["speaker"].value_counts() == 4).all()
     assert (chosen["emotion"].value_counts() == 10).all()
     assert chosen["emotion"][:10].value_counts().max() <= 3
+
+
+def test_syllables_are_read_with_their_pauses(tmp_path: Path) -> None:
+    """Starts in the file become stretches; ``(`` is a pause, ``.`` the end; spaces do for tabs, as in some files."""
+    folder = tmp_path / "emodb"
+    (folder / "annotations" / "silb").mkdir(parents=True)
+    for clip_id in ("03a01Fa", "03a01Nc", "03a01Wa"):
+        soundfile.write(folder / f"{clip_id}.wav", np.zeros(16_000), 16_000)
+    notes = folder / "annotations" / "silb"
+    (notes / "03a01Fa.silb").write_text("0.10\tder\n0.25   la\n0.40\t(\n0.50\tppen\n0.80\t.\n", "latin-1")
+    (notes / "03a01Wa.silb").write_text("0.10\tder\nlater\n", "latin-1")
+    corpus = load_corpus("emodb", tmp_path)
+    words = [(word.label, word.start_s, word.end_s) for word in corpus.clip("03a01Fa").words]
+    assert words == [("der", 0.1, 0.25), ("la", 0.25, 0.4), ("ppen", 0.5, 0.8)]
+    assert corpus.clip("03a01Nc").words == ()
+    with pytest.raises(ClipError, match="'later' is not a time in seconds and a label"):
+        corpus.clip("03a01Wa")
+
+
+@pytest.mark.real_data
+def test_syllables_begin_where_the_voice_does(data_root: Path) -> None:
+    """Marks are starts: the voice is louder after the first one than before it (the other reading has it silent)."""
+    corpus = load_corpus("emodb", data_root)
+    rises = []
+    for clip_id in corpus.select(FOUR, limit=40):
+        clip = corpus.clip(clip_id)
+        if not clip.words:  # one clip has no file of syllables
+            continue
+        first = round(clip.words[0].start_s * 16_000)
+        assert clip.words[-1].end_s <= clip.duration_s + 0.01
+        assert all(b.start_s >= a.end_s for a, b in itertools.pairwise(clip.words))
+        if first > 320:
+            rises.append(np.mean(clip.samples[first : first + 1280] ** 2) / np.mean(clip.samples[:first] ** 2))
+    assert len(rises) > 20 and np.mean(np.array(rises) > 10) > 0.9

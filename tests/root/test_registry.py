@@ -30,6 +30,16 @@ def test_records_load_lazily_and_duplicates_are_refused():
         registry.add("one")  # type: ignore[arg-type]
 
 
+def test_a_name_with_a_colon_stands_for_a_family():
+    registry = Registry("thing", Record, [a_record("one"), a_record("folder:")])
+    found = registry.get("folder:my/data:2.csv")
+    assert (found.name, found.argument) == ("folder:my/data:2.csv", "my/data:2.csv")
+    assert found.target == registry.get("folder:").target and "folder:x" in registry and "other:x" not in registry
+    assert registry.names() == ["one", "folder:"] and registry.get("one").argument == ""
+    with pytest.raises(UnknownNameError):
+        registry.get("one:x")
+
+
 def test_unknown_names_get_near_misses():
     registry = Registry("method", Record, [a_record("saliency"), a_record("emolime")])
     with pytest.raises(UnknownNameError, match="Did you mean 'saliency'"):

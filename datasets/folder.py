@@ -1,0 +1,449 @@
+"""``folder:PATH``: the user's own data as a corpus.
+
+PATH is looked for from where the program runs, then below the data root (``folder:NAME`` is then short and the same on
+every machine: a corpus' name is part of every key and of every result row). It is one of
+
+- a CSV (comma, semicolon or tab; UTF-8), one row a clip, file names relative to it,
+- a folder with one CSV, or with a ``corpus.toml`` that names it,
+- an audformat database (a folder with ``db.yaml``; extra ``audb``).
+
+Columns are found by name: ``file`` and ``emotion`` are needed, ``speaker`` too (else folds would leak), ``sex`` and
+``sentence`` are used where present, ``id`` names the clips (else the file's name does; where names repeat, its path).
+Without a ``corpus.toml`` the licence is unknown and no audio made from the data may enter a report. An example::
+
+    name = "Call centre 2024"
+    table = "meta/labels.csv"        # of an audformat database: the table with the emotions
+    version = "1.0"                  # default: a digest of the table
+    licence = "CC-BY-4.0"
+    citation = "Doe 2024"
+    language = "en"
+    level_comparable = true          # levels of two clips may be compared
+    derivatives_allowed = true       # audio made from it may enter a report
+    speakers = "one-per-file"        # only if each clip truly has another speaker: nothing guards the folds then
+
+    [columns]
+    emotion = "rating"
+
+    [labels]
+    wut = "anger"
+    laughter = ""                    # leave these clips out
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..errors import InputError
+from ..keys import digest
+from .corpus import COLUMNS, TAXONOMY, Corpus, CorpusRecord, data_root_or_default
+from .folder_record import SYNONYMS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DESCRIPTION, DATABASE = "corpus.toml", "db.yaml"
+TABLES = (".csv", ".tsv")
+Role = Literal["id", "file", "emotion", "speaker", "sex", "sentence"]
+# column names that need no mapping, without regard to case
+ROLES: dict[Role, tuple[str, ...]] = {
+    "id": ("id",),
+    "file": ("file", "filename", "file_name", "filepath", "path", "wav", "audio"),
+    "emotion": ("emotion", "label", "emotion_label"),
+    "speaker": ("speaker", "speaker_id", "speakerid", "actor"),
+    "sex": ("sex", "gender"),
+    "sentence": ("sentence", "text", "transcription", "transcript"),
+}
+SEXES = {"f": "female", "woman": "female", "m": "male", "man": "male"}
+
+
+class Description(BaseModel):
+    """What ``corpus.toml`` may say; see the module for the meaning."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: str = ""
+    table: str = ""
+    version: str = ""
+    licence: str = ""
+    citation: str = ""
+    language: str = ""
+    url: str = ""
+    level_comparable: bool = False
+    derivatives_allowed: bool = False
+    speakers: Literal["column", "one-per-file"] = "column"
+    columns: dict[Role, str] = {}
+    labels: dict[str, str] = {}
+
+
+def load(
+    record: CorpusRecord,
+    data_root: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Corpus:
+    """Read the user's table; the corpus' record is completed from it and from ``corpus.toml``.
+
+    Parameters
+    ----------
+    record : CorpusRecord
+        Named ``folder:PATH``.
+    data_root : path, optional
+        Where a relative PATH is looked for second.
+    progress : callable, optional
+        Part of every target's signature.
+
+    Raises
+    ------
+    InputError
+        For whatever is wrong with the path, ``corpus.toml``, the table, its columns, labels or files.
+    """
+    path = _find(record, data_root)
+    root = path if path.is_dir() else path.parent
+    where = f"corpus {record.name!r}"
+    said = _describe(root / DESCRIPTION, where)
+    if path.is_dir() and (root / DATABASE).is_file() and Path(said.table).suffix.lower() not in TABLES:
+        rows, facts = _read_database(root, said, where)
+        bases = [root]
+    else:
+        table = path if path.is_file() else _choose_table(root, said, where)
+        where = f"{where}: {table}"
+        rows, facts = _by_role(_read_csv(table, where), said, where), {}
+        bases = list(dict.fromkeys([table.parent, root]))
+    labels = {label.casefold(): emotion for label, emotion in (SYNONYMS | said.labels).items()}
+    rows = _with_emotions(rows, labels, where)
+    rows["file"] = _files(rows["file"], bases, root, where)
+    if said.speakers == "one-per-file":
+        rows["speaker"] = rows["file"]
+    rows.index = _ids(rows, where)
+    rows = rows.drop(columns="id", errors="ignore")
+    corpus = Corpus(record, rows, root)
+    return Corpus(_completed(record, corpus.table, said, facts, root), rows, root)
+
+
+def _find(record: CorpusRecord, data_root: str | Path | None) -> Path:
+    if not record.argument:
+        raise InputError("corpus 'folder:': the path is missing; write folder:PATH, such as folder:my/data/labels.csv.")
+    given = Path(record.argument).expanduser()
+    places = [Path.cwd() / given, data_root_or_default(data_root) / given]
+    for path in dict.fromkeys(places):
+        if path.name == DESCRIPTION and path.is_file():
+            return path.parent
+        if path.is_dir() or (path.suffix.lower() in TABLES and path.is_file()):
+            return path
+        if path.is_file():
+            raise InputError(
+                f"corpus {record.name!r}: {path} is not a table of clips; give a CSV ({' or '.join(TABLES)}), or a "
+                f"folder with a CSV, a {DESCRIPTION} or an audformat database."
+            )
+    near = {n for p in places if p.parent.is_dir() for n in _near([p.name], (e.name for e in p.parent.iterdir()))}
+    hint = f"Did you mean {' or '.join(sorted(near))}? " if near else ""
+    raise InputError(
+        f"corpus {record.name!r}: neither {' nor '.join(map(str, dict.fromkeys(places)))} exists. {hint}"
+        "Give a CSV or a folder, relative to here or to --data-root."
+    )
+
+
+def _describe(path: Path, where: str) -> Description:
+    if not path.is_file():
+        return Description()
+    try:
+        said = Description.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{where}: {path} is not TOML in UTF-8: {error}.") from None
+    except ValidationError as error:
+        faults = []
+        for fault in error.errors():
+            key = str(fault["loc"][0] if len(fault["loc"]) == 1 else fault["loc"][1])
+            near = _near([key], [*Description.model_fields, *ROLES]) if key not in Description.model_fields else []
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            faults.append(f"{'.'.join(str(part) for part in fault['loc'] if part != '[key]')}: {fault['msg']}{hint}")
+        raise InputError(
+            f"{where}: {path}: {'; '.join(faults)}. Allowed keys: {', '.join(Description.model_fields)}; "
+            f"columns: {', '.join(ROLES)}."
+        ) from None
+    strange = sorted(set(said.labels.values()) - {*TAXONOMY, ""})
+    if strange:
+        raise InputError(
+            f'{where}: {path}: labels map to {_some(strange)}, allowed are {", ".join(TAXONOMY)}, and "" to leave '
+            "clips out."
+        )
+    return said
+
+
+def _choose_table(root: Path, said: Description, where: str) -> Path:
+    tables = sorted(entry for entry in root.iterdir() if entry.suffix.lower() in TABLES and entry.is_file())
+    names = [entry.name for entry in tables]
+    if said.table:
+        chosen = root / said.table
+        if not chosen.is_file():
+            near = _near([chosen.name], names)
+            hint = f" Did you mean {near[0]!r}?" if near else f" CSVs there: {', '.join(names) or 'none'}."
+            raise InputError(f"{where}: {root / DESCRIPTION} names the table {said.table!r}, which is not there.{hint}")
+        return chosen
+    if len(tables) != 1:
+        found = f"{len(tables)} CSVs ({_some(names)})" if tables else f"no CSV, no {DESCRIPTION} and no {DATABASE}"
+        raise InputError(
+            f"{where}: {root} holds {found}; name the table as folder:PATH/TABLE.csv or as `table` in {DESCRIPTION}."
+        )
+    return tables[0]
+
+
+def _read_csv(path: Path, where: str) -> pd.DataFrame:
+    """All cells as stripped text, missing ones empty; index: the line in the file."""
+    import pandas as pd
+
+    try:
+        # a byte order mark is Excel's way to say UTF-8
+        text = path.read_bytes().decode("utf-8-sig")
+        header = text.split("\n", 1)[0]
+        separator = max(",;\t", key=header.count)
+        table = pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{where}: byte {error.start} is not UTF-8 ({error.object[error.start : error.start + 4]!r}); save the "
+            "table as UTF-8."
+        ) from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(f"{where}: cannot be read as a table: {str(error).strip()}.") from None
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read ({error.strerror}).") from None
+    table.columns = table.columns.str.strip()
+    table = table.apply(lambda column: column.fillna("").str.strip())
+    table.index = pd.RangeIndex(2, len(table) + 2)
+    if table.empty:
+        raise InputError(f"{where}: holds a header and no rows; it needs one row a clip.")
+    return table
+
+
+def _roles(names: Iterable[str], said: Description, where: str) -> dict[Role, str]:
+    """Which column plays which role."""
+    names = list(names)
+    folded: dict[str, list[str]] = {}
+    for name in names:
+        folded.setdefault(name.casefold(), []).append(name)
+    found: dict[Role, str] = {}
+    for role, known in ROLES.items():
+        asked = said.columns.get(role)
+        if asked is not None:
+            if asked not in names:
+                near = _near([asked], names)
+                hint = f"Did you mean {near[0]!r}? " if near else ""
+                raise InputError(
+                    f"{where}: {DESCRIPTION} takes {role} from a column {asked!r}, which is not there. {hint}"
+                    f"Columns: {', '.join(names)}."
+                )
+            found[role] = asked
+            continue
+        matches = folded.get(role) or [name for word in known for name in folded.get(word, [])]
+        if len(matches) > 1:
+            raise InputError(
+                f"{where}: {_some(matches)} may each be the {role}; say which in {DESCRIPTION}: "
+                f"[columns] {role} = {matches[0]!r}."
+            )
+        if matches:
+            found[role] = matches[0]
+    needed: tuple[Role, ...] = ("file", "emotion", "speaker") if said.speakers == "column" else ("file", "emotion")
+    for role in needed:
+        if role in found:
+            continue
+        near = _near(ROLES[role], set(names) - set(found.values()))
+        hint = f"Perhaps {near[0]!r}? " if near else ""
+        why = (
+            " Without speakers, folds would leak them from training into testing; if each file truly has a speaker of "
+            f'its own, write speakers = "one-per-file" in {DESCRIPTION}.'
+            if role == "speaker"
+            else ""
+        )
+        raise InputError(
+            f"{where}: no column for the {role} (known names: {', '.join(ROLES[role])}). {hint}Columns: "
+            f'{", ".join(names)}. Rename one, or say which in {DESCRIPTION}: [columns] {role} = "NAME".{why}'
+        )
+    return found
+
+
+def _by_role(table: pd.DataFrame, said: Description, where: str) -> pd.DataFrame:
+    """Columns under their role's name, the others as they are; the needed cells are filled."""
+    roles = _roles(table.columns, said, where)
+    others = [name for name in table.columns if name not in roles.values() and name not in ROLES]
+    rows = table[others].assign(**{role: table[name] for role, name in roles.items()})
+    for role in ("file", "emotion", "speaker"):
+        if role in roles and (rows[role] == "").any():
+            lines = list(rows.index[rows[role] == ""])
+            raise InputError(
+                f"{where}: {len(lines)} of {len(rows)} rows have no {role} (rows {_some(lines)}); fill or remove them."
+            )
+    for role in ("sex", "sentence"):
+        if role not in rows:
+            rows[role] = ""
+    rows["sex"] = rows["sex"].str.casefold().map(lambda word: SEXES.get(word, word))
+    return rows
+
+
+def _read_database(root: Path, said: Description, where: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Rows of an audformat database by role, and what its header says of licence and language."""
+    try:
+        import audformat
+    except ImportError:
+        raise InputError(
+            f"{where}: {root} is an audformat database; reading it needs the extra: pip install 'serxai[audb]'."
+        ) from None
+    try:
+        database = audformat.Database.load(str(root))
+    except Exception as error:  # of its parsers of YAML, CSV and Parquet, each with errors of its own
+        raise InputError(f"{where}: {root} cannot be read as an audformat database: {error}.") from error
+    if said.table and said.table not in database.tables:
+        near = _near([said.table], database.tables)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise InputError(f"{where}: no table {said.table!r}. {hint}Tables: {', '.join(database.tables)}.")
+    names = dict.fromkeys(database.schemes)
+    for part in (*database.tables.values(), *database.misc_tables.values()):
+        names |= dict.fromkeys(part.columns)
+    for scheme in database.schemes.values():  # labels may carry facts, such as a speaker's gender
+        if isinstance(scheme.labels, dict):
+            names |= dict.fromkeys(key for value in scheme.labels.values() if isinstance(value, dict) for key in value)
+    roles = _roles(["file", *(name for name in names if name != "file")], said, where)
+    wanted = {role: name for role, name in roles.items() if role != "file"}
+    emotion = wanted["emotion"]
+    tables = [said.table] if said.table else None
+    try:
+        labels = database.get(emotion, [n for n in wanted.values() if n != emotion], tables=tables)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{where}: the tables contradict each other on {', '.join(wanted.values())}: {str(error).splitlines()[0]} "
+            f'Say which table holds the emotions in {DESCRIPTION}: table = "NAME" of {", ".join(database.tables)}.'
+        ) from None
+    if audformat.is_segmented_index(labels.index):
+        raise InputError(
+            f"{where}: the emotions label parts of files; serxai takes one file a clip. Cut the files, or name a "
+            f'filewise table in {DESCRIPTION}: table = "NAME" of {", ".join(database.tables)}.'
+        )
+    labels = labels[labels[emotion].notna()]
+    if labels.empty:
+        raise InputError(f"{where}: no file has a label of {emotion!r}; tables: {', '.join(database.tables)}.")
+    texts = labels.astype(object).where(labels.notna(), "").astype(str).reset_index()
+    texts.index = texts.index + 1
+    facts = {
+        "name": database.name,
+        "licence": str(database.license or ""),
+        "language": database.languages[0] if database.languages else "",
+        "url": str(database.source or ""),
+    }
+    return _by_role(texts, said, where), facts
+
+
+def _with_emotions(rows: pd.DataFrame, labels: Mapping[str, str], where: str) -> pd.DataFrame:
+    folded = rows["emotion"].str.casefold()
+    unknown = Counter(rows["emotion"][~folded.isin(labels)])
+    if unknown:
+        near = {word: _near([word.casefold()], labels) for word in unknown}
+        told = [
+            f"{word!r} ({count} clips{f', did you mean {near[word][0]!r}?' if near[word] else ''})"
+            for word, count in unknown.most_common(8)
+        ]
+        raise InputError(
+            f"{where}: {len(unknown)} unknown labels: {', '.join(told)}{', ...' * (len(unknown) > 8)}. Known: "
+            f"{', '.join(labels)}. Map the others in {DESCRIPTION}: [labels] {next(iter(unknown))!r} = one of "
+            f'{", ".join(TAXONOMY)}, or "" to leave its clips out.'
+        )
+    rows = rows.assign(emotion=folded.map(dict(labels)))
+    kept = rows[rows["emotion"] != ""].copy()
+    if kept.empty:
+        raise InputError(f"{where}: [labels] leaves out all {len(rows)} clips.")
+    return kept
+
+
+def _files(files: pd.Series, bases: list[Path], root: Path, where: str) -> pd.Series:
+    """File names relative to `root`, each once, each there, none outside."""
+    root = root.resolve()
+    found = []
+    for base in bases:
+        paths = [(base.resolve() / name.replace("\\", "/")).absolute() for name in files]
+        found.append((sum(not path.is_file() for path in paths), paths))
+    missing, paths = min(found, key=lambda pair: pair[0])
+    # `..` is undone by name only: a link inside the folder may lead elsewhere
+    normal = [Path(os.path.normpath(path)) for path in paths]
+    outside = [name for name, path in zip(files, normal, strict=True) if not path.is_relative_to(root)]
+    if outside:
+        raise InputError(
+            f"{where}: {len(outside)} of {len(files)} files lie outside {root}: {_some(outside)}. Put them below it, "
+            f"or put a {DESCRIPTION} that names the table into a folder above both."
+        )
+    if missing:
+        absent = [name for name, path in zip(files, paths, strict=True) if not path.is_file()]
+        raise InputError(
+            f"{where}: {missing} of {len(files)} files do not exist: {_some(absent)}; looked in "
+            f"{' and '.join(map(str, bases))}. Correct the names, or remove the rows."
+        )
+    relative = [path.relative_to(root).as_posix() for path in normal]
+    repeated = [name for name, count in Counter(relative).items() if count > 1]
+    if repeated:
+        lines = list(files.index[[name == repeated[0] for name in relative]])
+        raise InputError(
+            f"{where}: {len(repeated)} files are named more than once: {_some(repeated)} ({repeated[0]} in rows "
+            f"{_some(lines)}). A file is one clip; keep one row each."
+        )
+    return files.__class__(relative, index=files.index)
+
+
+def _ids(rows: pd.DataFrame, where: str) -> list[str]:
+    """The user's ids; else names of files; where these repeat (in other folders), paths."""
+    if "id" in rows:
+        counts = Counter(rows["id"])
+        repeated = [name for name, count in counts.items() if count > 1 or not name]
+        if repeated:
+            lines = list(rows.index[rows["id"] == repeated[0]])
+            raise InputError(
+                f"{where}: {len(repeated)} ids are empty or given twice: {_some(repeated)} (rows {_some(lines)}); "
+                "an id names one clip."
+            )
+        return list(rows["id"])
+    for ids in ([Path(file).stem for file in rows["file"]], [str(Path(f).with_suffix("")) for f in rows["file"]]):
+        if len(set(ids)) == len(ids):
+            return ids
+    return list(rows["file"])
+
+
+def _completed(
+    record: CorpusRecord, table: pd.DataFrame, said: Description, facts: Mapping[str, str], root: Path
+) -> CorpusRecord:
+    title = said.name or facts.get("name") or root.name
+    speakers = table["speaker"].nunique()
+    own = " (one per file, as said)" if said.speakers == "one-per-file" else ""
+    rows = table[list(COLUMNS[1:])].astype(str).reset_index().to_numpy().tolist()
+    present = set(table["emotion"])
+    return replace(
+        record,
+        summary=f"{title}: {len(table)} clips, {speakers} speakers{own}, {len(present)} emotions",
+        version=said.version or f"table-{digest('folder', rows, size=5)}",
+        licence=said.licence or facts.get("licence") or "unknown",
+        citation=said.citation or "unknown",
+        language=said.language or facts.get("language") or "und",
+        emotions=tuple(emotion for emotion in TAXONOMY if emotion in present),
+        speakers=speakers,
+        clips=len(table),
+        label_counts=dict(Counter(table["emotion"])),
+        level_comparable=said.level_comparable,
+        derivatives_allowed=said.derivatives_allowed,
+        label_map={label: emotion for label, emotion in (SYNONYMS | said.labels).items() if emotion in present},
+        url=said.url or facts.get("url") or root.resolve().as_uri(),
+    )
+
+
+def _near(words: Iterable[str], known: Iterable[str]) -> list[str]:
+    known = {name.casefold(): name for name in known}
+    return [known[hit] for word in words for hit in get_close_matches(word.casefold(), known, n=1, cutoff=0.6)]
+
+
+def _some(things: Iterable[Any], n: int = 3) -> str:
+    """The first few, and that there are more."""
+    things = [str(thing) for thing in things]
+    return ", ".join(things[:n]) + ", ..." * (len(things) > n)

@@ -1,0 +1,89 @@
+"""What a corpus' files should be: the publisher's SHA-256, and the ``manifest.csv`` of a derived or partial copy.
+
+``checksums/NAME.sha256.gz`` is `sha256sum`'s own format: ``zcat emodb.sha256.gz | sha256sum -c`` works in a folder with
+the publisher's layout.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from ..errors import InputError
+from .corpus import CorpusRecord
+
+MANIFEST = "manifest.csv"
+
+
+def official_sums(record: CorpusRecord) -> Mapping[str, str]:
+    """SHA-256 of each of the publisher's files by path in the publisher's layout; empty where none are published."""
+    return _read_sums(record.folder or record.name)
+
+
+@lru_cache
+def _read_sums(name: str) -> Mapping[str, str]:
+    path = Path(__file__).parent / "checksums" / f"{name}.sha256.gz"
+    if not path.is_file():
+        return {}
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    return {file: sha256 for sha256, file in (line.split("  ", 1) for line in lines)}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a manifest says of a file.
+
+    Attributes
+    ----------
+    sha256 : str
+    source_sha256 : str
+        Of the publisher's file it was made from; empty where the manifest does not say.
+    sample_rate : int
+        In Hz; 0 where the manifest does not say.
+    duration_s : float
+        0 where the manifest does not say.
+    """
+
+    sha256: str
+    source_sha256: str = ""
+    sample_rate: int = 0
+    duration_s: float = 0.0
+
+
+def read_manifest(root: Path) -> dict[str, Listed]:
+    """Files of a folder's ``manifest.csv`` by their path in the folder; empty where it has none.
+
+    Columns ``file`` and ``sha256`` are required; ``source_sha256``, ``sample_rate`` and ``duration_s`` are used.
+
+    Raises
+    ------
+    InputError
+        If a required column is missing or a value cannot be read.
+    """
+    path = root / MANIFEST
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        lacking = {"file", "sha256"} - set(reader.fieldnames or ())
+        if lacking:
+            raise InputError(
+                f"{path}: lacks column {', '.join(sorted(lacking))}; it has {', '.join(reader.fieldnames or ())}. "
+                "Add it, or move the file away to verify against the publisher's checksums alone."
+            )
+        try:
+            return {
+                PurePosixPath(row["file"]).as_posix(): Listed(
+                    row["sha256"].strip().lower(),
+                    (row.get("source_sha256") or "").strip().lower(),
+                    int(row.get("sample_rate") or 0),
+                    float(row.get("duration_s") or 0),
+                )
+                for row in reader
+            }
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{path}: line {reader.line_num}: {error}. Mend the line.") from None
