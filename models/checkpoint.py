@@ -19,9 +19,11 @@ from torch import nn
 
 from ..errors import InputError
 from ..keys import digest
+from .extractor import make_extractor
 from .front_end import LogMel
-from .recogniser import TorchRecogniser
-from .records import MODELS
+from .head import LinearHead
+from .recogniser import Recogniser, TorchRecogniser
+from .records import MODELS, model_kind
 
 CARD = "model.json"
 PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".joblib", ".bin", ".ckpt"}
@@ -53,7 +55,7 @@ class Card(_Part):
     classes : tuple of str
     corpus : Origin
     front_end, network : dict
-        Parameters of `LogMel` and of the network.
+        Parameters of `LogMel` and of the network, or of the extractor and of the head.
     folds : dict of str to tuple of str
         Held-out speakers of each fold.
     folds_digest : str
@@ -147,8 +149,8 @@ def load_card(folder: str | Path) -> Card:
     return card
 
 
-def load_recogniser(folder: str | Path, card: Card, fold: str, device: str | torch.device = "cpu") -> TorchRecogniser:
-    """Build one fold's recogniser.
+def load_recogniser(folder: str | Path, card: Card, fold: str, device: str | torch.device = "cpu") -> Recogniser:
+    """Build one fold's recogniser: a network, or a linear head on an extractor.
 
     Raises
     ------
@@ -159,15 +161,28 @@ def load_recogniser(folder: str | Path, card: Card, fold: str, device: str | tor
     if fold not in card.weights:
         raise InputError(f"{folder}: no fold {fold!r}; it has {', '.join(card.weights)}.")
     try:
-        front_end = LogMel(**card.front_end)
-        network = MODELS.get(card.recogniser).load()(**card.network)
+        build = _build_network if model_kind(card.recogniser) == "network" else _build_head
+        return build(card, weights_file(folder, fold), card.weights[fold], device)
     except TypeError as error:
         raise InputError(f"{folder / CARD}: the front end's or network's parameters do not fit: {error}.") from None
-    network.load_state_dict(_load_weights(weights_file(folder, fold), card.weights[fold], network))
-    fingerprint = digest("torch", card.weights[fold], card.recogniser, card.front_end, card.network, card.classes)
+
+
+def _build_network(card: Card, path: Path, sha256: str, device: str | torch.device) -> Recogniser:
+    front_end = LogMel(**card.front_end)
+    network = MODELS.get(card.recogniser).load()(**card.network)
+    network.load_state_dict(_load_weights(path, sha256, network))
+    fingerprint = digest("torch", sha256, card.recogniser, card.front_end, card.network, card.classes)
     # with channels last a small network is about a third faster on a CPU
     network = network.to(memory_format=torch.channels_last)
     return TorchRecogniser(card.recogniser, card.classes, front_end, network, fingerprint, card.corpus.name, device)
+
+
+def _build_head(card: Card, path: Path, sha256: str, device: str | torch.device) -> Recogniser:
+    extractor = make_extractor(card.recogniser, **card.front_end)
+    head = LinearHead(**card.network)
+    head.load_state_dict(_load_weights(path, sha256, head))
+    fingerprint = digest("head", sha256, card.recogniser, extractor.fingerprint, card.network, card.classes)
+    return extractor.recogniser(card.recogniser, card.classes, head, fingerprint, card.corpus.name, device)
 
 
 def _load_weights(path: Path, sha256: str, network: nn.Module) -> dict[str, torch.Tensor]:

@@ -1,22 +1,29 @@
-"""The models of one training, one a fold: each speaker is explained by the model that has not heard them."""
+"""The models of one training, one a fold: each speaker is explained by the model that has not heard them.
+
+A foreign model, used as it comes, stands beside them with a single fold and says what it may have heard.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..datasets.corpora import CORPORA
 from ..datasets.corpus import cache_root
 from ..datasets.folds import Folds
 from ..errors import InputError
 from .checkpoint import CARD, Card, load_card, load_recogniser
+from .records import MODELS, model_kind
 
 if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
-    from .recogniser import TorchRecogniser
+    from .recogniser import Recogniser
     from .training import Task
 
 BUNDLED = Path(__file__).parent / "bundled"
+ALL = "all"  # the one fold of a foreign model
 
 
 class FoldModels:
@@ -63,7 +70,7 @@ class FoldModels:
         """The card as plain data."""
         return self.card.model_dump(mode="json")
 
-    def recogniser(self, fold: str, device: str = "cpu") -> TorchRecogniser:
+    def recogniser(self, fold: str, device: str = "cpu") -> Recogniser:
         """The model that has not heard the fold's held-out speakers.
 
         Raises
@@ -73,7 +80,7 @@ class FoldModels:
         """
         return load_recogniser(self.folder, self.card, fold, device)
 
-    def for_speaker(self, speaker: str, device: str = "cpu") -> TorchRecogniser:
+    def for_speaker(self, speaker: str, device: str = "cpu") -> Recogniser:
         """The model that has not heard a speaker.
 
         Raises
@@ -82,6 +89,140 @@ class FoldModels:
             If no fold holds the speaker out.
         """
         return self.recogniser(self.folds.fold_of(speaker), device)
+
+    @property
+    def default_fold(self) -> str:
+        """The first fold."""
+        return next(iter(self.folds.speakers))
+
+    def fold_for(self, corpus: str, speaker: str) -> str:
+        """Fold whose model explains a speaker of a corpus: the one that has not heard them.
+
+        Models trained on a corpus with other speakers have heard none of this one; the first fold is taken.
+        """
+        return self.folds.fold_of(speaker) if _share_speakers(self.trained_on, corpus) else self.default_fold
+
+    def seen_in_training(self, corpus: str) -> str:
+        """Whether the model of `fold_for` has heard a corpus' speakers: it has not."""
+        return "no"
+
+
+def _share_speakers(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    voices = [CORPORA.get(name).voices for name in (one, other) if name in CORPORA]
+    return len(voices) == 2 and voices[0] == voices[1] != ""
+
+
+class ForeignModel:
+    """A recogniser that is used as it comes, for all speakers.
+
+    Parameters
+    ----------
+    name : str
+    checkpoint : path, optional
+    trust : bool
+        Whether code in the checkpoint may run.
+
+    Attributes
+    ----------
+    trained_on : str
+        Corpus; ``unknown`` where the checkpoint does not say.
+    info : dict
+        What goes into a run's record.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is missing, damaged, or not of this model.
+    """
+
+    def __init__(self, name: str, checkpoint: Path | None = None, trust: bool = False) -> None:
+        self.name = name
+        record = MODELS.get(name)
+        if record.checkpoint and checkpoint is None:
+            raise InputError(f"model {name!r} is not shipped with serxai; give its file with --checkpoint FILE.")
+        self._load = lambda device: record.load()(record, checkpoint, trust, device)
+        self._loaded: dict[str, Recogniser] = {}
+        recogniser = self.recogniser(ALL)
+        self.trained_on = recogniser.trained_on or "unknown"
+        self.info: dict[str, Any] = {
+            "recogniser": name,
+            "version": record.version,
+            "licence": record.licence,
+            "checkpoint": None if checkpoint is None else str(checkpoint),
+            "classes": list(recogniser.classes),
+            "fingerprint": recogniser.fingerprint,
+            "trained_on": self.trained_on,
+        }
+
+    def recogniser(self, fold: str = ALL, device: str = "cpu") -> Recogniser:
+        """The recogniser; there is one for all speakers."""
+        if fold != ALL:
+            raise InputError(f"model {self.name!r} has no folds, so no fold {fold!r}; its one recogniser is {ALL!r}.")
+        if device not in self._loaded:
+            self._loaded[device] = self._load(device)
+        return self._loaded[device]
+
+    default_fold = ALL
+
+    def fold_for(self, corpus: str, speaker: str) -> str:
+        """Its one fold."""
+        return ALL
+
+    def seen_in_training(self, corpus: str) -> str:
+        """``yes`` where it was trained on the corpus, ``unknown`` where it does not say on what, else ``no``."""
+        return {corpus: "yes", "unknown": "unknown"}.get(self.trained_on, "no")
+
+
+Models = FoldModels | ForeignModel
+
+
+def obtain_models(
+    model: str,
+    corpus: Callable[[], Corpus],
+    *,
+    checkpoint: Path | None = None,
+    trust: bool = False,
+    train: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Models | None:
+    """The recognisers of a model, from wherever they come.
+
+    Parameters
+    ----------
+    model : str
+    corpus : callable
+        Gives the corpus to train on; not called for what was trained elsewhere.
+    checkpoint : path, optional
+        Folder written by ``serxai train``, or the file or folder of a foreign model.
+    trust : bool
+        Whether code in a foreign checkpoint may run.
+    train : bool
+        Whether models may be trained now.
+    progress : callable, optional
+        Called with (done, total) while training.
+
+    Returns
+    -------
+    FoldModels or ForeignModel
+        None where they must be trained and `train` is false.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown model.
+    InputError
+        If the checkpoint is not of this model, or for what `obtain_fold_models` raises.
+    """
+    if model_kind(model) == "foreign":
+        return ForeignModel(model, checkpoint, trust)
+    if checkpoint is not None:
+        models = load_fold_models(checkpoint)
+        if models.name != model:
+            raise InputError(f"{checkpoint}: holds model {models.name!r}, not {model!r}; give --model {models.name}.")
+        return models
+    return obtain_fold_models(model, corpus(), progress) if train else find_fold_models(model, corpus())
 
 
 def load_fold_models(folder: str | Path) -> FoldModels:
@@ -183,4 +324,5 @@ def _find(task: Task) -> FoldModels | None:
 
 
 def _cached(task: Task) -> Path:
-    return cache_folder() / f"{task.name}-{task.corpus.name}-{task.key}"
+    named = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{task.name}-{task.corpus.name}")  # a name may hold a path
+    return cache_folder() / f"{named[:80]}-{task.key}"

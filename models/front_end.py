@@ -76,7 +76,7 @@ class LogMel(nn.Module):
         self.register_buffer("taper", torch.hann_window(window), persistent=False)
         filters = _mel_filters(n_fft, mels)
         self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
-        self._blocks = _blocks(filters)
+        self._blocks = mel_blocks(filters)
 
     @property
     def params(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _mel_filters(n_fft: int, mels: int) -> np.ndarray:
     return np.ascontiguousarray(filters.T, dtype=np.float32)
 
 
-def _blocks(filters: np.ndarray, rows: int = 16) -> list[tuple[slice, slice]]:
+def mel_blocks(filters: np.ndarray, rows: int = 16) -> list[tuple[slice, slice]]:
     """Bins that each group of mel rows reads: the filter matrix is nearly diagonal, most of a full product is zeros."""
     blocks = []
     for start in range(0, filters.shape[1], rows):

@@ -7,6 +7,9 @@ share its length and need no padding. Log-odds are one-vs-rest, ``log p / (1 - p
 
 Copies run in batches of one fixed shape, the last one filled up with zeros: a copy's score then cannot move with how
 many copies it was scored beside. Model calls count the copies that went through the network, fill-up included.
+
+On a CUDA device the batch is larger and passes in equal pieces where it would not fit the memory. Which batch was used
+is part of a score's key.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Protocol, cast
 
 import numpy as np
@@ -27,6 +31,9 @@ from ..audio import SAMPLE_RATE, Grid
 from ..errors import ClipError, InputError
 
 BATCH = 8  # a small CNN on one CPU thread gains nothing above 4-16 copies a batch
+CUDA_BATCH = 32  # a deletion trajectory, or the nodes of integrated gradients, in one
+CUDA_SHARE = 0.25  # of the device's memory for one batch, so that a few workers can share a device
+PROBE_S = 4.0  # seconds of waveform on which the memory of a pass is measured
 
 
 class Recogniser(ABC):
@@ -67,16 +74,22 @@ class Recogniser(ABC):
     def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Log-odds of every class for one batch, shape (batch, n_samples) -> (batch, n_classes)."""
 
+    def at_once(self, n_samples: int) -> int:
+        """Copies of this length that go through the network together; divides `batch`."""
+        return self.batch
+
     def calls_for(self, n: int) -> int:
         """Model calls of `n` copies scored together, fill-up of the last batch included."""
         return n if n <= 1 else -(-n // self.batch) * self.batch
 
     @contextmanager
     def metered(self) -> Iterator[None]:
-        """Count the time of a block as spent inside the recogniser."""
+        """Count the time of a block as spent inside the recogniser; it computes as exactly on CUDA as on the CPU."""
         start = time.perf_counter()
+        cudnn = torch.backends.cudnn
         try:
-            yield
+            with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
+                yield
         finally:
             self.seconds += time.perf_counter() - start
 
@@ -96,19 +109,15 @@ class Recogniser(ABC):
         ClipError
             If the waveforms are too short, not finite, or the recogniser returns something that is not finite.
         """
-        tensor = torch.as_tensor(waveforms, dtype=torch.float32)
-        if tensor.ndim != 2:
-            raise InputError(f"log_odds takes waveforms of shape (n, n_samples), got {tuple(tensor.shape)}.")
-        self.check_length(tensor.shape[1])
-        if not math.isfinite(float(tensor.sum())):  # a third of the time of looking at every sample
-            raise ClipError("the waveform holds NaN or infinite samples.")
+        tensor = self.checked(waveforms)
         out = [np.empty((0, len(self.classes)))]
         size = 1 if len(tensor) == 1 else self.batch
         for start in range(0, len(tensor), size):
             rows = tensor[start : start + size]
             filled = nn.functional.pad(rows, (0, 0, 0, size - len(rows)))
             with self.metered():  # the copy to the host waits for the device
-                out.append(self._raw_log_odds(filled)[: len(rows)].double().cpu().numpy())
+                pieces = [self._raw_log_odds(piece) for piece in filled.split(self.at_once(tensor.shape[1]))]
+                out.append(torch.cat(pieces)[: len(rows)].double().cpu().numpy())
         result = np.concatenate(out)
         if not np.all(np.isfinite(result)):
             raise ClipError(f"recogniser {self.name!r} returned log-odds that are not finite.")
@@ -118,6 +127,16 @@ class Recogniser(ABC):
         """Class probabilities (log-odds through the logistic function, normalised), shape (n, n_classes)."""
         p = expit(self.log_odds(waveforms))
         return p / p.sum(axis=1, keepdims=True)
+
+    def checked(self, waveforms: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """Waveforms as a float32 tensor, (n, n_samples); raises as `log_odds` says."""
+        tensor = torch.as_tensor(waveforms, dtype=torch.float32)
+        if tensor.ndim != 2:
+            raise InputError(f"log_odds takes waveforms of shape (n, n_samples), got {tuple(tensor.shape)}.")
+        self.check_length(tensor.shape[1])
+        if not math.isfinite(float(tensor.sum())):  # a third of the time of looking at every sample
+            raise ClipError("the waveform holds NaN or infinite samples.")
+        return tensor
 
     def class_index(self, emotion: str) -> int:
         """Column of a class.
@@ -164,6 +183,12 @@ class TorchRecogniser(Recogniser):
     fingerprint : str
     trained_on : str
     device : str or torch.device
+        On a CUDA device `batch` is 32.
+
+    Attributes
+    ----------
+    memory : float or None
+        Bytes that one batch may take; None is no limit. A quarter of a CUDA device's.
     """
 
     def __init__(
@@ -183,6 +208,10 @@ class TorchRecogniser(Recogniser):
         self.fingerprint = fingerprint
         self.trained_on = trained_on
         self.device = torch.device(device)
+        self.memory: float | None = None
+        if self.device.type == "cuda":
+            self.batch = CUDA_BATCH
+            self.memory = CUDA_SHARE * torch.cuda.get_device_properties(self.device).total_memory
         self.min_samples = cast(FrontEnd, front_end).min_samples
         for parameter in self.network.parameters():
             parameter.requires_grad_(False)
@@ -191,11 +220,30 @@ class TorchRecogniser(Recogniser):
     def _count(self, module: nn.Module, args: tuple) -> None:
         self.calls += len(args[0])
 
+    def at_once(self, n_samples: int) -> int:
+        """See `Recogniser.at_once`: the batch, halved until a pass forward and back fits the memory."""
+        size = self.batch
+        if self.memory is not None:
+            while size > 1 and size % 2 == 0 and size * n_samples * self.bytes_per_sample > self.memory:
+                size //= 2
+        return size
+
+    @cached_property
+    def bytes_per_sample(self) -> float:
+        """Device memory that a pass forward and back takes, a sample of waveform; measured once on one copy of 4 s."""
+        n_samples, calls = max(round(PROBE_S * SAMPLE_RATE), self.min_samples), self.calls
+        held = torch.cuda.memory_allocated(self.device)
+        torch.cuda.reset_peak_memory_stats(self.device)
+        features = self.features(np.zeros(n_samples, dtype=np.float32)).requires_grad_()
+        torch.autograd.grad(self.feature_log_odds(features).sum(), features)
+        self.calls = calls  # nobody's explanation asked for this one
+        return (torch.cuda.max_memory_allocated(self.device) - held) / n_samples
+
     def feature_grid(self, n_samples: int) -> Grid:
         """Where the cells of the front end's feature map lie on the time-frequency plane."""
         return cast(FrontEnd, self.front_end).grid(n_samples)
 
-    def features(self, samples: np.ndarray) -> torch.Tensor:
+    def features(self, samples: np.ndarray | torch.Tensor) -> torch.Tensor:
         """Feature map of one waveform, shape (1, 1, n_freq, n_frames)."""
         self.check_length(len(samples))
         with torch.no_grad():

@@ -23,6 +23,25 @@ def unweighted_average_recall(counts: np.ndarray) -> float:
     return float((np.diag(counts)[present] / total[present]).mean())
 
 
+def calibration_error(true: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> float:
+    """Expected calibration error of the predicted class, in 0..1.
+
+    Clips are sorted into `bins` equal ranges of the predicted class' probability; the error is the mean distance of
+    accuracy and mean probability, weighted by clips (Guo et al. 2017, On calibration of modern neural networks, eq. 3).
+
+    Parameters
+    ----------
+    true : array of int, shape (n_clips,)
+    probabilities : array, shape (n_clips, n_classes)
+    bins : int
+    """
+    confidence = probabilities.max(axis=1)
+    hit = probabilities.argmax(axis=1) == true
+    where = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [np.abs((hit[where == b] - confidence[where == b]).sum()) for b in range(bins)]
+    return float(np.sum(gaps) / len(true))
+
+
 def score(true: np.ndarray, predicted: np.ndarray, speakers: np.ndarray, n_classes: int) -> dict[str, Any]:
     """UAR and accuracy with speaker-clustered intervals.
 

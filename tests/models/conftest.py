@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,6 +44,9 @@ class TinyCorpus:
             for take in range(takes)
         ]
         self.table = pd.DataFrame(rows).set_index("id")
+
+    def prepare(self, clip_ids: Iterable[str]) -> None:
+        """Nothing to prepare."""
 
     def clip(self, clip_id: str) -> Clip:
         if clip_id in self.damaged:

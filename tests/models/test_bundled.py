@@ -11,9 +11,10 @@ import pytest
 from serxai.datasets.corpora import CORPORA, load_corpus
 from serxai.errors import InputError, UnknownNameError
 from serxai.models.foldmodels import BUNDLED, find_bundled, load_fold_models, obtain_fold_models
+from serxai.models.network_training import SETTINGS, Settings
 from serxai.models.records import MODELS, load_model
 from serxai.models.scores import confusion, unweighted_average_recall
-from serxai.models.training import SETTINGS, VERSION, Settings
+from serxai.models.training import VERSION
 
 FOLDER = BUNDLED / "cnn-planted"
 

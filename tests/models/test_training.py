@@ -12,11 +12,12 @@ import torch
 
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError, UnknownNameError
-from serxai.models import foldmodels, training
+from serxai.models import foldmodels, network_training, training
 from serxai.models.checkpoint import weights_file
 from serxai.models.foldmodels import obtain_fold_models
 from serxai.models.front_end import LogMel
-from serxai.models.training import SETTINGS, Settings, plan_training, random_crop, train, train_fold_models
+from serxai.models.network_training import SETTINGS, Settings, random_crop
+from serxai.models.training import plan_training, train, train_fold_models
 
 FAST = Settings(width=4, steps=60, batch=8, crop_frames=40, learning_rate=1e-2, averaging=0.9)
 
@@ -109,7 +110,7 @@ def test_a_failed_training_leaves_nothing(make_tiny_corpus, tmp_path: Path, monk
     def broken(*args, **kwargs):
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(training, "train_network", broken)
+    monkeypatch.setattr(network_training, "train_network", broken)
     with pytest.raises(RuntimeError, match="power cut"):
         train_fold_models("cnn", make_tiny_corpus(), tmp_path / "m", workers=1)
     assert list(tmp_path.iterdir()) == []
@@ -168,7 +169,7 @@ def test_obtain_trains_once_then_reads_the_cache(make_tiny_corpus, monkeypatch: 
         pytest.fail("trained again")
 
     with monkeypatch.context() as patched:
-        patched.setattr(training, "train_network", never)
+        patched.setattr(network_training, "train_network", never)
         again = obtain_fold_models("cnn", make_tiny_corpus(speakers=2, takes=1))
     assert again.recogniser("0").fingerprint == models.recogniser("0").fingerprint
     (models.folder / "model.json").write_text("{")

@@ -1,0 +1,34 @@
+"""What a training leaves besides the weights it has written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Fold models as trained, with their predictions for the speakers they have not heard.
+
+    Attributes
+    ----------
+    front_end, network : dict
+        Parameters that rebuild them.
+    weights : dict of str to str
+        SHA-256 of each fold's file.
+    clips : tuple of str
+        Ids of the clips that could be used.
+    log_probabilities : array, shape (n_clips, n_classes)
+        Of each clip, by the model of the fold that holds its speaker out.
+    left_out : dict of str to str
+        Ids of the clips that could not be used, with the reason.
+    """
+
+    front_end: dict[str, Any]
+    network: dict[str, Any]
+    weights: dict[str, str]
+    clips: tuple[str, ...]
+    log_probabilities: np.ndarray
+    left_out: dict[str, str]

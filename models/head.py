@@ -1,0 +1,140 @@
+"""Linear head on fixed features: standardised, one support vector machine a class, Platt's probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import InputError
+
+PLATT_FOLDS = 5  # at most; fewer where there are fewer speakers
+# the hinge of Cortes & Vapnik; liblinear shrinks the intercept as one more weight, scaled it is nearly free
+MACHINE: dict[str, Any] = {"loss": "hinge", "dual": True, "intercept_scaling": 10.0, "max_iter": 100_000}
+
+
+class LinearHead(nn.Module):
+    """Features (n, dim) to raw one-vs-rest log-odds (n, n_classes), all in float64.
+
+    A class' machine decides by ``d = w (x - mean) / scale + bias``; Platt's sigmoid makes the log-odds
+    ``z = a d + b`` of it. Platt 1999, Probabilistic outputs for support vector machines, eq. 1 (with signs turned, so
+    that a machine that is any good has ``a > 0``).
+
+    Parameters
+    ----------
+    n_classes, dim : int
+    """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor
+    platt_a: torch.Tensor
+    platt_b: torch.Tensor
+
+    def __init__(self, n_classes: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(dim, dtype=torch.float64))
+        self.register_buffer("weight", torch.zeros(n_classes, dim, dtype=torch.float64))
+        self.register_buffer("bias", torch.zeros(n_classes, dtype=torch.float64))
+        self.register_buffer("platt_a", torch.ones(n_classes, dtype=torch.float64))
+        self.register_buffer("platt_b", torch.zeros(n_classes, dtype=torch.float64))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Raw one-vs-rest log-odds, differentiable: (n, dim) -> (n, n_classes)."""
+        standard = (features.double() - self.mean) / self.scale
+        return self.platt_a * (standard @ self.weight.T + self.bias) + self.platt_b
+
+
+def log_probabilities(z: torch.Tensor) -> torch.Tensor:
+    """Log of the probabilities that the raw one-vs-rest log-odds give, normalised to a sum of 1; (n, n_classes).
+
+    Nothing under- or overflows: ``log expit(z)`` is ``-log(1 + exp(-z))``, which is linear in z far from 0. As logits
+    of a softmax they make `recogniser.one_vs_rest` the log-odds of the normalised probabilities.
+    """
+    return nn.functional.logsigmoid(z).log_softmax(dim=1)
+
+
+def fit_head(
+    X: np.ndarray, y: np.ndarray, groups: np.ndarray, n_classes: int, seed: int, C: float = 1e-3
+) -> LinearHead:
+    """Standardise, fit a linear support vector machine a class against the rest, calibrate.
+
+    Platt's sigmoids are fitted to what machines trained without a speaker say of that speaker (scikit-learn's
+    `CalibratedClassifierCV` with grouped, stratified folds), the machines that are kept to all rows. With one speaker
+    the folds are of clips, and the probabilities somewhat too sure.
+
+    Parameters
+    ----------
+    X : array, shape (n, dim)
+    y : array of int, shape (n,)
+        0..n_classes - 1.
+    groups : array, shape (n,)
+        Speakers.
+    n_classes : int
+    seed : int
+    C : float
+        Inverse strength of regularisation. Classes are not weighted: probabilities follow their shares in training.
+
+    Raises
+    ------
+    InputError
+        For features that are not finite, shapes that do not fit, or a class with fewer than two clips.
+    """
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    X, y, groups = np.asarray(X, dtype=np.float64), np.asarray(y), np.asarray(groups)
+    if X.ndim != 2 or y.shape != X.shape[:1] or groups.shape != y.shape:
+        raise InputError(
+            f"a head is fitted to features (n, dim) with n classes and speakers; got {X.shape}, {y.shape}, "
+            f"{groups.shape}."
+        )
+    if not np.all(np.isfinite(X)):
+        raise InputError(f"{int((~np.isfinite(X)).any(axis=1).sum())} of {len(X)} feature vectors are not finite.")
+    counts = np.bincount(y, minlength=n_classes)
+    if len(counts) != n_classes or counts.min() < 2:
+        raise InputError(
+            f"each of {n_classes} classes needs at least 2 training clips; found {', '.join(map(str, counts))}."
+        )
+    speakers = len(np.unique(groups))
+    folds = min(PLATT_FOLDS, speakers if speakers > 1 else int(counts.min()))
+    splitter = StratifiedGroupKFold(folds) if speakers > 1 else StratifiedKFold(folds)
+    splits = [
+        (train, test)
+        for train, test in splitter.split(X, y, groups if speakers > 1 else None)
+        if len(np.unique(y[train])) == n_classes
+    ]
+    if {int(row) for _, test in splits for row in test} != set(range(len(y))):
+        raise InputError(
+            f"{speakers} speakers cannot be split so that every part has all {n_classes} classes; "
+            "give a corpus in which each emotion has at least two speakers."
+        )
+    machine = LinearSVC(C=C, random_state=seed, **MACHINE)
+    calibrated = CalibratedClassifierCV(
+        make_pipeline(StandardScaler(), machine), method="sigmoid", cv=splits, ensemble=False
+    ).fit(X, y)
+    (fitted,) = calibrated.calibrated_classifiers_
+    scaler, machine = fitted.estimator[0], fitted.estimator[1]
+    weight, bias = machine.coef_, machine.intercept_
+    a, b = np.array([[-sigmoid.a_, -sigmoid.b_] for sigmoid in fitted.calibrators]).T
+    if n_classes == 2:  # scikit-learn fits one machine, of the second class
+        weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
+        a, b = np.concatenate([a, a]), np.concatenate([-b, b])
+    head = LinearHead(n_classes, X.shape[1])
+    head.load_state_dict(
+        {
+            name: torch.tensor(value, dtype=torch.float64)
+            for name, value in {
+                "mean": scaler.mean_, "scale": scaler.scale_, "weight": weight, "bias": bias,
+                "platt_a": a, "platt_b": b,
+            }.items()
+        }
+    )  # fmt: skip
+    return head.eval()

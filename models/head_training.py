@@ -1,0 +1,89 @@
+"""Training linear heads on fixed features in speaker-grouped folds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ..errors import ClipError, InputError
+from .checkpoint import save_weights, weights_file
+from .extractor import Extractor
+from .fitted import Fitted
+from .head import fit_head, log_probabilities
+
+if TYPE_CHECKING:
+    from .training import Task
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """How a head is trained.
+
+    Attributes
+    ----------
+    C : float
+        Inverse strength of the support vector machine's regularisation, on standardised features.
+    """
+
+    C: float = 1e-3
+
+
+def fit_heads(task: Task, extractor: Extractor, folder: Path, progress: Progress | None = None) -> Fitted:
+    """Extract each clip once, train the heads of all folds and write their weights.
+
+    Parameters
+    ----------
+    task : Task
+    extractor : Extractor
+    folder : path
+        Where the weights go.
+    progress : callable, optional
+        Called with (clips and folds done, clips and folds in all).
+
+    Raises
+    ------
+    InputError
+        If no clip can be used.
+    """
+    held_out = {fold: tuple(speakers) for fold, speakers in task.folds.speakers.items()}
+    total = len(task.clips) + len(held_out)
+    report = progress or (lambda done, total: None)
+    vectors, kept, left_out = [], [], {}
+    task.corpus.prepare(task.clips)
+    for done, clip_id in enumerate(task.clips):
+        report(done, total)
+        try:
+            samples = task.corpus.clip(clip_id).samples
+            if len(samples) < extractor.min_samples:
+                raise ClipError(f"{len(samples)} samples are shorter than one window.")
+            vectors.append(extractor.features(samples[None])[0])
+        except ClipError as error:
+            left_out[clip_id] = str(error)
+            continue
+        kept.append(clip_id)
+    if not kept:
+        raise InputError(f"corpus {task.corpus.name!r}: no clip could be used: {next(iter(left_out.values()), '')}")
+    features = np.stack(vectors)
+    rows = task.corpus.table.loc[kept]
+    labels = rows["emotion"].map({emotion: i for i, emotion in enumerate(task.classes)}).to_numpy(dtype=np.int64)
+    speakers = rows["speaker"].to_numpy(dtype=str)
+    predicted, weights = np.empty((len(kept), len(task.classes))), {}
+    for done, (fold, names) in enumerate(held_out.items()):
+        report(len(task.clips) + done, total)
+        mine = np.isin(speakers, names)
+        head = fit_head(
+            features[~mine], labels[~mine], speakers[~mine], len(task.classes), task.seed, C=task.settings.C
+        )
+        weights[fold] = save_weights(head, weights_file(folder, fold))
+        with torch.inference_mode():
+            predicted[mine] = log_probabilities(head(torch.as_tensor(features[mine]))).numpy()
+    report(total, total)
+    network = {"n_classes": len(task.classes), "dim": features.shape[1]}
+    return Fitted(extractor.params, network, weights, tuple(kept), predicted, left_out)

@@ -1,0 +1,352 @@
+"""Hugging Face checkpoints on waveforms (wav2vec 2.0, HuBERT, WavLM, ...): ``hf:PATH_OR_HUB_ID``.
+
+A checkpoint with a classifier is used as it comes. One without is a *backbone*: its last hidden state is averaged over
+time, as in EmoLIME (Hjuler, Clemmensen, Das 2025), and ``serxai train`` fits a linear head on it. So is one whose head
+transformers does not know, such as the regression head of ``audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim``,
+the paper's backbone: the head is left aside.
+
+Rows of a batch are copies of one clip and so of one length: nothing is padded in time and no attention mask is needed,
+also by models with group norm, whose output padding would change.
+
+Weights are read from safetensors alone, and no code of a checkpoint is run, unless the user trusts it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from .. import _torchvision  # noqa: F401  (before transformers)
+from ..audio import SAMPLE_RATE
+from ..datasets.folder_record import SYNONYMS
+from ..errors import ClipError, InputError
+from ..keys import digest
+from .extractor import Extractor
+from .head import LinearHead, log_probabilities
+from .headed import HeadedNetwork
+from .recogniser import BATCH
+from .waveform import WaveformRecogniser
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+    from .records import ModelRecord
+
+# what checkpoints call emotions, besides the spellings that corpora use; other labels stay classes of their own name
+LABELS = SYNONYMS | {
+    "anger/angry": "anger", "happiness/joy": "happiness", "sadness/sad": "sadness", "joyful": "happiness",
+    "dis": "disgust", "sur": "surprise", "ps": "surprise", "pleasant_surprise": "surprise", "scared": "fear",
+    "bor": "boredom", "cal": "calm", "calmness": "calm", "neutrality": "neutral",
+}  # fmt: skip
+EPSILON = 1e-7  # of the feature extractor's normalisation
+
+
+class Standardise(nn.Module):
+    """Each waveform to mean 0 and variance 1, as the checkpoint's feature extractor does; or nothing."""
+
+    def __init__(self, active: bool) -> None:
+        super().__init__()
+        self.active = active
+
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Shape (n, n_samples), unchanged."""
+        if not self.active:
+            return waveforms
+        centred = waveforms - waveforms.mean(dim=1, keepdim=True)
+        return centred / (centred.square().mean(dim=1, keepdim=True) + EPSILON).sqrt()
+
+
+class Classifier(nn.Module):
+    """A checkpoint's own classifier: (n, n_samples) -> logits of a softmax.
+
+    Parameters
+    ----------
+    standardise : Standardise
+    model : PreTrainedModel
+    one_vs_rest : bool
+        Whether the checkpoint's outputs are a logistic function each. They are then normalised over classes.
+    """
+
+    def __init__(self, standardise: Standardise, model: PreTrainedModel, one_vs_rest: bool) -> None:
+        super().__init__()
+        self.standardise, self.model, self.one_vs_rest = standardise, model, one_vs_rest
+
+    def raw(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """The checkpoint's logits."""
+        return self.model(self.standardise(waveforms)).logits
+
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Logits of a softmax."""
+        logits = self.raw(waveforms)
+        return log_probabilities(logits) if self.one_vs_rest else logits
+
+
+class MeanState(nn.Module):
+    """Mean over time of a backbone's last hidden state: (n, n_samples) -> (n, dim)."""
+
+    def __init__(self, standardise: Standardise, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.standardise, self.model = standardise, model
+
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Of each waveform."""
+        return self.model(self.standardise(waveforms)).last_hidden_state.mean(dim=1)
+
+
+class Backbone(Extractor):
+    """Mean-pooled last hidden state of a checkpoint without a classifier that transformers knows.
+
+    Parameters
+    ----------
+    path : str
+        Folder or hub id.
+    trust : bool
+        Whether pickled weights may be read and the checkpoint's own code may be run.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is missing, damaged, pickled, made for another sampling rate, or not a model of waveforms.
+    """
+
+    def __init__(self, path: str, trust: bool = False) -> None:
+        from transformers import AutoModel
+
+        config = _config(path, trust)
+        standardise = Standardise(_normalises(path))
+        self.module = MeanState(standardise, _weights(AutoModel, path, trust)).eval().requires_grad_(False)
+        self.params: dict[str, Any] = {"path": path} | ({"trust": True} if trust else {})
+        self.min_samples = _min_samples(config, path)
+        self.fingerprint = _fingerprint(self.module, config, standardise)
+
+    def features(self, waveforms: np.ndarray) -> np.ndarray:
+        """Mean states, shape (n, n_samples) -> (n, dim)."""
+        device = next(self.module.parameters()).device  # moves with a recogniser
+        tensor = torch.as_tensor(waveforms, dtype=torch.float32, device=device)
+        if tensor.shape[1] < self.min_samples:
+            raise ClipError(f"{tensor.shape[1]} samples are shorter than the backbone's window of {self.min_samples}.")
+        with torch.no_grad():
+            return torch.cat([self.module(rows) for rows in tensor.split(BATCH)]).double().cpu().numpy()
+
+    def recogniser(
+        self,
+        name: str,
+        classes: tuple[str, ...],
+        head: LinearHead,
+        fingerprint: str,
+        trained_on: str = "",
+        device: str | torch.device = "cpu",
+    ) -> WaveformRecogniser:
+        """A differentiable recogniser of the backbone and a trained head."""
+        network = HeadedNetwork(self.module, head)
+        return WaveformRecogniser(name, classes, network, fingerprint, trained_on, device, self.min_samples)
+
+
+def has_classifier(path: str) -> bool:
+    """Whether a checkpoint holds an audio classifier that transformers knows.
+
+    Raises
+    ------
+    InputError
+        If it has no readable configuration.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES as KNOWN
+
+    names = {name for value in KNOWN.values() for name in ([value] if isinstance(value, str) else value)}
+    return bool(names & set(_json(path, "config.json").get("architectures") or ()))
+
+
+def load(
+    record: ModelRecord, checkpoint: Path | None = None, trust: bool = False, device: str = "cpu"
+) -> WaveformRecogniser:
+    """The recogniser of a checkpoint with a classifier.
+
+    Parameters
+    ----------
+    record : ModelRecord
+        Its name is ``hf:PATH_OR_HUB_ID``.
+    checkpoint : path, optional
+        Read instead of what the name says.
+    trust : bool
+        Whether pickled weights may be read and the checkpoint's own code may be run.
+    device : str
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is missing, damaged, pickled, made for another sampling rate, not a model of waveforms, or
+        its labels are not emotions.
+    """
+    from transformers import AutoModelForAudioClassification
+
+    path = str(checkpoint or record.argument)
+    config = _config(path, trust)
+    if not has_classifier(path):
+        raise InputError(
+            f"hf:{path}: has no classifier that transformers knows ({', '.join(config.architectures or ['none'])}). "
+            f"Train a head on it: serxai train hf:{path} --corpus CORPUS."
+        )
+    kind = config.problem_type or "single_label_classification"
+    if kind == "regression":
+        raise InputError(f"hf:{path}: predicts numbers (problem_type 'regression'), not classes.")
+    classes = emotions(path, config)
+    standardise = Standardise(_normalises(path))
+    model = _weights(AutoModelForAudioClassification, path, trust)
+    module = Classifier(standardise, model, kind == "multi_label_classification")
+    fingerprint = _fingerprint(module, config, standardise)
+    return WaveformRecogniser(
+        record.name, classes, module, fingerprint, device=device, min_samples=_min_samples(config, path)
+    )
+
+
+def emotions(path: str, config: PreTrainedConfig) -> tuple[str, ...]:
+    """A checkpoint's labels in the common taxonomy; labels outside of it stay classes under their own names.
+
+    Raises
+    ------
+    InputError
+        If fewer than two labels are emotions of the taxonomy, or two are the same one.
+    """
+    names = cast(dict[int, str], config.id2label)
+    labels = [str(names[i]).strip().lower() for i in sorted(names)]
+    classes = tuple(LABELS.get(label, label) for label in labels)
+    said = ", ".join(map(repr, labels))
+    if sum(label in LABELS for label in labels) < 2:
+        raise InputError(
+            f"hf:{path}: its labels ({said}) are not emotions that serxai knows ({', '.join(sorted(LABELS))}); name "
+            "them in the checkpoint's config.json, entry 'id2label'."
+        )
+    if len(set(classes)) < len(classes):
+        raise InputError(f"hf:{path}: two of its labels ({said}) mean one emotion; edit 'id2label' in config.json.")
+    return classes
+
+
+def _json(path: str, name: str) -> dict[str, Any]:
+    """A JSON file of a checkpoint in a folder or on the hub."""
+    from transformers.utils import cached_file
+
+    folder = Path(path)
+    try:
+        file = folder / name if folder.is_dir() else Path(str(cached_file(path, name)))
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"hf:{path}: cannot read its {name} ({_first_line(error)}). Give a folder written by save_pretrained, or a "
+            "hub id OWNER/NAME that can be reached."
+        ) from None
+    if not isinstance(found, dict):
+        raise InputError(f"hf:{path}: {name} holds {type(found).__name__}, not named values.")
+    return found
+
+
+def _config(path: str, trust: bool) -> PreTrainedConfig:
+    from transformers import AutoConfig
+
+    _json(path, "config.json")  # says clearly what is wrong with a path
+    try:
+        return AutoConfig.from_pretrained(path, trust_remote_code=trust)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"hf:{path}: transformers does not know this model ({_first_line(error)}). If it brings code of its own "
+            "and you trust that, give --trust."
+        ) from None
+
+
+def _normalises(path: str) -> bool:
+    """Whether the checkpoint's feature extractor standardises waveforms; its other settings are checked.
+
+    Raises
+    ------
+    InputError
+        If it is made for another sampling rate than 16 kHz, or does not take waveforms.
+    """
+    settings = _json(path, "preprocessor_config.json")
+    kind, rate = settings.get("feature_extractor_type"), settings.get("sampling_rate", SAMPLE_RATE)
+    if kind not in (None, "Wav2Vec2FeatureExtractor") or settings.get("feature_size", 1) != 1:
+        raise InputError(f"hf:{path}: its feature extractor is {kind}; serxai takes checkpoints on plain waveforms.")
+    if rate != SAMPLE_RATE:
+        raise InputError(f"hf:{path}: made for {rate} Hz; serxai works at {SAMPLE_RATE} Hz only.")
+    return bool(settings.get("do_normalize", True))
+
+
+def _weights(auto: Any, path: str, trust: bool) -> PreTrainedModel:
+    """The model with its weights, float32; nothing may be missing."""
+    try:
+        with _quiet():
+            model, info = auto.from_pretrained(
+                path,
+                use_safetensors=None if trust else True,
+                trust_remote_code=trust,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"hf:{path}: its weights cannot be read ({_first_line(error)}). serxai reads safetensors; pickled weights "
+            "can run any code and are read only with --trust."
+        ) from None
+    # the mask vector is for training only
+    missing = sorted(name for name in info["missing_keys"] if not name.endswith("masked_spec_embed"))
+    missing += sorted(str(entry[0]) for entry in info["mismatched_keys"])
+    if missing:
+        raise InputError(
+            f"hf:{path}: lacks weights of this shape: {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}."
+        )
+    broken = next((name for name, tensor in model.state_dict().items() if not bool(torch.isfinite(tensor).all())), None)
+    if broken:
+        raise InputError(f"hf:{path}: tensor {broken!r} holds NaN or infinite weights.")
+    return cast("PreTrainedModel", model)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bars and its report of what it left aside."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _min_samples(config: PreTrainedConfig, path: str) -> int:
+    """Samples that one output frame sees."""
+    try:
+        layers = list(zip(config.conv_kernel, config.conv_stride, strict=True))
+    except AttributeError:
+        raise InputError(f"hf:{path}: model type {config.model_type!r} does not take waveforms.") from None
+    samples = 1
+    for kernel, stride in reversed(layers):
+        samples = (samples - 1) * stride + kernel
+    return samples
+
+
+def _fingerprint(module: nn.Module, config: PreTrainedConfig, standardise: Standardise) -> str:
+    """Digest of weights, configuration and front end."""
+    import transformers
+
+    weights = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        weights.update(name.encode())
+        weights.update(tensor.contiguous().numpy().tobytes())
+    settings = {name: value for name, value in config.to_dict().items() if not name.startswith("_")}
+    settings.pop("transformers_version", None)
+    return digest("hf", transformers.__version__, weights.hexdigest(), settings, standardise.active)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

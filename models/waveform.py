@@ -1,0 +1,80 @@
+"""Differentiable recognisers without a feature map: a torch module from waveforms straight to logits.
+
+Transformers on waveforms are of this kind: what they compute first has no cells on the time-frequency plane, so
+explanations of features do not apply; gradients with respect to the waveform do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .recogniser import Recogniser, one_vs_rest
+
+
+class WaveformRecogniser(Recogniser):
+    """A recogniser that is one torch module.
+
+    Parameters
+    ----------
+    name : str
+    classes : tuple of str
+    module : nn.Module
+        (n, n_samples) float32 at 16 kHz -> logits of a softmax, (n, n_classes). A row must not depend on the others. A
+        method ``raw``, if it has one, returns one-vs-rest log-odds before they are normalised over classes.
+    fingerprint : str
+    trained_on : str
+    device : str or torch.device
+    min_samples : int
+        Shortest waveform the module takes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        classes: tuple[str, ...],
+        module: nn.Module,
+        fingerprint: str,
+        trained_on: str = "",
+        device: str | torch.device = "cpu",
+        min_samples: int = 1,
+    ) -> None:
+        self.name = name
+        self.classes = tuple(classes)
+        self.module = module.eval().to(device).requires_grad_(False)
+        self.fingerprint = fingerprint
+        self.trained_on = trained_on
+        self.device = torch.device(device)
+        self.min_samples = min_samples
+        self.module.register_forward_pre_hook(self._count)
+
+    def _count(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        self.calls += len(args[0])
+
+    @property
+    def differentiable(self) -> bool:
+        """Yes, with respect to the waveform."""
+        return True
+
+    def waveform_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Log-odds of every class, differentiable: (n, n_samples) on `device` -> (n, n_classes)."""
+        return one_vs_rest(self.module(waveforms))
+
+    def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return self.waveform_log_odds(waveforms.to(self.device))
+
+    def raw(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
+        """One-vs-rest log-odds before they are normalised over classes, where the module has such; else log-odds.
+
+        Shape (n, n_samples) -> (n, n_classes).
+        """
+        raw = getattr(self.module, "raw", None)
+        if raw is None:
+            return self.log_odds(waveforms)
+        tensor = self.checked(waveforms).to(self.device)
+        with self.metered(), torch.no_grad():
+            return torch.cat([raw(rows) for rows in tensor.split(self.batch)]).double().cpu().numpy()
