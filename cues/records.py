@@ -32,13 +32,29 @@ class CueRecord(Record):
     higher: str
     lower: str
 
+    @property
+    def label(self) -> str:
+        """The name as people say it."""
+        return _LABELS.get(self.name) or self.name.replace("f0_", "pitch ").replace("_", " ")
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.level not in ("region", "clip"):
             raise InputError(f"cue {self.name!r}: level {self.level!r} is not allowed; take 'region' or 'clip'.")
 
 
+_LABELS = {
+    "hnr": "harmonics to noise",
+    "hf500": "energy above 500 Hz",
+    "cpp": "cepstral peak",
+    "hammarberg": "Hammarberg index",
+    **{f"f{k}": f"formant {k}" for k in (1, 2, 3)},
+    **{f"slope_{band}": f"spectral slope {band.replace('_', '-')} Hz" for band in ("0_500", "500_1500")},
+}
+LEVEL_CUES = ("loudness", "weighted_level")  # not to be compared between clips where levels are not
+
 _REGION = ".cues.regions:region_cues"
+_FINE = ".cues.fine:fine_cues"
 _CLIP = ".cues.regions:clip_cues"
 _PRAAT = "GPL-3.0-or-later (Praat through parselmouth)"
 _OWN = "MIT"
@@ -49,7 +65,7 @@ REGION_RECORDS = (
     CueRecord(
         name="f0_level",
         target=_REGION,
-        summary="mean fundamental frequency of voiced frames, relative to the speaker's median",
+        summary="mean fundamental frequency of voiced frames, re the speaker's median where it is given, else 100 Hz",
         unit="semitones",
         basis="voiced frames",
         minimum=5,
@@ -151,6 +167,151 @@ REGION_RECORDS = (
         citation=_BOERSMA,
     ),
 )
+FINE_RECORDS = (
+    CueRecord(
+        name="f0_range",
+        target=_FINE,
+        summary="spread of the fundamental frequency: 95th minus 5th percentile over voiced frames",
+        unit="semitones",
+        basis="voiced frames",
+        minimum=10,
+        higher="wider in pitch range",
+        lower="narrower in pitch range",
+        version="1",
+        licence=_PRAAT,
+        citation=_BOERSMA,
+    ),
+    CueRecord(
+        name="f0_slope",
+        target=_FINE,
+        summary="rise of the fundamental frequency: least squares within voiced stretches, pooled",
+        unit="semitones/s",
+        basis="voiced frames",
+        minimum=10,
+        higher="rising more in pitch",
+        lower="falling more in pitch",
+        version="1",
+        licence=_PRAAT,
+        citation=_EGEMAPS,
+    ),
+    CueRecord(
+        name="weighted_level",
+        target=_FINE,
+        summary="A-weighted level (power averaged over frames, then dB; full scale is not calibrated)",
+        unit="dB(A)",
+        basis="frames",
+        minimum=5,
+        higher="louder to the ear",
+        lower="softer to the ear",
+        version="1",
+        licence=_OWN,
+        citation="IEC 61672-1:2013, A-weighting, as librosa.A_weighting gives it",
+    ),
+    CueRecord(
+        name="hf500",
+        target=_FINE,
+        summary="high-frequency energy: share of energy above 500 Hz, mean over voiced frames",
+        unit="%",
+        basis="voiced frames",
+        minimum=5,
+        higher="brighter",
+        lower="darker",
+        version="1",
+        licence=_OWN,
+        citation="Juslin & Laukka 2003, Psychological Bulletin 129(5):770-814, HF 500",
+    ),
+    CueRecord(
+        name="hammarberg",
+        target=_FINE,
+        summary="Hammarberg index: strongest peak in 0-2 kHz over strongest in 2-5 kHz, mean over voiced frames",
+        unit="dB",
+        basis="voiced frames",
+        minimum=5,
+        higher="softer in timbre",
+        lower="harsher in timbre",
+        version="1",
+        licence=_OWN,
+        citation="Hammarberg et al. 1980, Acta Oto-Laryngologica 90:441-451; " + _EGEMAPS,
+    ),
+    CueRecord(
+        name="slope_0_500",
+        target=_FINE,
+        summary="slope of the spectrum in dB from 0 to 500 Hz, mean over voiced frames",
+        unit="dB/kHz",
+        basis="voiced frames",
+        minimum=5,
+        higher="stronger in its low overtones",
+        lower="weaker in its low overtones",
+        version="1",
+        licence=_OWN,
+        citation=_EGEMAPS,
+    ),
+    CueRecord(
+        name="slope_500_1500",
+        target=_FINE,
+        summary="slope of the spectrum in dB from 500 to 1500 Hz, mean over voiced frames",
+        unit="dB/kHz",
+        basis="voiced frames",
+        minimum=5,
+        higher="shriller",
+        lower="mellower",
+        version="1",
+        licence=_OWN,
+        citation=_EGEMAPS,
+    ),
+    CueRecord(
+        name="cpp",
+        target=_FINE,
+        summary="cepstral peak prominence (peak in 60-600 Hz over a straight line), mean over voiced frames",
+        unit="dB",
+        basis="voiced frames",
+        minimum=5,
+        higher="fuller-voiced",
+        lower="breathier or hoarser",
+        version="1",
+        licence=_PRAAT,
+        citation="Hillenbrand, Cleveland & Erickson 1994, J. Speech and Hearing Research 37:769-778",
+    ),
+    CueRecord(
+        name="f1",
+        target=_FINE,
+        summary="frequency of formant 1 (Burg, ceiling 5.5 kHz), mean over voiced frames",
+        unit="Hz",
+        basis="voiced frames",
+        minimum=5,
+        higher="higher in formant 1",
+        lower="lower in formant 1",
+        version="1",
+        licence=_PRAAT,
+        citation="Boersma & Weenink, Praat manual, 'Sound: To Formant (burg)...'",
+    ),
+    CueRecord(
+        name="f2",
+        target=_FINE,
+        summary="frequency of formant 2 (Burg, ceiling 5.5 kHz), mean over voiced frames",
+        unit="Hz",
+        basis="voiced frames",
+        minimum=5,
+        higher="higher in formant 2",
+        lower="lower in formant 2",
+        version="1",
+        licence=_PRAAT,
+        citation="Boersma & Weenink, Praat manual, 'Sound: To Formant (burg)...'",
+    ),
+    CueRecord(
+        name="f3",
+        target=_FINE,
+        summary="frequency of formant 3 (Burg, ceiling 5.5 kHz), mean over voiced frames",
+        unit="Hz",
+        basis="voiced frames",
+        minimum=5,
+        higher="higher in formant 3",
+        lower="lower in formant 3",
+        version="1",
+        licence=_PRAAT,
+        citation="Boersma & Weenink, Praat manual, 'Sound: To Formant (burg)...'",
+    ),
+)
 CLIP_RECORDS = (
     CueRecord(
         name="speech_rate",
@@ -181,6 +342,7 @@ CLIP_RECORDS = (
         citation="Boersma & Weenink, Praat manual, 'Sound: To TextGrid (silences)...'",
     ),
 )
-REGION_CUES = tuple(record.name for record in REGION_RECORDS)
+REGION_CUES = tuple(record.name for record in REGION_RECORDS)  # those that the literature speaks of
+FINE_CUES = tuple(record.name for record in FINE_RECORDS)  # those that only describe
 
-CUES: Registry[CueRecord] = Registry("cue", CueRecord, (*REGION_RECORDS, *CLIP_RECORDS))
+CUES: Registry[CueRecord] = Registry("cue", CueRecord, (*REGION_RECORDS, *FINE_RECORDS, *CLIP_RECORDS))

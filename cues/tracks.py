@@ -10,18 +10,23 @@ Events (glottal periods) have times of their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..audio import SAMPLE_RATE
 from ..errors import ClipError
 
+if TYPE_CHECKING:
+    from .fine import FineTracks
+
 STEP_S = 0.01
 F0_FLOOR_HZ, F0_CEILING_HZ = 75.0, 600.0
 MIN_SECONDS = 0.1  # Praat's intensity window at the pitch floor is 6.4 / 75 Hz = 85 ms
 QUIETEST_DB = 0.0  # hearing threshold; keeps digital silence (-300 dB) finite and out of the way
+REFERENCE_HZ = 100.0  # of semitones, where the speaker's median is not known
 SOUNDING_DB = 25.0  # below the loudest frame; Praat's default for telling sound from silence
 PERIOD_RANGE_S = (0.0001, 0.02)  # Praat's defaults for voice reports, as are the two below
 MAX_PERIOD_FACTOR = 1.3
@@ -60,8 +65,10 @@ class CueTracks:
     amplitudes, amplitude_changes : Events
         Amplitude at a pulse, and its absolute difference to the next, both at the middle of the two.
     reference_hz : float
-        What semitones are relative to; NaN where nothing is voiced and no reference was given.
+        What semitones are relative to: the speaker's median where it is known, else 100 Hz.
     duration_s : float
+    signal : array, float64, shape (n_samples,)
+        The clip, from which `fine` is measured when first asked for.
     """
 
     times_s: np.ndarray
@@ -75,6 +82,14 @@ class CueTracks:
     amplitude_changes: Events
     reference_hz: float
     duration_s: float
+    signal: np.ndarray = field(repr=False)
+
+    @cached_property
+    def fine(self) -> FineTracks:
+        """Formants, cepstral peak and the spectrum's shape, measured once and only where they are wanted."""
+        from .fine import fine_tracks
+
+        return fine_tracks(self.signal, self.times_s)
 
     @property
     def voiced(self) -> np.ndarray:
@@ -93,7 +108,7 @@ class CueTracks:
         return (self.intensity_db >= loudest - SOUNDING_DB) & (loudest > QUIETEST_DB)
 
 
-def cue_tracks(samples: np.ndarray, reference_hz: float | None = None) -> CueTracks:
+def cue_tracks(samples: np.ndarray, reference_hz: float = REFERENCE_HZ) -> CueTracks:
     """Analyse a clip once with Praat.
 
     Parameters
@@ -101,8 +116,7 @@ def cue_tracks(samples: np.ndarray, reference_hz: float | None = None) -> CueTra
     samples : array, shape (n_samples,)
         Mono at 16 kHz.
     reference_hz : float, optional
-        The speaker's median F0. Default: the median over the clip's own voiced frames. Differences between parts of
-        a clip do not depend on it.
+        The speaker's median F0 where it is known. Differences between parts of a clip do not depend on it.
 
     Returns
     -------
@@ -130,7 +144,7 @@ def cue_tracks(samples: np.ndarray, reference_hz: float | None = None) -> CueTra
         raise ClipError(f"Praat cannot analyse the clip: {str(error).splitlines()[0]}") from error
 
 
-def _analyse(signal: np.ndarray, duration_s: float, reference_hz: float | None) -> CueTracks:
+def _analyse(signal: np.ndarray, duration_s: float, reference_hz: float) -> CueTracks:
     import parselmouth
     from parselmouth.praat import call
 
@@ -147,26 +161,25 @@ def _analyse(signal: np.ndarray, duration_s: float, reference_hz: float | None) 
 
     before = int(np.floor(pitch.x1 / STEP_S))  # frames that fit before Praat's first and after its last
     times = pitch.x1 + np.arange(-before, pitch.nx + before) * STEP_S
-    f0 = _on_axis(pitch, pitch.selected_array["frequency"], times)
+    f0 = on_axis(pitch, pitch.selected_array["frequency"], times)
     f0[f0 <= 0] = np.nan
-    hnr = _on_axis(harmonicity, harmonicity.values[0], times)
+    hnr = on_axis(harmonicity, harmonicity.values[0], times)
     hnr[hnr <= -200] = np.nan  # Praat's code for "not periodic"
-    if reference_hz is None:
-        reference_hz = float(np.median(f0[np.isfinite(f0)])) if np.isfinite(f0).any() else np.nan
     return CueTracks(
         times_s=times,
         f0_hz=f0,
-        intensity_db=np.maximum(_on_axis(intensity, intensity.values[0], times), QUIETEST_DB),
+        intensity_db=np.maximum(on_axis(intensity, intensity.values[0], times), QUIETEST_DB),
         alpha_ratio_db=alpha_ratio_db(signal, times),
         hnr_db=hnr,
         **_period_events(pulse_times),
         **_amplitude_events(amplitudes[:, 0], amplitudes[:, 1]),
         reference_hz=reference_hz,
         duration_s=duration_s,
+        signal=signal,
     )
 
 
-def _on_axis(praat: Any, values: np.ndarray, times: np.ndarray) -> np.ndarray:
+def on_axis(praat: Any, values: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Put the frames of a Praat object on the common axis, each at most once."""
     offset = (praat.x1 - times[0]) / STEP_S
     first = int(np.floor(offset + 1e-6))
@@ -239,13 +252,19 @@ def alpha_ratio_db(samples: np.ndarray, times_s: np.ndarray) -> np.ndarray:
     array, shape (n_frames,)
         NaN where either band holds no energy.
     """
-    half = _SPECTRUM_SAMPLES // 2
-    padded = np.pad(samples, half)
-    starts = np.clip(np.round(times_s * SAMPLE_RATE).astype(int), 0, len(samples))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _SPECTRUM_SAMPLES)[starts]
-    power = np.abs(np.fft.rfft(frames * np.hamming(_SPECTRUM_SAMPLES), _SPECTRUM_FFT)) ** 2
-    freqs = np.arange(power.shape[1]) * SAMPLE_RATE / _SPECTRUM_FFT
+    power, freqs = frame_power(samples, times_s)
     low = power[:, (freqs >= 50) & (freqs < 1000)].sum(axis=1)
     high = power[:, (freqs >= 1000) & (freqs <= 5000)].sum(axis=1)
     usable = (low > 0) & (high > 0)
     return 10 * np.log10(np.where(usable, high, 1.0) / np.where(usable, low, 1.0)) + np.where(usable, 0.0, np.nan)
+
+
+def frame_power(samples: np.ndarray, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Power spectra of 20 ms Hamming windows centred at given times, (n_frames, 257), and their frequencies in Hz."""
+    half = _SPECTRUM_SAMPLES // 2
+    padded = np.pad(samples, half)
+    starts = np.clip(np.round(times_s * SAMPLE_RATE).astype(int), 0, len(samples))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _SPECTRUM_SAMPLES)[starts]
+    spectra = np.fft.rfft(frames * np.hamming(_SPECTRUM_SAMPLES), _SPECTRUM_FFT)
+    power = spectra.real**2 + spectra.imag**2
+    return power, np.arange(power.shape[1]) * SAMPLE_RATE / _SPECTRUM_FFT

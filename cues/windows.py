@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import NotApplicable
+from ..errors import InputError, NotApplicable
 from .regions import cue_values, frame_sums
 from .tracks import CueTracks
 
 WINDOW_S = 0.15  # 10 frames of 15 ms in the seed
 TOP = 5
+THRESHOLDS = ("mean", "quantile", "mass", "none")
 
 
 def window_edges(duration_s: float, window_s: float = WINDOW_S) -> np.ndarray:
@@ -33,9 +34,49 @@ def window_edges(duration_s: float, window_s: float = WINDOW_S) -> np.ndarray:
     return np.arange(n + 1) * window_s
 
 
-def window_relevance(
-    values: np.ndarray, time_edges_s: np.ndarray, edges_s: np.ndarray, above_mean: bool = False
-) -> np.ndarray:
+def thresholded(values: np.ndarray, threshold: str = "mean", share: float = 0.2) -> np.ndarray:
+    """The salient cells of a map, the others set to 0; only positive relevance is ever salient.
+
+    Parameters
+    ----------
+    values : array
+        Signed relevance of cells.
+    threshold : {'mean', 'quantile', 'mass', 'none'}
+        Keep cells that are at least the map's mean (as Beyond Saliency does); the `share` of all cells that is most
+        relevant; the fewest cells that together hold that `share` of the positive relevance; or every positive cell.
+    share : float
+        In 0..1, for ``quantile`` and ``mass``.
+
+    Returns
+    -------
+    array, float64, of the same shape
+        Cells of equal relevance stay or go together.
+
+    Raises
+    ------
+    InputError
+        For another threshold, or a share outside 0..1.
+    """
+    if threshold not in THRESHOLDS:
+        raise InputError(f"salience threshold {threshold!r} is not known; take {', '.join(THRESHOLDS)}.")
+    if not 0 < share <= 1:
+        raise InputError(f"salience threshold {threshold!r}: the share must lie in 0..1, got {share}; take e.g. 0.2.")
+    values = np.asarray(values, dtype=np.float64)
+    kept = np.where(values > 0, values, 0.0)
+    least = 0.0
+    if threshold == "mean":
+        least = values.mean()
+    elif threshold == "quantile":
+        least = np.quantile(values, 1 - share)
+    elif threshold == "mass" and kept.any():
+        falling = np.sort(kept, axis=None)[::-1]
+        held = np.cumsum(falling)
+        least = falling[np.searchsorted(held, share * held[-1] * (1 - 1e-12))]
+    kept[values < least] = 0.0
+    return kept
+
+
+def window_relevance(values: np.ndarray, time_edges_s: np.ndarray, edges_s: np.ndarray) -> np.ndarray:
     """Positive relevance of each window, shape (n_windows,); cells are shared out by overlap in time.
 
     Parameters
@@ -46,13 +87,9 @@ def window_relevance(
         Edges of the cells; relevance outside the windows is dropped.
     edges_s : array, shape (n_windows + 1,)
         From `window_edges`.
-    above_mean : bool
-        Also set cells below the map's mean to 0, as Beyond Saliency does.
     """
     values = np.asarray(values, dtype=np.float64)
     kept = np.where(values > 0, values, 0.0)
-    if above_mean:
-        kept[values < values.mean()] = 0.0
     low = np.maximum(time_edges_s[:-1, None], edges_s[None, :-1])
     high = np.minimum(time_edges_s[1:, None], edges_s[None, 1:])
     share = np.clip(high - low, 0, None) / np.diff(time_edges_s)[:, None]

@@ -29,6 +29,12 @@ class Attribution:
         What the method reports about itself, e.g. a surrogate's R squared.
     cues : tuple of dict
         Cue table, one dict a row, where the method makes one.
+    channels : dict of str to array, float32, shape ``grid.shape``
+        Conditional maps that `values` is the sum of, where the method tells concepts apart. Not stored with a run.
+    errors : array, float32, shape ``grid.shape``, optional
+        Standard error of each value, where the method draws and can tell. Not stored with a run.
+    base : Attribution, optional
+        The map it was made from, where another method made that. Not stored with a run.
     model_calls : int
         Copies that went through the recogniser to make it; filled in by the harness.
     """
@@ -39,6 +45,9 @@ class Attribution:
     method: str
     details: dict[str, float] = field(default_factory=dict)
     cues: tuple[dict[str, Any], ...] = ()
+    channels: dict[str, np.ndarray] = field(default_factory=dict)
+    errors: np.ndarray | None = None
+    base: Attribution | None = field(default=None, repr=False)
     model_calls: int = 0
 
     def __post_init__(self) -> None:
@@ -48,6 +57,8 @@ class Attribution:
         if not np.all(np.isfinite(values)):
             raise InputError(f"Attribution of method {self.method!r} holds NaN or infinite values.")
         object.__setattr__(self, "values", values)
+        if self.errors is not None:
+            object.__setattr__(self, "errors", np.asarray(self.errors, dtype=np.float32).reshape(self.grid.shape))
 
     def on(self, grid: Grid) -> np.ndarray:
         """The map moved to another grid; sums are preserved. float64, shape ``grid.shape``."""

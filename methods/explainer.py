@@ -4,15 +4,57 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
 from ..datasets.clip import Clip
+from ..errors import NotApplicable
 from ..keys import rng
 from ..models.recogniser import Recogniser
 from .attribution import Attribution
+
+Scores = TypeVar("Scores", np.ndarray, torch.Tensor)
+T = TypeVar("T")
+
+
+class SharedWork:
+    """What explanations of one clip by one recogniser share, each piece made once.
+
+    Attributes
+    ----------
+    spared : int
+        Model calls of pieces that were found here instead of made again; only ever grows. What an explanation costs
+        on its own is what it took plus what it was spared.
+    """
+
+    def __init__(self) -> None:
+        self.spared = 0
+        self._made: dict[Hashable, tuple[Any, int]] = {}
+
+    def once(self, key: Hashable, make: Callable[[], T], recogniser: Recogniser) -> T:
+        """Value of `make`, called at its first request; what it raises is not kept.
+
+        Parameters
+        ----------
+        key : hashable
+            Says everything the value depends on beyond clip and recogniser.
+        make : callable
+        recogniser : Recogniser
+            Whose calls are counted.
+        """
+        if key in self._made:
+            value, calls = self._made[key]
+            self.spared += calls
+            return value
+        before = recogniser.calls
+        value = make()
+        self._made[key] = value, recogniser.calls - before
+        return value
 
 
 @dataclass(frozen=True)
@@ -29,6 +71,10 @@ class Request:
         Parts of the seed of every draw: the cell's identity, never a global stream.
     base : Attribution, optional
         The attribution of the method's `base`, where it names one and the harness already has it.
+    contrast : str, optional
+        A class to explain the target against: why that one rather than this.
+    shared : SharedWork
+        Of all requests for this recogniser and clip, whatever their target, method and seed; by default of this alone.
     """
 
     recogniser: Recogniser
@@ -36,11 +82,41 @@ class Request:
     target: str
     seed: tuple = ()
     base: Attribution | None = None
+    contrast: str | None = None
+    shared: SharedWork = field(default_factory=SharedWork, repr=False, compare=False)
 
     @property
     def target_index(self) -> int:
-        """Column of the target class."""
+        """Column of the target class.
+
+        Raises
+        ------
+        NotApplicable
+            If a contrast of two classes is asked for, which has no column; methods that know contrasts ask `response`.
+        """
+        if self.contrast is not None:
+            raise NotApplicable(f"this method explains one class, not the contrast {self.label!r}")
         return self.recogniser.class_index(self.target)
+
+    @property
+    def label(self) -> str:
+        """What is explained: the target, or ``target-contrast``."""
+        return self.target if self.contrast is None else f"{self.target}-{self.contrast}"
+
+    def response(self, scores: Scores) -> Scores:
+        """The scalar explained, from log-odds or logits of every class: the target's, less the contrast's if any.
+
+        Parameters
+        ----------
+        scores : array or Tensor, shape (n, n_classes)
+
+        Returns
+        -------
+        array or Tensor, shape (n,)
+        """
+        column = self.recogniser.class_index
+        y = scores[:, column(self.target)]
+        return y if self.contrast is None else y - scores[:, column(self.contrast)]
 
     def generator(self, *extra: Any) -> np.random.Generator:
         """Random generator of this request, the same whenever it is asked for again."""
@@ -92,10 +168,23 @@ class Explainer(ABC):
         """
         return 0
 
+    def calls_of(self, request: Request) -> int:
+        """Model calls of one explanation of a request; unlike `calls`, it may look at the clip."""
+        return self.calls(request.clip.samples.size, request.recogniser)
+
+    def shares(self, request: Request) -> Hashable | None:
+        """Key under which this explanation's model calls are shared (`SharedWork`); None where they are its own."""
+        return None
+
     def get_params(self) -> dict[str, Any]:
         """Parameters by name; part of the explanation's key."""
-        names = [n for n in inspect.signature(type(self).__init__).parameters if n not in ("self", "args", "kwargs")]
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in _parameters(type(self))}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"
+
+
+@cache
+def _parameters(kind: type[Explainer]) -> tuple[str, ...]:
+    """Names of a class's parameters; kept, since they are part of every cell's key."""
+    return tuple(n for n in inspect.signature(kind.__init__).parameters if n not in ("self", "args", "kwargs"))

@@ -1,31 +1,25 @@
-"""Gradient methods on the recogniser's own feature map.
+"""Gradient methods on the map in front of the network, see `inspection`.
 
 Conventions
 -----------
-The scalar explained is the one-vs-rest log-odds of the target, as a function of the feature map, shape
-``(1, 1, n_freq, n_frames)``. Maps lie on the feature map's own grid. Gradients are taken with respect to the features
-alone: weights, statistics, hooks and gradients of the network are not touched.
+The scalar explained is the one-vs-rest log-odds of the target, or their difference between two classes. Maps lie on the
+view's own grid. Gradients are taken with respect to the map alone: weights, statistics, hooks and gradients of the
+network are not touched. Copies pass in batches that fit the recogniser's memory.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import cast
 
+import numpy as np
 import torch
 from captum import attr
 
-from ..audio import FILLS
-from ..errors import ClipError, InputError, NotApplicable, UnknownNameError
-from ..models.recogniser import FrontEnd, Recogniser, TorchRecogniser
+from ..errors import ClipError, InputError
+from ..models.recogniser import Recogniser
 from .attribution import Attribution
 from .explainer import Explainer, Request
-from .masks import fill_of, plane_of
-
-BASELINES = ("silence", *FILLS)
-
-LogOdds = Callable[[torch.Tensor], torch.Tensor]
+from .inspection import View, check_baseline, differentiable, view_of
 
 
 class GradientMethod(Explainer):
@@ -37,7 +31,8 @@ class GradientMethod(Explainer):
         Returns
         -------
         Attribution
-            On the feature map's grid, whose first and last column reach over the ends of the clip.
+            On the grid of the feature map, or of the short-time Fourier transform, whose first and last column reach
+            over the ends of the clip.
 
         Raises
         ------
@@ -46,44 +41,36 @@ class GradientMethod(Explainer):
         ClipError
             If the clip is too short, or the gradient is not finite.
         """
-        recogniser = self._differentiable(request.recogniser)
-        target = request.target_index
-
-        def log_odds(features: torch.Tensor) -> torch.Tensor:
-            return recogniser.feature_log_odds(features)[:, target]
-
-        with recogniser.metered():
-            features = recogniser.features(request.clip.samples)
-            relevance, details = self.relevance(log_odds, features, recogniser, request)
-        if not bool(torch.isfinite(relevance).all()):
-            raise ClipError(f"{self.name}: the gradient of recogniser {recogniser.name!r} is not finite.")
-        grid = recogniser.feature_grid(request.clip.samples.size)
-        return Attribution(relevance.detach()[0, 0].cpu().numpy(), grid, request.target, self.name, details)
+        self._check()
+        with differentiable(request.recogniser, self.name).metered():
+            view = view_of(request, self.name)
+            relevance, details = self.relevance(view)
+        return attribution(self.name, relevance, view, details)
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
         """See `Explainer.calls`: one pass forward, and its way back."""
-        self._differentiable(recogniser)
+        differentiable(recogniser, self.name)
         return 1
 
-    def _differentiable(self, recogniser: Recogniser) -> TorchRecogniser:
-        if not (recogniser.differentiable and isinstance(recogniser, TorchRecogniser)):
-            raise NotApplicable(f"{self.name} needs gradients; recogniser {recogniser.name!r} is not differentiable")
-        return recogniser
+    def _check(self) -> None:
+        """Raise `InputError` if a parameter is out of range."""
 
     @abstractmethod
-    def relevance(
-        self, log_odds: LogOdds, features: torch.Tensor, recogniser: TorchRecogniser, request: Request
-    ) -> tuple[torch.Tensor, dict[str, float]]:
-        """Relevance of each feature, in the shape of `features`, and what to report beside it.
+    def relevance(self, view: View) -> tuple[torch.Tensor, dict[str, float]]:
+        """Relevance of each cell, shape (1, n_freq, n_time), and what to report beside it."""
 
-        Parameters
-        ----------
-        log_odds : callable
-            Feature maps to the target's log-odds, shape (n, 1, n_freq, n_frames) -> (n,).
-        features : Tensor, shape (1, 1, n_freq, n_frames)
-        recogniser : TorchRecogniser
-        request : Request
-        """
+
+def attribution(method: str, relevance: torch.Tensor, view: View, details: dict[str, float]) -> Attribution:
+    """Relevance of each cell, shape (1, n_freq, n_time), as an attribution on the view's grid.
+
+    Raises
+    ------
+    ClipError
+        If it is not finite.
+    """
+    if not bool(torch.isfinite(relevance).all()):
+        raise ClipError(f"{method}: the gradient of recogniser {view.recogniser.name!r} is not finite.")
+    return Attribution(relevance.detach()[0].cpu().numpy(), view.grid, view.request.label, method, details)
 
 
 class Saliency(GradientMethod):
@@ -91,15 +78,14 @@ class Saliency(GradientMethod):
 
     name = "saliency"
 
-    def relevance(
-        self, log_odds: LogOdds, features: torch.Tensor, recogniser: TorchRecogniser, request: Request
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    def relevance(self, view: View) -> tuple[torch.Tensor, dict[str, float]]:
         """See `GradientMethod.relevance`."""
-        return attr.Saliency(log_odds).attribute(features.requires_grad_(), abs=True), {}
+        gradient = attr.Saliency(view.response).attribute(view.values.requires_grad_(), abs=False)
+        return gradient.norm(dim=1), {}
 
 
 class InputXGradient(GradientMethod):
-    """Gradient times input, where the input is the feature's distance from silence.
+    """Gradient times input, where the input is a cell's distance from silence.
 
     The zero of a scaled log-mel feature means nothing; measured from ``front_end.floor``, zero means silence, and a
     silent cell has no relevance (Shrikumar et al. 2016; Kindermans et al. 2016).
@@ -107,13 +93,10 @@ class InputXGradient(GradientMethod):
 
     name = "input-x-gradient"
 
-    def relevance(
-        self, log_odds: LogOdds, features: torch.Tensor, recogniser: TorchRecogniser, request: Request
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    def relevance(self, view: View) -> tuple[torch.Tensor, dict[str, float]]:
         """See `GradientMethod.relevance`."""
-        floor = _floor(recogniser)
-        method = attr.InputXGradient(lambda above_floor: log_odds(above_floor + floor))
-        return method.attribute((features - floor).requires_grad_()), {}
+        method = attr.InputXGradient(lambda above_silence: view.response(above_silence + view.silence))
+        return method.attribute((view.values - view.silence).requires_grad_()).sum(dim=1), {}
 
 
 class IntegratedGradients(GradientMethod):
@@ -127,8 +110,7 @@ class IntegratedGradients(GradientMethod):
     n_steps : int
         Nodes of the quadrature.
     baseline : str
-        ``silence`` (``front_end.floor`` everywhere), or the name of a fill (see `audio.FILLS`): the features of the
-        clip wholly replaced by it.
+        ``silence`` everywhere, or the name of a fill (see `audio.FILLS`): the clip wholly replaced by it.
     """
 
     name = "integrated-gradients"
@@ -138,37 +120,128 @@ class IntegratedGradients(GradientMethod):
         self.baseline = baseline
         self.stochastic = baseline == "noise"
 
-    def relevance(
-        self, log_odds: LogOdds, features: torch.Tensor, recogniser: TorchRecogniser, request: Request
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    def relevance(self, view: View) -> tuple[torch.Tensor, dict[str, float]]:
         """See `GradientMethod.relevance`."""
-        if self.n_steps < 1:
-            raise InputError(
-                f"integrated-gradients: n_steps must be at least 1, got {self.n_steps}; the default is 32."
-            )
-        if self.baseline not in BASELINES:
-            raise UnknownNameError("baseline", self.baseline, BASELINES)
-        relevance, delta = attr.IntegratedGradients(log_odds).attribute(
-            features,
-            self._baseline_features(features, recogniser, request),
+        relevance, delta = attr.IntegratedGradients(view.response).attribute(
+            view.values,
+            view.baseline(self.baseline),
             n_steps=self.n_steps,
-            internal_batch_size=recogniser.batch,
+            internal_batch_size=view.at_once,
             return_convergence_delta=True,
         )
-        return relevance, {"convergence_delta": float(delta)}
+        return relevance.sum(dim=1), {"convergence_delta": float(delta)}
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
         """See `Explainer.calls`: the nodes of the path, and both its ends for ``convergence_delta``."""
         return super().calls(n_samples, recogniser) * self.n_steps + 2
 
-    def _baseline_features(self, features: torch.Tensor, recogniser: TorchRecogniser, request: Request) -> torch.Tensor:
-        if self.baseline == "silence":
-            return torch.full_like(features, _floor(recogniser))
-        plane = plane_of(request)
-        waveform = plane.istft(fill_of(request, plane, self.baseline))
-        return recogniser.features(waveform.cpu().numpy())
+    def _check(self) -> None:
+        at_least_one(self.name, "n_steps", self.n_steps, 32)
+        check_baseline(self.baseline)
 
 
-def _floor(recogniser: TorchRecogniser) -> float:
-    """Feature value of silence."""
-    return cast(FrontEnd, recogniser.front_end).floor
+class SmoothGrad(GradientMethod):
+    """Magnitude of the gradient averaged over noisy copies of the map; never negative.
+
+    Smilkov, Thorat, Kim, Viégas & Wattenberg 2017, arXiv 1706.03825, section 3: the signed gradients are averaged.
+
+    Parameters
+    ----------
+    n_copies : int
+    noise : float
+        Standard deviation of the Gaussian noise, as a share of the map's range.
+    """
+
+    name = "smoothgrad"
+    stochastic = True
+
+    def __init__(self, n_copies: int = 32, noise: float = 0.15) -> None:
+        self.n_copies = n_copies
+        self.noise = noise
+
+    def relevance(self, view: View) -> tuple[torch.Tensor, dict[str, float]]:
+        """See `GradientMethod.relevance`."""
+        scale = self.noise * float(view.values.max() - view.values.min())
+        generator = view.request.generator("noise")
+        total = torch.zeros_like(view.values)
+        for size in batches(self.n_copies, view.at_once):
+            noise = generator.standard_normal((size, *view.values.shape[1:]), dtype=np.float32)
+            total += view.gradients(view.values + scale * torch.as_tensor(noise).to(total)).sum(dim=0)
+        return (total / self.n_copies).norm(dim=1), {}
+
+    def calls(self, n_samples: int, recogniser: Recogniser) -> int:
+        """See `Explainer.calls`: one a copy."""
+        return super().calls(n_samples, recogniser) * self.n_copies
+
+    def _check(self) -> None:
+        at_least_one(self.name, "n_copies", self.n_copies, 32)
+        if not self.noise > 0:
+            raise InputError(f"smoothgrad: noise must be above 0, got {self.noise}; the default is 0.15.")
+
+
+class GradientShap(GradientMethod):
+    """Mean of gradient times distance at random places between random baselines and the map (expected gradients).
+
+    In expectation it sums to the response less the baselines' mean response; the draw's error is reported as
+    ``convergence_delta``. Lundberg & Lee 2017, arXiv 1705.07874; Erion, Janizek, Sturmfels, Lundberg & Lee 2021,
+    Nature Machine Intelligence 3, equation 3.
+
+    Parameters
+    ----------
+    n_draws : int
+    baselines : tuple of str
+        Drawn from evenly; names as for `IntegratedGradients`.
+    """
+
+    name = "gradient-shap"
+    stochastic = True
+
+    def __init__(self, n_draws: int = 32, baselines: tuple[str, ...] = ("silence", "spectral-mean", "noise")) -> None:
+        self.n_draws = n_draws
+        self.baselines = baselines
+
+    def relevance(self, view: View) -> tuple[torch.Tensor, dict[str, float]]:
+        """See `GradientMethod.relevance`."""
+        ends = torch.cat([view.baseline(name) for name in self.baselines])
+        generator = view.request.generator("draws")
+        chosen = generator.integers(len(ends), size=self.n_draws)
+        place = torch.as_tensor(generator.random((self.n_draws, 1, 1, 1))).to(ends)
+        total, start = torch.zeros_like(view.values), 0
+        for size in batches(self.n_draws, view.at_once):
+            way = view.values - ends[chosen[start : start + size]]
+            point = view.values - (1 - place[start : start + size]) * way
+            total += (way * view.gradients(point)).sum(dim=0)
+            start += size
+        relevance = (total / self.n_draws).sum(dim=1)
+        with torch.no_grad():
+            y = torch.cat([view.response(part[None]) for part in (view.values[0], *ends)]).double()
+        share = np.bincount(chosen, minlength=len(ends)) / self.n_draws
+        change = float(y[0]) - float(share @ y[1:].cpu().numpy())
+        return relevance, {"convergence_delta": float(relevance.sum(dtype=torch.float64)) - change}
+
+    def calls(self, n_samples: int, recogniser: Recogniser) -> int:
+        """See `Explainer.calls`: one a draw, the clip and each baseline."""
+        return super().calls(n_samples, recogniser) * self.n_draws + 1 + len(self.baselines)
+
+    def _check(self) -> None:
+        at_least_one(self.name, "n_draws", self.n_draws, 32)
+        at_least_one(self.name, "number of baselines", len(self.baselines), 3)
+        for name in self.baselines:
+            check_baseline(name)
+
+
+def batches(n: int, size: int) -> list[int]:
+    """Sizes of the batches in which `n` copies pass, at most `size` each.
+
+    Examples
+    --------
+    >>> batches(20, 8)
+    [8, 8, 4]
+    """
+    return [min(size, n - start) for start in range(0, n, size)]
+
+
+def at_least_one(method: str, parameter: str, value: int, default: int) -> None:
+    """Raise `InputError` unless a parameter is a count."""
+    if value < 1:
+        raise InputError(f"{method}: {parameter} must be at least 1, got {value}; the default is {default}.")

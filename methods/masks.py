@@ -13,14 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import expit
+from scipy.special import expit, gammaln
 
-from ..audio import Grid, Plane, fill_spectrum
+from ..audio import FILLS, Plane, fill_spectrum
 from ..errors import UnknownNameError
-from ..models.recogniser import Recogniser, TorchRecogniser
+from ..models.recogniser import Recogniser
 from .explainer import Request
 
 RESPONSES = ("probability", "log-odds")
+REDRAWS = 100  # attempts at a mask that is not there yet
+SILENCE = 1e-7  # root mean square below which a level cannot be matched
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,23 +34,32 @@ class MaskTable:
     masks : array, uint8, shape (n, parts)
     outputs : array, float64, shape (n, n_classes)
         One-vs-rest log-odds.
+    groups : array of int, shape (n,), optional
+        Which masks were drawn together; none where nothing was drawn, as in a full table.
     """
 
     masks: np.ndarray
     outputs: np.ndarray
+    groups: np.ndarray | None = None
 
-    def response(self, column: int, kind: str = "log-odds") -> np.ndarray:
-        """Response of one class to every mask, shape (n,): its log-odds or its one-vs-rest probability.
+    def response(self, request: Request, kind: str = "log-odds") -> np.ndarray:
+        """Response of the request's target to every mask, shape (n,): its log-odds or its one-vs-rest probability.
 
         Raises
         ------
         UnknownNameError
             If `kind` is not one of `RESPONSES`.
+        NotApplicable
+            For the probability of a contrast of two classes, which has none.
         """
-        if kind not in RESPONSES:
-            raise UnknownNameError("response", kind, RESPONSES)
-        log_odds = self.outputs[:, column]
-        return log_odds if kind == "log-odds" else expit(log_odds)
+        return response_of(self.outputs, request, kind)
+
+
+def response_of(log_odds: np.ndarray, request: Request, kind: str) -> np.ndarray:
+    """See `MaskTable.response`; `log_odds` has shape (n, n_classes)."""
+    if kind not in RESPONSES:
+        raise UnknownNameError("response", kind, RESPONSES)
+    return request.response(log_odds) if kind == "log-odds" else expit(log_odds[:, request.target_index])
 
 
 def all_masks(parts: int) -> np.ndarray:
@@ -62,6 +73,56 @@ def all_masks(parts: int) -> np.ndarray:
     return (np.arange(2**parts)[:, None] >> np.arange(parts) & 1).astype(np.uint8)
 
 
+def independent_masks(parts: int, n: int, generator: np.random.Generator | np.random.RandomState) -> np.ndarray:
+    """Masks as `lime` draws them, uint8, shape (n, parts): each part kept with probability 1/2, first mask all ones."""
+    integers = generator.randint if isinstance(generator, np.random.RandomState) else generator.integers
+    masks = integers(0, 2, n * parts).reshape(n, parts).astype(np.uint8)
+    masks[0] = 1
+    return masks
+
+
+def paired_masks(parts: int, n: int, generator: np.random.Generator, shapley: bool = False) -> np.ndarray:
+    """Masks in pairs of complements, stratified by size: the first two keep all and nothing.
+
+    Sizes are drawn at equally spaced quantiles of their distribution, so that every sample holds them in nearly the
+    same shares; a mask that is there already is drawn again, as long as others of its size are found.
+
+    Parameters
+    ----------
+    parts : int
+        At least 2.
+    n : int
+        Even.
+    generator : numpy Generator
+    shapley : bool
+        Draw sizes s in proportion to the Shapley kernel's mass, ``1 / (s (parts - s))``, rather than to the number of
+        masks of that size.
+
+    Returns
+    -------
+    array, uint8, shape (n, parts)
+        Rows 2 i and 2 i + 1 are complements.
+    """
+    size = np.arange(1, parts)
+    # as logarithms: binomial coefficients of a few hundred parts overflow
+    mass = -np.log(size * (parts - size)) if shapley else -gammaln(size + 1) - gammaln(parts - size + 1)
+    shares = np.cumsum(np.exp(mass - mass.max()))
+    quantiles = (np.arange(n // 2 - 1) + generator.random(n // 2 - 1)) / max(n // 2 - 1, 1)
+    kept = size[np.searchsorted(shares / shares[-1], quantiles, side="right").clip(max=size.size - 1)]
+    masks = np.zeros((n, parts), dtype=np.uint8)
+    masks[0] = 1
+    seen: set[bytes] = set()
+    for pair, s in enumerate(kept, start=1):
+        for _ in range(REDRAWS):
+            mask = np.zeros(parts, dtype=np.uint8)
+            mask[generator.choice(parts, s, replace=False)] = 1
+            if mask.tobytes() not in seen:
+                break
+        masks[2 * pair], masks[2 * pair + 1] = mask, 1 - mask
+        seen |= {mask.tobytes(), (1 - mask).tobytes()}
+    return masks
+
+
 def plane_of(request: Request) -> Plane:
     """The clip on the time-frequency plane, where the recogniser computes.
 
@@ -72,7 +133,7 @@ def plane_of(request: Request) -> Plane:
     """
     recogniser = request.recogniser
     recogniser.check_length(request.clip.samples.size)
-    return Plane(request.clip.samples, recogniser.device if isinstance(recogniser, TorchRecogniser) else "cpu")
+    return Plane(request.clip.samples, getattr(recogniser, "device", "cpu"))
 
 
 def fill_of(request: Request, plane: Plane, name: str) -> torch.Tensor:
@@ -107,26 +168,85 @@ def batched_log_odds(recogniser: Recogniser, n: int, render: Callable[[np.ndarra
     return np.concatenate([recogniser.log_odds(render(batch)) for batch in batches])[:n]
 
 
-def mask_table(recogniser: Recogniser, plane: Plane, grid: Grid, fill: torch.Tensor, masks: np.ndarray) -> MaskTable:
+def mask_table(
+    recogniser: Recogniser,
+    plane: Plane,
+    differences: torch.Tensor,
+    masks: np.ndarray,
+    match_level: bool = False,
+    groups: np.ndarray | None = None,
+) -> MaskTable:
     """Score masked copies of a clip, each a weighted sum of the parts' difference signals.
 
     Parameters
     ----------
     recogniser : Recogniser
     plane : Plane
-    grid : Grid
-        Few cells: each is held as a waveform.
-    fill : Tensor, complex64, shape (257, n_frames)
-    masks : array, uint8, shape (n, n_freq * n_time)
+    differences : Tensor, float32, shape (parts, n_samples)
+        See `Partition.differences`.
+    masks : array, uint8, shape (n, parts)
+    match_level : bool
+        Scale every copy to the clip's root mean square; copies of silence stay as they are.
+    groups : array of int, shape (n,), optional
+        See `MaskTable`.
 
     Returns
     -------
     MaskTable
     """
-    differences = plane.differences(grid, fill)
     removed = torch.as_tensor(1.0 - masks, dtype=torch.float32, device=differences.device)
 
     def render(index: np.ndarray) -> torch.Tensor:
-        return plane.samples + removed[torch.as_tensor(index, device=removed.device)] @ differences
+        copies = plane.samples + removed[torch.as_tensor(index, device=removed.device)] @ differences
+        return with_level_of(plane.samples, copies) if match_level else copies
 
-    return MaskTable(masks, batched_log_odds(recogniser, len(masks), render))
+    return MaskTable(masks, batched_log_odds(recogniser, len(masks), render), groups)
+
+
+def with_level_of(samples: torch.Tensor, copies: torch.Tensor) -> torch.Tensor:
+    """Copies, shape (n, n_samples), scaled to the root mean square of `samples`; silent ones as they are."""
+    levels = copies.square().mean(dim=1).sqrt()
+    level = samples[None].square().mean(dim=1).sqrt()
+    audible = (levels > SILENCE) & (level > SILENCE)
+    return copies * torch.where(audible, level / levels.clamp_min(SILENCE), 1.0)[:, None]
+
+
+@dataclass(frozen=True)
+class FillEffect:
+    """What one fill alone does to the prediction.
+
+    Attributes
+    ----------
+    fill : str
+        A fill operator; ``none`` for the clip itself, ``resynthesis`` for its STFT inverted with nothing removed.
+    match_level : bool
+        Whether the copy was scaled to the clip's level.
+    log_odds : float
+        Of the target, where the whole clip is replaced.
+    probability : float
+        One-vs-rest.
+    """
+
+    fill: str
+    match_level: bool
+    log_odds: float
+    probability: float
+
+
+def fill_effects(request: Request) -> tuple[FillEffect, ...]:
+    """The prediction for the clip, for its resynthesis, and for a copy that is all fill, of each fill that it has.
+
+    Parameters
+    ----------
+    request : Request
+    """
+    plane = plane_of(request)
+    names, copies = [("none", False), ("resynthesis", False)], [plane.samples, plane.istft(plane.spectrum)]
+    for fill in FILLS:
+        if fill == "twin" and (request.clip.plant is None or not request.clip.plant.words):
+            continue
+        copy = plane.istft(fill_of(request, plane, fill))
+        names += [(fill, False), (fill, True)]
+        copies += [copy, with_level_of(plane.samples, copy[None])[0]]
+    y = request.response(request.recogniser.log_odds(torch.stack(copies)))
+    return tuple(FillEffect(*name, float(value), float(expit(value))) for name, value in zip(names, y, strict=True))

@@ -6,10 +6,12 @@ recogniser but its answers. A patch is by default as large as 8 mel rows x 10 fr
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 
-from ..audio import SAMPLE_RATE, Plane, scoring_grid
+from ..audio import SAMPLE_RATE, Grid, Plane, scoring_grid
 from ..audio.plane import HOP, N_FFT
 from ..models.recogniser import Recogniser
 from .attribution import Attribution
@@ -51,22 +53,26 @@ class Occlusion(Explainer):
         plane = plane_of(request)
         grid = scoring_grid(request.clip.duration_s, self.bands, self.cell_s)
         change = fill_of(request, plane, self.fill) - plane.spectrum
-        rows, columns = (cells.cpu().numpy() for cells in plane.cells(grid))
+
+        @lru_cache(maxsize=1)  # copies are rendered column by column
+        def patches(column: int) -> tuple[slice, torch.Tensor]:
+            return column_patches(plane, grid, change, column)
 
         def render(index: np.ndarray) -> torch.Tensor:
             copies = plane.samples.repeat(len(index), 1)
             for copy, patch in zip(copies, index - 1, strict=True):  # copy 0 is the clip itself
                 if patch >= 0:
-                    row, column = divmod(int(patch), grid.shape[1])
-                    _add_patch(copy, plane, change, np.flatnonzero(rows == row), np.flatnonzero(columns == column))
+                    column, row = divmod(int(patch), grid.shape[0])
+                    stretch, signals = patches(column)
+                    copy[stretch] += signals[row]
             return copies
 
         n_patches = grid.shape[0] * grid.shape[1]
-        y = batched_log_odds(request.recogniser, 1 + n_patches, render)[:, request.target_index]
+        y = request.response(batched_log_odds(request.recogniser, 1 + n_patches, render))
         return Attribution(
-            values=(y[0] - y[1:]).reshape(grid.shape),
+            values=(y[0] - y[1:]).reshape(grid.shape[::-1]).T,
             grid=grid,
-            target=request.target,
+            target=request.label,
             method=self.name,
             details={"full": float(y[0])},
         )
@@ -77,18 +83,33 @@ class Occlusion(Explainer):
         return recogniser.calls_for(1 + rows * columns)
 
 
-def _add_patch(copy: torch.Tensor, plane: Plane, change: torch.Tensor, bins: np.ndarray, frames: np.ndarray) -> None:
-    """Add the inverse STFT of the change within one patch to a waveform, in place.
+def column_patches(plane: Plane, grid: Grid, change: torch.Tensor, column: int) -> tuple[slice, torch.Tensor]:
+    """What changing each patch of one column alone adds to the waveform.
 
-    Only the stretch that the patch's frames reach is inverted; `REACH` frames beyond them make the overlap-add
+    Only the stretch that the column's frames reach is inverted; `REACH` frames beyond them make the overlap-add
     normalisation the same as over the whole clip.
+
+    Parameters
+    ----------
+    plane : Plane
+    grid : Grid
+    change : Tensor, complex64, shape (257, n_frames)
+        Fill minus clip.
+    column : int
+
+    Returns
+    -------
+    stretch : slice
+        Samples that the column reaches; none for a column without a frame.
+    signals : Tensor, float32, shape (n_freq, samples of the stretch)
     """
+    frames = np.flatnonzero(grid.columns_of(plane.times_s) == column)
     if frames.size == 0:
-        return
-    last_frame = plane.spectrum.shape[1] - 1
+        return slice(0, 0), plane.samples.new_zeros((grid.shape[0], 0))
+    last_frame = change.shape[1] - 1
     first, last = max(0, int(frames[0]) - REACH), min(last_frame, int(frames[-1]) + REACH)
     start, stop = first * HOP, plane.samples.numel() if last == last_frame else last * HOP
-    stretch = Plane(np.zeros(stop - start, dtype=np.float32), plane.samples.device)
-    patch = torch.zeros_like(stretch.spectrum)
-    patch[np.ix_(bins, frames - first)] = change[np.ix_(bins, frames)]
-    copy[start:stop] += stretch.istft(patch)
+    rows, columns = plane.cells(grid)
+    row = torch.arange(grid.shape[0], device=rows.device)
+    inside = (rows == row[:, None])[:, :, None] & (columns[first : last + 1] == column)
+    return slice(start, stop), plane.istft(torch.where(inside, change[:, first : last + 1], 0), stop - start)

@@ -3,110 +3,42 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..registry import Record, Registry
+from ..registry import Registry
+from .gradient_records import RECORDS as GRADIENT
+from .record import FAMILIES, NEEDS, MethodRecord
 
 if TYPE_CHECKING:
     from .explainer import Explainer
 
-FAMILIES = ("gradient", "occlusion", "lime", "cue-referenced", "baseline")
-NEEDS = ("gradient", "black box", "none", "truth")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MethodRecord(Record):
-    """What an explanation method says about itself.
-
-    Attributes
-    ----------
-    family : str
-        One of `FAMILIES`.
-    needs : {'gradient', 'black box', 'none', 'truth'}
-        What it needs of the recogniser: a differentiable one, any one, none at all; ``truth`` needs a planted clip.
-    cost : str
-        Copies that go through the recogniser for one explanation, as text.
-    resolution : str
-        The finest detail a map of this method can show, at its default parameters.
-    cheap : bool
-        Whether it belongs into a default run: a few hundred model calls a clip at most.
-
-    Raises
-    ------
-    InputError
-        If a field holds something that is not allowed.
-    """
-
-    family: str
-    needs: str
-    cost: str
-    resolution: str
-    cheap: bool
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for field, allowed in (("family", FAMILIES), ("needs", NEEDS)):
-            if getattr(self, field) not in allowed:
-                raise InputError(
-                    f"method {self.name!r}: {field} {getattr(self, field)!r} is not allowed; take {', '.join(allowed)}."
-                )
-        for field in ("cost", "resolution"):
-            if not getattr(self, field).strip():
-                raise InputError(f"method {self.name!r}: field {field!r} is empty; every record must fill it.")
-
+__all__ = ["FAMILIES", "METHODS", "NEEDS", "MethodRecord", "make_method"]
 
 _OWN = "MIT"
-_CAPTUM = "MIT (own code); gradients by captum, BSD-3-Clause"
-_FEATURES = "one cell of the recogniser's feature map (log-mel CNN: 128 mel bands x 15 ms)"
 _SCORING = "one cell of the scoring grid: 16 mel bands x 80 ms"
+_BANDS = "8 mel bands x the whole clip"
+_LIME = "Ribeiro, Singh & Guestrin 2016, Why should I trust you?, KDD, arXiv 1602.04938"
+_EMOLIME = (
+    "Hjuler, Clemmensen & Das 2025, Exploring local interpretable model-agnostic explanations for speech emotion "
+    "recognition with distribution-shift, ICASSP, doi 10.1109/ICASSP49660.2025.10889825; Ribeiro, Singh & Guestrin "
+    "2016, arXiv 1602.04938"
+)
+_WORDS = (
+    "Pastor et al. 2024, Explaining speech classification models via word-level audio segments, EACL, arXiv 2309.07733"
+)
+_BEYOND = (
+    "Nasr, Ren & Johnson 2025, Beyond saliency: enhancing explanation of speech emotion recognition with "
+    "expert-referenced acoustic cues, arXiv 2511.11691"
+)
 _NONE = "none: a baseline of this benchmark"
 
+# the order is that of tables and boards
 METHODS: Registry[MethodRecord] = Registry(
     "method",
     MethodRecord,
     [
-        MethodRecord(
-            name="saliency",
-            target=".methods.gradient:Saliency",
-            summary="magnitude of the gradient of the target's log-odds with respect to the features",
-            version="1",
-            licence=_CAPTUM,
-            citation="Simonyan, Vedaldi & Zisserman 2014, Deep inside convolutional networks, arXiv 1312.6034, sec. 3",
-            family="gradient",
-            needs="gradient",
-            cost="1",
-            resolution=_FEATURES,
-            cheap=True,
-        ),
-        MethodRecord(
-            name="input-x-gradient",
-            target=".methods.gradient:InputXGradient",
-            summary="gradient times the feature's distance from silence",
-            version="1",
-            licence=_CAPTUM,
-            citation="Shrikumar, Greenside, Shcherbina & Kundaje 2016, Not just a black box, arXiv 1605.01713; "
-            "Kindermans, Schütt, Müller & Dähne 2016, arXiv 1611.07270",
-            family="gradient",
-            needs="gradient",
-            cost="1",
-            resolution=_FEATURES,
-            cheap=True,
-        ),
-        MethodRecord(
-            name="integrated-gradients",
-            target=".methods.gradient:IntegratedGradients",
-            summary="gradients along the straight path from silence to the features; sums to the change of log-odds",
-            version="1",
-            licence=_CAPTUM,
-            citation="Sundararajan, Taly & Yan 2017, Axiomatic attribution for deep networks, ICML, arXiv 1703.01365",
-            family="gradient",
-            needs="gradient",
-            cost="34",
-            resolution=_FEATURES,
-            cheap=True,
-        ),
+        *GRADIENT,
         MethodRecord(
             name="occlusion",
             target=".methods.occlusion:Occlusion",
@@ -122,33 +54,254 @@ METHODS: Registry[MethodRecord] = Registry(
             cheap=True,
         ),
         MethodRecord(
+            name="feature-ablation",
+            target=".methods.ablation:FeatureAblation",
+            summary="drop of the target's log-odds when one cell of the features is silenced",
+            version="1",
+            licence=_OWN,
+            citation="Zeiler & Fergus 2014, Visualizing and understanding convolutional networks, ECCV, arXiv "
+            "1311.2901, sec. 4.2; Kokhlikyan et al. 2020, Captum, arXiv 2009.07896",
+            family="occlusion",
+            needs="gradient",
+            cost="one per cell of the scoring grid + 1, in whole batches (344 for 1.7 s)",
+            resolution=_SCORING,
+            cheap=True,
+        ),
+        MethodRecord(
+            name="occlusion-paper",
+            target=".methods.ablation:OcclusionPaper",
+            summary="mean drop when 1 mel row x 10 frames of the features are replaced by their loudest value",
+            version="1",
+            licence=_OWN,
+            citation="Nasr, Ren & Johnson 2025, Beyond saliency, arXiv 2511.11691 (their released code); Zeiler & "
+            "Fergus 2014, arXiv 1311.2901",
+            family="occlusion",
+            needs="features",
+            cost="one per patch + 1, in whole batches (4,616 for 1.7 s)",
+            resolution="1 row x 10 frames of the recogniser's feature map",
+            cheap=False,
+        ),
+        MethodRecord(
             name="emolime",
             target=".methods.emolime:EmoLime",
             summary="linear surrogate over 8 frequency bands, fitted to all 256 combinations of bands",
             version="1",
             licence=_OWN,
-            citation="Hjuler, Clemmensen & Das 2025, Exploring local interpretable model-agnostic explanations for "
-            "speech emotion recognition with distribution-shift, ICASSP, doi 10.1109/ICASSP49660.2025.10889825; "
-            "Ribeiro, Singh & Guestrin 2016, arXiv 1602.04938",
+            citation=_EMOLIME,
             family="lime",
             needs="black box",
             cost="256",
-            resolution="8 mel bands x the whole clip",
+            resolution=_BANDS,
             cheap=True,
+        ),
+        MethodRecord(
+            name="emolime-sampled",
+            target=".methods.emolime:EmoLimeSampled",
+            summary="EmoLIME's 64 drawn masks and ridge penalty 1, with linear masks",
+            version="1",
+            licence=_OWN,
+            citation=_EMOLIME,
+            family="lime",
+            needs="black box",
+            cost="64",
+            resolution=_BANDS,
+            cheap=False,
+        ),
+        MethodRecord(
+            name="emolime-paper",
+            target=".methods.emolime_paper:EmoLimePaper",
+            summary="EmoLIME by its authors' recipe: 64 inverted mel spectrograms, 1-6 s each",
+            version="1",
+            licence=_OWN,
+            citation=_EMOLIME,
+            family="lime",
+            needs="black box",
+            cost="66",
+            resolution=_BANDS,
+            cheap=False,
+        ),
+        MethodRecord(
+            name="segment-lime",
+            target=".methods.emolime:SegmentLime",
+            summary="linear surrogate over stretches of time of 0.2 s, drawn masks",
+            version="1",
+            licence=_OWN,
+            citation=_LIME,
+            family="lime",
+            needs="black box",
+            cost="256, or twice the stretches; every mask up to 8",
+            resolution="all frequencies x 200 ms",
+            cheap=False,
+        ),
+        MethodRecord(
+            name="patch-lime",
+            target=".methods.emolime:PatchLime",
+            summary="linear surrogate over patches of the plane, drawn masks",
+            version="1",
+            licence=_OWN,
+            citation=_LIME,
+            family="lime",
+            needs="black box",
+            cost="512, or twice the patches; every mask up to 8",
+            resolution="4 mel bands x 300 ms",
+            cheap=False,
+        ),
+        MethodRecord(
+            name="energy-lime",
+            target=".methods.emolime:EnergyLime",
+            summary="linear surrogate over 8 stretches of time cut where the clip is quiet, every mask",
+            version="1",
+            licence=_OWN,
+            citation=_LIME,
+            family="lime",
+            needs="black box",
+            cost="256",
+            resolution="all frequencies x an eighth of the clip",
+            cheap=False,
+        ),
+        MethodRecord(
+            name="nmf-lime",
+            target=".methods.emolime:NmfLime",
+            summary="linear surrogate over 8 components of a non-negative matrix factorisation, every mask",
+            version="1",
+            licence=_OWN,
+            citation=_LIME,
+            family="lime",
+            needs="black box",
+            cost="256",
+            resolution="soft masks of 8 components",
+            cheap=False,
+        ),
+        MethodRecord(
+            name="band-shapley",
+            target=".methods.games:BandShapley",
+            summary="exact Shapley values of 8 frequency bands",
+            version="1",
+            licence=_OWN,
+            citation="Shapley 1953, A value for n-person games; Lundberg & Lee 2017, NeurIPS, arXiv 1705.07874",
+            family="lime",
+            needs="black box",
+            cost="256 (shared with emolime)",
+            resolution=_BANDS,
+            cheap=False,
+        ),
+        MethodRecord(
+            name="band-banzhaf",
+            target=".methods.games:BandBanzhaf",
+            summary="exact Banzhaf values of 8 frequency bands",
+            version="1",
+            licence=_OWN,
+            citation="Banzhaf 1965, Weighted voting doesn't work, Rutgers Law Review 19",
+            family="lime",
+            needs="black box",
+            cost="256 (shared with emolime)",
+            resolution=_BANDS,
+            cheap=False,
+        ),
+        MethodRecord(
+            name="band-kernelshap",
+            target=".methods.games:BandKernelShap",
+            summary="Shapley values of 8 frequency bands estimated from 64 masks",
+            version="1",
+            licence=_OWN,
+            citation="Lundberg & Lee 2017, A unified approach to interpreting model predictions, NeurIPS, "
+            "arXiv 1705.07874",
+            family="lime",
+            needs="black box",
+            cost="64",
+            resolution=_BANDS,
+            cheap=False,
+        ),
+        MethodRecord(
+            name="band-forest",
+            target=".methods.games:BandForest",
+            summary="importance of 8 frequency bands for a random forest that imitates the recogniser",
+            version="1",
+            licence=_OWN,
+            citation="Bolaños et al. 2025, Benchmarking time-localised explanations, Interspeech, arXiv 2506.04391",
+            family="lime",
+            needs="black box",
+            cost="256 (shared with emolime)",
+            resolution=_BANDS,
+            cheap=False,
+        ),
+        MethodRecord(
+            name="band-loo",
+            target=".methods.games:BandLeaveOneOut",
+            summary="drop of the target's log-odds without each of 8 frequency bands",
+            version="1",
+            licence=_OWN,
+            citation=_WORDS,
+            family="occlusion",
+            needs="black box",
+            cost="16",
+            resolution=_BANDS,
+            cheap=False,
+        ),
+        MethodRecord(
+            name="word-loo",
+            target=".methods.games:WordLeaveOneOut",
+            summary="drop of the target's log-odds without each word (EMODB: syllable) or pause",
+            version="1",
+            licence=_OWN,
+            citation=_WORDS,
+            family="occlusion",
+            needs="black box",
+            cost="one per word and pause + 2, in whole batches",
+            resolution="one word",
+            cheap=False,
         ),
         MethodRecord(
             name="beyond-saliency",
             target=".methods.beyond_saliency:BeyondSaliency",
             summary="salient windows of another method's map (default: occlusion) and their acoustic cues",
-            version="1",
+            version="2",
             licence=_OWN,
-            citation="Nasr, Ren & Johnson 2025, Beyond saliency: enhancing explanation of speech emotion recognition "
-            "with expert-referenced acoustic cues, arXiv 2511.11691",
+            citation=_BEYOND,
             family="cue-referenced",
             needs="black box",
             cost="that of its base method",
             resolution="all frequencies x 150 ms",
             cheap=True,
+        ),
+        MethodRecord(
+            name="beyond-saliency-regions",
+            target=".methods.beyond_saliency:BeyondSaliencyRegions",
+            summary="cues of occlusion's most relevant tenth of the plane, measured on the clip filtered to it",
+            version="1",
+            licence=_OWN,
+            citation=_BEYOND,
+            family="cue-referenced",
+            needs="black box",
+            cost="that of its base method",
+            resolution=_SCORING,
+            cheap=False,
+        ),
+        MethodRecord(
+            name="beyond-saliency-paper",
+            target=".methods.beyond_saliency:BeyondSaliencyPaper",
+            summary="the authors' recipe: crp's map, six openSMILE descriptors on slices, zeros of unvoiced frames too",
+            version="1",
+            licence=_OWN,
+            citation=_BEYOND,
+            family="cue-referenced",
+            needs="features",
+            cost="that of its base method",
+            resolution="all frequencies x 150 ms",
+            cheap=False,
+        ),
+        MethodRecord(
+            name="beyond-saliency:",
+            target=".methods.beyond_saliency:BeyondSaliency",
+            summary="the same over the map of the method named behind the colon, as in beyond-saliency:saliency",
+            version="2",
+            licence=_OWN,
+            citation=_BEYOND,
+            family="cue-referenced",
+            needs="none",
+            cost="that of its base method",
+            resolution="all frequencies x 150 ms",
+            cheap=False,
         ),
         MethodRecord(
             name="random",
@@ -189,6 +342,19 @@ METHODS: Registry[MethodRecord] = Registry(
             resolution=_SCORING,
             cheap=True,
         ),
+        MethodRecord(
+            name="rule-truth",
+            target=".methods.rule_truth:RuleTruth",
+            summary="reference: the true explanation of recogniser planted-rule, in closed form",
+            version="1",
+            licence=_OWN,
+            citation="none: serxai, docs/qualification",
+            family="baseline",
+            needs="truth",
+            cost="0",
+            resolution=_SCORING,
+            cheap=False,
+        ),
     ],
 )
 
@@ -206,11 +372,19 @@ def make_method(name: str, **params: Any) -> Explainer:
     Raises
     ------
     UnknownNameError
-        If no method has this name.
+        If no method, or no base method behind a colon, has this name.
     InputError
         If the method has no such parameter.
     """
-    factory = METHODS.get(name).load()
+    record = METHODS.get(name)
+    factory = record.load()
+    if record.name.endswith(":"):
+        raise InputError(f"method {name!r} stands for a family; name the base method behind the colon.")
+    if record.argument:
+        METHODS.get(record.argument)  # an unknown base is refused before any work
+        params["base"] = record.argument
+    if not params:  # the common case, asked for in every cell; reading a signature takes a millisecond
+        return factory()
     allowed = list(inspect.signature(factory).parameters)
     unknown = [param for param in params if param not in allowed]
     if unknown:

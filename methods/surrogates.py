@@ -1,14 +1,23 @@
-"""Surrogates: simple models that imitate a recogniser on masked copies of one clip, fitted in closed form.
+"""What masked copies of a clip say about its parts: surrogates and values of the game, all from one table.
 
-Source: Ribeiro, Singh & Guestrin 2016, "Why should I trust you?", KDD, arXiv 1602.04938; kernel as in the `lime`
-package that EmoLIME builds on.
+Conventions
+-----------
+Masks are rows of 0 and 1, one column a part, 1 keeps it; a response is one number a mask. A *full* table holds every
+mask once, in the order of `masks.all_masks`.
+
+Sources: LIME: Ribeiro, Singh & Guestrin 2016, "Why should I trust you?", KDD, arXiv 1602.04938; kernel as in the `lime`
+package that EmoLIME builds on. Shapley 1953, "A value for n-person games". Banzhaf 1965, "Weighted voting doesn't
+work". KernelSHAP: Lundberg & Lee 2017, NeurIPS, arXiv 1705.07874, theorem 2. Random forests as surrogates: Bolaños et
+al. 2025, Interspeech, arXiv 2506.04391.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
+from scipy.linalg import helmert
 
 from ..errors import InputError
 
@@ -87,3 +96,175 @@ def fit_linear(masks: np.ndarray, response: np.ndarray, weights: np.ndarray, alp
     spread = np.average(np.square(y - y_mean), weights=weights)
     error = np.average(np.square(y - intercept - x @ beta), weights=weights)
     return LinearSurrogate(beta, intercept, float(1 - error / spread) if spread > RESOLUTION**2 else 1.0)
+
+
+def linear_errors(
+    masks: np.ndarray, response: np.ndarray, weights: np.ndarray, alpha: float, groups: np.ndarray
+) -> np.ndarray:
+    """Standard errors of the weights of `fit_linear` where the masks were drawn, by the jackknife.
+
+    Parameters
+    ----------
+    masks, response, weights, alpha
+        As for `fit_linear`.
+    groups : array of int, shape (n,)
+        Masks that were drawn together have the same number, e.g. a mask and its complement; groups are equally large.
+
+    Returns
+    -------
+    array, float64, shape (parts,)
+    """
+    x = np.asarray(masks, dtype=np.float64)
+    design = np.concatenate([np.ones((len(x), 1)), x], axis=1)
+    penalty = np.r_[0.0, np.full(x.shape[1], alpha)]
+    return _spread(_without_each_group(design, response, weights, penalty, groups))[1:]
+
+
+def shapley_values(response: np.ndarray) -> np.ndarray:
+    """Exact Shapley values of the parts from a full table; their sum is the response of all parts less that of none.
+
+    Parameters
+    ----------
+    response : array, shape (2 ** parts,)
+
+    Returns
+    -------
+    array, float64, shape (parts,)
+
+    Raises
+    ------
+    InputError
+        If the number of responses is not a power of two.
+    """
+    size, parts = _sizes(response)
+    within = np.array([1 / (parts * comb(parts - 1, s)) for s in range(parts)])
+    return _marginals(response, np.r_[0.0, within][size], np.r_[within, 0.0][size])
+
+
+def banzhaf_values(response: np.ndarray) -> np.ndarray:
+    """Exact Banzhaf values: what a part adds on average over all masks of the others; see `shapley_values`."""
+    size, parts = _sizes(response)
+    share = np.full(size.shape, 2.0 ** (1 - parts))
+    return _marginals(response, share, share)
+
+
+def _sizes(response: np.ndarray) -> tuple[np.ndarray, int]:
+    parts = len(response).bit_length() - 1
+    if len(response) != 2**parts:
+        raise InputError(f"a full table has 2 ** parts responses, got {len(response)}; score every mask once.")
+    return _bits(parts).sum(axis=1), parts
+
+
+def _bits(parts: int) -> np.ndarray:
+    return np.arange(2**parts)[:, None] >> np.arange(parts) & 1
+
+
+def _marginals(response: np.ndarray, with_part: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Weighted responses of masks that hold each part, less weighted responses of those that do not."""
+    parts = len(response).bit_length() - 1
+    y = np.asarray(response, dtype=np.float64)
+    masks = _bits(parts).astype(np.float64)
+    return masks.T @ (with_part * y) - (1 - masks).T @ (without * y)
+
+
+def leave_one_out(full: float, without: np.ndarray) -> np.ndarray:
+    """What the response loses without each part: ``full - without``, shape (parts,)."""
+    return full - np.asarray(without, dtype=np.float64)
+
+
+def kernel_shap(
+    masks: np.ndarray, response: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """KernelSHAP: Shapley values as a weighted least-squares fit that keeps the sum exact.
+
+    The Shapley kernel's mass of each mask size is shared out evenly over the masks of that size in the table, so a
+    full table gives the exact Shapley values, and a sample estimates them however its sizes were drawn.
+
+    Parameters
+    ----------
+    masks : array, shape (n, parts)
+        Among them the all-kept and the all-removed one.
+    response : array, shape (n,)
+    groups : array of int, shape (n,), optional
+        See `linear_errors`; none where nothing was drawn.
+
+    Returns
+    -------
+    values, errors : arrays, float64, shape (parts,)
+        Errors are 0 without `groups`.
+
+    Raises
+    ------
+    InputError
+        If the all-kept or the all-removed mask is missing.
+    """
+    x, y = np.asarray(masks, dtype=np.float64), np.asarray(response, dtype=np.float64)
+    parts, size = x.shape[1], np.asarray(masks).sum(axis=1, dtype=np.int64)
+    if not (np.any(size == 0) and np.any(size == parts)):
+        raise InputError("kernel_shap: the all-kept and the all-removed mask must be among the masks; score them too.")
+    none, full = y[size == 0][0], y[size == parts][0]
+    even = np.full(parts, (full - none) / parts)
+    inner = (size > 0) & (size < parts)
+    if not inner.any():
+        return even, np.zeros(parts)
+    counts = np.bincount(size[inner], minlength=parts)
+    weights = (parts - 1) / (size[inner] * (parts - size[inner])) / counts[size[inner]]
+    basis = helmert(parts)  # of deviations from the even share, which add up to 0
+    design, goal = x[inner] @ basis.T, y[inner] - none - x[inner] @ even
+    root = np.sqrt(weights)
+    values = even + np.linalg.lstsq(root[:, None] * design, root * goal, rcond=None)[0] @ basis
+    if groups is None:
+        return values, np.zeros(parts)
+    others = _without_each_group(design, goal, weights, np.zeros(parts - 1), groups[inner])
+    return values, _spread(others @ basis)
+
+
+def forest_importance(
+    masks: np.ndarray, response: np.ndarray, weights: np.ndarray, seed: int
+) -> tuple[np.ndarray, float]:
+    """Importance of each part for a random forest that imitates the responses, signed by the linear fit.
+
+    Parameters
+    ----------
+    masks, response, weights
+        As for `fit_linear`.
+    seed : int
+
+    Returns
+    -------
+    importance : array, float64, shape (parts,)
+        Shares of the reduction of variance, adding up to 1 in absolute value; zeros where the response does not vary.
+        A forest does not say in which direction a part works: the sign is that of its unshrunk linear weight.
+    r2 : float
+        Weighted, on the masks themselves.
+    """
+    from sklearn.ensemble import RandomForestRegressor
+
+    if np.ptp(response) <= RESOLUTION:
+        return np.zeros(masks.shape[1]), 1.0
+    forest = RandomForestRegressor(100, random_state=seed).fit(masks, response, sample_weight=weights)
+    signs = np.where(fit_linear(masks, response, weights).weights < 0, -1.0, 1.0)
+    return signs * forest.feature_importances_, float(forest.score(masks, response, sample_weight=weights))
+
+
+def _without_each_group(
+    design: np.ndarray, goal: np.ndarray, weights: np.ndarray, penalty: np.ndarray, groups: np.ndarray
+) -> np.ndarray:
+    """Coefficients of the weighted, penalised least-squares fit without each group in turn, shape (groups, columns).
+
+    In closed form: leaving rows out changes the solution by what their residuals, blown up by their leverage, say.
+    """
+    moments = design.T @ (weights[:, None] * design) + np.diag(penalty)
+    inverse = np.linalg.pinv(moments, hermitian=True)
+    beta = inverse @ (design.T @ (weights * goal))
+    rows = np.argsort(groups, kind="stable").reshape(np.unique(groups).size, -1)
+    x, residual = design[rows], (goal - design @ beta)[rows]
+    pull = (x * weights[rows][..., None]) @ inverse
+    left = np.linalg.pinv(np.eye(rows.shape[1]) - x @ pull.swapaxes(1, 2)) @ residual[..., None]
+    return beta - (pull * left).sum(axis=1)
+
+
+def _spread(estimates: np.ndarray) -> np.ndarray:
+    """Jackknife standard error from the estimates without each group."""
+    n = len(estimates)
+    return np.sqrt((n - 1) / n * np.square(estimates - estimates.mean(axis=0)).sum(axis=0))

@@ -6,8 +6,8 @@ import pytest
 from serxai.audio import SAMPLE_RATE
 from serxai.cues.regions import region_cues, window_mask
 from serxai.cues.tracks import cue_tracks
-from serxai.cues.windows import WindowCues, salient_windows, window_edges, window_relevance
-from serxai.errors import NotApplicable
+from serxai.cues.windows import THRESHOLDS, WindowCues, salient_windows, thresholded, window_edges, window_relevance
+from serxai.errors import InputError, NotApplicable
 
 
 def clip(seed=0, duration=3.07):
@@ -30,23 +30,62 @@ def test_clip_shorter_than_two_windows():
         window_edges(0.299)
 
 
-@pytest.mark.parametrize("above_mean", [False, True])
-def test_window_relevance_equals_loops_over_small_slices(above_mean):
+def test_window_relevance_equals_loops_over_small_slices():
     draw = np.random.default_rng(0)
     for _ in range(5):
         values = draw.normal(size=(6, 40))
         cells = -0.05 + np.cumsum(np.r_[0, draw.uniform(0.01, 0.06, 40)])
         edges = window_edges(1.0)
         slow = np.zeros(len(edges) - 1)
-        threshold = max(values.mean(), 0) if above_mean else 0
         for f in range(6):
             for j in range(40):
-                if values[f, j] >= threshold and values[f, j] > 0:
+                if values[f, j] > 0:
                     for part in range(len(slow)):
                         overlap = min(cells[j + 1], edges[part + 1]) - max(cells[j], edges[part])
                         if overlap > 0:
                             slow[part] += values[f, j] * overlap / (cells[j + 1] - cells[j])
-        np.testing.assert_allclose(window_relevance(values, cells, edges, above_mean), slow, rtol=1e-12)
+        np.testing.assert_allclose(window_relevance(values, cells, edges), slow, rtol=1e-12)
+
+
+def slow_threshold(values, threshold, share):
+    positive = sorted((v for v in values.ravel() if v > 0), reverse=True)
+    if threshold == "mean":
+        least = values.mean()
+    elif threshold == "quantile":
+        least = np.percentile(values, 100 * (1 - share))
+    elif threshold == "mass":
+        held, least = 0.0, np.inf
+        for v in positive:
+            if held < share * sum(positive) - 1e-9:
+                held, least = held + v, v
+    else:
+        least = 0.0
+    return np.array([[v if v > 0 and v >= least else 0.0 for v in row] for row in values])
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 1.0])
+def test_thresholds_equal_loops(threshold, share):
+    for seed in range(8):
+        values = np.random.default_rng(seed).normal(0.1, 1, (6, 15)).round(1)  # with ties
+        np.testing.assert_array_equal(thresholded(values, threshold, share), slow_threshold(values, threshold, share))
+
+
+def test_thresholds_by_hand():
+    values = np.array([[8.0, 4.0, 2.0, 2.0, 0.0, -9.0, -1.0, -6.0]])
+    assert thresholded(values, "mass", 0.5).tolist() == [[8, 0, 0, 0, 0, 0, 0, 0]]
+    assert thresholded(values, "mass", 0.8).tolist() == [[8, 4, 2, 2, 0, 0, 0, 0]]  # equal cells stay together
+    assert thresholded(values, "quantile", 0.25).tolist() == [[8, 4, 0, 0, 0, 0, 0, 0]]
+    assert thresholded(values - 3, "mean").tolist() == [[5, 1, 0, 0, 0, 0, 0, 0]]
+    assert not thresholded(-np.abs(values), "mass", 0.5).any()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "share", "message"), [("top", 0.2, "'top' is not known"), ("mass", 0, "0..1"), ("mean", 1.1, "0..1")]
+)
+def test_refused_thresholds(threshold, share, message):
+    with pytest.raises(InputError, match=message):
+        thresholded(np.ones((2, 2)), threshold, share)
 
 
 def test_relevance_outside_the_clip_is_dropped_not_moved():

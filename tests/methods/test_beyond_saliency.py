@@ -9,12 +9,24 @@ import pytest
 
 from serxai.audio import SAMPLE_RATE, Grid, load_audio
 from serxai.cues.expert import directions
-from serxai.cues.records import REGION_CUES
+from serxai.cues.normalise import Norm
+from serxai.cues.records import FINE_CUES, REGION_CUES
+from serxai.cues.regions import region_cues, window_mask
+from serxai.cues.tracks import cue_tracks
+from serxai.cues.windows import window_edges
 from serxai.datasets.clip import Clip
-from serxai.errors import InputError, NotApplicable
+from serxai.errors import InputError, NotApplicable, UnknownNameError
 from serxai.methods.attribution import Attribution
-from serxai.methods.beyond_saliency import BeyondSaliency, sentence
+from serxai.methods.beyond_saliency import (
+    BeyondSaliency,
+    BeyondSaliencyPaper,
+    BeyondSaliencyRegions,
+    contrast_spread,
+    with_norms,
+)
+from serxai.methods.cue_sentence import sentence
 from serxai.methods.explainer import Explainer, Request
+from serxai.methods.records import METHODS, make_method
 
 EXCITED = (0.6, 1.2)  # four windows: an octave and 12 dB above the rest
 
@@ -68,7 +80,8 @@ def test_without_threshold_small_positive_relevance_counts():
     clip = excited_clip()
     base = mapped([(0.6, 0.9)], clip)
     assert explain(clip, base).details["n_salient"] == 2.0
-    assert explain(clip, base, above_mean=False).details["n_salient"] == 5.0
+    assert explain(clip, base, threshold="none").details["n_salient"] == 5.0
+    assert explain(clip, base, threshold="quantile", share=0.05).details["n_salient"] == 2.0
 
 
 def test_windows_stay_on_the_clips_own_axis():
@@ -162,17 +175,20 @@ def test_base_is_made_where_the_request_has_none(monkeypatch):
     assert made == ["fake"]
     np.testing.assert_array_equal(alone.values, given.values)
     assert BeyondSaliency().base == "occlusion"
-    assert BeyondSaliency(base="fake").get_params() == {"base": "fake", "window_s": 0.15, "top": 5, "above_mean": True}
+    assert BeyondSaliency(base="fake").get_params() == {
+        "base": "fake", "regions": "windows", "window_s": 0.15, "top": 5, "threshold": "mean", "share": 0.2,
+        "cues": "praat",
+    }  # fmt: skip
 
 
 def test_sentence_says_where_and_what():
     clip = excited_clip()
     text = sentence(explain(clip, mapped([EXCITED], clip)))
     assert text.startswith("For anger, the explanation points at 0.60-1.20 s. Compared with the rest of the clip, ")
-    assert "higher-pitched (+12" in text and "louder (+1" in text and "(as most sources expect)" in text
+    assert "higher-pitched (+12" in text and "louder (+1" in text and ", as most sources expect of anger" in text
     assert text.count(". ") == 1 and text.endswith(".")
     against = sentence(explain(clip, mapped([EXCITED], clip, "sadness"), "sadness"))
-    assert "against what most sources expect" in against
+    assert "against what most sources expect of sadness" in against
     neutral = sentence(explain(clip, mapped([(0.6, 0.75), (1.8, 1.95)], clip, "neutral"), "neutral"))
     assert neutral == (
         "For neutral, the explanation points at 0.60-0.75 s and 1.80-1.95 s; "
@@ -180,6 +196,165 @@ def test_sentence_says_where_and_what():
     )
     with pytest.raises(InputError, match="no cue table"):
         sentence(mapped([EXCITED], clip))
+
+
+def test_sentence_leaves_out_what_random_windows_do_as_well():
+    clip = excited_clip(excited=(0, 3.0))  # the same all along
+    clip = clip.with_samples(clip.samples + 1e-3 * np.random.default_rng(0).standard_normal(clip.samples.size))
+    attribution = explain(clip, mapped([EXCITED], clip))
+    named = [row for row in attribution.cues if row["contrast_z"] is not None and abs(row["contrast_z"]) >= 1]
+    text = sentence(attribution)
+    for row in attribution.cues:
+        phrase = f"({row['contrast']:+.1f} " if abs(row["contrast"]) >= 0.1 else f"({row['contrast']:+.2g} "
+        assert (phrase in text) == any(row is other for other in named), row["cue"]
+
+
+def test_sentence_warns_of_a_pause():
+    clip = excited_clip()
+    silent = clip.with_samples(np.where(np.arange(48000) < 32000, clip.samples, 0).astype(np.float32))
+    text = sentence(explain(silent, mapped([(2.1, 2.7)], silent)))
+    assert text.endswith(" There is hardly any voice in it, so its pitch and voice quality cannot be told.")
+    assert "hardly any voice" not in sentence(explain(silent, mapped([EXCITED], silent)))
+
+
+def test_contrast_z_is_the_contrast_over_the_spread_of_random_windows():
+    clip = excited_clip()
+    rows = {row["cue"]: row for row in explain(clip, mapped([EXCITED], clip)).cues}
+    tracks, edges = clip.cue_tracks, window_edges(clip.duration_s)
+    draw, contrasts = np.random.default_rng(1), []
+    for _ in range(400):
+        chosen = np.sort(draw.choice(20, 4, replace=False))
+        mask = window_mask(tracks, np.stack([edges[chosen], edges[chosen + 1]], axis=1))
+        contrasts.append(region_cues(tracks, mask)["loudness"].value - region_cues(tracks, ~mask)["loudness"].value)
+    assert rows["loudness"]["contrast_z"] == pytest.approx(rows["loudness"]["contrast"] / np.std(contrasts), rel=0.2)
+    assert rows["loudness"]["contrast_z"] > 2
+    short = cue_tracks(np.zeros(16000))
+    assert contrast_spread(short, window_edges(1.0), np.arange(6) < 2, np.random.default_rng(0)) == {}
+
+
+def test_norms_give_z_and_say_what_they_are_relative_to():
+    clip = excited_clip()
+    attribution = explain(clip, mapped([EXCITED], clip))
+    norms = {"f0_level": Norm(2.0, 3.0, 8, "speaker neutral"), "hnr": Norm(20.0, 4.0, 5, "speaker")}
+    found = with_norms(attribution, norms)
+    for row in found.cues:
+        norm = norms.get(row["cue"])
+        if norm is None:
+            assert row["z"] is None and row["z_rest"] is None and row["reference"] == ""
+        else:
+            assert row["z"] == pytest.approx((row["salient"] - norm.mean) / norm.sd)
+            assert row["z_rest"] == pytest.approx((row["rest"] - norm.mean) / norm.sd)
+            assert row["reference"] == norm.reference
+    assert all(row["z"] is None for row in attribution.cues)  # the first is left as it was
+    z = next(row["z"] for row in found.cues if row["cue"] == "f0_level")
+    degree = "far " if z >= 3 else "clearly " if z >= 2 else "somewhat "
+    assert sentence(found).endswith(f" Beside this speaker's neutral voice it is {degree}higher-pitched.")
+    usual = with_norms(attribution, {"f0_level": Norm(13.6, 3.0, 8, "corpus")})
+    assert sentence(usual).endswith(" Beside the voices of this corpus it is nothing special.")
+
+
+def test_backends_reach_the_table():
+    clip = excited_clip()
+    base = mapped([EXCITED], clip)
+    full = explain(clip, base, cues="praat-full")
+    assert tuple(row["cue"] for row in full.cues) == REGION_CUES + FINE_CUES
+    assert full.cues[: len(REGION_CUES)] == tuple(
+        {**row, "measured_by": "praat-full"} for row in explain(clip, base).cues
+    )
+    pytest.importorskip("opensmile")
+    for backend, cues in (("egemaps", 12), ("beyond-saliency-paper", 6)):
+        table = explain(clip, base, cues=backend).cues
+        assert len(table) == cues and {row["measured_by"] for row in table} == {backend}
+        norm = {"hnr": Norm(0.0, 1.0, 9, "corpus")}
+        assert all(row["z"] is None for row in with_norms(explain(clip, base, cues=backend), norm).cues)
+
+
+def two_voices():
+    """A low steady voice below 1 kHz, and on top of it in 0.8-1.6 s a tone at 3 kHz."""
+    t = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
+    x = 0.05 * sum(np.cos(2 * np.pi * 120 * h * t) for h in range(1, 8))
+    x += np.where((t > 0.8) & (t < 1.6), 0.2 * np.cos(2 * np.pi * 3000 * t), 0)
+    return Clip("c", x.astype(np.float32), "anger")
+
+
+def test_regions_are_measured_on_the_clip_filtered_to_them():
+    clip = two_voices()
+    edges = np.linspace(0, 2, 26)
+    grid = Grid(np.array([0, 1148.0, 2484, 3654, 8000]), edges)
+    high, low = np.zeros(grid.shape), np.zeros(grid.shape)
+    high[2, 10:20], low[0, 10:20] = 1.0, 1.0
+    found = {}
+    for name, values in (("high", high), ("low", low)):
+        attribution = explain(clip, Attribution(values, grid, "anger", "test"), regions="cells", threshold="none")
+        assert attribution.values.shape == (16, 25)
+        rows, columns = np.nonzero(attribution.values)
+        assert set(columns) == set(range(10, 20))
+        assert attribution.details["n_cells"] == len(rows)
+        assert attribution.details["relevance_in_salient"] == pytest.approx(1.0)
+        found[name] = {row["cue"]: row for row in attribution.cues}
+        assert "small regions, most of all at " in sentence(attribution)
+    # the tone's cells hold it here and nothing elsewhere; the voice's cells hold the voice, here as elsewhere
+    assert found["high"]["loudness"]["salient"] == pytest.approx(20 * np.log10(0.2 / np.sqrt(2) / 2e-5), abs=0.5)
+    assert found["high"]["loudness"]["contrast"] > 3
+    assert found["low"]["f0_level"]["salient"] == pytest.approx(12 * np.log2(1.2), abs=0.1)
+    assert abs(found["low"]["loudness"]["contrast"]) < 1.0
+    assert found["low"]["high_frequency_energy"]["salient"] < -25 < found["high"]["loudness"]["salient"]
+
+
+def test_regions_leave_a_rest_and_refuse_nothing_positive():
+    clip = two_voices()
+    everything = Attribution(np.ones((1, 25)), Grid(np.array([0, 8000.0]), np.linspace(0, 2, 26)), "anger", "test")
+    assert explain(clip, everything, regions="cells", threshold="none").details["n_cells"] == 16 * 25 // 2
+    with pytest.raises(NotApplicable, match="no positive relevance"):
+        explain(clip, Attribution(-everything.values, everything.grid, "anger", "test"), regions="cells")
+    norm = {"f0_level": Norm(0.0, 1.0, 9, "corpus")}
+    attribution = explain(clip, everything, regions="cells")
+    assert with_norms(attribution, norm) is attribution
+
+
+@pytest.mark.parametrize("name", ["beyond-saliency:saliency", "beyond-saliency:oracle", "beyond-saliency:random"])
+def test_any_method_stands_behind_the_colon(name):
+    method = make_method(name)
+    assert isinstance(method, BeyondSaliency) and method.name == name
+    assert method.base == name.partition(":")[2] == method.get_params()["base"]
+    assert name in METHODS and METHODS.get(name).name == name
+    assert method.stochastic == make_method(method.base).stochastic
+
+
+def test_behind_the_colon_must_be_a_method():
+    with pytest.raises(UnknownNameError, match="unknown method 'salience'"):
+        make_method("beyond-saliency:salience")
+    with pytest.raises(InputError, match="name the base method behind the colon"):
+        make_method("beyond-saliency:")
+    assert make_method("beyond-saliency").name == "beyond-saliency"
+
+
+def test_the_base_behind_the_colon_is_asked():
+    clip = excited_clip()
+    energy = make_method("energy").attribute(Request(None, clip, "anger", ("seed",)))
+    alone = make_method("beyond-saliency:energy").attribute(Request(None, clip, "anger", ("seed",)))
+    given = BeyondSaliency(base="energy").attribute(Request(None, clip, "anger", ("seed",), energy))
+    np.testing.assert_array_equal(alone.values, given.values)
+    assert alone.method == "beyond-saliency:energy" and alone.base.method == "energy"
+    assert {4, 5, 6} <= set(np.flatnonzero(alone.values[0]))  # the loud part
+
+
+def test_variants_differ_in_what_they_say():
+    regions, paper = make_method("beyond-saliency-regions"), make_method("beyond-saliency-paper")
+    assert isinstance(regions, BeyondSaliencyRegions) and isinstance(paper, BeyondSaliencyPaper)
+    assert (regions.name, regions.regions, regions.base) == ("beyond-saliency-regions", "cells", "occlusion")
+    assert (paper.name, paper.cues, paper.base) == ("beyond-saliency-paper", "beyond-saliency-paper", "crp")
+
+
+def test_unknown_parameters_are_refused():
+    clip = excited_clip()
+    base = mapped([EXCITED], clip)
+    with pytest.raises(InputError, match="regions 'boxes' are not known; take windows or cells"):
+        explain(clip, base, regions="boxes")
+    with pytest.raises(UnknownNameError, match="unknown cue backend 'praat-ful'"):
+        explain(clip, base, cues="praat-ful")
+    with pytest.raises(InputError, match="salience threshold 'top' is not known"):
+        explain(clip, base, threshold="top")
 
 
 @pytest.mark.real_data

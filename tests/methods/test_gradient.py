@@ -9,7 +9,8 @@ from torch import nn
 
 from serxai.audio import Plane, fill_spectrum
 from serxai.errors import InputError, NotApplicable, UnknownNameError
-from serxai.methods.gradient import BASELINES, InputXGradient, IntegratedGradients, Saliency
+from serxai.methods.gradient import GradientShap, InputXGradient, IntegratedGradients, Saliency, SmoothGrad
+from serxai.methods.inspection import BASELINES
 
 FEATURES = 32 * 7  # the tiny front end's map of a 0.1 s clip
 SEEDS = range(8)
@@ -69,6 +70,44 @@ def test_integrated_gradients(hand_written, n_steps):
     path = [weight / 2 * net.gradient(-2 + (node + 1) / 2 * (x + 2), asked.target_index)
             for node, weight in zip(nodes, weights, strict=True)]  # fmt: skip
     assert close(IntegratedGradients(n_steps).attribute(asked), (x + 2) * np.sum(path, axis=0))
+
+
+@pytest.mark.parametrize("batch", [8, 3])
+def test_smoothgrad(hand_written, batch):
+    net, asked, x = hand_written
+    asked.recogniser.batch = batch
+    draw = asked.generator("noise").standard_normal
+    noise = np.concatenate([draw((min(batch, 20 - n), 1, 32, 7), dtype=np.float32) for n in range(0, 20, batch)])
+    scale = 0.15 * (x.max() - x.min())
+    gradients = [net.gradient(x + scale * part.ravel(), asked.target_index) for part in noise]
+    assert close(SmoothGrad(n_copies=20).attribute(asked), np.abs(np.mean(gradients, axis=0)))
+
+
+@pytest.mark.parametrize("batch", [8, 3])
+def test_gradient_shap(hand_written, batch):
+    net, asked, x = hand_written
+    asked.recogniser.batch = batch
+    plane = Plane(asked.clip.samples)
+    spectrum = fill_spectrum("attenuate", plane, asked.generator("fill", "attenuate"))
+    ends = [np.full_like(x, -2.0), asked.recogniser.features(plane.istft(spectrum).numpy()).numpy().ravel()]
+    generator = asked.generator("draws")
+    chosen, places = generator.integers(2, size=20), generator.random(20)
+    parts = [
+        (x - ends[end]) * net.gradient(ends[end] + place * (x - ends[end]), asked.target_index)
+        for end, place in zip(chosen, places, strict=True)
+    ]
+    found = GradientShap(20, ("silence", "attenuate")).attribute(asked)
+    assert close(found, np.mean(parts, axis=0))
+    y = [float(asked.recogniser.feature_log_odds(torch.as_tensor(p).reshape(1, 1, 32, 7))[0, asked.target_index])
+         for p in (x, *ends)]  # fmt: skip
+    change = y[0] - np.mean([y[1 + end] for end in chosen])
+    assert found.values.sum(dtype=float) - change == pytest.approx(found.details["convergence_delta"], abs=1e-5)
+
+
+def test_more_draws_make_gradient_shap_complete(tiny_cnn, voice, ask):
+    asked = ask(tiny_cnn(), voice())
+    few, many = (abs(GradientShap(n).attribute(asked).details["convergence_delta"]) for n in (4, 800))
+    assert many < 0.2 * few
 
 
 def test_saliency_by_finite_differences(tiny_cnn, voice, ask):
@@ -131,12 +170,12 @@ def test_linear_network_is_explained_exactly(on_features, voice, ask):
 
 def test_maps_lie_on_the_feature_grid(tiny_cnn, voice, ask):
     asked = ask(tiny_cnn(), voice(duration_s=0.55))
-    for method in (Saliency(), InputXGradient(), IntegratedGradients()):
+    for method in (Saliency(), InputXGradient(), IntegratedGradients(), SmoothGrad(), GradientShap()):
         assert method.attribute(asked).grid == asked.recogniser.feature_grid(8800)
 
 
 def test_black_boxes_are_not_applicable(white_box, voice, ask):
-    for method in (Saliency(), InputXGradient(), IntegratedGradients()):
+    for method in (Saliency(), InputXGradient(), IntegratedGradients(), SmoothGrad(), GradientShap()):
         with pytest.raises(NotApplicable, match=f"{method.name} needs gradients; recogniser 'white-box' is not"):
             method.attribute(ask(white_box(lambda waveform: 0.0), voice()))
 
@@ -147,5 +186,9 @@ def test_bad_parameters_are_refused(tiny_cnn, voice, ask):
         IntegratedGradients(baseline="silent").attribute(asked)
     with pytest.raises(InputError, match="n_steps must be at least 1, got 0"):
         IntegratedGradients(n_steps=0).attribute(asked)
+    with pytest.raises(InputError, match="noise must be above 0, got 0"):
+        SmoothGrad(noise=0).attribute(asked)
+    with pytest.raises(InputError, match="number of baselines must be at least 1"):
+        GradientShap(baselines=()).attribute(asked)
     with pytest.raises(NotApplicable, match="fill 'twin'"):
         IntegratedGradients(baseline="twin").attribute(asked)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from serxai.audio import Grid, Plane, fill_spectrum, scoring_grid
+from serxai.audio.plane import HOP
 from serxai.datasets.clip import Clip
 from serxai.errors import UnknownNameError
-from serxai.methods.occlusion import Occlusion
+from serxai.methods.occlusion import REACH, Occlusion, column_patches
 
 
 def plain_copies(clip: Clip, grid: Grid, fill: torch.Tensor) -> torch.Tensor:
@@ -44,9 +45,39 @@ def test_local_rendering_equals_that_of_the_whole_clip(white_box, voice, ask, n_
     Occlusion(bands, cell_s, "attenuate").attribute(ask(recogniser, clip))
     grid, plane = scoring_grid(clip.duration_s, bands, cell_s), Plane(clip.samples)
     expected = plain_copies(clip, grid, fill_spectrum("attenuate", plane, np.random.default_rng(0)))
+    expected = expected.unflatten(0, grid.shape).transpose(0, 1).flatten(0, 1)  # copies go column by column
     heard = torch.cat(recogniser.seen)
     assert torch.equal(heard[0], plane.samples)
     torch.testing.assert_close(heard[1 : 1 + len(expected)], expected, atol=1e-6, rtol=0)
+
+
+def one_patch(plane: Plane, grid: Grid, change: torch.Tensor, row: int, column: int) -> torch.Tensor:
+    """One patch inverted alone, on a plane of its own, added to the clip."""
+    copy, last_frame = plane.samples.clone(), change.shape[1] - 1
+    bins = np.flatnonzero(grid.rows_of(plane.freqs_hz) == row)
+    frames = np.flatnonzero(grid.columns_of(plane.times_s) == column)
+    if frames.size:
+        first, last = max(0, int(frames[0]) - REACH), min(last_frame, int(frames[-1]) + REACH)
+        start, stop = first * HOP, plane.samples.numel() if last == last_frame else last * HOP
+        stretch = Plane(np.zeros(stop - start, dtype=np.float32))
+        patch = torch.zeros_like(stretch.spectrum)
+        patch[np.ix_(bins, frames - first)] = change[np.ix_(bins, frames)]
+        copy[start:stop] += stretch.istft(patch)
+    return copy
+
+
+@pytest.mark.parametrize("n_samples", [40, 128, 700, 5003, 24123])
+@pytest.mark.parametrize("bands, cell_s", [(16, 0.15), (2, 0.004), (128, 0.08)])
+def test_patches_of_a_column_are_to_the_bit_those_made_alone(n_samples, bands, cell_s):
+    samples = (0.1 * np.random.default_rng(n_samples).standard_normal(n_samples)).astype(np.float32)
+    plane, grid = Plane(samples), scoring_grid(n_samples / 16_000, bands, cell_s)
+    change = fill_spectrum("spectral-mean", plane, np.random.default_rng(0)) - plane.spectrum
+    for column in range(0, grid.shape[1], max(1, grid.shape[1] // 12)):
+        stretch, signals = column_patches(plane, grid, change, column)
+        for row in range(0, bands, max(1, bands // 16)):
+            copy = plane.samples.clone()
+            copy[stretch] += signals[row]
+            assert torch.equal(copy, one_patch(plane, grid, change, row, column))
 
 
 @pytest.mark.parametrize("batch, calls", [(8, 184), (5, 180), (1, 177), (59, 177)])

@@ -1,0 +1,184 @@
+"""What gradients are taken with respect to: a map over the time-frequency plane in front of any differentiable network.
+
+Conventions
+-----------
+A *view* is a real tensor of shape ``(1, parts, n_freq, n_time)``. Of a recogniser with a front end it is the feature
+map, one part. A network on waveforms gets a virtual inspection layer (Vielhaben, Lapuschkin, Montavon & Samek 2024,
+Pattern Recognition, arXiv 2303.06365): the clip's short-time Fourier transform, whose inverse leads into the network;
+its parts are real and imaginary part. A cell's relevance is the sum over parts, so that input times gradient is
+``Re(conj(X) dy/dX)``, and its sensitivity the Euclidean norm over parts, ``|dy/dX|``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+import torch
+
+from ..audio import FILLS, SAMPLE_RATE, Grid, Plane
+from ..audio.plane import HOP, N_FFT
+from ..errors import NotApplicable, UnknownNameError
+from ..models.recogniser import FrontEnd, Recogniser, TorchRecogniser
+from ..models.waveform import WaveformRecogniser
+from .explainer import Request
+from .masks import fill_of
+
+BASELINES = ("silence", *FILLS)
+
+Differentiable = TorchRecogniser | WaveformRecogniser
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One clip as a network's differentiable input.
+
+    Attributes
+    ----------
+    request : Request
+    recogniser : TorchRecogniser or WaveformRecogniser
+    values : Tensor, shape (1, parts, n_freq, n_time)
+    grid : Grid
+        Edges of the cells.
+    silence : float
+        Value of a silent cell.
+    log_odds : callable
+        Maps like `values` to log-odds of every class, (n, parts, n_freq, n_time) -> (n, n_classes).
+    represent : callable
+        A waveform like the clip's to a map like `values`.
+    """
+
+    request: Request
+    recogniser: Differentiable
+    values: torch.Tensor
+    grid: Grid
+    silence: float
+    log_odds: Callable[[torch.Tensor], torch.Tensor]
+    represent: Callable[[torch.Tensor], torch.Tensor]
+
+    @cached_property
+    def plane(self) -> Plane:
+        """The clip's short-time Fourier transform."""
+        return Plane(self.request.clip.samples, self.recogniser.device)
+
+    @property
+    def at_once(self) -> int:
+        """Copies that may pass together."""
+        return self.recogniser.at_once(self.request.clip.samples.size)
+
+    def response(self, maps: torch.Tensor) -> torch.Tensor:
+        """The scalar explained, (n, parts, n_freq, n_time) -> (n,): see `Request.response`."""
+        return self.request.response(self.log_odds(maps))
+
+    def baseline(self, name: str) -> torch.Tensor:
+        """Map of ``silence``, or of the clip wholly replaced by a fill, in the shape of `values`.
+
+        Raises
+        ------
+        UnknownNameError
+        NotApplicable
+            For ``twin`` where the clip has none.
+        """
+        if name == "silence":
+            return torch.full_like(self.values, self.silence)
+        return self.represent(self.plane.istft(fill_of(self.request, self.plane, name)))
+
+    def gradients(self, maps: torch.Tensor) -> torch.Tensor:
+        """Gradient of the response with respect to each of some maps, in their shape."""
+        maps = maps.detach().requires_grad_()
+        return torch.autograd.grad(self.response(maps).sum(), maps)[0]
+
+    def responses(self, n: int, render: Callable[[np.ndarray], torch.Tensor]) -> np.ndarray:
+        """Response to `n` maps, rendered one batch at a time.
+
+        Parameters
+        ----------
+        n : int
+        render : callable
+            Indices of maps, shape (batch,), to the maps. Batches are filled up with the last one.
+
+        Returns
+        -------
+        array, float64, shape (n,)
+        """
+        size = self.at_once
+        starts = range(0, self.recogniser.calls_for(n), size)
+        with torch.no_grad():
+            found = [self.response(render(np.minimum(np.arange(size) + start, n - 1))) for start in starts]
+        return torch.cat(found)[:n].double().cpu().numpy()
+
+
+def view_of(request: Request, method: str) -> View:
+    """The clip of a request in front of its recogniser.
+
+    Raises
+    ------
+    NotApplicable
+        If the recogniser is not differentiable.
+    ClipError
+        If the clip is too short or not finite.
+    """
+    recogniser = differentiable(request.recogniser, method)
+    samples = recogniser.checked(request.clip.samples[None])[0]
+    if isinstance(recogniser, TorchRecogniser):
+        return View(
+            request=request,
+            recogniser=recogniser,
+            values=recogniser.features(samples),
+            grid=grid_of(samples.numel(), recogniser),
+            silence=cast(FrontEnd, recogniser.front_end).floor,
+            log_odds=recogniser.feature_log_odds,
+            represent=recogniser.features,
+        )
+    network, plane = recogniser, Plane(request.clip.samples, recogniser.device)
+
+    def log_odds(maps: torch.Tensor) -> torch.Tensor:
+        return network.waveform_log_odds(plane.istft(torch.complex(maps[:, 0], maps[:, 1])))
+
+    def represent(waveform: torch.Tensor) -> torch.Tensor:
+        return torch.view_as_real(plane.stft(waveform)).permute(2, 0, 1)[None]
+
+    grid = grid_of(samples.numel(), recogniser)
+    return View(request, recogniser, represent(plane.samples), grid, 0.0, log_odds, represent)
+
+
+def differentiable(recogniser: Recogniser, method: str) -> Differentiable:
+    """The recogniser, if gradients can be taken through it.
+
+    Raises
+    ------
+    NotApplicable
+    """
+    if not (recogniser.differentiable and isinstance(recogniser, TorchRecogniser | WaveformRecogniser)):
+        raise NotApplicable(f"{method} needs gradients; recogniser {recogniser.name!r} is not differentiable")
+    return recogniser
+
+
+def on_features(recogniser: Recogniser, method: str) -> TorchRecogniser:
+    """The recogniser, if it is a network on a feature map.
+
+    Raises
+    ------
+    NotApplicable
+    """
+    if not isinstance(recogniser, TorchRecogniser):
+        raise NotApplicable(f"{method} needs a network on a feature map; recogniser {recogniser.name!r} has none")
+    return recogniser
+
+
+def grid_of(n_samples: int, recogniser: Differentiable) -> Grid:
+    """Cells of a view of a clip of this length: the front end's, or those of the short-time Fourier transform."""
+    if isinstance(recogniser, TorchRecogniser):
+        return recogniser.feature_grid(n_samples)
+    bins, frames = 1 + N_FFT // 2, 1 + n_samples // HOP
+    freqs = np.clip(np.arange(bins + 1) - 0.5, 0, bins - 1) * SAMPLE_RATE / N_FFT
+    return Grid(freqs, (np.arange(frames + 1) - 0.5) * HOP / SAMPLE_RATE)
+
+
+def check_baseline(name: str) -> None:
+    """Raise `UnknownNameError` if no baseline has this name."""
+    if name not in BASELINES:
+        raise UnknownNameError("baseline", name, BASELINES)

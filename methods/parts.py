@@ -1,0 +1,190 @@
+"""Base of the methods that remove parts of a clip and read one table of what the recogniser then says.
+
+A method is a small subclass: it names a partition, draws masks (every mask once by default) and reads the table.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..audio import Plane
+from ..errors import InputError
+from ..models.recogniser import Recogniser
+from .attribution import Attribution
+from .explainer import Explainer, Request
+from .masks import MaskTable, all_masks, fill_of, mask_table, paired_masks, plane_of
+from .partitions import Partition, count_parts, make_partition
+
+EXACT_PARTS = 8  # every mask once: 256 model calls
+EXACT_AT_MOST = 10  # 1,024
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a table says about the parts.
+
+    Attributes
+    ----------
+    weights : array, float64, shape (parts,)
+    errors : array, float64, shape (parts,), optional
+        Standard error of each weight, where masks were drawn.
+    details : dict of str to float
+    """
+
+    weights: np.ndarray
+    errors: np.ndarray | None
+    details: dict[str, float]
+
+
+class PartMethod(Explainer):
+    """Relevance of a clip's parts from copies without some of them.
+
+    Attributes
+    ----------
+    draws : bool
+        Whether masks are drawn where there are too many parts to score every mask; else that is an error.
+
+    Parameters
+    ----------
+    partition : str
+        See `methods.partitions`.
+    masks : int
+        Masks to draw where not every mask is scored once; raised to twice the number of parts where it is less.
+    exact : int
+        Up to so many parts every mask is scored once; at most 10.
+    fill : str
+        What stands in for a removed part, see `audio.FILLS`.
+    match_level : bool
+        Scale every copy to the clip's level.
+    response : {'probability', 'log-odds'}
+        What is explained.
+    """
+
+    draws: bool = True
+
+    def __init__(self, partition: str, masks: int, exact: int, fill: str, match_level: bool, response: str) -> None:
+        self.partition = partition
+        self.masks = masks
+        self.exact = exact
+        self.fill = fill
+        self.match_level = match_level
+        self.response = response
+
+    @abstractmethod
+    def interpret(self, table: MaskTable, request: Request) -> Reading:
+        """Read the weights of the parts off a table."""
+
+    @property
+    def stochastic(self) -> bool:  # type: ignore[override]
+        """Whether masks or fill are drawn."""
+        return self.fill == "noise" or self.draws
+
+    def attribute(self, request: Request) -> Attribution:
+        """Explain one clip; see `read` for what is returned."""
+        return self.read(self.table(request), request)
+
+    def plane(self, request: Request) -> Plane:
+        """The clip's plane, made once for all methods."""
+        return request.shared.once("plane", lambda: plane_of(request), request.recogniser)
+
+    def parts(self, request: Request) -> Partition:
+        """The clip's parts, made once for all methods."""
+        key = ("partition", self.partition)
+        plane = self.plane(request)
+        return request.shared.once(key, lambda: make_partition(self.partition, request.clip, plane), request.recogniser)
+
+    def draw(self, parts: int, request: Request) -> tuple[np.ndarray, np.ndarray | None]:
+        """Masks, shape (n, parts), and which of them were drawn together; every mask once where there are few parts.
+
+        Raises
+        ------
+        InputError
+            If `exact` is more than 10 or `masks` is less than 4.
+        """
+        if self.is_exact(parts):
+            return all_masks(parts), None
+        n = self.number_of_masks(parts)
+        return paired_masks(parts, n, request.generator("masks")), np.arange(n) // 2
+
+    def is_exact(self, parts: int) -> bool:
+        """Whether every mask of so many parts is scored once."""
+        if not 0 <= self.exact <= EXACT_AT_MOST:
+            raise InputError(
+                f"{self.name}: exact must be 0 to {EXACT_AT_MOST} parts (2 ** {EXACT_AT_MOST} model calls), got "
+                f"{self.exact}; draw masks for finer partitions."
+            )
+        found = parts <= max(self.exact, 1)  # one part has two masks only
+        if not found and not self.draws:
+            raise InputError(
+                f"{self.name}: partition {self.partition!r} has {parts} parts, too many to score every mask (at most "
+                f"{self.exact}); take a coarser one, or a method that draws masks."
+            )
+        return found
+
+    def number_of_masks(self, parts: int) -> int:
+        """How many masks of so many parts are scored."""
+        if self.is_exact(parts):
+            return 2**parts
+        if self.masks < 4:
+            raise InputError(f"{self.name}: masks must be at least 4, got {self.masks}.")
+        return max(self.masks + self.masks % 2, 2 * parts)
+
+    def calls(self, n_samples: int, recogniser: Recogniser) -> int:
+        """See `Explainer.calls`; for partitions by alignment a guess, see `calls_of`."""
+        return recogniser.calls_for(self.number_of_masks(count_parts(self.partition, n_samples)))
+
+    def calls_of(self, request: Request) -> int:
+        """See `Explainer.calls_of`."""
+        parts = count_parts(self.partition, request.clip.samples.size, request.clip)
+        return request.recogniser.calls_for(self.number_of_masks(parts))
+
+    def shares(self, request: Request) -> Hashable | None:
+        """See `Explainer.shares`: a full table depends on no seed unless its fill does."""
+        parts = count_parts(self.partition, request.clip.samples.size, request.clip)
+        if self.fill == "noise" or not self.is_exact(parts):
+            return None
+        return ("full table", self.partition, self.fill, self.match_level)
+
+    def table(self, request: Request) -> MaskTable:
+        """Score the masks of the clip: one table explains every class."""
+
+        def make() -> MaskTable:
+            plane, partition = self.plane(request), self.parts(request)
+            differences = partition.differences(plane, fill_of(request, plane, self.fill))
+            masks, groups = self.draw(len(partition), request)
+            return mask_table(request.recogniser, plane, differences, masks, self.match_level, groups)
+
+        key = self.shares(request)
+        return make() if key is None else request.shared.once(key, make, request.recogniser)
+
+    def read(self, table: MaskTable, request: Request) -> Attribution:
+        """Explanation of the request's target from a table of its clip.
+
+        Returns
+        -------
+        Attribution
+            On the partition's grid. ``details``: ``full`` and ``none``, the responses with all parts kept and removed;
+            ``noise``, the mean standard error of the parts' weights (0 where nothing was drawn); and the reading's.
+        """
+        plane, partition = self.plane(request), self.parts(request)
+        response = table.response(request, self.response)
+        reading = self.interpret(table, request)
+        noise = 0.0 if reading.errors is None else float(reading.errors.mean())
+        ends = {
+            "full": float(response[table.masks.all(axis=1)][0]),
+            "none": float(response[~table.masks.any(axis=1)][0]),
+        }
+        return Attribution(
+            values=partition.spread(reading.weights, plane),
+            grid=partition.grid,
+            target=request.label,
+            method=self.name,
+            details=reading.details | ends | {"noise": noise},
+            errors=None
+            if reading.errors is None or partition.soft is not None
+            else partition.spread(reading.errors, plane),
+        )

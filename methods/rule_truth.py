@@ -1,0 +1,34 @@
+"""The true explanation of the white-box recogniser, where it is known in closed form."""
+
+from __future__ import annotations
+
+from ..audio import scoring_grid
+from ..errors import NotApplicable
+from ..models.planted_rule import PlantedRule
+from .attribution import Attribution
+from .explainer import Explainer, Request
+
+
+class RuleTruth(Explainer):
+    """What each cell of a planted clip adds to the log-odds of `planted-rule` over those of its neutral twin."""
+
+    name = "rule-truth"
+
+    def attribute(self, request: Request) -> Attribution:
+        """Read the relevance off the rule.
+
+        Raises
+        ------
+        NotApplicable
+            For another recogniser, or a clip in which nothing is planted.
+        """
+        clip, recogniser = request.clip, request.recogniser
+        if not isinstance(recogniser, PlantedRule):
+            raise NotApplicable(f"known for recogniser 'planted-rule' alone, not for {recogniser.name!r}")
+        if clip.plant is None or not clip.plant.words:
+            raise NotApplicable("no planted cue")
+        if request.contrast is not None:
+            raise NotApplicable(f"this method explains one class, not the contrast {request.label!r}")
+        grid = scoring_grid(clip.duration_s)
+        values = recogniser.relevance(clip.samples, clip.plant.twin, request.target, grid)
+        return Attribution(values, grid, request.target, self.name)
