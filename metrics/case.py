@@ -7,7 +7,7 @@ for another's work and none depends on which ran before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +21,7 @@ from ..keys import rng
 from ..methods.attribution import Attribution
 from ..models.recogniser import Recogniser
 
+CLIP_LOG_ODDS = ("log odds of the clip",)  # key of the one model call that most metrics share
 MAP_RESOLUTION = 1e-9  # of a map's largest cell; below it, differences are rounding of the move to the scoring grid
 
 T = TypeVar("T")
@@ -122,11 +123,53 @@ class Case:
         generator = rng(*self.seed, "fill", self.fill)
         return self.shared(("fill", self.fill), lambda: fill_spectrum(self.fill, self.plane, generator))
 
-    def map(self, attribution: Attribution, duration_s: float | None = None) -> np.ndarray:
-        """An attribution summed onto the scoring grid.
+    @property
+    def log_odds(self) -> np.ndarray:
+        """Log-odds of every class for the clip itself, shape (n_classes,); one model call, made once per case."""
+        return self.shared(CLIP_LOG_ODDS, lambda: self.recogniser.log_odds(self.plane.samples[None])[0])
+
+    def map(self, attribution: Attribution) -> np.ndarray:
+        """An attribution of the clip, summed onto the scoring grid.
 
         Cells that differ by less than 1e-9 of the largest become equal: moving a coarse map to a finer grid shares its
         cells out in unequal last digits, and a tie must stay a tie.
+
+        Parameters
+        ----------
+        attribution : Attribution
+
+        Returns
+        -------
+        array, float64, shape ``grid.shape``
+        """
+        return self.map_on(attribution, self.grid)
+
+    def map_on(self, attribution: Attribution, grid: Grid) -> np.ndarray:
+        """As `map`, on another grid of the clip."""
+        return _summed(attribution.values, attribution.grid, grid)
+
+    @property
+    def recorded_grid(self) -> Grid:
+        """The scoring grid of the clip as recorded, before the condition."""
+        return self.shared("recorded grid", lambda: scoring_grid(self.clip.recorded_s))
+
+    def map_back(self, attribution: Attribution) -> np.ndarray:
+        """An attribution of the clip, its times moved back along the clip's time map, on the recorded grid.
+
+        Parameters
+        ----------
+        attribution : Attribution
+
+        Returns
+        -------
+        array, float64, shape ``recorded_grid.shape``
+        """
+        grid = attribution.grid
+        recorded = Grid(grid.freq_edges_hz, self.clip.as_recorded(grid.time_edges_s))
+        return _summed(attribution.values, recorded, self.recorded_grid)
+
+    def map_recorded(self, attribution: Attribution, duration_s: float | None = None) -> np.ndarray:
+        """An attribution of the clip as recorded, or of another clip, on the recorded grid.
 
         Parameters
         ----------
@@ -136,14 +179,39 @@ class Case:
 
         Returns
         -------
-        array, float64, shape ``grid.shape``
+        array, float64, shape ``recorded_grid.shape``
         """
         grid = attribution.grid
-        if duration_s is not None and duration_s != self.clip.duration_s:
-            grid = grid.stretched(duration_s, self.clip.duration_s)
-        values = grid.transfer(attribution.values, self.grid)
-        step = np.abs(values).max() * MAP_RESOLUTION
-        return np.round(values / step) * step if step > 0 else np.zeros_like(values)
+        if duration_s is not None:
+            grid = grid.stretched(duration_s, self.clip.recorded_s)
+        return _summed(attribution.values, grid, self.recorded_grid)
+
+
+def _summed(values: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
+    moved = grid.transfer(values, target)
+    step = np.abs(moved).max() * MAP_RESOLUTION
+    return np.round(moved / step) * step if step > 0 else np.zeros_like(moved)
+
+
+class Explain(Protocol):
+    """The method behind an attribution, ready to explain once more; every call costs a new explanation."""
+
+    def __call__(
+        self, clip: Clip, *seed: Hashable, recogniser: Recogniser | None = None, target: str | None = None
+    ) -> Attribution:
+        """Explain a clip.
+
+        Parameters
+        ----------
+        clip : Clip
+            The case's clip, or a copy of it with other samples.
+        *seed : hashable
+            Added to the seed of the case's own explanation: without any, the same draws are made.
+        recogniser : Recogniser, optional
+            Default: the case's.
+        target : str, optional
+            Default: the case's.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,8 +229,8 @@ class Explained:
         By the same method of another clip of the same emotion, in condition ``clean``.
     other_duration_s : float, optional
         Length of that other clip.
-    clean_duration_s : float, optional
-        Length of the clean clip, where the condition changes it.
+    explain : Explain, optional
+        Missing where only the map is at hand.
     """
 
     attribution: Attribution
@@ -170,7 +238,7 @@ class Explained:
     repeat: Attribution | None = None
     other: Attribution | None = None
     other_duration_s: float | None = None
-    clean_duration_s: float | None = None
+    explain: Explain | None = None
 
 
 @dataclass(frozen=True)
@@ -202,3 +270,24 @@ class Metric(Protocol):
         ClipError
             If the recogniser fails on a perturbed copy.
         """
+
+
+class CallingMetric(Metric, Protocol):
+    """A metric that asks the recogniser: it says beforehand what it will ask for."""
+
+    def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
+        """Model calls of each piece of work, by a key that says who shares the piece within a case.
+
+        Their sum is `Outcome.model_calls`, companions apart; what several metrics name is computed once.
+
+        Raises
+        ------
+        NotApplicable
+            As `score`, where no model call is needed to tell.
+        """
+
+
+def work_of(metric: Metric, case: Case, explained: Explained) -> Mapping[Hashable, int]:
+    """What a metric will ask the recogniser for; nothing where it does not say."""
+    work = getattr(metric, "work", None)
+    return {} if work is None else work(case, explained)

@@ -5,10 +5,12 @@ Conventions
 Maps lie on the scoring grid; signs do not count. A sparse explanation is easier to read, not more faithful: the
 family is ranked apart.
 
-Source
-------
+Sources
+-------
 Chalasani, Chen, Chowdhury, Wu, Jha 2020, "Concise explanations of neural networks using adversarial training", ICML,
-sparseness as the Gini index of the absolute relevance.
+sparseness as the Gini index of the absolute relevance. Bhatt, Weller, Moura 2020, "Evaluating and aggregating
+feature-based model explanations", IJCAI: complexity as the entropy of the absolute relevance. Effective area: after
+Nguyen, Martinez 2020, arXiv:2007.07584, effective complexity, with a share of the relevance in place of the loss.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import NotApplicable
-from .case import Case, Explained, Outcome
+from .case import Case, Explained, Metric, Outcome
+
+HELD = 0.8  # of the absolute relevance, by the effective area
+ROUNDING = 1e-9  # of the total
 
 
 def gini(relevance: np.ndarray) -> float:
@@ -43,9 +48,80 @@ def gini(relevance: np.ndarray) -> float:
     return float((2 * np.arange(1, n + 1) - n - 1) @ values / (n * total))
 
 
-class Gini:
+def entropy(relevance: np.ndarray) -> float:
+    """Entropy of the absolute values as shares of their sum, over that of equal shares.
+
+    Parameters
+    ----------
+    relevance : array, any shape
+
+    Returns
+    -------
+    float
+        1 for equal values, 0 where one value holds everything (and for a single value).
+
+    Raises
+    ------
+    NotApplicable
+        If all values are zero.
+    """
+    share = _shares(relevance)
+    if share.size == 1:
+        return 0.0
+    held = share[share > 0]
+    return float(-held @ np.log(held) / np.log(share.size)) + 0.0  # no -0
+
+
+def effective_area(relevance: np.ndarray, held: float = HELD) -> float:
+    """Share of the cells that is needed to hold a share of the absolute relevance.
+
+    Parameters
+    ----------
+    relevance : array, any shape
+    held : float
+        In 0..1.
+
+    Returns
+    -------
+    float
+        ``1 / n`` .. about `held`: the size of the smallest set of cells, as a share of all ``n``.
+
+    Raises
+    ------
+    NotApplicable
+        If all values are zero.
+    """
+    share = np.sort(_shares(relevance))[::-1]
+    return float((np.searchsorted(np.cumsum(share), held - ROUNDING) + 1) / share.size)
+
+
+def _shares(relevance: np.ndarray) -> np.ndarray:
+    values = np.abs(relevance).ravel()
+    total = values.sum()
+    if total == 0:
+        raise NotApplicable("the map is zero everywhere")
+    return values / total
+
+
+class Gini(Metric):
     """Sparseness. Higher is sparser."""
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
         return Outcome(gini(case.map(explained.attribution)))
+
+
+class Entropy(Metric):
+    """Evenness of the absolute relevance. Lower is sparser."""
+
+    def score(self, case: Case, explained: Explained) -> Outcome:
+        """Score one explanation; see `metrics.case.Metric`."""
+        return Outcome(entropy(case.map(explained.attribution)))
+
+
+class EffectiveArea(Metric):
+    """Share of the cells that holds 80 % of the absolute relevance. Lower is sparser."""
+
+    def score(self, case: Case, explained: Explained) -> Outcome:
+        """Score one explanation; see `metrics.case.Metric`."""
+        return Outcome(effective_area(case.map(explained.attribution)))

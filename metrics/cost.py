@@ -7,10 +7,10 @@ Model calls, not seconds: copies that went through the recogniser, the same on e
 
 from __future__ import annotations
 
-from .case import Case, Explained, Outcome
+from .case import Case, Explained, Metric, Outcome
 
 
-class ExplanationCalls:
+class ExplanationCalls(Metric):
     """Copies that went through the recogniser to make the explanation. Lower is better."""
 
     def score(self, case: Case, explained: Explained) -> Outcome:

@@ -2,24 +2,43 @@
 
 Conventions
 -----------
-Curves are log-odds of the target (natural logarithm), one-vs-rest. The x axis is the share of the scoring grid's cells
-that was removed (deletion) or kept (insertion), 0..1; areas are therefore mean log-odds along the curve, in log-odds.
-What is removed is replaced by the case's fill, in the waveform. Nothing is normalised by clip: compare methods on the
-same clips.
+Curves are log-odds of the target (natural logarithm), one-vs-rest. The x axis is the share of the cells that was
+removed (deletion) or kept (insertion), 0..1; areas are therefore mean log-odds along the curve, in log-odds. What is
+removed is replaced by the case's fill, in the waveform. Nothing is normalised by clip, but for IROF: compare methods
+on the same clips. All metrics here read a trajectory (`metrics.trajectory`); most of them the very same one.
 
 Sources
 -------
 Samek, Binder, Montavon, Lapuschkin, Müller 2017, "Evaluating the visualization of what a deep neural network has
 learned", IEEE TNNLS 28(11): most and least relevant first. Petsiuk, Das, Saenko 2018, "RISE", BMVC: areas under the
 deletion and insertion curves. Schulz, Sixt, Tombari, Landgraf 2020, "Restricting the flow", ICLR: the area between.
+DeYoung et al. 2020, "ERASER", ACL: comprehensiveness and sufficiency, averaged over shares (AOPC). Wullenweber,
+Akman, Schuller 2022, "CoughLIME", EMBC: the area gained on random order. Arya et al. 2019, "One explanation does not
+fit all" (AIX360): monotonicity. Rieger, Hansen 2020, "IROF", arXiv:2003.08747.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Hashable, Mapping, Sequence
 
-from .case import Case, Explained, Outcome
-from .trajectory import trajectory_of
+import numpy as np
+from scipy.special import expit
+
+from .case import Case, Explained, Metric, Outcome
+from .trajectory import (
+    RANDOM_TRAJECTORIES,
+    Trajectory,
+    native_trajectory,
+    random_trajectories,
+    super_grid,
+    super_trajectory,
+    trajectory_calls,
+    trajectory_of,
+    trajectory_work,
+)
+
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the cells, for comprehensiveness and sufficiency
+STILL = 1e-6  # log-odds; a smaller step back is rounding of the network
 
 
 def auc(area: np.ndarray, curve: np.ndarray) -> float:
@@ -62,28 +81,152 @@ def area_between(area: np.ndarray, morf: np.ndarray, lerf: np.ndarray) -> float:
     return insertion_auc(area, lerf) - deletion_auc(area, morf)
 
 
-class Deletion:
+def comprehensiveness(area: np.ndarray, morf: np.ndarray, shares: Sequence[float] = SHARES) -> float:
+    """Log-odds lost without the top shares of the cells, averaged over the shares.
+
+    Where a share lies between two steps the curve is read by linear interpolation.
+    """
+    return float(morf[0] - np.mean(np.interp(shares, area, morf)))
+
+
+def sufficiency(area: np.ndarray, lerf: np.ndarray, shares: Sequence[float] = SHARES) -> float:
+    """Log-odds lost with nothing but the top shares of the cells, averaged over the shares; low is good."""
+    return float(lerf[0] - np.mean(np.interp(shares, area, lerf[::-1])))
+
+
+def delta_auc(area: np.ndarray, morf: np.ndarray, random: Sequence[np.ndarray]) -> float:
+    """Mean deletion AUC of random orders less that of the explanation.
+
+    Parameters
+    ----------
+    area : array, shape (n,)
+    morf : array, shape (n,)
+    random : sequence of array, shape (n,)
+        Curves of random orders over the same steps.
+    """
+    return float(np.mean([auc(area, curve) for curve in random])) - auc(area, morf)
+
+
+def monotonicity(morf: np.ndarray) -> float:
+    """Share of the steps that do not lower the log-odds as cells are put back, the least relevant first; 0..1."""
+    return float(np.mean(np.diff(morf[::-1]) >= -STILL))
+
+
+def irof(area: np.ndarray, morf: np.ndarray) -> float:
+    """Area over the curve of the target's probability relative to that of the clip, most relevant first.
+
+    At most 1; 0 where nothing removed changes the probability.
+    """
+    return 1 - auc(area, expit(morf) / expit(morf[0]))
+
+
+# -- the metrics -------------------------------------------------------------------------------------------------------
+
+
+class _OfTrajectory(Metric):
+    """A metric that reads the explanation's trajectory and nothing else: a subclass fills in `read`."""
+
+    def read(self, t: Trajectory) -> float:
+        """Score of a trajectory."""
+        raise NotImplementedError
+
+    def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
+        """See `metrics.case.CallingMetric`."""
+        return trajectory_work(case, case.grid, "trajectory", explained.attribution.method)
+
+    def score(self, case: Case, explained: Explained) -> Outcome:
+        """Score one explanation; see `metrics.case.Metric`."""
+        t = trajectory_of(case, explained.attribution)
+        return Outcome(self.read(t), t.model_calls)
+
+
+class Deletion(_OfTrajectory):
     """Deletion AUC: mean log-odds while the most relevant cells are removed first. Lower is better."""
 
-    def score(self, case: Case, explained: Explained) -> Outcome:
-        """Score one explanation; see `metrics.case.Metric`."""
-        t = trajectory_of(case, explained.attribution)
-        return Outcome(deletion_auc(t.area, t.morf), t.model_calls)
+    def read(self, t: Trajectory) -> float:
+        """Score of a trajectory."""
+        return deletion_auc(t.area, t.morf)
 
 
-class Insertion:
+class Insertion(_OfTrajectory):
     """Insertion AUC: mean log-odds while the most relevant cells are put back first. Higher is better."""
 
-    def score(self, case: Case, explained: Explained) -> Outcome:
-        """Score one explanation; see `metrics.case.Metric`."""
-        t = trajectory_of(case, explained.attribution)
-        return Outcome(insertion_auc(t.area, t.lerf), t.model_calls)
+    def read(self, t: Trajectory) -> float:
+        """Score of a trajectory."""
+        return insertion_auc(t.area, t.lerf)
 
 
-class AreaBetween:
+class AreaBetween(_OfTrajectory):
     """Area between the perturbation curves. Higher is better, 0 is expected of a random ranking."""
 
+    def read(self, t: Trajectory) -> float:
+        """Score of a trajectory."""
+        return area_between(t.area, t.morf, t.lerf)
+
+
+class Comprehensiveness(_OfTrajectory):
+    """Log-odds lost without the most relevant cells. Higher is better."""
+
+    def read(self, t: Trajectory) -> float:
+        """Score of a trajectory."""
+        return comprehensiveness(t.area, t.morf)
+
+
+class Sufficiency(_OfTrajectory):
+    """Log-odds lost with the most relevant cells alone. Lower is better."""
+
+    def read(self, t: Trajectory) -> float:
+        """Score of a trajectory."""
+        return sufficiency(t.area, t.lerf)
+
+
+class Monotonicity(_OfTrajectory):
+    """Share of steps that raise the log-odds as cells are put back, least relevant first. Higher is better."""
+
+    def read(self, t: Trajectory) -> float:
+        """Score of a trajectory."""
+        return monotonicity(t.morf)
+
+
+class DeltaAuc(Metric):
+    """Deletion AUC gained on random order. Higher is better, 0 is expected of a random ranking."""
+
+    def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
+        """See `metrics.case.CallingMetric`."""
+        own = trajectory_work(case, case.grid, "trajectory", explained.attribution.method)
+        calls = RANDOM_TRAJECTORIES * trajectory_calls(case.recogniser, int(np.prod(case.grid.shape)))
+        return own | {("random trajectories", case.fill): calls}
+
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
         t = trajectory_of(case, explained.attribution)
+        random = random_trajectories(case)
+        value = delta_auc(t.area, t.morf, [curve for r in random for curve in (r.morf, r.lerf)])
+        return Outcome(value, t.model_calls + sum(r.model_calls for r in random))
+
+
+class NativeAreaBetween(Metric):
+    """Area between the perturbation curves over the cells of the map's own grid. Higher is better."""
+
+    def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
+        """See `metrics.case.CallingMetric`."""
+        grid, method = explained.attribution.grid, explained.attribution.method
+        return trajectory_work(case, grid, "trajectory" if grid == case.grid else "native trajectory", method)
+
+    def score(self, case: Case, explained: Explained) -> Outcome:
+        """Score one explanation; see `metrics.case.Metric`."""
+        t = native_trajectory(case, explained.attribution)
         return Outcome(area_between(t.area, t.morf, t.lerf), t.model_calls)
+
+
+class Irof(Metric):
+    """Area over the relative probability while super-cells are removed, most relevant first. Higher is better."""
+
+    def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
+        """See `metrics.case.CallingMetric`."""
+        return trajectory_work(case, super_grid(case), "super trajectory", explained.attribution.method)
+
+    def score(self, case: Case, explained: Explained) -> Outcome:
+        """Score one explanation; see `metrics.case.Metric`."""
+        t = super_trajectory(case, explained.attribution)
+        return Outcome(irof(t.area, t.morf), t.model_calls)

@@ -3,23 +3,27 @@
 Conventions
 -----------
 Maps and truth masks lie on the scoring grid. Only planted clips have a truth; it holds for the emotion that was
-planted, so these scores are meant for the true class as target. Both scores range over 0..1, 1 for relevance that
+planted, so these scores are meant for the true class as target. All scores range over 0..1, 1 for relevance that
 lies inside the mask alone. The mask is cut at 95 % of the truth map's mass, so the truth map itself has rank accuracy 1
-and mass accuracy 0.95 or a little more.
+and mass accuracy 0.95 or a little more. Where equal cells share a place that counts, all orders of them count
+alike: a constant map scores like a random one.
 
-Source
-------
+Sources
+-------
 Arras, Osman, Samek 2022, "CLEVR-XAI: a benchmark dataset for the ground truth evaluation of neural network
-explanations", Information Fusion 81, 14-40: Relevance Mass Accuracy and Relevance Rank Accuracy.
+explanations", Information Fusion 81, 14-40: Relevance Mass Accuracy and Relevance Rank Accuracy. Zhang et al. 2018,
+"Top-down neural attention by excitation backprop", IJCV 126: pointing game. Fawcett 2006, "An introduction to ROC
+analysis", Pattern Recognition Letters 27: area under the curve, the chance that a cell inside outranks one outside.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import rankdata
 
 from ..datasets.planted_truth import truth_map, truth_mask
 from ..errors import NotApplicable
-from .case import Case, Explained, Outcome
+from .case import Case, Explained, Metric, Outcome
 
 
 def mass_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
@@ -70,6 +74,48 @@ def rank_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
     return float((inside[above].sum() + places * inside[tied].mean()) / k)
 
 
+def pointing_game(relevance: np.ndarray, mask: np.ndarray) -> float:
+    """1 if the most relevant cell lies inside the mask, else 0; the share of them inside where several are equal.
+
+    Parameters
+    ----------
+    relevance : array, any shape
+    mask : array of bool, same shape
+    """
+    return float(mask[relevance == relevance.max()].mean())
+
+
+def truth_auc(relevance: np.ndarray, mask: np.ndarray) -> float:
+    """Area under the ROC curve of relevance as a sign of the mask: 0.5 for a random map.
+
+    Parameters
+    ----------
+    relevance : array, any shape
+    mask : array of bool, same shape
+
+    Raises
+    ------
+    NotApplicable
+        If all cells lie inside, or all outside.
+    """
+    inside = int(mask.sum())
+    outside = mask.size - inside
+    if not inside or not outside:
+        raise NotApplicable("all cells lie on one side of the truth mask")
+    ranks = rankdata(relevance, axis=None)[mask.ravel()].sum()
+    return float((ranks - inside * (inside + 1) / 2) / (inside * outside))
+
+
+def truth_iou(relevance: np.ndarray, mask: np.ndarray) -> float:
+    """Intersection over union of the mask and the most relevant cells, as many as the mask has.
+
+    With K cells each, this is a function of rank accuracy r alone, ``r / (2 - r)``; where equal cells share the K-th
+    place, r is their exact expectation.
+    """
+    accuracy = rank_accuracy(relevance, mask)
+    return accuracy / (2 - accuracy)
+
+
 def case_truth_mask(case: Case) -> np.ndarray:
     """Cells of the scoring grid that hold the planted cues, bool, computed once per case.
 
@@ -88,7 +134,7 @@ def case_truth_mask(case: Case) -> np.ndarray:
     return mask
 
 
-class MassAccuracy:
+class MassAccuracy(Metric):
     """Relevance Mass Accuracy. Higher is better."""
 
     def score(self, case: Case, explained: Explained) -> Outcome:
@@ -96,9 +142,33 @@ class MassAccuracy:
         return Outcome(mass_accuracy(case.map(explained.attribution), case_truth_mask(case)))
 
 
-class RankAccuracy:
+class RankAccuracy(Metric):
     """Relevance Rank Accuracy. Higher is better."""
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
         return Outcome(rank_accuracy(case.map(explained.attribution), case_truth_mask(case)))
+
+
+class PointingGame(Metric):
+    """Whether the most relevant cell lies where the cue was planted. Higher is better."""
+
+    def score(self, case: Case, explained: Explained) -> Outcome:
+        """Score one explanation; see `metrics.case.Metric`."""
+        return Outcome(pointing_game(case.map(explained.attribution), case_truth_mask(case)))
+
+
+class TruthAuc(Metric):
+    """How often a planted cell is more relevant than another. Higher is better, 0.5 is expected of a random map."""
+
+    def score(self, case: Case, explained: Explained) -> Outcome:
+        """Score one explanation; see `metrics.case.Metric`."""
+        return Outcome(truth_auc(case.map(explained.attribution), case_truth_mask(case)))
+
+
+class TruthIou(Metric):
+    """Intersection over union with the planted cells at their number. Higher is better."""
+
+    def score(self, case: Case, explained: Explained) -> Outcome:
+        """Score one explanation; see `metrics.case.Metric`."""
+        return Outcome(truth_iou(case.map(explained.attribution), case_truth_mask(case)))

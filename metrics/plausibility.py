@@ -17,7 +17,6 @@ import numpy as np
 
 from ..cues.expert import NEUTRAL, directions
 from ..cues.records import REGION_CUES
-from ..cues.tracks import cue_tracks
 from ..cues.windows import WindowCues, salient_windows, window_edges, window_relevance
 from ..errors import NotApplicable
 from ..keys import rng
@@ -59,8 +58,14 @@ def direction_agreement(contrasts: np.ndarray, expected: np.ndarray) -> np.ndarr
     return np.where(n_sources > 0, (share * speaking).sum(axis=-1) / np.where(n_sources > 0, n_sources, 1), np.nan)
 
 
-def expected_directions(emotion: str) -> np.ndarray:
+def expected_directions(emotion: str, source: str = "") -> np.ndarray:
     """Directions of the region cues for an emotion, int, shape (n_sources, n_cues) in the order of `REGION_CUES`.
+
+    Parameters
+    ----------
+    emotion : str
+    source : str
+        Only this one; default all.
 
     Raises
     ------
@@ -69,16 +74,26 @@ def expected_directions(emotion: str) -> np.ndarray:
     """
     if emotion == NEUTRAL:
         raise NotApplicable("neutral has no expected direction: it is what the others are compared with")
-    table = [[cues.get(cue, 0) for cue in REGION_CUES] for cues in directions(emotion).values()]
+    table = [[cues.get(cue, 0) for cue in REGION_CUES] for cues in directions(emotion, source or None).values()]
     if not np.any(table):
-        raise NotApplicable(f"no source gives expected cue directions for {emotion!r}")
+        told = f"source {source} gives no" if source else "no source gives"
+        raise NotApplicable(f"{told} expected cue directions for {emotion!r}")
     return np.array(table)
 
 
 class DirectionAgreement:
-    """Agreement of salient-minus-rest contrasts with the literature, as gain over matched random windows."""
+    """Agreement of salient-minus-rest contrasts with the literature, as gain over matched random windows.
+
+    Parameters
+    ----------
+    source : str
+        Only this one (`cues.expert.sources`); default the mean over all.
+    """
 
     name = "direction-agreement"
+
+    def __init__(self, source: str = "") -> None:
+        self.source = source
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one attribution.
@@ -90,9 +105,9 @@ class DirectionAgreement:
             voice, for maps without positive relevance, and where the salient windows or all random ones hold too
             little voice for any expected cue.
         """
-        expected = expected_directions(case.target)
+        expected = expected_directions(case.target, self.source)
         edges = window_edges(case.clip.duration_s)
-        tracks = case.shared("cue-tracks", lambda: cue_tracks(case.clip.samples))
+        tracks = case.clip.cue_tracks
         voiced = int(tracks.voiced.sum())
         if voiced < MIN_VOICED_FRAMES:
             raise NotApplicable(f"{voiced * 10} ms of voice in the clip, at least {MIN_VOICED_FRAMES * 10} ms needed")

@@ -2,213 +2,355 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..registry import Record, Registry
+from ..cues.expert import sources
+from ..registry import Registry
+from .qualified import qualified
+from .record import (
+    COMPANIONS,
+    CONDITIONS,
+    DIRECTIONS,
+    FAMILIES,
+    QUANTUS,
+    SPACES,
+    ChoiceRecord,
+    MetricRecord,
+    QuantusRecord,
+)
 
 if TYPE_CHECKING:
     from .case import Metric
 
-FAMILIES = ("faithfulness", "localisation", "robustness", "complexity", "plausibility", "cost")
-DIRECTIONS = ("higher", "lower")
-CONDITIONS = ("any", "shifted", "clean")
-COMPANIONS = ("clean", "repeat", "other")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricRecord(Record):
-    """What a metric says about itself.
-
-    Attributes
-    ----------
-    family : str
-        One of `FAMILIES`; rankings are made within a family.
-    direction : {'higher', 'lower'}
-        Which of two scores is the better one.
-    perfect : float or None
-        Score of the ideal explanation, where it is the same for every clip.
-    random : float or None
-        Expected score of an explanation drawn at random, where it is the same for every clip.
-    low, high : float or None
-        Bounds of the score, None where there is none.
-    uses_fill : bool
-        Whether the score depends on the fill operator.
-    conditions : {'any', 'shifted', 'clean'}
-        Under which conditions it is defined.
-    companions : tuple of {'clean', 'repeat', 'other'}
-        Further explanations it compares with (see `metrics.case.Explained`).
-    cost : str
-        Model calls of one score, as text.
-
-    Raises
-    ------
-    InputError
-        If a field holds something that is not allowed.
-    """
-
-    family: str
-    direction: str
-    cost: str
-    perfect: float | None = None
-    random: float | None = None
-    low: float | None = None
-    high: float | None = None
-    uses_fill: bool = False
-    conditions: str = "any"
-    companions: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        allowed = {"family": FAMILIES, "direction": DIRECTIONS, "conditions": CONDITIONS}
-        for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise self._fault(name, f"must be one of {', '.join(values)}")
-        if not set(self.companions) <= set(COMPANIONS):
-            raise self._fault("companions", f"must be taken from {', '.join(COMPANIONS)}")
-        if not self.cost.strip():
-            raise self._fault("cost", "must say how many model calls one score takes")
-        low = float("-inf") if self.low is None else self.low
-        high = float("inf") if self.high is None else self.high
-        if not low < high:
-            raise self._fault("low", f"must be below high = {self.high}")
-        for name in ("perfect", "random"):
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise self._fault(name, f"must lie in {low} .. {high}")
-
-    def _fault(self, field: str, rule: str) -> InputError:
-        return InputError(f"metric {self.name!r}: field {field!r} {rule}, got {getattr(self, field)!r}.")
-
+__all__ = [
+    "COMPANIONS", "CONDITIONS", "DIRECTIONS", "FAMILIES", "METRICS", "QUANTUS", "SPACES", "MetricRecord",
+    "QuantusRecord", "make_metric",
+]  # fmt: skip
 
 _TRAJECTORY = "32, shared by all metrics of the deletion trajectory"
+_SUBSETS = "257, shared by all methods and by the metrics of random sets"
+_SINGLES = "1 + super-cells (50 a second of audio), shared by all methods"
+_MASKED = "2, shared by the metrics of the masked clip"
+_NOISY = "eight more explanations, shared"
+_EDITS = "at most 337, shared by all methods"
+CUE_EDITS = (
+    "f0_level",
+    "f0_range",
+    "intensity",
+    "tilt",
+    "jitter",
+    "noise",
+)  # of `metrics.cue_edits`, named without importing it
+
+
+def _metric(
+    name: str, target: str, family: str, direction: str, cost: str, summary: str, citation: str, **more: Any
+) -> MetricRecord:
+    """A record of this package's own: its target lies below ``.metrics``."""
+    more = {"version": "1"} | more
+    return MetricRecord(
+        name=name, target=f".metrics.{target}", family=family, direction=direction, cost=cost, summary=summary,
+        citation=citation, licence="MIT", qualified=qualified(name, more["version"]), **more,
+    )  # fmt: skip
+
 
 # the order is that of tables and boards
 METRICS: Registry[MetricRecord] = Registry(
     "metric",
     MetricRecord,
     [
-        MetricRecord(
-            name="deletion",
-            target=".metrics.faithfulness:Deletion",
-            summary="mean log-odds of the target while the most relevant cells are removed first",
-            citation="Samek et al. 2017, IEEE TNNLS 28(11), MoRF; Petsiuk et al. 2018, BMVC (RISE), deletion",
-            family="faithfulness",
-            direction="lower",
+        _metric(
+            "deletion", "faithfulness:Deletion", "faithfulness", "lower", _TRAJECTORY,
+            "mean log-odds of the target while the most relevant cells are removed first",
+            "Samek et al. 2017, IEEE TNNLS 28(11), MoRF; Petsiuk et al. 2018, BMVC (RISE), deletion",
+            core=True, uses_fill=True,
+        ),
+        _metric(
+            "insertion", "faithfulness:Insertion", "faithfulness", "higher", _TRAJECTORY,
+            "mean log-odds of the target while the most relevant cells are put back first",
+            "Petsiuk et al. 2018, BMVC (RISE), insertion; LeRF of Samek et al. 2017 read backwards",
+            core=True, uses_fill=True,
+        ),
+        _metric(
+            "abpc", "faithfulness:AreaBetween", "faithfulness", "higher", _TRAJECTORY,
+            "area between the perturbation curves, least relevant first minus most relevant first",
+            "Samek et al. 2017, IEEE TNNLS 28(11); Schulz et al. 2020, ICLR (area between MoRF and LeRF)",
+            random=0.0, uses_fill=True,
+        ),
+        _metric(
+            "abpc-native", "faithfulness:NativeAreaBetween", "faithfulness", "higher", "at most 32",
+            "area between the perturbation curves over the cells of the map's own grid",
+            "as abpc; serxai, docs/metrics",
+            random=0.0, uses_fill=True,
+        ),
+        _metric(
+            "comprehensiveness", "faithfulness:Comprehensiveness", "faithfulness", "higher", _TRAJECTORY,
+            "log-odds lost without the top 1/16, 1/8, 1/4, 1/2 of the cells, averaged",
+            "DeYoung et al. 2020, ACL (ERASER), comprehensiveness, AOPC",
             uses_fill=True,
-            cost=_TRAJECTORY,
-            version="1",
-            licence="MIT",
         ),
-        MetricRecord(
-            name="insertion",
-            target=".metrics.faithfulness:Insertion",
-            summary="mean log-odds of the target while the most relevant cells are put back first",
-            citation="Petsiuk et al. 2018, BMVC (RISE), insertion; LeRF of Samek et al. 2017 read backwards",
+        _metric(
+            "sufficiency", "faithfulness:Sufficiency", "faithfulness", "lower", _TRAJECTORY,
+            "log-odds lost with nothing but the top 1/16, 1/8, 1/4, 1/2 of the cells, averaged",
+            "DeYoung et al. 2020, ACL (ERASER), sufficiency, AOPC",
+            uses_fill=True,
+        ),
+        _metric(
+            "delta-auc", "faithfulness:DeltaAuc", "faithfulness", "higher",
+            "32 as deletion, and 64 for random orders, shared by all methods",
+            "deletion AUC of four random orders less that of the explanation",
+            "Wullenweber, Akman, Schuller 2022, EMBC (CoughLIME)",
+            random=0.0, uses_fill=True,
+        ),
+        _metric(
+            "monotonicity", "faithfulness:Monotonicity", "faithfulness", "higher", _TRAJECTORY,
+            "share of steps that do not lower the log-odds as cells are put back, least relevant first",
+            "Arya et al. 2019, arXiv:1909.03012 (AIX360), as a share of steps",
+            low=0.0, high=1.0, uses_fill=True,
+        ),
+        _metric(
+            "irof", "faithfulness:Irof", "faithfulness", "higher", "32",
+            "area over the relative probability while super-cells are removed, most relevant first",
+            "Rieger, Hansen 2020, arXiv:2003.08747 (IROF)",
+            high=1.0, uses_fill=True,
+        ),
+        _metric(
+            "faithfulness-correlation", "prediction:FaithfulnessCorrelation", "faithfulness", "higher", _SUBSETS,
+            "correlation of relevance and effect over random sets of a quarter of the cells",
+            "Bhatt, Weller, Moura 2020, IJCAI",
+            core=True, perfect=1.0, random=0.0, low=-1.0, high=1.0, uses_fill=True,
+        ),
+        _metric(
+            "sensitivity-n", "prediction:SensitivityN", "faithfulness", "higher", _SUBSETS,
+            "correlation of relevance and effect over random sets of cells, averaged over four sizes",
+            "Ancona et al. 2018, ICLR",
+            perfect=1.0, random=0.0, low=-1.0, high=1.0, uses_fill=True,
+        ),
+        _metric(
+            "infidelity", "prediction:Infidelity", "faithfulness", "lower", _SUBSETS,
+            "squared error of relevance as effect over random sets of cells, best scaled, normalised",
+            "Yeh et al. 2019, NeurIPS, with the scaling of section 4.2",
+            perfect=0.0, low=0.0, high=1.0, uses_fill=True,
+        ),
+        _metric(
+            "faithfulness-estimate", "prediction:FaithfulnessEstimate", "faithfulness", "higher", _SINGLES,
+            "correlation of relevance and effect over single super-cells",
+            "Alvarez-Melis, Jaakkola 2018, NeurIPS",
+            core=True, perfect=1.0, random=0.0, low=-1.0, high=1.0, uses_fill=True,
+        ),
+        _metric(
+            "monotonicity-correlation", "prediction:MonotonicityCorrelation", "faithfulness", "higher", _SINGLES,
+            "rank correlation of absolute relevance and squared effect over single super-cells",
+            "Nguyen, Martinez 2020, arXiv:2007.07584",
+            perfect=1.0, random=0.0, low=-1.0, high=1.0, uses_fill=True,
+        ),
+        _metric(
+            "average-increase", "masking:AverageIncrease", "faithfulness", "higher", _MASKED,
+            "whether the target is more probable behind the mask of positive relevance",
+            "Chattopadhay et al. 2018, WACV; Paissan et al. 2024, ICML (L-MAC)",
+            perfect=1.0, low=0.0, high=1.0, uses_fill=True,
+        ),
+        _metric(
+            "average-drop", "masking:AverageDrop", "faithfulness", "lower", _MASKED,
+            "share of the target's probability lost behind the mask of positive relevance",
+            "Chattopadhay et al. 2018, WACV; Paissan et al. 2024, ICML (L-MAC)",
+            perfect=0.0, low=0.0, high=1.0, uses_fill=True,
+        ),
+        _metric(
+            "average-gain", "masking:AverageGain", "faithfulness", "higher", _MASKED,
+            "share of the missing probability gained behind the mask of positive relevance",
+            "Paissan et al. 2024, ICML (L-MAC)",
+            low=0.0, high=1.0, uses_fill=True,
+        ),
+        _metric(
+            "input-fidelity", "masking:InputFidelity", "faithfulness", "higher", _MASKED,
+            "whether the decision behind the mask of positive relevance is that on the clip",
+            "Paissan et al. 2024, ICML (L-MAC); Parekh et al. 2022, NeurIPS",
+            perfect=1.0, low=0.0, high=1.0, uses_fill=True,
+        ),
+        _metric(
+            "road", "road:Road", "faithfulness", "higher", "24",
+            "log-odds without the least less those without the most relevant features, noisily imputed",
+            "Rong et al. 2022, ICML (ROAD)",
+            core=True, random=0.0, space="features",
+        ),
+        QuantusRecord(
+            name="quantus:",
+            target=".metrics.quantus_adapter:QuantusMetric",
+            summary="a metric of Quantus by its class name, clip by clip, on log-mel features",
+            citation="Hedström et al. 2023, JMLR 24(34) (Quantus 0.6)",
             family="faithfulness",
             direction="higher",
-            uses_fill=True,
-            cost=_TRAJECTORY,
+            space="features",
+            cost="as Quantus asks",
             version="1",
-            licence="MIT",
+            licence="MIT (Quantus: LGPL-3.0-or-later)",
         ),
-        MetricRecord(
-            name="abpc",
-            target=".metrics.faithfulness:AreaBetween",
-            summary="area between the perturbation curves, least relevant first minus most relevant first",
-            citation="Samek et al. 2017, IEEE TNNLS 28(11); Schulz et al. 2020, ICLR (area between MoRF and LeRF)",
-            family="faithfulness",
-            direction="higher",
-            random=0.0,
-            uses_fill=True,
-            cost=_TRAJECTORY,
-            version="1",
-            licence="MIT",
+        _metric(
+            "mass-accuracy", "localisation:MassAccuracy", "localisation", "higher", "0",
+            "share of the positive relevance that lies where the cue was planted",
+            "Arras, Osman, Samek 2022, Information Fusion 81, Relevance Mass Accuracy",
+            core=True, perfect=1.0, low=0.0, high=1.0,
         ),
-        MetricRecord(
-            name="mass-accuracy",
-            target=".metrics.localisation:MassAccuracy",
-            summary="share of the positive relevance that lies where the cue was planted",
-            citation="Arras, Osman, Samek 2022, Information Fusion 81, Relevance Mass Accuracy",
-            family="localisation",
-            direction="higher",
-            perfect=1.0,
-            low=0.0,
-            high=1.0,
-            cost="0",
-            version="1",
-            licence="MIT",
+        _metric(
+            "rank-accuracy", "localisation:RankAccuracy", "localisation", "higher", "0",
+            "share of the most relevant cells, as many as were planted, that lie where the cue was planted",
+            "Arras, Osman, Samek 2022, Information Fusion 81, Relevance Rank Accuracy",
+            core=True, perfect=1.0, low=0.0, high=1.0,
         ),
-        MetricRecord(
-            name="rank-accuracy",
-            target=".metrics.localisation:RankAccuracy",
-            summary="share of the most relevant cells, as many as were planted, that lie where the cue was planted",
-            citation="Arras, Osman, Samek 2022, Information Fusion 81, Relevance Rank Accuracy",
-            family="localisation",
-            direction="higher",
-            perfect=1.0,
-            low=0.0,
-            high=1.0,
-            cost="0",
-            version="1",
-            licence="MIT",
+        _metric(
+            "pointing-game", "localisation:PointingGame", "localisation", "higher", "0",
+            "whether the most relevant cell lies where the cue was planted",
+            "Zhang et al. 2018, IJCV 126",
+            perfect=1.0, low=0.0, high=1.0,
         ),
-        MetricRecord(
-            name="consistency",
-            target=".metrics.robustness:Consistency",
-            summary="rank correlation with the clean clip's map, between that of another clip (0) and of a repeat (1)",
-            citation="serxai, docs/metrics; Spearman 1904 for the similarity",
-            family="robustness",
-            direction="higher",
-            perfect=1.0,
-            conditions="shifted",
-            companions=("clean", "repeat", "other"),
-            cost="three more explanations",
-            version="1",
-            licence="MIT",
+        _metric(
+            "truth-auc", "localisation:TruthAuc", "localisation", "higher", "0",
+            "how often a planted cell is more relevant than another cell",
+            "Fawcett 2006, Pattern Recognition Letters 27 (area under the ROC curve)",
+            core=True, perfect=1.0, random=0.5, low=0.0, high=1.0,
         ),
-        MetricRecord(
-            name="gini",
-            target=".metrics.complexity:Gini",
-            summary="sparseness: Gini index of the absolute relevance",
-            citation="Chalasani et al. 2020, ICML (sparseness as Gini index)",
-            family="complexity",
-            direction="higher",
-            low=0.0,
-            high=1.0,
-            cost="0",
-            version="1",
-            licence="MIT",
+        _metric(
+            "truth-iou", "localisation:TruthIou", "localisation", "higher", "0",
+            "intersection over union of the planted and as many of the most relevant cells",
+            "Jaccard 1912; serxai, docs/metrics",
+            perfect=1.0, low=0.0, high=1.0,
         ),
-        MetricRecord(
-            name="direction-agreement",
+        _metric(
+            "consistency", "robustness:Consistency", "robustness", "higher", "three more explanations",
+            "rank correlation with the clean clip's map, between that of another clip (0) and of a repeat (1)",
+            "serxai, docs/metrics; Spearman 1904 for the similarity",
+            core=True, perfect=1.0, conditions="shifted", companions=("clean", "repeat", "other"),
+        ),
+        _metric(
+            "max-sensitivity", "sensitivity:MaxSensitivity", "robustness", "lower", _NOISY,
+            "largest relative change of the map in eight slightly noisy copies of the clip",
+            "Yeh et al. 2019, NeurIPS",
+            core=True, perfect=0.0, low=0.0, conditions="clean", explains=True,
+        ),
+        _metric(
+            "average-sensitivity", "sensitivity:AverageSensitivity", "robustness", "lower", _NOISY,
+            "mean relative change of the map in eight slightly noisy copies of the clip",
+            "Bhatt, Weller, Moura 2020, IJCAI",
+            perfect=0.0, low=0.0, conditions="clean", explains=True,
+        ),
+        _metric(
+            "local-lipschitz", "sensitivity:LocalLipschitz", "robustness", "lower", _NOISY,
+            "largest relative change of the map over that of the clip in eight slightly noisy copies",
+            "Alvarez-Melis, Jaakkola 2018, arXiv:1806.08049",
+            perfect=0.0, low=0.0, conditions="clean", explains=True,
+        ),
+        _metric(
+            "relative-input-stability", "sensitivity:RelativeInputStability", "robustness", "lower", _NOISY,
+            "log of the largest cell-wise relative change of the map over that of the clip's magnitudes",
+            "Agarwal et al. 2022, arXiv:2203.06877, equation 2",
+            core=True, conditions="clean", explains=True,
+        ),
+        _metric(
+            "relative-output-stability", "sensitivity:RelativeOutputStability", "robustness", "lower",
+            "eight more explanations and 9",
+            "log of the largest cell-wise relative change of the map over the change of the log-odds",
+            "Agarwal et al. 2022, arXiv:2203.06877, equation 5",
+            conditions="clean", explains=True,
+        ),
+        _metric(
+            "parameter-randomisation", "sanity:ParameterRandomisation", "sanity", "lower", "four more explanations",
+            "rank correlation with the maps of networks random from the output down to each quarter",
+            "Adebayo et al. 2018, NeurIPS, cascading",
+            core=True, random=1.0, low=-1.0, high=1.0, conditions="clean", explains=True,
+        ),
+        _metric(
+            "independent-randomisation", "sanity:IndependentRandomisation", "sanity", "lower", "four more explanations",
+            "rank correlation with the maps of networks of which one quarter is random",
+            "Adebayo et al. 2018, NeurIPS, independent",
+            random=1.0, low=-1.0, high=1.0, conditions="clean", explains=True,
+        ),
+        _metric(
+            "efficient-randomisation", "sanity:EfficientRandomisation", "sanity", "higher", "one more explanation",
+            "relative rise of the map's complexity when the network is random",
+            "Hedström et al. 2023, arXiv:2401.06465 (eMPRT)",
+            random=0.0, conditions="clean", explains=True,
+        ),
+        _metric(
+            "random-logit", "sanity:RandomLogit", "sanity", "lower", "one more explanation and 1",
+            "rank correlation with the map of the class that the recogniser finds next likely",
+            "Sixt, Granz, Landgraf 2020, ICML",
+            core=True, random=1.0, low=-1.0, high=1.0, conditions="clean", explains=True,
+        ),
+        _metric(
+            "input-independence", "sanity:InputIndependence", "sanity", "lower", "one more explanation",
+            "rank correlation with the method's map of another clip of the same emotion",
+            "serxai, docs/metrics; after Adebayo et al. 2018, NeurIPS",
+            core=True, random=0.0, low=-1.0, high=1.0, conditions="clean", companions=("other",),
+        ),
+        _metric(
+            "gini", "complexity:Gini", "complexity", "higher", "0",
+            "sparseness: Gini index of the absolute relevance",
+            "Chalasani et al. 2020, ICML (sparseness as Gini index)",
+            core=True, low=0.0, high=1.0,
+        ),
+        _metric(
+            "entropy", "complexity:Entropy", "complexity", "lower", "0",
+            "evenness of the absolute relevance: its entropy over that of an even map",
+            "Bhatt, Weller, Moura 2020, IJCAI (complexity), normalised",
+            low=0.0, high=1.0,
+        ),
+        _metric(
+            "effective-area", "complexity:EffectiveArea", "complexity", "lower", "0",
+            "smallest share of the cells that holds 80 % of the absolute relevance",
+            "after Nguyen, Martinez 2020, arXiv:2007.07584 (effective complexity)",
+            core=True, low=0.0, high=1.0,
+        ),
+        _metric(
+            "direction-agreement", "plausibility:DirectionAgreement", "plausibility", "higher", "0",
+            "agreement of the salient cue contrast with sourced expert directions, as gain over random windows",
+            "serxai, docs/metrics; sources row by row in cues/expert.py",
+            core=True, random=0.0, low=-1.0, high=1.0,
+        ),
+        ChoiceRecord(
+            name="direction-agreement:",
             target=".metrics.plausibility:DirectionAgreement",
-            summary="agreement of the salient cue contrast with sourced expert directions, as gain over random windows",
+            choices=sources(),
+            summary="direction-agreement with one source alone",
             citation="serxai, docs/metrics; sources row by row in cues/expert.py",
-            family="plausibility",
-            direction="higher",
-            random=0.0,
-            low=-1.0,
-            high=1.0,
-            cost="0",
-            version="1",
-            licence="MIT",
+            family="plausibility", direction="higher", cost="0", version="1", licence="MIT",
+            random=0.0, low=-1.0, high=1.0,
         ),
-        MetricRecord(
-            name="explanation-calls",
-            target=".metrics.cost:ExplanationCalls",
-            summary="copies that went through the recogniser to make the explanation",
-            citation="serxai, docs/metrics",
-            family="cost",
-            direction="lower",
-            low=0.0,
-            cost="0",
-            version="1",
-            licence="MIT",
+        _metric(
+            "salience-contrast", "salience_contrast:SalienceContrast", "plausibility", "higher", "0",
+            "how far the cues of the salient windows stand out from all circular shifts of them, 1 - 2 p",
+            "serxai, docs/metrics; Lancaster 1961, JASA 56 (mid-p)",
+            random=0.0, low=-1.0, high=1.0,
+        ),
+        _metric(
+            "cue-profile", "cue_profile:CueProfile", "plausibility", "higher", "0",
+            "rank correlation of cue contrasts with the emotion's expected profile less other emotions', as gain",
+            "serxai, docs/metrics; Spearman 1904; sources row by row in cues/expert.py",
+            random=0.0,
+        ),
+        _metric(
+            "causal-cue-fidelity", "causal_cues:CausalCueFidelity", "plausibility", "higher", _EDITS,
+            "rank correlation of the relevance of stretches and the effect of editing a cue there, over cues",
+            "serxai, docs/metrics; Moulines, Charpentier 1990, Speech Communication 9 (PSOLA)",
+            core=True, random=0.0, low=-1.0, high=1.0,
+        ),
+        ChoiceRecord(
+            name="causal-cue-fidelity:",
+            target=".metrics.causal_cues:CausalCueFidelity",
+            choices=CUE_EDITS,
+            summary="causal-cue-fidelity of one cue alone: " + ", ".join(CUE_EDITS),
+            citation="serxai, docs/metrics; Moulines, Charpentier 1990, Speech Communication 9 (PSOLA)",
+            family="plausibility", direction="higher", cost=_EDITS, version="1", licence="MIT",
+            random=0.0, low=-1.0, high=1.0,
+        ),
+        _metric(
+            "explanation-calls", "cost:ExplanationCalls", "cost", "lower", "0",
+            "copies that went through the recogniser to make the explanation",
+            "serxai, docs/metrics",
+            core=True, low=0.0,
         ),
     ],
-)
+)  # fmt: skip
 
 
 def make_metric(name: str) -> Metric:
@@ -219,4 +361,6 @@ def make_metric(name: str) -> Metric:
     UnknownNameError
         With the near misses.
     """
-    return METRICS.get(name).load()()
+    record = METRICS.get(name)
+    made = record.load()
+    return made(record.argument) if name.endswith(":") or record.argument else made()

@@ -2,7 +2,8 @@
 
 Conventions
 -----------
-Maps lie on the scoring grid of the shifted clip; a map of a clip of another length is compared in relative time.
+Maps lie on the scoring grid of the clip as recorded: that of a shifted clip is moved back along the condition's map of
+times, that of another clip is compared in relative time.
 Similarity is Spearman's rank correlation over cells, -1..1.
 
 A raw similarity says little: a noisy method cannot agree with anything, and a method that always draws the same
@@ -21,7 +22,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from ..errors import InputError, NotApplicable
-from .case import Case, Explained, Outcome
+from .case import Case, Explained, Metric, Outcome
 
 MIN_RANGE = 0.05  # between floor and ceiling; below it the quotient is noise
 CHANCE_SD = 3.0  # unrelated maps of n cells correlate with standard deviation 1 / sqrt(n - 1)
@@ -67,7 +68,7 @@ def consistency(similarity: float, ceiling: float, floor: float) -> float:
     return (similarity - floor) / (ceiling - floor)
 
 
-class Consistency:
+class Consistency(Metric):
     """Consistency of an explanation under a distribution shift. Higher is better.
 
     Its model calls are those of the three companion explanations.
@@ -84,15 +85,15 @@ class Consistency:
         clean, repeat, other = explained.clean, explained.repeat, explained.other
         if clean is None or repeat is None or other is None:
             raise InputError("consistency needs the companions clean, repeat and other; give all three in Explained.")
-        shifted = case.map(explained.attribution)
-        reference = case.map(clean, explained.clean_duration_s)
-        ceiling = rank_correlation(reference, case.map(repeat, explained.clean_duration_s))
+        shifted = case.map_back(explained.attribution)
+        reference = case.map_recorded(clean)
+        ceiling = rank_correlation(reference, case.map_recorded(repeat))
         if ceiling < CHANCE_SD / np.sqrt(reference.size - 1):
             # without this, the few clips whose floor falls below the ceiling by luck would be scored
             raise NotApplicable("the method does not repeat itself: two seeds agree no better than unrelated maps")
         value = consistency(
             rank_correlation(shifted, reference),
             ceiling,
-            floor=rank_correlation(reference, case.map(other, explained.other_duration_s)),
+            floor=rank_correlation(reference, case.map_recorded(other, explained.other_duration_s)),
         )
         return Outcome(value, clean.model_calls + repeat.model_calls + other.model_calls)

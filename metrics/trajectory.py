@@ -7,22 +7,28 @@ target are read after each step. What the steps share is rendered once: the inve
 the clip plus a running sum of the 16 steps' difference signals (or the full sum less a running one).
 
 Both ends are common to both curves: 2 x 15 + 2 = 32 copies, four full batches of eight.
+
+The same is done on a map's own grid (native), on super-cells, and for random orders: those once per clip, condition and
+fill, for all methods. An order and its reverse are both random, so one trajectory gives two random curves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from ..audio import Grid
+from ..audio import Grid, scoring_grid
 from ..keys import rng
 from ..methods.attribution import Attribution
 from ..models.recogniser import Recogniser
 from .case import Case
 
 STEPS = 16
+RANDOM_TRAJECTORIES = 2  # four random orders
+SUPER_BANDS, SUPER_CELL_S = 8, 0.16  # a super-cell is about two by two cells of the scoring grid
 AT_ONCE = 4  # spectra of that many steps stay in the processor's cache: half the time of 16 for a 2.4 s clip
 
 
@@ -122,9 +128,52 @@ def trajectory_of(case: Case, attribution: Attribution) -> Trajectory:
     return case.shared(("trajectory", case.fill, order.tobytes()), lambda: deletion_trajectory(case, order))
 
 
+def native_trajectory(case: Case, attribution: Attribution) -> Trajectory:
+    """As `trajectory_of`, over the cells of the map's own grid."""
+    grid = attribution.grid
+    if grid == case.grid:
+        return trajectory_of(case, attribution)
+    order = ranking(attribution.values, rng(*case.seed, "native ties", attribution.method))
+    key = ("native trajectory", case.fill, _edges(grid), order.tobytes())
+    return case.shared(key, lambda: deletion_trajectory(case, order, grid))
+
+
+def super_grid(case: Case) -> Grid:
+    """Super-cells of the clip: 8 mel bands x 160 ms."""
+    return scoring_grid(case.clip.duration_s, SUPER_BANDS, SUPER_CELL_S)
+
+
+def super_trajectory(case: Case, attribution: Attribution) -> Trajectory:
+    """As `trajectory_of`, over super-cells."""
+    grid = super_grid(case)
+    order = ranking(case.map_on(attribution, grid), rng(*case.seed, "super ties", attribution.method))
+    return case.shared(("super trajectory", case.fill, order.tobytes()), lambda: deletion_trajectory(case, order, grid))
+
+
+def random_trajectories(case: Case) -> list[Trajectory]:
+    """Trajectories of random orders under the case's fill, computed once per case and fill, for all methods."""
+
+    def make() -> list[Trajectory]:
+        n_cells = case.grid.shape[0] * case.grid.shape[1]
+        orders = [rng(*case.seed, "random order", i).permutation(n_cells) for i in range(RANDOM_TRAJECTORIES)]
+        return [deletion_trajectory(case, order) for order in orders]
+
+    return case.shared(("random trajectories", case.fill), make)
+
+
 def trajectory_calls(recogniser: Recogniser, n_cells: int) -> int:
     """Model calls of one trajectory over a grid of so many cells, fill-up included."""
     return recogniser.calls_for(2 * min(STEPS, n_cells))
+
+
+def trajectory_work(case: Case, grid: Grid, kind: str, method: str) -> dict[Hashable, int]:
+    """What one trajectory takes, as `CallingMetric.work` tells it; each method has its own ranking."""
+    key = (kind, case.fill, method)
+    return {key: trajectory_calls(case.recogniser, grid.shape[0] * grid.shape[1])}
+
+
+def _edges(grid: Grid) -> bytes:
+    return grid.freq_edges_hz.tobytes() + b"x" + grid.time_edges_s.tobytes()
 
 
 def _waveforms(case: Case, step: np.ndarray, grid: Grid, steps: int) -> torch.Tensor:

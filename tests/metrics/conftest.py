@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from serxai.audio import SAMPLE_RATE, Grid, Plane
-from serxai.datasets.clip import Clip
+from serxai.datasets.clip import Clip, Plant, Word
 from serxai.methods.attribution import Attribution
+from serxai.methods.explainer import Request
+from serxai.methods.records import make_method
+from serxai.metrics.case import Case, Explained
 from serxai.models.cnn import ResidualCNN
 from serxai.models.front_end import LogMel
 from serxai.models.recogniser import Recogniser, TorchRecogniser
@@ -80,3 +84,40 @@ def explain() -> Callable[..., Attribution]:
         return Attribution(values, grid, "anger", method, **fields)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def planted_clip(speech_like) -> Clip:
+    """A clip with a twin that is half as loud above 2 kHz, planted in its middle."""
+    clip = speech_like()
+    spectrum = np.fft.rfft(clip.samples)
+    spectrum[np.fft.rfftfreq(clip.samples.size, 1 / SAMPLE_RATE) > 2000] *= 0.5
+    twin = np.fft.irfft(spectrum, clip.samples.size).astype(np.float32)
+    third = clip.duration_s / 3
+    inside = np.arange(clip.samples.size) / SAMPLE_RATE
+    twin = np.where((inside > third) & (inside < 2 * third), twin, clip.samples).astype(np.float32)
+    return replace(clip, plant=Plant(twin, (Word("a", third, 2 * third),)))
+
+
+def explained_by(case: Case, method: str, **fields: object) -> Explained:
+    """A method's explanation of a case, with all companions and the method itself, as the harness makes it."""
+    explainer, own = make_method(method), case.recogniser
+
+    def explain(clip, *seed, recogniser=None, target=None) -> Attribution:
+        used = own if recogniser is None else recogniser
+        before = used.calls
+        found = explainer.attribute(Request(used, clip, target or case.target, ("explain", *case.seed, *seed)))
+        calls = used.calls - before
+        if used is not own:
+            own.calls += calls
+        return replace(found, model_calls=calls)
+
+    attribution = explain(case.clip)
+    other = replace(attribution, values=attribution.values[:, ::-1])
+    return Explained(attribution, attribution, attribution, other, case.clip.duration_s, explain, **fields)
+
+
+@pytest.fixture
+def explained_as_in_a_run() -> Callable[..., Explained]:
+    """`explained_by`."""
+    return explained_by

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -52,8 +54,6 @@ def test_a_failing_part_fails_each_time(case):
 
 
 def test_twin_fill_is_the_twins_spectrum(cnn, speech_like):
-    from dataclasses import replace
-
     twin = speech_like(5).samples
     clip = replace(speech_like(), plant=Plant(twin, (Word("a", 0, 0.5),)))
     case = Case(cnn, clip, "anger", "twin")
@@ -92,7 +92,41 @@ def test_a_clip_of_another_length_is_compared_in_relative_time(case, explain):
     duration = 2 * case.clip.duration_s
     fine = Grid(case.grid.freq_edges_hz, 2 * case.grid.time_edges_s)
     values = np.random.default_rng(0).standard_normal(case.grid.shape)
-    np.testing.assert_allclose(case.map(explain(values, fine), duration), values.astype(np.float32), atol=1e-6)
+    np.testing.assert_allclose(case.map_recorded(explain(values, fine), duration), values.astype(np.float32), atol=1e-6)
+
+
+def test_without_a_time_map_nothing_is_moved_back(case, explain):
+    attribution = explain(np.random.default_rng(0).standard_normal(case.grid.shape), case.grid)
+    assert case.recorded_grid == case.grid
+    for moved in (case.map_back(attribution), case.map_recorded(attribution)):
+        assert np.array_equal(moved, case.map(attribution))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_maps_go_back_along_the_clips_times(cnn, speech_like, explain, seed):
+    """Slow twin: each cell cut into slivers of time, each sliver put where its middle was recorded."""
+    generator = np.random.default_rng(seed)
+    here = np.concatenate([[0], np.cumsum(generator.uniform(0.1, 0.4, 4))])
+    recorded = np.concatenate([[0], np.cumsum(generator.uniform(0.1, 0.4, 4))])
+    knots = tuple(zip(recorded.tolist(), here.tolist(), strict=True))
+    case = Case(cnn, replace(speech_like(duration_s=here[-1]), time_map=knots), "anger")
+    edges = np.sort(generator.uniform(-0.05, here[-1] + 0.05, 9))  # some lie outside the clip, as paddings do
+    values = generator.standard_normal((16, 8))
+    moved = case.map_back(explain(values, Grid(case.grid.freq_edges_hz, edges)))
+    target = case.recorded_grid
+    assert target.time_edges_s[-1] == pytest.approx(recorded[-1])
+
+    expected = np.zeros(target.shape)
+    at = np.interp(edges, here, recorded)  # sums are shared out evenly over the recorded time of a cell
+    at += np.minimum(edges, 0) * recorded[1] / here[1]
+    at += np.maximum(edges - here[-1], 0) * (recorded[-1] - recorded[-2]) / (here[-1] - here[-2])
+    slivers = 20_000
+    for j in range(8):
+        times = at[j] + (np.arange(slivers) + 0.5) / slivers * (at[j + 1] - at[j])
+        counts = np.bincount(target.columns_of(times), minlength=target.shape[1])
+        expected += values[:, [j]] * counts / slivers
+    np.testing.assert_allclose(moved, expected, atol=2e-3)
+    assert moved.sum() == pytest.approx(values.astype(np.float32).sum(), abs=1e-5)
 
 
 def test_nan_is_refused_before_any_metric(case, explain):

@@ -13,7 +13,14 @@ from serxai.datasets.clip import Plant, Word
 from serxai.datasets.planted_truth import TRUTH_MASS, truth_map
 from serxai.errors import NotApplicable
 from serxai.metrics.case import Case, Explained
-from serxai.metrics.localisation import case_truth_mask, mass_accuracy, rank_accuracy
+from serxai.metrics.localisation import (
+    case_truth_mask,
+    mass_accuracy,
+    pointing_game,
+    rank_accuracy,
+    truth_auc,
+    truth_iou,
+)
 from serxai.metrics.records import make_metric
 
 
@@ -134,3 +141,36 @@ def test_clips_without_a_planted_cue_are_skipped(cnn, speech_like, explain, name
     case = Case(cnn, clip, "anger")
     with pytest.raises(NotApplicable, match="no planted cue" if plant else "no ground truth"):
         make_metric(name).score(case, Explained(explain(np.ones(case.grid.shape), case.grid)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pointing_game_auc_and_iou_against_others(quantus_score, seed):
+    from sklearn.metrics import jaccard_score, roc_auc_score
+
+    relevance, mask = draw(seed)
+    assert pointing_game(relevance, mask) == quantus_score("PointingGame", relevance, mask)
+    if not mask.all():
+        expected = roc_auc_score(mask.ravel(), relevance.ravel())
+        assert truth_auc(relevance, mask) == pytest.approx(expected, abs=1e-12)
+        assert truth_auc(np.round(relevance), mask) == pytest.approx(
+            roc_auc_score(mask.ravel(), np.round(relevance).ravel()), abs=1e-12
+        )
+        # Quantus takes the truth for the score: the same number, as every threshold is swept
+        assert truth_auc(relevance, mask) == pytest.approx(quantus_score("AUC", relevance, mask), abs=1e-9)
+    k = int(mask.sum())
+    top = np.zeros(mask.size, dtype=bool)
+    top[np.argsort(-relevance.ravel())[:k]] = True
+    assert truth_iou(relevance, mask) == pytest.approx(jaccard_score(mask.ravel(), top), abs=1e-12)
+
+
+def test_localisation_of_ties_and_of_the_truth_itself():
+    mask = np.array([[True, True, False], [False, False, False]])
+    one = np.ones((2, 3))
+    assert pointing_game(one, mask) == pytest.approx(1 / 3)
+    assert truth_auc(one, mask) == truth_auc(-one, mask) == 0.5
+    assert truth_iou(one, mask) == pytest.approx((1 / 3) / (2 - 1 / 3))
+    for score in (pointing_game, truth_auc, truth_iou):
+        assert score(mask * 1.0, mask) == 1 and score(-(mask * 1.0), mask) == 0
+    for all_or_nothing in (np.ones((2, 3), bool), np.zeros((2, 3), bool)):
+        with pytest.raises(NotApplicable, match="one side"):
+            truth_auc(one, all_or_nothing)

@@ -200,7 +200,7 @@ def test_ties_are_at_chance():
 
 
 def test_same_identity_same_score_and_tracks_are_made_once(monkeypatch):
-    import serxai.metrics.plausibility as module
+    import serxai.datasets.clip as module
 
     calls = []
     monkeypatch.setattr(module, "cue_tracks", lambda samples: calls.append(1) or cue_tracks(samples))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from serxai.audio import scoring_grid
+from serxai.audio import Grid, scoring_grid
 from serxai.errors import InputError, NotApplicable
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.records import make_metric
@@ -80,14 +82,21 @@ def test_an_unchanged_map_scores_one_and_a_strangers_zero(case, explain):
     assert metric.score(case, Explained(other, **companions)).value == 0
 
 
-def test_a_condition_may_change_the_duration(case, explain):
-    long = scoring_grid(2 * case.clip.duration_s)
+def test_a_condition_may_move_time(cnn, speech_like, explain):
+    """An explanation that follows the clip's moments is consistent; one that keeps relative time is not."""
     generator = np.random.default_rng(2)
-    values = np.repeat(generator.standard_normal(case.grid.shape), 2, axis=1)
-    clean, other = explain(values, long), explain(generator.standard_normal(case.grid.shape), case.grid)
-    shifted = explain(values[:, ::2], case.grid)  # the same picture in half the time
-    explained = Explained(shifted, clean, clean, other, case.clip.duration_s, 2 * case.clip.duration_s)
-    assert make_metric("consistency").score(case, explained).value == 1
+    recorded = scoring_grid(1.92)
+    values = generator.standard_normal(recorded.shape)
+    clean, other = explain(values, recorded), explain(generator.standard_normal(recorded.shape), recorded)
+    # the first half as it was, the second at twice the tempo: pairs of its cells become one
+    clip = replace(speech_like(duration_s=1.44), time_map=((0.0, 0.0), (0.96, 0.96), (1.92, 1.44)))
+    edges = np.concatenate([recorded.time_edges_s[:13], 0.96 + 0.04 * np.arange(1, 13)])
+    case = Case(cnn, clip, "anger", condition="late")
+    follows = explain(values, Grid(recorded.freq_edges_hz, edges))
+    keeps = explain(values, Grid(recorded.freq_edges_hz, recorded.time_edges_s * 0.75))
+    metric = make_metric("consistency")
+    scores = [metric.score(case, Explained(m, clean, clean, other, 1.92)).value for m in (follows, keeps)]
+    assert scores[0] == pytest.approx(1, abs=1e-6) and scores[1] < 0.8
 
 
 def test_the_same_picture_for_every_clip_is_not_called_robust(case, explain):

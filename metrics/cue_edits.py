@@ -1,0 +1,184 @@
+"""Edits of one acoustic cue in one stretch of a clip, by graded amounts, each beside a sham.
+
+Conventions
+-----------
+A clip is cut into equal stretches in time. An edit is made once for the whole clip and then faded into one stretch at
+a time (raised-cosine ramps of 5 ms on either side of each edge), so that every copy differs from the clip in one
+stretch only. Within it the copy has the power of its sham, except where intensity is the cue. The sham of a pitch or
+jitter edit is the same resynthesis (PSOLA, Praat) with every glottal pulse at the pitch it had; the other edits need no
+resynthesis and are measured against the clip itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..audio import SAMPLE_RATE, Plane
+from ..errors import NotApplicable
+
+FADE_S = 0.005
+PITCH_HZ = (75.0, 600.0)
+SHELF_HZ = 1200.0
+
+
+@dataclass(frozen=True)
+class CueEdit:
+    """How one cue is edited.
+
+    Attributes
+    ----------
+    amounts : tuple of float
+        Grades, in `unit`.
+    unit : str
+    psola : bool
+        Whether the edit goes through resynthesis, and needs a sham that does so as well.
+    """
+
+    amounts: tuple[float, ...]
+    unit: str
+    psola: bool = False
+
+
+EDITS: Mapping[str, CueEdit] = MappingProxyType(
+    {
+        "f0_level": CueEdit((-4.0, -2.0, 2.0, 4.0), "semitones", psola=True),
+        "f0_range": CueEdit((0.25, 0.5, 1.5, 2.0), "factor on the contour about the stretch's mean", psola=True),
+        "intensity": CueEdit((-12.0, -6.0, 6.0, 12.0), "dB"),
+        "tilt": CueEdit((-12.0, -6.0, 6.0, 12.0), "dB above against below 1.2 kHz"),
+        "jitter": CueEdit((0.02, 0.05), "standard deviation of the glottal periods' relative change", psola=True),
+        "noise": CueEdit((-6.0, 0.0), "dB of noise re the speech at each moment and frequency"),
+    }
+)
+
+
+def stretch_weights(n_samples: int, n_stretches: int) -> np.ndarray:
+    """How much of an edit each copy takes over at each sample, float64, shape (n_stretches, n_samples); sums to 1."""
+    times = (np.arange(n_samples) + 0.5) / SAMPLE_RATE
+    edges = np.linspace(0, n_samples / SAMPLE_RATE, n_stretches + 1)[1:-1]
+    steps = 0.5 - 0.5 * np.cos(np.pi * np.clip((times - edges[:, None]) / (2 * FADE_S) + 0.5, 0, 1))
+    begun = np.vstack([np.ones(n_samples), steps])
+    ended = np.vstack([steps, np.zeros(n_samples)])
+    weights: np.ndarray = begun - ended
+    return weights
+
+
+def edited(samples: np.ndarray, cue: str, n_stretches: int, generator: np.random.Generator) -> np.ndarray:
+    """The whole clip with one cue edited, float64, shape (n_amounts, n_samples).
+
+    Parameters
+    ----------
+    samples : array, shape (n_samples,)
+    cue : str
+        One of `EDITS`.
+    n_stretches : int
+        F0 range is edited about the mean of each of them.
+    generator : numpy Generator
+        Draws noise and jitter.
+
+    Raises
+    ------
+    NotApplicable
+        If the edit needs a voice and the clip has none.
+    """
+    x = samples.astype(np.float64)
+    amounts = EDITS[cue].amounts
+    if cue == "intensity":
+        return np.stack([x * 10 ** (amount / 20) for amount in amounts])
+    if cue == "tilt":
+        return np.stack([_tilted(x, amount) for amount in amounts])
+    if cue == "noise":
+        breath = _breath(x, generator)
+        return np.stack([x + 10 ** (amount / 20) * breath for amount in amounts])
+    noise = np.clip(generator.standard_normal(x.size), -2.5, 2.5)  # one number a sample, read at the pulses
+
+    def changed(semitones: np.ndarray, times_s: np.ndarray, amount: float) -> np.ndarray:
+        if cue == "f0_level":
+            return semitones + amount
+        if cue == "jitter":
+            return semitones + 12 * np.log2(1 + amount * noise[_sample(times_s, x.size)])
+        stretch = (times_s * SAMPLE_RATE * n_stretches / x.size).astype(int).clip(0, n_stretches - 1)
+        mean = np.bincount(stretch, semitones, n_stretches) / np.maximum(np.bincount(stretch, minlength=n_stretches), 1)
+        return mean[stretch] + amount * (semitones - mean[stretch])
+
+    return np.stack([resynthesised(x, partial(changed, amount=amount)) for amount in amounts])
+
+
+def faded(base: np.ndarray, edit: np.ndarray, weights: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
+    """Copies of a clip, each with an edit in one stretch, float32, shape (n_stretches, n_samples).
+
+    Parameters
+    ----------
+    base : array, shape (n_samples,)
+        The clip.
+    edit : array, shape (n_samples,)
+        The whole clip edited.
+    weights : array, shape (n_stretches, n_samples)
+        From `stretch_weights`.
+    like : array, shape (n_samples,), optional
+        Give each stretch the power that this signal (the sham) has there.
+    """
+    gains = np.ones(len(weights))
+    if like is not None:
+        wanted, found = weights @ like**2, weights @ edit**2
+        gains = np.sqrt(wanted / np.where(found > 0, found, 1.0))
+        gains[found <= 0] = 1.0
+    return (base + weights * (gains[:, None] * edit - base)).astype(np.float32)
+
+
+def resynthesised(samples: np.ndarray, contour: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> Any:
+    """PSOLA with the pitch at each glottal pulse set anew, float64, shape (n_samples,).
+
+    Parameters
+    ----------
+    samples : array, shape (n_samples,)
+    contour : callable, optional
+        From semitones re 1 Hz and times in seconds of the pulses to new semitones. Default: the sham, as they are.
+
+    Raises
+    ------
+    NotApplicable
+        If nothing in the clip is voiced.
+    """
+    import parselmouth
+    from parselmouth.praat import call, run
+
+    sound = parselmouth.Sound(samples, SAMPLE_RATE)
+    manipulation = call(sound, "To Manipulation", 0.01, *PITCH_HZ)
+    tier = call(manipulation, "Extract pitch tier")
+    if call(tier, "Get number of points") == 0:
+        raise NotApplicable("nothing in the clip is voiced: it has no pitch to edit")
+    points = call(call(tier, "Down to TableOfReal", "Hertz"), "To Matrix").values
+    pulses = call(manipulation, "Extract pulses")
+    times = call(call(call(pulses, "Up to IntensityTier", 70.0), "Down to TableOfReal"), "To Matrix").values[:, 0]
+    semitones = 12 * np.log2(np.interp(times, points[:, 0], points[:, 1]))
+    if contour is not None:
+        semitones = contour(semitones, times)
+    lines = [f"Add point: {t:.9f}, {hz:.9f}" for t, hz in zip(times, 2 ** (semitones / 12), strict=True)]
+    run(tier, "\n".join([f"Remove points between: 0, {sound.duration}", *lines]))
+    call([manipulation, tier], "Replace pitch tier")
+    return call(manipulation, "Get resynthesis (overlap-add)").values[0][: samples.size]
+
+
+def _sample(times_s: np.ndarray, n: int) -> np.ndarray:
+    return np.clip(np.round(times_s * SAMPLE_RATE).astype(int), 0, n - 1)
+
+
+def _tilted(samples: np.ndarray, amount_db: float) -> np.ndarray:
+    """Zero-phase filter: a smooth step of `amount_db` in all, most of it within two octaves about 1.2 kHz."""
+    freqs = np.maximum(np.fft.rfftfreq(samples.size, 1 / SAMPLE_RATE), 1.0)
+    gain_db = amount_db * 0.5 * np.tanh(1.2 * np.log2(freqs / SHELF_HZ))
+    return np.fft.irfft(np.fft.rfft(samples) * 10 ** (gain_db / 20), samples.size)
+
+
+def _breath(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Noise with the power that the speech has at each moment and frequency."""
+    plane = Plane(samples.astype(np.float32))
+    noise = plane.stft(torch.from_numpy(generator.standard_normal(samples.size, dtype=np.float32)))
+    return plane.istft(torch.polar(plane.spectrum.abs(), noise.angle())).double().numpy()

@@ -1,0 +1,32 @@
+"""Which metrics put explanations of known worth in order: the verdicts of the last committed qualification.
+
+``qualified.csv`` beside this module is ``verdicts.csv`` of ``serxai run --preset qualify`` (docs/qualification.md). A
+verdict holds for the version of the metric it was reached with. This module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from importlib.resources import files
+
+MARK = "†"  # beside a metric that failed, wherever it is shown
+NOTE = f"{MARK} failed its qualification: it does not reliably put explanations of known worth in order"
+
+
+@cache
+def verdicts() -> dict[tuple[str, str], dict[str, str]]:
+    """Rows of ``qualified.csv`` by metric and version."""
+    text = (files(__package__) / "qualified.csv").read_text("utf-8")
+    return {(row["metric"], row["version"]): row for row in csv.DictReader(text.splitlines())}
+
+
+def qualified(metric: str, version: str) -> bool | None:
+    """Whether a metric is qualified; None where it was not put to it, or nothing could be claimed.
+
+    Parameters
+    ----------
+    metric, version : str
+    """
+    verdict = verdicts().get((metric, version), {}).get("qualified")
+    return {"yes": True, "no": False}.get(verdict or "")

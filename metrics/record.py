@@ -1,0 +1,159 @@
+"""What a metric says about itself. This module imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import InputError, UnknownNameError
+from ..registry import Record
+
+FAMILIES = ("faithfulness", "localisation", "robustness", "sanity", "complexity", "plausibility", "cost")
+DIRECTIONS = ("higher", "lower")
+CONDITIONS = ("any", "shifted", "clean")
+COMPANIONS = ("clean", "repeat", "other")
+SPACES = ("audio", "features")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRecord(Record):
+    """What a metric says about itself.
+
+    Attributes
+    ----------
+    family : str
+        One of `FAMILIES`; rankings are made within a family.
+    direction : {'higher', 'lower'}
+        Which of two scores is the better one.
+    perfect : float or None
+        Score of the ideal explanation, where it is the same for every clip.
+    random : float or None
+        Expected score of an explanation drawn at random, where it is the same for every clip.
+    low, high : float or None
+        Bounds of the score, None where there is none.
+    uses_fill : bool
+        Whether the score depends on the fill operator.
+    conditions : {'any', 'shifted', 'clean'}
+        Under which conditions it is defined.
+    companions : tuple of {'clean', 'repeat', 'other'}
+        Further explanations it compares with (see `metrics.case.Explained`).
+    cost : str
+        Model calls of one score, as text.
+    core : bool
+        Whether it enters its family's ranking. Near-copies of a core metric do not: a ranking would count them twice.
+    space : {'audio', 'features'}
+        Where something is removed: in the waveform, or in the feature map of a differentiable recogniser.
+    explains : bool
+        Whether it explains again, which is done for methods of at most 64 model calls only.
+    qualified : bool or None
+        Whether it passed the qualification on known truth; None where it was not put to it.
+
+    Raises
+    ------
+    InputError
+        If a field holds something that is not allowed.
+    """
+
+    family: str
+    direction: str
+    cost: str
+    perfect: float | None = None
+    random: float | None = None
+    low: float | None = None
+    high: float | None = None
+    uses_fill: bool = False
+    conditions: str = "any"
+    companions: tuple[str, ...] = ()
+    core: bool = False
+    space: str = "audio"
+    explains: bool = False
+    qualified: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        allowed = {"family": FAMILIES, "direction": DIRECTIONS, "conditions": CONDITIONS, "space": SPACES}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise self._fault(name, f"must be one of {', '.join(values)}")
+        if not set(self.companions) <= set(COMPANIONS):
+            raise self._fault("companions", f"must be taken from {', '.join(COMPANIONS)}")
+        if not self.cost.strip():
+            raise self._fault("cost", "must say how many model calls one score takes")
+        low = float("-inf") if self.low is None else self.low
+        high = float("inf") if self.high is None else self.high
+        if not low < high:
+            raise self._fault("low", f"must be below high = {self.high}")
+        for name in ("perfect", "random"):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise self._fault(name, f"must lie in {low} .. {high}")
+
+    def _fault(self, field: str, rule: str) -> InputError:
+        return InputError(f"metric {self.name!r}: field {field!r} {rule}, got {getattr(self, field)!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceRecord(MetricRecord):
+    """The record of ``NAME:<choice>``: a metric that can be narrowed to one of a few named parts.
+
+    Attributes
+    ----------
+    choices : tuple of str
+        What may follow the colon.
+
+    Raises
+    ------
+    UnknownNameError
+        For anything else.
+    """
+
+    choices: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.argument and self.argument not in self.choices:
+            family = self.name.partition(":")[0]
+            raise UnknownNameError("metric", self.name, [f"{family}:{choice}" for choice in self.choices])
+        super().__post_init__()
+
+
+# metrics of Quantus that need no further explanations: family here, direction there
+QUANTUS = {
+    "AUC": ("localisation", "higher"),
+    "AttributionLocalisation": ("localisation", "higher"),
+    "Complexity": ("complexity", "lower"),
+    "EffectiveComplexity": ("complexity", "lower"),
+    "FaithfulnessCorrelation": ("faithfulness", "higher"),
+    "FaithfulnessEstimate": ("faithfulness", "higher"),
+    "IROF": ("faithfulness", "higher"),
+    "Infidelity": ("faithfulness", "lower"),
+    "Monotonicity": ("faithfulness", "higher"),
+    "MonotonicityCorrelation": ("faithfulness", "higher"),
+    "PixelFlipping": ("faithfulness", "lower"),
+    "PointingGame": ("localisation", "higher"),
+    "ROAD": ("faithfulness", "lower"),
+    "RegionPerturbation": ("faithfulness", "lower"),
+    "RelevanceMassAccuracy": ("localisation", "higher"),
+    "RelevanceRankAccuracy": ("localisation", "higher"),
+    "Selectivity": ("faithfulness", "lower"),
+    "Sparseness": ("complexity", "higher"),
+    "TopKIntersection": ("localisation", "higher"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantusRecord(MetricRecord):
+    """The record of ``quantus:<Metric>``: family and direction are those of the metric named.
+
+    Raises
+    ------
+    UnknownNameError
+        For a metric that Quantus does not have, or that needs explanations of its own.
+    """
+
+    def __post_init__(self) -> None:
+        if self.argument:
+            if self.argument not in QUANTUS:
+                raise UnknownNameError("metric", self.name, [f"quantus:{name}" for name in QUANTUS])
+            family, direction = QUANTUS[self.argument]
+            object.__setattr__(self, "family", family)
+            object.__setattr__(self, "direction", direction)
+        super().__post_init__()

@@ -1,0 +1,114 @@
+"""Tables of removals that no explanation decides: computed once per clip, condition and fill, for all methods.
+
+`random_removals` takes random sets of cells of the scoring grid out of the waveform, `single_removals` one super-cell
+at a time. Metrics that ask how well relevance predicts the effect of a removal read them (`metrics.prediction`).
+
+Conventions
+-----------
+An effect is what a removal takes from the log-odds of the target, ``y(clip) - y(clip without the cells)``: positive
+where the cells spoke for the target. Copies are scored in pieces of a multiple of the recogniser's batch, always the
+same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..audio import Grid
+from ..keys import rng
+from .case import CLIP_LOG_ODDS, Case
+from .trajectory import AT_ONCE, super_grid
+
+SUBSET_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the cells
+SUBSETS = 64  # of each size
+PIECE = 64  # copies held at once; every recogniser's batch divides it
+
+
+@dataclass(frozen=True, eq=False)
+class Removals:
+    """Sets of cells and what their removal does.
+
+    Attributes
+    ----------
+    removed : array of bool, shape (n, n_cells)
+    effect : array, float64, shape (n,)
+        Log-odds of the clip less those of the copy.
+    size : array, int, shape (n,)
+        Place of the set's size in `SUBSET_SHARES`; 0 for single cells.
+    model_calls : int
+        Copies that went through the recogniser, the clip itself included.
+    """
+
+    removed: np.ndarray
+    effect: np.ndarray
+    size: np.ndarray
+    model_calls: int
+
+
+def random_subsets(n_cells: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Random sets of cells, `SUBSETS` of each of `SUBSET_SHARES` (at least one cell each).
+
+    Returns
+    -------
+    removed : array of bool, shape (n, n_cells)
+    size : array, int, shape (n,)
+    """
+    size = np.repeat(np.arange(len(SUBSET_SHARES)), SUBSETS)
+    count = np.array([max(1, round(share * n_cells)) for share in SUBSET_SHARES])[size]
+    place = generator.random((size.size, n_cells)).argsort(axis=1).argsort(axis=1)
+    return place < count[:, None], size
+
+
+def random_removals(case: Case) -> Removals:
+    """Removals of random sets of cells of the scoring grid, computed once per case and fill."""
+
+    def make() -> Removals:
+        generator = rng(*case.seed, "random subsets")
+        removed, size = random_subsets(case.grid.shape[0] * case.grid.shape[1], generator)
+        return _measured(case, case.grid, removed, size)
+
+    return case.shared(("random removals", case.fill), make)
+
+
+def single_removals(case: Case) -> Removals:
+    """Removals of each super-cell alone, computed once per case and fill."""
+
+    def make() -> Removals:
+        grid = super_grid(case)
+        n_cells = grid.shape[0] * grid.shape[1]
+        return _measured(case, grid, np.eye(n_cells, dtype=bool), np.zeros(n_cells, dtype=int))
+
+    return case.shared(("single removals", case.fill), make)
+
+
+def random_removal_work(case: Case) -> dict[Hashable, int]:
+    """What `random_removals` takes, as `metrics.case.CallingMetric` tells it."""
+    n = SUBSETS * len(SUBSET_SHARES)
+    return {CLIP_LOG_ODDS: 1, ("random removals", case.fill): case.recogniser.calls_for(n)}
+
+
+def single_removal_work(case: Case) -> dict[Hashable, int]:
+    """What `single_removals` takes, as `metrics.case.CallingMetric` tells it."""
+    grid = super_grid(case)
+    return {CLIP_LOG_ODDS: 1, ("single removals", case.fill): case.recogniser.calls_for(grid.shape[0] * grid.shape[1])}
+
+
+def _measured(case: Case, grid: Grid, removed: np.ndarray, size: np.ndarray) -> Removals:
+    clip = case.log_odds[case.target_index]
+    before = case.recogniser.calls
+    y = np.concatenate([_log_odds_without(case, grid, piece) for piece in _pieces(removed, PIECE)])
+    return Removals(removed, clip - y, size, case.recogniser.calls - before + 1)
+
+
+def _log_odds_without(case: Case, grid: Grid, removed: np.ndarray) -> np.ndarray:
+    keep = ~removed.reshape(-1, *grid.shape)
+    copies = [case.plane.render(few, grid, case.fill_spectrum) for few in _pieces(keep, AT_ONCE)]
+    return case.recogniser.log_odds(torch.cat(copies))[:, case.target_index]
+
+
+def _pieces(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return np.split(rows, range(size, len(rows), size))

@@ -1,0 +1,217 @@
+"""Properties that every registered metric has, whichever it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from serxai.audio import Grid, band_edges_hz
+from serxai.errors import NotApplicable
+from serxai.methods.attribution import Attribution
+from serxai.metrics.case import Case, Explained, work_of
+from serxai.metrics.records import METRICS, make_metric
+
+# plausibility asks for voices, tracks and cues: it has tests of its own
+OWN = [record.name for record in METRICS if not record.name.endswith(":") and record.family != "plausibility"]
+COMPANIONS = {"consistency": 3, "input-independence": 1}
+
+
+def outcome(name: str, case: Case, explained: Explained) -> tuple:
+    """Value and calls, or the reason why there is none."""
+    try:
+        found = make_metric(name).score(case, explained)
+    except NotApplicable as signal:
+        return "not applicable", str(signal)
+    return found.value, found.model_calls
+
+
+@pytest.fixture
+def case(cnn, planted_clip) -> Case:
+    return Case(cnn, planted_clip, "anger", "twin", seed=(0, "planted", planted_clip.id, "clean"))
+
+
+@pytest.mark.parametrize("method", ["saliency", "random"])
+@pytest.mark.parametrize("name", OWN)
+def test_scores_are_finite_in_range_and_say_what_they_cost(case, explained_as_in_a_run, name, method):
+    explained = explained_as_in_a_run(case, method)
+    metric, record = make_metric(name), METRICS.get(name)
+    before = case.recogniser.calls
+    try:
+        work = work_of(metric, case, explained)
+        found = metric.score(case, explained)
+    except NotApplicable:
+        assert name in ("consistency", "relative-input-stability")  # without a ceiling, or a map that never moves
+        return
+    asked = case.recogniser.calls - before
+    companions = COMPANIONS.get(name, 0) * explained.attribution.model_calls
+    assert asked == sum(work.values())  # told beforehand, alone in a fresh case
+    assert found.model_calls == asked + companions
+    assert np.isfinite(found.value)
+    assert (-np.inf if record.low is None else record.low) <= found.value
+    assert found.value <= (np.inf if record.high is None else record.high)
+
+
+@pytest.mark.parametrize("fill", ["twin", pytest.param("noise", marks=pytest.mark.long)])
+def test_scores_do_not_move_with_order_company_or_sharing(cnn, planted_clip, explained_as_in_a_run, fill):
+    """Bitwise: alone in a fresh case, or after all others in any order, of two methods and two clips."""
+    other = replace(planted_clip, id="b", samples=planted_clip.samples[::-1].copy())
+
+    def fresh(clip):
+        return Case(cnn, clip, "anger", fill, seed=(0, clip.id, "clean"))
+
+    jobs = [(clip, method, name) for clip in (planted_clip, other) for method in ("saliency", "energy") for name in OWN]
+
+    def run(order):
+        cases = {clip.id: fresh(clip) for clip in (planted_clip, other)}
+        explained = {}
+        found = {}
+        for i in order:
+            clip, method, name = jobs[i]
+            case = cases[clip.id]
+            if (clip.id, method) not in explained:
+                explained[clip.id, method] = explained_as_in_a_run(case, method)
+            found[i] = outcome(name, case, explained[clip.id, method])
+        return found
+
+    everything = run(range(len(jobs)))
+    assert run(np.random.default_rng(1).permutation(len(jobs))) == everything
+    alone = {}
+    for i in np.random.default_rng(2).permutation(len(jobs))[:12]:
+        alone |= run([i])
+    assert alone.items() <= everything.items()
+    assert sum(value != "not applicable" for value, _ in everything.values()) > 0.8 * len(jobs)
+
+
+def test_joint_cost_is_at_most_two_fifths_of_the_sum(case, explained_as_in_a_run):
+    """Over metrics that share: what all of them took together, against what each takes by itself."""
+    explained = explained_as_in_a_run(case, "saliency")
+    trajectory = ["deletion", "insertion", "abpc", "comprehensiveness", "sufficiency", "delta-auc", "monotonicity"]
+    before = case.recogniser.calls
+    alone = sum(make_metric(name).score(case, explained).model_calls for name in trajectory)
+    joint = case.recogniser.calls - before
+    assert (joint, alone) == (96, 288)
+    # the least that each would need: one curve and its ends (or, for two metrics, four points), in batches of eight
+    least = 24 + 24 + 32 + 8 + 8 + (24 + 72) + 24
+    assert joint <= 0.45 * least
+    # delta-auc's random orders are paid once for all methods: 15 of them
+    assert (15 * 32 + 64) / (15 * least) <= 0.4
+
+    rest = [name for name in OWN if METRICS.get(name).uses_fill and name not in trajectory]
+    before = case.recogniser.calls
+    alone += sum(make_metric(name).score(case, explained).model_calls for name in rest)
+    assert joint + case.recogniser.calls - before <= 0.4 * alone
+
+
+def test_a_second_method_pays_for_its_own_ranking_alone(case, explained_as_in_a_run):
+    names = [name for name in OWN if METRICS.get(name).uses_fill]
+    for name in names:
+        outcome(name, case, explained_as_in_a_run(case, "saliency"))
+    second = explained_as_in_a_run(case, "energy")
+    before = case.recogniser.calls
+    for name in names:
+        outcome(name, case, second)
+    # its trajectory, that over super-cells, and the masked clip: no random orders, random sets or single cells
+    assert case.recogniser.calls - before == 32 + 32 + 1
+
+
+MAPS = {
+    "constant": lambda shape: np.ones(shape),
+    "zero": lambda shape: np.zeros(shape),
+    "negative": lambda shape: -1 - np.random.default_rng(0).random(shape),
+    "ties": lambda shape: np.random.default_rng(0).integers(0, 3, shape).astype(float),
+    "tiny": lambda shape: 1e-30 * np.random.default_rng(0).standard_normal(shape),
+}
+
+
+@pytest.mark.parametrize("kind", MAPS)
+def test_odd_maps_have_a_score_or_a_reason(case, kind):
+    values = MAPS[kind](case.grid.shape)
+    explained = Explained(Attribution(values, case.grid, "anger", "test"))
+    for name in OWN:
+        if name in COMPANIONS:
+            continue
+        value, told = outcome(name, case, explained)
+        if METRICS.get(name).explains:
+            assert told == "needs the method to explain again, only its map is given"
+        elif value == "not applicable":
+            assert kind in ("constant", "zero", "negative"), (name, told)
+        else:
+            assert np.isfinite(value), name
+            assert outcome(name, case, explained) == (value, told)
+
+
+def test_what_constant_maps_score(case):
+    """A constant map ranks nothing: its scores are those of a random order, or none."""
+
+    def score(name, values):
+        return outcome(name, case, Explained(Attribution(values, case.grid, "anger", "test")))[0]
+
+    one, zero = np.ones(case.grid.shape), np.zeros(case.grid.shape)
+    for name in ("deletion", "comprehensiveness", "sufficiency", "delta-auc", "irof", "abpc-native"):
+        assert score(name, one) == score(name, zero) == score(name, -one), name
+    for name in ("faithfulness-correlation", "sensitivity-n", "faithfulness-estimate", "monotonicity-correlation"):
+        assert score(name, one) == score(name, zero) == "not applicable", name
+    assert score("infidelity", zero) == 1
+    assert (score("average-drop", one), score("average-increase", one), score("input-fidelity", one)) == (0, 0, 1)
+    for name in ("average-drop", "average-increase", "average-gain", "input-fidelity"):
+        assert score(name, zero) == score(name, -one) == "not applicable", name
+    assert score("truth-auc", one) == 0.5
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (8, 1), (128, 65), (5, 7)])
+def test_maps_finer_and_coarser_than_the_grid(case, shape):
+    clip = case.clip
+    edges = np.linspace(0, 8000, 6) if shape[0] == 5 else band_edges_hz(shape[0])
+    grid = Grid(edges, np.linspace(-0.01, clip.duration_s + 0.02, shape[1] + 1))  # with padding outside the clip
+    values = np.random.default_rng(3).standard_normal(shape) + 0.5
+    explained = Explained(Attribution(values, grid, "anger", "test"))
+    for name in OWN:
+        if name not in COMPANIONS and not METRICS.get(name).explains:
+            value, told = outcome(name, case, explained)
+            assert value == "not applicable" or np.isfinite(value), (name, told)
+            assert value != "not applicable" or shape == (1, 1), (name, told)
+
+
+def test_a_clip_of_one_cell_in_time(cnn, speech_like):
+    """As short as the recogniser takes: one column of sixteen cells, one of eight super-cells."""
+    clip = speech_like(duration_s=0.05)
+    case = Case(cnn, clip, "anger", "noise", seed=("short",))
+    assert case.grid.shape == (16, 1)
+    explained = Explained(Attribution(np.random.default_rng(0).standard_normal((16, 1)), case.grid, "anger", "test"))
+    for name in OWN:
+        record = METRICS.get(name)
+        if name not in COMPANIONS and not record.explains and record.family != "localisation":
+            value, told = outcome(name, case, explained)
+            assert value != "not applicable" and np.isfinite(value), (name, told)
+
+
+def test_a_silent_clip_has_no_effects_to_predict(cnn):
+    from serxai.datasets.clip import Clip
+
+    case = Case(cnn, Clip("silence", np.zeros(8000, np.float32)), "anger", "attenuate")
+    explained = Explained(Attribution(np.random.default_rng(0).random(case.grid.shape), case.grid, "anger", "test"))
+    for name in ("faithfulness-correlation", "infidelity", "faithfulness-estimate"):
+        assert outcome(name, case, explained) == ("not applicable", "the recogniser does not react to any removal")
+
+
+@pytest.mark.parametrize("name", [name for name in OWN if METRICS.get(name).explains])
+def test_costly_methods_are_not_explained_again(case, name):
+    def explain(*args, **kwargs):
+        raise AssertionError("explained again")
+
+    attribution = Attribution(np.ones(case.grid.shape), case.grid, "anger", "test", model_calls=65)
+    with pytest.raises(NotApplicable, match="at most 64 model calls; this one took 65"):
+        make_metric(name).score(case, Explained(attribution, explain=explain))
+    with pytest.raises(NotApplicable, match="at most 64 model calls"):
+        work_of(make_metric(name), case, Explained(attribution, explain=explain))
+
+
+@pytest.mark.parametrize("name", ["road", "parameter-randomisation", "efficient-randomisation"])
+def test_what_needs_a_network_says_so(linear_recogniser, speech_like, name):
+    clip = speech_like()
+    case = Case(linear_recogniser(np.ones(clip.samples.size)), clip, "yes")
+    explained = Explained(Attribution(np.ones(case.grid.shape), case.grid, "yes", "test"), explain=lambda *a, **k: None)
+    with pytest.raises(NotApplicable, match="white-box"):
+        make_metric(name).score(case, explained)

@@ -1,0 +1,125 @@
+"""Robustness to small noise: against Quantus' objective functions, closed forms, and methods of known stability."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from serxai import _torchvision
+from serxai.datasets.clip import Clip
+from serxai.errors import NotApplicable
+from serxai.methods.attribution import Attribution
+from serxai.metrics.case import Case, Explained
+from serxai.metrics.records import make_metric
+from serxai.metrics.sensitivity import (
+    COPIES,
+    RADIUS,
+    changes,
+    local_lipschitz,
+    noisy_copies,
+    relative_change,
+    relative_stability,
+)
+
+_torchvision.ensure_torchvision()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_changes_against_plain_loops(seed):
+    generator = np.random.default_rng(seed)
+    map_, copies = generator.standard_normal((6, 7)), generator.standard_normal((5, 6, 7))
+    expected = [np.sqrt(((c - map_) ** 2).sum() / (map_**2).sum()) for c in copies]
+    np.testing.assert_allclose(changes(map_, copies), expected, rtol=1e-12)
+    np.testing.assert_allclose(changes(3 * map_, 3 * copies), expected, rtol=1e-12)  # scale does not count
+    expected = [np.sqrt((((c - map_) / map_) ** 2).sum()) for c in copies]
+    np.testing.assert_allclose(relative_change(map_, copies), expected, rtol=1e-9)
+    distance = generator.random(5)
+    assert local_lipschitz(changes(map_, copies), distance) == max(changes(map_, copies) / distance)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_relative_stability_is_quantus_objective(seed):
+    """Without the logarithm, and away from zeros (Quantus adds to small cells where we hold them up)."""
+    import quantus
+
+    generator = np.random.default_rng(seed)
+    x, e = generator.uniform(0.5, 1, (2, 1, 1, 6, 7))
+    xs, es = generator.uniform(0.5, 1, (2, 5, 1, 6, 7))
+    metric = quantus.RelativeInputStability(disable_warnings=True)
+    theirs = [
+        metric.relative_input_stability_objective(x=x, xs=xs[i : i + 1], e_x=e, e_xs=es[i : i + 1])[0] for i in range(5)
+    ]
+    ours = relative_stability(relative_change(e[0, 0], es[:, 0]), relative_change(x[0, 0], xs[:, 0]))
+    assert ours == pytest.approx(np.log(max(theirs)), abs=1e-4)
+
+
+def test_zero_maps_and_maps_that_never_move():
+    with pytest.raises(NotApplicable, match="zero everywhere"):
+        changes(np.zeros((2, 2)), np.ones((3, 2, 2)))
+    with pytest.raises(NotApplicable, match="zero everywhere"):
+        relative_change(np.zeros((2, 2)), np.ones((3, 2, 2)))
+    with pytest.raises(NotApplicable, match="does not change"):
+        relative_stability(np.zeros(3), np.ones(3))
+    assert changes(np.ones((2, 2)), np.ones((3, 2, 2))).max() == 0
+
+
+def test_copies_are_as_noisy_as_told_and_keep_their_truth(cnn, planted_clip):
+    case = Case(cnn, planted_clip, "anger", seed=("noisy",))
+    copies = noisy_copies(case)
+    assert noisy_copies(case.with_fill("noise")) is copies
+    for clip, distance in zip(copies.clips, copies.distance, strict=True):
+        noise = clip.samples.astype(float) - planted_clip.samples
+        assert np.linalg.norm(noise) / np.linalg.norm(planted_clip.samples) == pytest.approx(distance, rel=1e-3)
+        np.testing.assert_allclose(clip.plant.twin - planted_clip.plant.twin, noise, atol=1e-6)
+        assert clip.samples.dtype == np.float32 and clip.plant.words == planted_clip.plant.words
+    np.testing.assert_allclose(copies.distance, RADIUS * np.arange(1, 9) / 8)
+    with pytest.raises(NotApplicable, match="silent"):
+        noisy_copies(Case(cnn, Clip("s", np.zeros(8000, np.float32)), "anger"))
+
+
+def scored(case, explain, names):
+    first = explain(case.clip)
+    return {name: make_metric(name).score(case, Explained(first, explain=explain)).value for name in names}
+
+
+def test_methods_of_known_stability(cnn, speech_like):
+    case = Case(cnn, speech_like(), "anger", seed=("known",))
+    names = ("max-sensitivity", "average-sensitivity", "local-lipschitz")
+
+    def steady(clip, *seed, **_):
+        return Attribution(np.ones(case.grid.shape), case.grid, "anger", "steady")
+
+    assert scored(case, steady, names) == dict.fromkeys(names, 0)
+    with pytest.raises(NotApplicable, match="does not change"):
+        scored(case, steady, ["relative-input-stability"])
+
+    def proportional(clip, *seed, **_):  # moves as far as the clip does
+        distance = np.linalg.norm(clip.samples - case.clip.samples) / np.linalg.norm(case.clip.samples)
+        values = np.zeros(case.grid.shape)
+        values[0, 0], values[0, 1] = 1, distance
+        return Attribution(values, case.grid, "anger", "proportional")
+
+    found = scored(case, proportional, names)
+    assert found["max-sensitivity"] == pytest.approx(RADIUS, rel=1e-2)
+    assert found["average-sensitivity"] == pytest.approx(RADIUS * (COPIES + 1) / 2 / COPIES, rel=1e-2)
+    assert found["local-lipschitz"] == pytest.approx(1, rel=1e-2)
+
+
+def test_a_method_that_cannot_repeat_itself_is_not_robust(cnn, speech_like, explained_as_in_a_run):
+    """Each copy is explained with a seed of its own: unrelated maps are sqrt(2) apart."""
+    case = Case(cnn, speech_like(), "anger", seed=("seeds",))
+    random, saliency = explained_as_in_a_run(case, "random"), explained_as_in_a_run(case, "saliency")
+    metric = make_metric("average-sensitivity")
+    assert metric.score(case, random).value == pytest.approx(np.sqrt(2), abs=0.15)
+    assert metric.score(case, saliency).value < 0.5
+
+
+def test_five_metrics_explain_the_copies_once(cnn, speech_like, explained_as_in_a_run):
+    case = Case(cnn, speech_like(), "anger", seed=("once",))
+    explained = explained_as_in_a_run(case, "saliency")
+    names = ("max-sensitivity", "average-sensitivity", "local-lipschitz", "relative-input-stability")
+    before = cnn.calls
+    for name in (*names, "relative-output-stability"):
+        make_metric(name).score(case, explained)
+    # eight copies explained, eight read, and the clip read
+    assert cnn.calls - before == COPIES * explained.attribution.model_calls + COPIES + 1
