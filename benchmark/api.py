@@ -12,16 +12,16 @@ import numpy as np
 from ..audio import Plane, fill_spectrum, load_audio, scoring_grid
 from ..datasets.clip import Clip
 from ..datasets.corpora import CORPORA, load_corpus
-from ..datasets.planted import planted_folder
-from ..datasets.planted_record import RECORD as PLANTED
 from ..errors import ClipError, InputError, NotApplicable
 from ..keys import digest, rng
 from ..methods.attribution import Attribution
-from ..methods.explainer import Request
+from ..methods.beyond_saliency import with_norms
+from ..methods.explainer import Request, SharedWork
 from ..methods.records import make_method
-from ..models.foldmodels import FoldModels, find_bundled, load_fold_models, obtain_fold_models
+from ..models.foldmodels import Models, find_bundled, obtain_models
 from ..models.recogniser import Recogniser
-from ..models.records import MODELS
+from ..models.records import model_kind
+from .norms import speaker_norms
 from .runner import Progress, run
 
 __all__ = ["Explained", "explain", "kept_and_removed", "run"]
@@ -48,6 +48,8 @@ class Explained:
         By method.
     failures : dict of str to str
         Methods that could not explain the clip, with the reason.
+    contrast : str or None
+        The class that the target is explained against.
     """
 
     clip: Clip
@@ -57,6 +59,7 @@ class Explained:
     seen_in_training: str
     attributions: dict[str, Attribution]
     failures: dict[str, str] = field(default_factory=dict)
+    contrast: str | None = None
 
 
 def explain(
@@ -67,6 +70,7 @@ def explain(
     target: str = "predicted",
     trained_on: str = "planted",
     checkpoint: str | Path | None = None,
+    trust: bool = False,
     data_root: str | Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -82,11 +86,13 @@ def explain(
     model : str
         Name from ``serxai ls models``.
     target : str
-        ``predicted`` or a class of the recogniser.
+        ``predicted``, a class of the recogniser, or ``A-B``: why class A rather than class B.
     trained_on : str
         Corpus whose fold models explain. A clip of that corpus gets the fold model that has not heard its speaker.
     checkpoint : path, optional
-        Folder written by ``serxai train``, instead of `model` and `trained_on`.
+        Folder written by ``serxai train``, or the file of a foreign model, instead of `trained_on`.
+    trust : bool
+        Whether code in a foreign checkpoint may run.
     data_root : path, optional
     seed : int
     progress : callable, optional
@@ -103,66 +109,83 @@ def explain(
     path = Path(audio)
     clip = Clip(id=path.stem, samples=load_audio(path))
     report = progress or (lambda what, done, total: None)
-    folds = _fold_models(model, trained_on, checkpoint, data_root, report)
-    clip, recogniser, seen = _place(clip, path, folds, data_root)
+    models = _models(model, trained_on, checkpoint, trust, data_root, report)
+    clip, recogniser, seen = _place(clip, path, models, data_root)
     try:
         recogniser.check_length(clip.samples.size)
     except ClipError as error:
         raise ClipError(f"{path}: {error}") from None
     proba = recogniser.predict_proba(clip.samples[None])[0]
-    chosen = recogniser.classes[int(np.argmax(proba))] if target == "predicted" else target
-    recogniser.class_index(chosen)  # refuses an unknown class before any work
+    predicted = recogniser.classes[int(np.argmax(proba))]
+    chosen, contrast = (predicted, None) if target == "predicted" else _contrast(target, recogniser)
     attributions: dict[str, Attribution] = {}
     failures: dict[str, str] = {}
+    shared = SharedWork()
     for done, (name, explainer) in enumerate(explainers.items()):
         report(f"explaining {path.name}", done, len(explainers))
-        before = recogniser.calls
-        request = Request(
-            recogniser, clip, chosen, ("explain", seed, clip.sha256, name), attributions.get(explainer.base or "")
-        )
+        before = recogniser.calls + shared.spared
+        identity = ("explain", seed, clip.sha256, name)
+        base = attributions.get(explainer.base or "")
+        request = Request(recogniser, clip, chosen, identity, base, contrast, shared)
         try:
             found = explainer.attribute(request)
         except (NotApplicable, ClipError) as error:
             failures[name] = str(error)
             continue
         base_calls = request.base.model_calls if request.base else 0
-        attributions[name] = replace(found, model_calls=recogniser.calls - before + base_calls)
+        attributions[name] = replace(found, model_calls=recogniser.calls + shared.spared - before + base_calls)
     report(f"explaining {path.name}", len(explainers), len(explainers))
+    if any(found.cues for found in attributions.values()):
+        usual = speaker_norms(clip, data_root, report)
+        attributions = {name: with_norms(found, usual) for name, found in attributions.items()}
     probabilities = dict(zip(recogniser.classes, map(float, proba), strict=True))
-    return Explained(clip, recogniser, probabilities, chosen, seen, attributions, failures)
+    return Explained(clip, recogniser, probabilities, chosen, seen, attributions, failures, contrast)
 
 
-def _fold_models(
-    model: str, trained_on: str, checkpoint: str | Path | None, data_root: str | Path | None, report: Progress
-) -> FoldModels:
+def _contrast(target: str, recogniser: Recogniser) -> tuple[str, str | None]:
+    """The class named, or both of ``A-B``; refuses an unknown class before any work."""
+    if target not in recogniser.classes:
+        for cut in (place for place, letter in enumerate(target) if letter == "-"):  # classes may hold a "-" as well
+            pair = target[:cut], target[cut + 1 :]
+            if set(pair) <= set(recogniser.classes) and pair[0] != pair[1]:
+                return pair
+    recogniser.class_index(target)
+    return target, None
+
+
+def _models(
+    model: str, trained_on: str, checkpoint: str | Path | None, trust: bool, data_root: str | Path | None,
+    report: Progress,
+) -> Models:  # fmt: skip
     """A checkpoint, else bundled, cached or newly trained fold models."""
-    MODELS.get(model)
-    if checkpoint is not None:
-        folds = load_fold_models(checkpoint)
-        if folds.name != model:
-            raise InputError(f"--checkpoint {checkpoint}: holds model {folds.name!r}; give --model {folds.name}.")
-        return folds
     record = CORPORA.get(trained_on)
-    bundled = find_bundled(model, record.name, record.version)
-    if bundled is not None:
-        return bundled
-    corpus = load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}"))
-    return obtain_fold_models(model, corpus, partial(report, f"training {model} on {trained_on}"))
+    if checkpoint is None and model_kind(model) != "foreign":
+        bundled = find_bundled(model, record.name, record.version)
+        if bundled is not None:
+            return bundled
+    found = obtain_models(
+        model,
+        lambda: load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}")),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        trust=trust,
+        progress=partial(report, f"training {model} on {trained_on}"),
+    )
+    assert found is not None  # trained where there was none
+    return found
 
 
-def _place(clip: Clip, path: Path, folds: FoldModels, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:
+def _place(clip: Clip, path: Path, models: Models, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:
     """Find the file in the training corpus, if it is one of its clips, and the fold model that may explain it."""
-    unknown = clip, folds.recogniser(next(iter(folds.folds.speakers))), "unknown"
-    if folds.trained_on == PLANTED.name and not planted_folder(PLANTED.version).is_dir():
-        return unknown  # not worth a minute of rendering
+    unknown = clip, models.recogniser(models.default_fold), "unknown"
     try:
-        corpus = load_corpus(folds.trained_on, data_root)
-    except InputError:  # the corpus is not here
+        corpus = load_corpus(models.trained_on, data_root)
+    except InputError:  # the corpus is not here, or not known
         return unknown
     for known in (name for name in corpus.table.index if name == path.stem):
         candidate = corpus.clip(known)
         if digest(candidate.samples) == digest(clip.samples):
-            return candidate, folds.for_speaker(candidate.speaker), "no"
+            fold = models.fold_for(corpus.name, candidate.speaker)
+            return candidate, models.recogniser(fold), models.seen_in_training(corpus.name)
     return unknown
 
 

@@ -46,6 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     _ls(commands)
     _explain(commands)
     _train(commands)
+    _transfer(commands)
+    _corpus(commands)
     _leaderboard(commands)
     _figures(commands)
     _compare(commands)
@@ -76,6 +78,12 @@ def _add_data_root(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _add_trust(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust", action="store_true", help="let a foreign checkpoint run its own code; only for files you trust"
+    )
+
+
 def _run(commands: argparse._SubParsersAction) -> None:
     parser = _command(
         commands, "run", "run a benchmark: explain, score, test, rank", ".cli_run:run",
@@ -103,6 +111,10 @@ def _run(commands: argparse._SubParsersAction) -> None:
         "--limit", type=int, metavar="CLIPS", help="at most so many clips per corpus, balanced; 0 for all"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every draw; default 0")
+    _add_many(
+        parser, "--checkpoint", "[MODEL=]PATH", "a folder written by `serxai train`, or the file of a foreign model"
+    )
+    _add_trust(parser)
     _add_data_root(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder; default runs/PRESET, or the next free one")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out; finished shards cost nothing")
@@ -149,13 +161,19 @@ def _explain(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     parser.add_argument("audio", type=Path, metavar="AUDIO", help="any file libsndfile reads, at most 60 s")
     parser.add_argument("--model", default="cnn", metavar="N", help="recogniser; default cnn")
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder written by `serxai train`")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="PATH", help="folder written by `serxai train`, or a foreign model's file"
+    )
+    _add_trust(parser)
     parser.add_argument(
         "--trained-on", default="planted", metavar="CORPUS", help="whose fold models explain; default planted (bundled)"
     )
     _add_many(parser, "--method", "N", "explanation method; default saliency, emolime and beyond-saliency")
     parser.add_argument(
-        "--target", default="predicted", metavar="EMOTION", help="class to explain; default the predicted one"
+        "--target",
+        default="predicted",
+        metavar="EMOTION|A-B",
+        help="class to explain, or A-B: why A rather than B; default the predicted one",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     _add_data_root(parser)
@@ -182,6 +200,50 @@ def _train(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
+
+
+def _transfer(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "transfer", "train on each corpus, test on each, as a heat map", ".cli_transfer:run",
+        "serxai transfer opensmile-svc --corpus emodb --corpus ravdess --data-root DIR --out transfer",
+    )  # fmt: skip
+    parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
+    _add_many(parser, "--corpus", "N", "corpus to train and test on, two or more")
+    _add_data_root(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _corpus(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "corpus", "check a corpus, look for its shortcuts, or fetch it", "",
+        """
+        serxai corpus verify emodb --data-root DIR
+        serxai corpus probe tess --data-root DIR --out probes
+        serxai corpus fetch emodb --data-root DIR
+        """,
+    )  # fmt: skip
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    verify = _command(
+        actions, "verify", "check presence, counts, checksums, sound of a corpus' files", ".cli_corpus:verify",
+        """
+        serxai corpus verify emodb --data-root DIR
+        serxai corpus verify tess --json
+        """,
+    )  # fmt: skip
+    probe = _command(
+        actions, "probe", "report how well duration, padding, level or silence alone tell the label",
+        ".cli_probe:probe", "serxai corpus probe tess --data-root DIR --out probes",
+    )  # fmt: skip
+    fetch = _command(
+        actions, "fetch", "fetch a public corpus through audb (extra)", ".cli_fetch:fetch",
+        "serxai corpus fetch emodb --data-root DIR",
+    )  # fmt: skip
+    for action in (verify, probe, fetch):
+        action.add_argument("name", metavar="NAME", help="see: serxai ls corpora")
+        _add_data_root(action)
+        action.add_argument("--json", action="store_true", help="print JSON")
+    probe.add_argument("--out", type=Path, metavar="DIR", help="also write the report as CSV, JSON and picture")
 
 
 def _leaderboard(commands: argparse._SubParsersAction) -> None:

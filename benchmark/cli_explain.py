@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,16 @@ import soundfile
 from rich.console import Console
 
 from ..audio import SAMPLE_RATE
+from ..datasets.corpora import CORPORA, forbids_derivatives, load_corpus
 from ..errors import InputError
 from ..methods.attribution import Attribution
+from ..methods.explainer import Request
+from ..methods.masks import FillEffect, fill_effects
 from .api import DEFAULT_METHODS, Explained, explain, kept_and_removed
 from .console import Bars
 from .figures import explanation_overlay
+from .figures_cues import beyond_saliency_figure
+from .figures_maps import BANDS_AT_MOST
 from .report import explanation_page
 from .store import write_atomically
 
@@ -32,40 +39,84 @@ def run(arguments: Namespace) -> int:
             target=arguments.target,
             trained_on=arguments.trained_on,
             checkpoint=arguments.checkpoint,
+            trust=arguments.trust,
             data_root=arguments.data_root,
             seed=arguments.seed,
             progress=bars,
         )
-    files = write_explanation(explained, arguments.audio, arguments.out)
-    summary = as_json(explained, arguments.audio)
+    withheld = sounds_withheld(explained, arguments.audio, arguments.data_root)
+    seed = ("fills", arguments.seed, explained.clip.sha256)
+    fills = fill_effects(Request(explained.recogniser, explained.clip, explained.target, seed))
+    files = write_explanation(explained, arguments.audio, arguments.out, withheld, fills)
     if arguments.json:
-        print(json.dumps(summary, indent=2))
+        print(json.dumps(as_json(explained, arguments.audio, withheld, fills), indent=2))
     else:
         _print(explained, files)
+        if withheld:
+            Console().print(f"[yellow]{withheld}[/]", highlight=False, soft_wrap=True)
     return 1 if explained.failures else 0
 
 
-def write_explanation(explained: Explained, audio: Path, out: Path) -> dict[str, Path]:
-    """Write PNG, JSON, HTML and the sounds of what was kept and removed; returns the files by kind."""
+def sounds_withheld(explained: Explained, audio: Path, data_root: Path | None) -> str:
+    """Why no sound of what was kept and removed may be written, as a sentence; empty where it may."""
+    corpus = explained.clip.corpus
+    record = load_corpus(corpus, data_root).record if corpus and not CORPORA.get(corpus).derivatives_allowed else None
+    if record is None or record.derivatives_allowed:
+        record = forbids_derivatives(audio, data_root)
+    if record is None:
+        return ""
+    return (
+        f"No sounds were written: {audio.name} belongs to the corpus {record.name}, whose licence ({record.licence}) "
+        "does not let audio made from it be passed on."
+    )
+
+
+def write_explanation(
+    explained: Explained, audio: Path, out: Path, withheld: str, fills: Sequence[FillEffect] = ()
+) -> dict[str, Path]:
+    """Write PNG, JSON, HTML and the sounds of what was kept and removed; returns the files by kind.
+
+    `withheld` is the reason not to write sounds, empty where they may be written (see `sounds_withheld`); `fills` says
+    what each fill alone does to the prediction.
+    """
     out.mkdir(parents=True, exist_ok=True)
     stem = audio.stem
     title = f"{audio.name}: {explained.target} (p = {explained.probabilities[explained.target]:.2f})"
+    if explained.clip.emotion:
+        title += f", labelled {explained.clip.emotion}"
     files = {"picture": explanation_overlay(explained.clip.samples, explained.attributions, title, out / f"{stem}.png")}
-    sounds: dict[str, tuple[str, str]] = {}
+    cues = {}
     for name, attribution in explained.attributions.items():
-        names = f"{stem}-{name}-kept.wav", f"{stem}-{name}-removed.wav"
-        for file, samples in zip(names, kept_and_removed(explained.clip, attribution), strict=True):
-            soundfile.write(out / file, samples, SAMPLE_RATE, subtype="PCM_16")
+        if attribution.cues:
+            file = out / f"{_file_name(stem, name)}.png"
+            cues[name] = files[f"picture of {name}"] = beyond_saliency_figure(
+                explained.clip.samples, attribution, title, file
+            )
+    sounds: dict[str, tuple[str, str]] = {}
+    for name, attribution in () if withheld else explained.attributions.items():
+        names = f"{_file_name(stem, name)}-kept.wav", f"{_file_name(stem, name)}-removed.wav"
+        for sound, samples in zip(names, kept_and_removed(explained.clip, attribution), strict=True):
+            soundfile.write(out / sound, samples, SAMPLE_RATE, subtype="PCM_16")
         sounds[name] = names
     files["numbers"] = out / f"{stem}.json"
-    write_atomically(files["numbers"], json.dumps(as_json(explained, audio), indent=2).encode())
+    write_atomically(files["numbers"], json.dumps(as_json(explained, audio, withheld, fills), indent=2).encode())
     files["page"] = out / f"{stem}.html"
-    page = explanation_page(as_json(explained, audio), files["picture"].read_bytes(), sounds)
+    page = explanation_page(
+        as_json(explained, audio, withheld, fills),
+        files["picture"].read_bytes(),
+        sounds,
+        {name: file.read_bytes() for name, file in cues.items()},
+    )
     write_atomically(files["page"], page.encode())
     return files
 
 
-def as_json(explained: Explained, audio: Path) -> dict[str, Any]:
+def _file_name(stem: str, method: str) -> str:
+    """Start of the name of a method's files; a colon is no letter of file names everywhere, nor is a slash."""
+    return f"{stem}-{method.replace(':', '-').replace('/', '-')}"
+
+
+def as_json(explained: Explained, audio: Path, withheld: str = "", fills: Sequence[FillEffect] = ()) -> dict[str, Any]:
     """Everything but the samples, in JSON's types; the same bytes for the same input."""
     return {
         "audio": audio.name,
@@ -77,14 +128,18 @@ def as_json(explained: Explained, audio: Path) -> dict[str, Any]:
         "seen_in_training": explained.seen_in_training,
         "probabilities": explained.probabilities,
         "target": explained.target,
+        "contrast": explained.contrast,
         "explanations": {name: _attribution(a, explained) for name, a in explained.attributions.items()},
         "failures": explained.failures,
+        "fills": [asdict(effect) for effect in fills],
+        "sounds_withheld": withheld,
     }
 
 
 def _attribution(attribution: Attribution, explained: Explained) -> dict[str, Any]:
     return {
         "values": attribution.values.tolist(),
+        "errors": None if attribution.errors is None else attribution.errors.tolist(),
         "freq_edges_hz": attribution.grid.freq_edges_hz.tolist(),
         "time_edges_s": attribution.grid.time_edges_s.tolist(),
         "outside_share": attribution.outside_share(explained.clip.duration_s),
@@ -98,7 +153,7 @@ def _attribution(attribution: Attribution, explained: Explained) -> dict[str, An
 def sentence(attribution: Attribution) -> str:
     """One sentence for a person: from the cue table where there is one, else where the relevance lies."""
     if attribution.cues:
-        from ..methods.beyond_saliency import sentence as cue_sentence
+        from ..methods.cue_sentence import sentence as cue_sentence
 
         return cue_sentence(attribution)
     values = attribution.values
@@ -113,6 +168,21 @@ def sentence(attribution: Attribution) -> str:
     return text + f", {max(start, 0):.2f}-{end:.2f} s."
 
 
+def weights_in_words(attribution: Attribution) -> list[str]:
+    """Weights of few bands with their true edges, and how far the surrogate can be trusted; nothing for other maps."""
+    values, edges, details = attribution.values, attribution.grid.freq_edges_hz, attribution.details
+    if values.shape[1] > 1 or values.shape[0] > BANDS_AT_MOST or "noise" not in details:
+        return []
+    noise = [""] * len(values) if attribution.errors is None else [f" ± {e:.3f}" for e in attribution.errors[:, 0]]
+    lines = [
+        f"{low:.0f}-{high:.0f} Hz: {weight:+.3f}{error}"
+        for low, high, weight, error in zip(edges[:-1], edges[1:], values[:, 0], noise, strict=True)
+    ]
+    fit = f"R² {details['r2']:.3f}, " if "r2" in details else ""
+    drawn = f"noise {details['noise']:.3f} a weight" if details["noise"] else "no noise: no mask was drawn"
+    return [*lines, f"{fit}{drawn}, with all kept {details['full']:.3f}, with all removed {details['none']:.3f}"]
+
+
 def _print(explained: Explained, files: dict[str, Path]) -> None:
     console = Console()
     ranked = sorted(explained.probabilities.items(), key=lambda item: -item[1])
@@ -124,6 +194,8 @@ def _print(explained: Explained, files: dict[str, Path]) -> None:
         console.print(
             f"[bold]{name}[/] ({attribution.model_calls} model calls): {sentence(attribution)}", highlight=False
         )
+        for line in weights_in_words(attribution):
+            console.print(f"  {line}", highlight=False)
     for name, reason in explained.failures.items():
         console.print(f"[red]{name} could not explain the clip:[/] {reason}", highlight=False)
     for kind, path in files.items():

@@ -11,10 +11,16 @@ from typing import Any
 
 # what is listed -> where its records are, and the columns a person sees
 _SOURCES = {
-    "corpora": ("..datasets.corpora:CORPORA", ("name", "language", "speakers", "clips", "licence", "summary")),
-    "models": ("..models.records:MODELS", ("name", "differentiable", "needs", "licence", "summary")),
+    "corpora": (
+        "..datasets.corpora:CORPORA",
+        ("name", "clips", "speakers", "hours", "language", "licence", "label_counts"),
+    ),
+    "models": ("..models.records:MODELS", ("name", "kind", "differentiable", "needs", "licence", "summary")),
     "methods": ("..methods.records:METHODS", ("name", "family", "needs", "cost", "version", "summary")),
-    "metrics": ("..metrics.records:METRICS", ("name", "family", "direction", "perfect", "random", "cost", "summary")),
+    "metrics": (
+        "..metrics.records:METRICS",
+        ("name", "family", "direction", "core", "qualified", "cost", "summary", "citation"),
+    ),
     "conditions": ("..datasets.conditions:CONDITIONS", ("name", "kind", "strength", "unit", "summary")),
     "cues": ("..cues.records:CUES", ("name", "unit", "summary")),
 }
@@ -33,7 +39,7 @@ def ls(arguments: Namespace) -> int:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=column == "name")
+        table.add_column(column.replace("_", " "), no_wrap=column == "name", overflow="fold")
     for row in rows:
         table.add_row(*(_text(row[column]) for column in columns))
     Console().print(table)
@@ -70,4 +76,6 @@ def _figures() -> list[dict[str, Any]]:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
     return "" if value is None or value != value else str(value)

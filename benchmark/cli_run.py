@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from ..errors import InputError
+from ..keys import digest
+from ..models.records import MODELS
 from .config import RunConfig, load_config
 from .console import Bars
 from .executors import writing
@@ -19,7 +25,9 @@ from .leaderboard import terminal_table
 from .report import write_board
 from .runner import Execution, check_out, default_workers, free_folder
 from .runner import run as compute
-from .store import Store
+from .store import Store, write_atomically
+
+_MADE_OF = b"serxai-made-of"
 
 
 def run(arguments: Namespace) -> int:
@@ -48,11 +56,15 @@ def run(arguments: Namespace) -> int:
         memory=_memory(arguments.memory),
         executor=arguments.executor,
         ray_address=_ray_address(arguments),
+        checkpoints=_checkpoints(arguments.checkpoint, config.models),
+        trust=arguments.trust,
     )
+    if arguments.preset == "qualify":
+        return _qualify(arguments, config, execution)
     if arguments.dry_run:
         from .estimate import dry_run
 
-        return dry_run(config, execution, as_json=arguments.json)
+        return dry_run(config, execution, arguments.out, as_json=arguments.json)
     if arguments.retry_failed and not arguments.resume:
         raise InputError("--retry-failed continues a run; give --resume and --out as well.")
     if arguments.resume and arguments.out is None:
@@ -62,9 +74,9 @@ def run(arguments: Namespace) -> int:
     with Bars() as bars:
         store = compute(config, out, execution, bars)
         bars("report", 0, 1)
-        scores, info = store.scores(), store.info
+        info = store.info
         with writing(out):
-            board, page = write_board(scores, [info], out / "report")
+            board, page = _report(store, info)
         bars("report", 1, 1)
     if arguments.json:
         print(board.to_json(orient="records"))
@@ -73,6 +85,36 @@ def run(arguments: Namespace) -> int:
         console.print(terminal_table(board))
         _print_summary(console, config, info, out, page)
     return 1 if info["rows"]["failed"] else 0
+
+
+def _qualify(arguments: Namespace, config: RunConfig, execution: Execution) -> int:
+    """Preset ``qualify`` scores metrics, not methods: it has a runner and a report of its own."""
+    from .cli_qualify import run as qualify
+
+    if execution.executor != "local":
+        raise InputError(f"--executor {execution.executor}: the preset qualify runs on this machine; leave it out.")
+    out = arguments.out or (Path("runs/qualify") if arguments.dry_run else free_folder(Path("runs/qualify")))
+    if not arguments.dry_run:
+        check_out(out, arguments.resume)
+    return qualify(config, execution, out, arguments.dry_run, arguments.json)
+
+
+def _report(store: Store, info: dict[str, Any]) -> tuple[pd.DataFrame, Path]:
+    """Write the report, or take the one that is there if it was made from these very scores by this very code."""
+    folder = store.path / "report"
+    page, kept = folder / "index.html", folder / "board.parquet"
+    made_of = digest(store.digest(), info["config"], info["versions"], info["git"]).encode()
+    with suppress(OSError, pa.ArrowException):
+        table = pq.read_table(kept)
+        if page.is_file() and (table.schema.metadata or {}).get(_MADE_OF) == made_of:
+            return table.to_pandas(), page
+    board, page = write_board(store.scores(), [info], folder)
+    table = pa.Table.from_pandas(board)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _MADE_OF: made_of})
+    body = pa.BufferOutputStream()
+    pq.write_table(table, body)
+    write_atomically(kept, body.getvalue().to_pybytes())  # last: its presence says that the report is whole
+    return board, page
 
 
 def _print_summary(console: Console, config: RunConfig, info: dict[str, Any], out: Path, page: Path) -> None:
@@ -106,6 +148,25 @@ def _memory(given: float | None) -> float | None:
     return given
 
 
+def _checkpoints(given: list[str], models: list[str]) -> dict[str, Path]:
+    """Which model each ``--checkpoint [MODEL=]PATH`` belongs to."""
+    found: dict[str, Path] = {}
+    for text in given:
+        model, _, path = text.rpartition("=")
+        if model not in models:
+            model, path = "", text  # a path may hold an equals sign
+        wanting = [name for name in models if MODELS.get(name).checkpoint] or models
+        if not model and len(wanting) > 1:
+            raise InputError(
+                f"--checkpoint {text}: of which model, {' or '.join(wanting)}? Write --checkpoint {wanting[0]}={text}."
+            )
+        model = model or wanting[0]
+        if model in found:
+            raise InputError(f"--checkpoint: two for model {model!r}, {found[model]} and {path}; give one.")
+        found[model] = Path(path)
+    return found
+
+
 def _ray_address(arguments: Namespace) -> str | None:
     if arguments.ray_address is not None and arguments.executor != "ray":
         raise InputError(f"--ray-address {arguments.ray_address} needs --executor ray.")
@@ -130,7 +191,8 @@ def _device(name: str) -> str:
 def status(arguments: Namespace) -> int:
     """Print what is planned, done and failed; exit status 1 if anything failed."""
     store = Store(arguments.run)
-    info, scores = store.info, store.scores()
+    info = store.info
+    scores = store.scores(["status", "reason", "clip", "method", "metric"])
     planned = len(info["shards"])
     done = sum(store.has_shard(key) for key in info["shards"])
     failed = scores[scores["status"] == "failed"]

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .check import FAIL, NOT_CHECKED, PASS, WARNING, Check
 from .console import Bars
-from .validate import FAIL, NOT_CHECKED, PASS, WARNING, Check, validate
+from .validate import validate
 
 SHOWN = 10  # of what one check found; --json has all
 _STYLES = {PASS: "green", FAIL: "red", WARNING: "yellow", NOT_CHECKED: "dim"}

@@ -21,7 +21,6 @@ from ..models.records import MODELS
 from ..registry import Registry
 
 FILL_NAMES = ("attenuate", "noise", "spectral-mean", "twin")
-TWINNED = ("planted",)  # corpora whose clips have a neutral twin to fill from
 _REGISTRIES: dict[str, Registry] = {
     "corpora": CORPORA,
     "models": MODELS,
@@ -46,7 +45,7 @@ class RunConfig(BaseModel):
     target : str
         ``predicted`` (the class predicted on the clean clip), ``true``, or the name of an emotion.
     fills : list of str
-        Fill operators; empty means the corpus' own default (``twin`` on ``planted``, else ``attenuate``). ``twin`` is
+        Fill operators; empty means the corpus' own default (``twin`` on planted ones, else ``attenuate``). ``twin`` is
         left out on corpora whose clips have none.
     trained_on : str or None
         Corpus whose fold models explain; None means the explained corpus itself.
@@ -74,8 +73,7 @@ class RunConfig(BaseModel):
     @field_validator("corpora", "models", "methods", "metrics", "conditions", "clean_only")
     @classmethod
     def _known(cls, names: list[str], info: Any) -> list[str]:
-        for name in names:
-            _REGISTRIES[info.field_name].get(name)
+        names = [_REGISTRIES[info.field_name].get(name).name for name in names]
         return _without_repeats(names, info.field_name)
 
     @field_validator("fills", "emotions")
@@ -112,9 +110,10 @@ class RunConfig(BaseModel):
 
     def fills_for(self, corpus: str) -> list[str]:
         """Fill operators used on a corpus: those asked for, without ``twin`` where clips have none."""
+        twinned = CORPORA.get(corpus).twinned
         if not self.fills:
-            return ["twin"] if corpus in TWINNED else ["attenuate"]
-        return [name for name in self.fills if name != "twin" or corpus in TWINNED]
+            return ["twin"] if twinned else ["attenuate"]
+        return [name for name in self.fills if name != "twin" or twinned]
 
 
 def _without_repeats(names: list[str], key: str) -> list[str]:

@@ -12,7 +12,8 @@ import json
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,15 @@ from rich.table import Table
 
 from ..audio import SAMPLE_RATE, scoring_grid
 from ..datasets.clip import Clip
+from ..datasets.conditions import CONDITIONS
 from ..datasets.corpus import Corpus
+from ..keys import digest
 from ..methods.attribution import Attribution
 from ..methods.explainer import Explainer, Request
-from ..metrics.case import Case, Explained, Outcome
-from ..metrics.records import METRICS
-from ..metrics.trajectory import trajectory_calls
+from ..metrics.case import Case, Explained, Outcome, work_of
+from ..metrics.records import METRICS, make_metric
 from .config import RunConfig
-from .executors import Execution
+from .executors import Execution, KeepingScorer
 from .plan import Plan, Shard, cells_of, make_plan
 from .scoring import ShardScorer
 from .store import Store
@@ -58,17 +60,21 @@ class Forecast:
         return sum(self.calls.values())
 
 
-class ForecastScorer(ShardScorer):
+class ForecastScorer(KeepingScorer):
     """Walks through a shard as `ShardScorer` does, and counts instead of computing."""
 
     forecast: Forecast
 
     def _clip(self, clip_id: str, condition: str) -> Clip:
-        return super()._clip(clip_id, "clean")  # a condition changes no length
+        # other shifts change no length, and lengths are all that counts here
+        return super()._clip(clip_id, condition if CONDITIONS.get(condition).moves_time else "clean")
 
     def _log_odds(self, clip_id: str, condition: str) -> np.ndarray:
         def make() -> np.ndarray:
             clip = self._clip(clip_id, condition)
+            found = self.store.prediction(digest("prediction", *self._clip_key(clip_id, condition)))
+            if found is not None:
+                return found
             self.recogniser.check_length(clip.samples.size)
             self.forecast.add("predictions", "", 1, clip.samples.size)
             if condition != "clean":  # decides nothing that costs
@@ -79,41 +85,57 @@ class ForecastScorer(ShardScorer):
 
     def _attribute(self, explainer: Explainer, request: Request) -> Attribution:
         n_samples = request.clip.samples.size
-        calls = explainer.calls(n_samples, request.recogniser)
+        calls = explainer.calls_of(request)
         if calls == 0:  # costs nothing, and only the method itself knows where it does not apply
             return explainer.attribute(request)
         request.recogniser.check_length(n_samples)
         if request.base is None:
-            self.forecast.add("explanations", explainer.name, calls, n_samples)
+            key = explainer.shares(request)
+
+            def count() -> None:
+                self.forecast.add("explanations", explainer.name, calls, n_samples)
+
+            count() if key is None else request.shared.once(key, count, request.recogniser)
         grid = scoring_grid(request.clip.duration_s)
-        return Attribution(np.zeros(grid.shape), grid, request.target, explainer.name)
+        return Attribution(np.zeros(grid.shape), grid, request.target, explainer.name, model_calls=calls)
 
     def _outcome(self, metric: str, case: Case, explained: Explained) -> Outcome:
-        if METRICS.get(metric).uses_fill:
-            if case.fill == "twin":
+        if not self.gathering:
+            if METRICS.get(metric).uses_fill and case.fill == "twin":
                 case.shared("twin", lambda: case.twin_plane)  # tells where there is none
             method = explained.attribution.method
-            n_samples = case.clip.samples.size
-
-            def count() -> bool:
-                calls = trajectory_calls(self.recogniser, int(np.prod(case.grid.shape)))
-                self.forecast.add("trajectories", method, calls, n_samples)
-                return True
-
-            case.shared(("counted", case.fill, method), count)
+            for key, calls in work_of(make_metric(metric), case, explained).items():
+                case.shared(("counted", key), partial(self._count, method, calls, case.clip.samples.size))
         return Outcome(0.0)
 
+    def _count(self, method: str, calls: int, n_samples: int) -> bool:
+        self.forecast.add("scores", method, calls, n_samples)
+        return True
 
-def forecast(plan: Plan) -> Forecast:
-    """Count what a fresh run of a plan will do: its total equals ``model_calls`` in run.json.
 
+def forecast(plan: Plan, store: Store | None = None, retry_failed: bool = False) -> Forecast:
+    """Count what a run of a plan will do: its total equals the ``model_calls`` that it will have computed.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : Store, optional
+        The run to be continued; what it holds costs nothing. Default: a fresh run.
+    retry_failed : bool
+        Whether its failed rows are computed again.
+
+    Notes
+    -----
     Two things only a run can tell: an explanation that fails, and one in which a metric finds nothing to score before
     it asks the recogniser. Both make the run cheaper.
     """
     total = Forecast()
     with tempfile.TemporaryDirectory() as empty:
+        earlier = store or Store(empty)
         for shard in plan.shards:
-            scorer = _scorer(ForecastScorer, plan, shard, Path(empty))
+            if not earlier.is_pending(shard.key, retry_failed):
+                continue
+            scorer = _scorer(ForecastScorer, plan, shard, earlier)
             scorer.forecast = total
             scorer.run()
     return total
@@ -133,13 +155,16 @@ def calibrate(plan: Plan, device: str = "cpu") -> tuple[float, int]:
     corpus = plan.corpora[shard.corpus]
     clips = sorted(shard.clips, key=lambda clip: clip_seconds(corpus, clip))
     clip = clips[len(clips) // 2]
-    one = Shard("calibration", shard.corpus, shard.fold, shard.model, shard.trained_on, (clip,), ("",))
-    small = Plan(plan.config, plan.corpora, plan.models, [], [one])
+    one = replace(shard, key="calibration", clips=(clip,), partners=("",))
+    small = replace(plan, shards=[one])
     expected = forecast(small)
     with tempfile.TemporaryDirectory() as scratch:
         store = Store(scratch)
-        scorer = _scorer(ShardScorer, small, one, store.path, device)
-        scorer._log_odds(clip, "clean")  # the first call pays for loading
+        # the first use of a method or metric pays for loading its libraries
+        less = plan.config.model_copy(update={"conditions": ["clean"], "fills": plan.config.fills[:1]})
+        first = replace(one, clips=(clips[0],))
+        _scorer(ShardScorer, replace(plan, config=less), first, store, device).run()
+        scorer = _scorer(ShardScorer, small, one, store, device)
         start = time.perf_counter()
         rows = scorer.run()
         seconds = time.perf_counter() - start
@@ -148,9 +173,9 @@ def calibrate(plan: Plan, device: str = "cpu") -> tuple[float, int]:
     return seconds / max(expected.audio_s, 1e-9), size
 
 
-def _scorer(kind: Any, plan: Plan, shard: Shard, store: Path, device: str = "cpu") -> Any:
+def _scorer(kind: Any, plan: Plan, shard: Shard, store: Store, device: str = "cpu") -> Any:
     recogniser = plan.models[shard.model, shard.trained_on].recogniser(shard.fold, device)
-    return kind(plan.config, shard, plan.corpora[shard.corpus], recogniser, "no", Store(store), device)
+    return kind(plan.config, shard, plan.corpora[shard.corpus], recogniser, "no", store, device)
 
 
 def clip_seconds(corpus: Corpus, clip: str) -> float:
@@ -167,50 +192,69 @@ def shard_cost(config: RunConfig, corpus: Corpus, shard: Shard) -> float:
     return TRAJECTORY * work * sum(clip_seconds(corpus, clip) for clip in shard.clips)
 
 
-def dry_run(config: RunConfig, execution: Execution, as_json: bool = False) -> int:
+def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as_json: bool = False) -> int:
     """Print what a run would compute and what it costs; computes no score that is kept.
+
+    Parameters
+    ----------
+    config : RunConfig
+    execution : Execution
+    out : Path, optional
+        The run's folder; what it holds already is told apart from what is left.
+    as_json : bool
 
     Returns
     -------
     int
         Exit status.
     """
-    plan = make_plan(config, execution.data_root, train=False)
-    found = forecast(plan)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in a worker
-    try:
-        per_second, size = calibrate(plan, execution.device)
-    finally:
-        torch.set_num_threads(threads)
+    plan = make_plan(config, execution.data_root, train=False, checkpoints=execution.checkpoints, trust=execution.trust)
+    store = Store(out) if out is not None and (out / "run.json").is_file() else None
+    found = forecast(plan, store, execution.retry_failed)
+    left = [shard for shard in plan.shards if store is None or store.is_pending(shard.key, execution.retry_failed)]
+    per_second, size = _calibrated(replace(plan, shards=left), execution.device) if left else (0.0, 0)
     seconds = per_second * found.audio_s / max(1, execution.workers)
     by_method = {
-        name: {part: found.calls[part, name] for part in ("explanations", "trajectories")} for name in config.methods
+        name: {part: found.calls[part, name] for part in ("explanations", "scores")} for name in config.methods
     }
     told: dict[str, Any] = {
         "cells": len(plan.cells),
         "clips": plan.n_clips,
         "rows": plan.n_rows,
         "shards": len(plan.shards),
+        "shards_done": len(plan.shards) - len(left),
         "model_calls": found.total,
         "predictions": found.calls["predictions", ""],
         "methods": by_method,
         "seconds": round(seconds, 1),
         "workers": execution.workers,
-        "bytes": size * sum(len(shard.clips) for shard in plan.shards),
+        "bytes": size * sum(len(shard.clips) for shard in left),
     }
     console = Console()
     if as_json:
         console.print_json(json.dumps(told))
         return 0
     console.print(
-        f"{told['cells']} cells, {told['clips']} clips, {told['rows']} scores, {told['shards']} shards\n"
+        f"{told['cells']} cells, {told['clips']} clips, {told['rows']} scores, {told['shards']} shards"
+        + (f"; {told['shards_done']} shards are finished in {out}, {len(left)} are left" if store else ""),
+        highlight=False,
+    )
+    console.print(
         f"{told['model_calls']} model calls ({told['predictions']} predictions), about {seconds / 60:.1f} min with "
         f"{execution.workers} workers, about {told['bytes'] / 1e6:.1f} MB",
         highlight=False,
     )
     table = Table("method", "calls to explain", "calls to score", box=None, header_style="bold")
     for name, parts in by_method.items():
-        table.add_row(name, str(parts["explanations"]), str(parts["trajectories"]))
+        table.add_row(name, str(parts["explanations"]), str(parts["scores"]))
     console.print(table)
     return 0
+
+
+def _calibrated(plan: Plan, device: str) -> tuple[float, int]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a worker
+    try:
+        return calibrate(plan, device)
+    finally:
+        torch.set_num_threads(threads)

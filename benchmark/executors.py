@@ -14,14 +14,14 @@ import resource
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -29,7 +29,8 @@ from ..datasets.corpora import load_corpus
 from ..datasets.corpus import Corpus
 from ..errors import ClipError, InputError, SerxaiError
 from ..keys import digest
-from ..models.foldmodels import FoldModels, obtain_fold_models
+from ..metrics.case import Case, Explained, Outcome
+from ..models.foldmodels import Models, obtain_models
 from ..models.recogniser import Recogniser
 from .config import RunConfig
 from .plan import Shard, clip_identity
@@ -59,6 +60,10 @@ class Execution:
     executor : {'local', 'ray'}
     ray_address : str or None
         Ray cluster to join; None starts one on this machine.
+    checkpoints : dict of str to Path
+        Of each model that is not to be trained here: a folder written by ``serxai train``, or a foreign model's file.
+    trust : bool
+        Whether code in a foreign checkpoint may run.
     """
 
     workers: int = 1
@@ -68,6 +73,8 @@ class Execution:
     memory: float | None = None
     executor: str = "local"
     ray_address: str | None = None
+    checkpoints: Mapping[str, Path] = field(default_factory=dict, hash=False)  # a dict has no hash, Ray needs one
+    trust: bool = False
 
 
 class Workbench:
@@ -80,7 +87,7 @@ class Workbench:
         self.execution = execution
         self.store = Store(path)
         self._corpora: dict[str, Corpus] = {}
-        self._models: dict[tuple[str, str], FoldModels] = {}
+        self._models: dict[tuple[str, str], Models] = {}
         self._recogniser: tuple[tuple[str, str, str], Recogniser] | None = None
 
     def corpus(self, name: str) -> Corpus:
@@ -93,15 +100,29 @@ class Workbench:
         """The fold model; only the last one is kept, since shards of one fold come together."""
         key = (model, trained_on, fold)
         if self._recogniser is None or self._recogniser[0] != key:
-            if key[:2] not in self._models:
-                self._models[key[:2]] = obtain_fold_models(model, self.corpus(trained_on))
-            self._recogniser = key, self._models[key[:2]].recogniser(fold, self.execution.device)
+            self._recogniser = key, self.models(model, trained_on).recogniser(fold, self.execution.device)
         return self._recogniser[1]
+
+    def models(self, model: str, trained_on: str) -> Models:
+        """The recognisers of a model, obtained once."""
+        key = (model, trained_on)
+        if key not in self._models:
+            found = obtain_models(
+                model,
+                lambda: self.corpus(trained_on),
+                checkpoint=self.execution.checkpoints.get(model),
+                trust=self.execution.trust,
+            )
+            assert found is not None  # trained where there was none
+            self._models[key] = found
+        return self._models[key]
 
     def identity(self, shard: Shard) -> tuple[str, str]:
         """Digests of the clips and of the recogniser that this process has for a shard."""
         corpus = self.corpus(shard.corpus)
-        clips = digest([clip_identity(corpus, clip) for clip in (*shard.clips, *filter(None, shard.partners))])
+        clips = digest(
+            [clip_identity(corpus, clip) for clip in (*shard.clips, *filter(None, shard.partners), *shard.mixed)]
+        )
         return clips, self.recogniser(shard.model, shard.trained_on, shard.fold).fingerprint
 
     def compute(
@@ -119,7 +140,7 @@ class Workbench:
             If the results cannot be written, or corpus or model cannot be had here. Any other error becomes failed
             rows.
         """
-        scorer = self._scorer(ShardScorer, shard)
+        scorer = self._scorer(KeepingScorer, shard)
         try:
             rows = scorer.run(done)
         except SerxaiError:
@@ -149,10 +170,33 @@ class Workbench:
             shard,
             self.corpus(shard.corpus),
             self.recogniser(shard.model, shard.trained_on, shard.fold),
-            seen_in_training="no",  # fold models are chosen by the speakers they have not heard
+            seen_in_training=self.models(shard.model, shard.trained_on).seen_in_training(shard.corpus),
             store=self.store,
             device=self.execution.device,
         )
+
+
+class KeepingScorer(ShardScorer):
+    """Also gathers the explanations of rows found in the store, so that a shard's file holds all that its rows read.
+
+    What an earlier plan or a damaged file left is read again; only what cannot be read is explained again.
+    """
+
+    gathering = False
+
+    def _score_clip(self, clip_id: str, partner: str) -> list[dict[str, Any]]:
+        rows = super()._score_clip(clip_id, partner)
+        self.gathering = True
+        for row in rows:
+            if row["status"] != "failed" and row["key"] not in self.timing["scores"]:
+                cell = (row[name] for name in ("target", "condition", "method", "metric", "fill"))
+                with suppress(Exception):  # not applicable again, or lost for good: the score stays
+                    self._score(clip_id, partner, *cell)
+        self.gathering = False
+        return rows
+
+    def _outcome(self, metric: str, case: Case, explained: Explained) -> Outcome:
+        return Outcome(0.0) if self.gathering else super()._outcome(metric, case, explained)
 
 
 class LostShard(ShardScorer):

@@ -38,6 +38,14 @@ FIGURES = {
         "consistency of explanations under noise at 20 and 10 dB, one line per method",
         ".figures_board:consistency_of_run",
     ),
+    "agreement": Figure(
+        "how alike each two methods explain the same clips, by rank correlation",
+        ".agreement:agreement_of_run",
+    ),
+    "plausibility": Figure(
+        "agreement of cues with each source and with the corpus itself, per emotion, cue and method; more in its CSV",
+        ".plausibility_report:plausibility_of_run",
+    ),
     "emolime-example": Figure(
         "EmoLIME's two example clips (EMODB 11b03Wa, 10b01Fa): band weights on the true frequency axis",
         ".figures_maps:emolime_example_of_run",
@@ -46,9 +54,11 @@ FIGURES = {
 
 # drawing functions for plain data, found here by name
 _DRAWING = {
+    "beyond_saliency_figure": ".figures_cues",
     "confusion": ".figures_board",
     "consistency": ".figures_board",
     "ranking": ".figures_board",
+    "transfer": ".figures_board",
     "emolime_example": ".figures_maps",
     "explanation_overlay": ".figures_maps",
 }

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..errors import InputError
-from .leaderboard import ARROWS, BASELINES, SETTING, leaderboard, setting_title
+from .leaderboard import ARROWS, BASELINES, SETTING, labelled, leaderboard, setting_title
 from .store import Store, write_atomically
 
 # Okabe and Ito's palette, distinguishable with any colour vision
@@ -107,7 +107,9 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
         for ax, ((family, metric, condition, filled), part) in zip(axes, panels, strict=False):
             _forest(ax, part.set_index("method").reindex(methods))
             where = ", ".join([condition] * (condition != "clean") + [f"fill {filled}"] * bool(filled)) or family
-            ax.set_title(f"{metric} {ARROWS[part['direction'].iloc[0]]}\n", loc="left", fontweight="bold")
+            ax.set_title(
+                f"{labelled(str(metric))} {ARROWS[part['direction'].iloc[0]]}\n", loc="left", fontweight="bold"
+            )
             ax.text(0, 1.02, where, transform=ax.transAxes, fontsize=9, color=GREY, va="bottom")
             ax.set_ylim(len(methods) - 0.5, -0.5)
             ax.set_yticks(range(len(methods)), [f"{m} *" if m in BASELINES else m for m in methods])
@@ -259,3 +261,41 @@ def ranking_of_run(store: Store, picture: Path, data_root: Path | None = None) -
 def consistency_of_run(store: Store, picture: Path, data_root: Path | None = None) -> Path:
     """`consistency` of a run's scores."""
     return consistency(leaderboard(store.scores()), picture)
+
+
+def transfer(rows: Sequence[dict[str, Any]], picture: str | Path, heading: str = "") -> Path:
+    """Heat map of unweighted average recall: corpus of training down, corpus of testing across.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        From `models.transfer.transfer_row`.
+    picture : path
+    heading : str
+    """
+    numbers = pd.DataFrame(rows)
+    numbers[["low", "high"]] = [interval or (np.nan, np.nan) for interval in numbers["uar_interval"]]
+    numbers["text"] = [
+        f"{row.uar:.2f}" + (f"\n{row.low:.2f}-{row.high:.2f}" if row.low == row.low else "")
+        for row in numbers.itertuples()
+    ]
+    order = list(dict.fromkeys(numbers["trained_on"]))
+    table, text = (
+        numbers.pivot(index="trained_on", columns="tested_on", values=name).loc[order, order]
+        for name in ("uar", "text")
+    )
+    with rc_context(STYLE):
+        figure = new_figure(3 + 1.1 * len(order), 1.6 + 0.8 * len(order))
+        ax = figure.subplots()
+        sns.heatmap(
+            table.astype(float), annot=text, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=1, ax=ax,
+            cbar_kws={"label": "UAR"},
+        )  # fmt: skip
+        ax.set(xlabel="tested on", ylabel="trained on")
+        ax.tick_params(axis="both", rotation=0, length=0)
+        ax.set_title(heading, loc="left")
+        footnote(
+            figure, "Unweighted average recall with 95 % interval over speakers; on the diagonal, speakers held out."
+        )
+        columns = ["model", "trained_on", "tested_on", "n", "speakers", "uar", "low", "high", "accuracy"]
+        return save(figure, numbers[columns], picture)

@@ -70,7 +70,7 @@ def _frequency_axis(ax: Any) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda hz, _: f"{hz:.0f}"))
 
 
-def _spectrogram(ax: Any, samples: np.ndarray) -> float:
+def spectrogram(ax: Any, samples: np.ndarray) -> float:
     """Grey power spectrogram in dB below its maximum; returns the clip's length in seconds."""
     plane = Plane(samples)
     power = plane.spectrum.abs().square().numpy()
@@ -85,7 +85,7 @@ def _spectrogram(ax: Any, samples: np.ndarray) -> float:
     return plane.duration_s
 
 
-def _tint(ax: Any, attribution_edges: tuple[np.ndarray, np.ndarray], values: np.ndarray, largest: float) -> None:
+def tint(ax: Any, attribution_edges: tuple[np.ndarray, np.ndarray], values: np.ndarray, largest: float) -> None:
     """Relevance over the spectrogram: colour by sign, opacity by size."""
     freqs, times = attribution_edges
     norm = Normalize(-largest, largest)
@@ -99,12 +99,16 @@ def _tint(ax: Any, attribution_edges: tuple[np.ndarray, np.ndarray], values: np.
     mesh.set_edgecolor("none")
 
 
-def _print_weights(ax: Any, edges: np.ndarray, weights: np.ndarray, duration_s: float) -> None:
-    """Each band's weight in its middle, on a plate that keeps it readable."""
-    for low, high, weight in zip(edges[:-1], edges[1:], weights, strict=True):
+def _print_weights(
+    ax: Any, edges: np.ndarray, weights: np.ndarray, duration_s: float, errors: np.ndarray | None = None
+) -> None:
+    """Each band's true range and weight in its middle, with its standard error if any, on a readable plate."""
+    noise = [""] * len(weights) if errors is None else [f" ± {error:.2f}" for error in errors.ravel()]
+    for low, high, weight, error in zip(edges[:-1], edges[1:], weights, noise, strict=True):
         middle = _hz((_mel(low) + _mel(high)) / 2)
         ax.text(
-            duration_s * 0.985, middle, f"{weight:+.2f}", ha="right", va="center", fontsize=9, color=INK,
+            duration_s * 0.985, middle, f"{low:.0f}-{high:.0f} Hz  {weight:+.2f}{error}", ha="right", va="center",
+            fontsize=9, color=INK,
             bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.2},
         )  # fmt: skip
     for edge in edges[1:-1]:
@@ -139,18 +143,19 @@ def explanation_overlay(
         figure = new_figure(5.6 * columns + 0.6, 3.1 * rows + 0.7)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for ax, (name, attribution) in zip(axes.ravel(), maps.items(), strict=False):
-            duration = _spectrogram(ax, samples)
+            duration = spectrogram(ax, samples)
             grid, values = attribution.grid, attribution.values.astype(np.float64)
             scale = float(np.abs(values).max()) or 1.0
             # a single bright cell must not hide the rest of a fine map
             largest = scale if values.size <= 64 else float(np.quantile(np.abs(values), 0.995)) or scale
             bands = grid.shape[1] == 1 and grid.shape[0] <= BANDS_AT_MOST
             times = np.clip(grid.time_edges_s, 0, duration) if bands else grid.time_edges_s
-            _tint(ax, (grid.freq_edges_hz, times), values, largest)
+            tint(ax, (grid.freq_edges_hz, times), values, largest)
             if bands:
-                _print_weights(ax, grid.freq_edges_hz, values[:, 0], duration)
+                _print_weights(ax, grid.freq_edges_hz, values[:, 0], duration, attribution.errors)
             ax.set_xlim(0, duration)
-            ax.set_title(f"{name}: {attribution.target}", loc="left", fontweight="bold")
+            fit = f" (R² {attribution.details['r2']:.2f})" if "r2" in attribution.details else ""
+            ax.set_title(f"{name}: {attribution.target}{fit}", loc="left", fontweight="bold")
             figure.colorbar(
                 _colours(largest), ax=ax, pad=0.015, aspect=18, extend="neither" if largest == scale else "both",
                 format=FuncFormatter(lambda x, _: f"{x:.2g}"), ticks=[-largest, 0, largest],
@@ -218,10 +223,10 @@ def emolime_example(examples: Sequence[BandExample], picture: str | Path) -> Pat
         figure = new_figure(10.5, 4.1 * len(examples) + 0.7)
         axes = figure.subplots(len(examples), 2, width_ratios=(1.7, 1), squeeze=False, sharey="row")
         for (left, right), example in zip(axes, examples, strict=True):
-            duration = _spectrogram(left, example.samples)
+            duration = spectrogram(left, example.samples)
             edges, weights = np.asarray(example.freq_edges_hz, float), np.asarray(example.weights, float)
             largest = float(np.abs(weights).max()) or 1.0
-            _tint(left, (edges, np.array([0.0, duration])), weights[:, None], largest)
+            tint(left, (edges, np.array([0.0, duration])), weights[:, None], largest)
             _print_weights(left, edges, weights, duration)
             left.yaxis.set_major_locator(FixedLocator(list(edges)))
             left.set(xlabel="time / s", ylabel="true band edges / Hz")

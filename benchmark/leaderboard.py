@@ -19,6 +19,7 @@ from rich.text import Text
 
 from ..datasets.conditions import CONDITIONS
 from ..errors import InputError
+from ..metrics.qualified import MARK, NOTE
 from ..metrics.records import FAMILIES, METRICS
 from .statistics import (
     CELL,
@@ -40,8 +41,9 @@ ALPHA = 0.05
 CALLS_METRIC = "explanation-calls"
 
 RANKING_RULE = (
-    "Methods are ranked within a metric by their mean, and within a family by the mean of these ranks. "
-    "A method without a score in one of the family's metrics is listed, not ranked."
+    "Methods are ranked within a metric by their mean, and within a family by the mean of these ranks over its core "
+    "metrics; the others, near-copies of those, are only shown (where a family has no core metric, all count). "
+    "A method without a score in one of the metrics that count is listed, not ranked."
 )
 
 # what a ranking is made within
@@ -170,13 +172,14 @@ def family_ranking(board: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row per (setting, condition, fill, family, method): ``rank``, ``mean_rank``, ``metrics`` (scored),
-        ``of_metrics`` (of the family), ``beats_random`` and ``with_the_best``: on how many metrics the method beats
-        random, and is not distinguishable from the best.
+        ``of_metrics`` (that count in the family), ``beats_random`` and ``with_the_best``: on how many of them the
+        method beats random, and is not distinguishable from the best.
     """
     columns = [*RANKING, "method", "baseline", "rank", "mean_rank", "metrics", "of_metrics", "beats_random",
                "with_the_best"]  # fmt: skip
     frames = []
     for names, part in board.groupby(RANKING, dropna=False, sort=False):
+        part = counting(part)
         best = part.groupby("metric")["group"].transform("first")  # a board lists the best method first
         shared = [bool(set(mine) & set(its)) for mine, its in zip(part["group"], best, strict=True)]
         rows = part.assign(won=part["beats_random"] == "yes", best=shared).groupby("method", sort=True).agg(
@@ -189,6 +192,15 @@ def family_ranking(board: pd.DataFrame) -> pd.DataFrame:
         rows = rows.sort_values(["rank", "method"], na_position="last")
         frames.append(rows.assign(**dict(zip(RANKING, names, strict=True))))
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def counting(part: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one family whose metrics enter its ranking: the core ones, or all where there is none.
+
+    A metric that is not registered here says nothing about itself, and counts.
+    """
+    core = [name not in METRICS or METRICS.get(name).core for name in part["metric"]]
+    return part[core] if any(core) else part
 
 
 # -- tables as people read them ----------------------------------------------------------------------------------------
@@ -270,6 +282,11 @@ def number(value: float) -> str:
     return f"{value:.2f}" if size < 9.995 else f"{value:.1f}" if size < 99.95 else f"{value:.0f}"
 
 
+def labelled(metric: str) -> str:
+    """A metric's name, marked † where it failed its qualification."""
+    return metric + MARK if metric in METRICS and METRICS.get(metric).qualified is False else metric
+
+
 def mark(row: pd.Series) -> str:
     """▲ significantly better than random, ▼ significantly worse, else empty."""
     if pd.isna(row["p_holm"]) or row["p_holm"] >= ALPHA:
@@ -280,7 +297,7 @@ def mark(row: pd.Series) -> str:
 ARROWS = {"higher": "↑", "lower": "↓"}
 MARKS = (
     "* baseline; ± 95 % interval, speakers as clusters; ▲ better, ▼ worse than random (CR2 test against random, "
-    f"Holm-corrected, 5 %); no interval and no mark below {MIN_SPEAKERS} speakers; – no score"
+    f"Holm-corrected, 5 %); no interval and no mark below {MIN_SPEAKERS} speakers; – no score; {NOTE}"
 )
 
 
@@ -327,7 +344,7 @@ def _with_interval(row: pd.Series | None) -> str:
 
 def _grid(table: Table) -> list[list[str]]:
     """Header and lines of a table as text."""
-    metrics = [f"{name} {ARROWS[direction]}" for name, direction in table.metrics.items()]
+    metrics = [f"{labelled(name)} {ARROWS[direction]}" for name, direction in table.metrics.items()]
     lines = [
         [
             "–" if line.rank is None else str(line.rank),
@@ -343,7 +360,8 @@ def _grid(table: Table) -> list[list[str]]:
 _LEGEND = (
     f"{RANKING_RULE} Cells: mean, 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers), ▲ better "
     "or ▼ worse than random (Holm-corrected, 5 %), letters: methods that share one are not distinguishable. "
-    "Coverage: clips scored / planned, the lowest over the family's metrics. – no score."
+    "Coverage: clips scored / planned, the lowest over the family's metrics. – no score. "
+    f"{NOTE}."
 )
 
 
@@ -370,6 +388,7 @@ _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "▲": r"$^{\blacktriangle}$", "▼": r"$^{\blacktriangledown}$", "–": "--",
+    "†": r"$^{\dagger}$",
 }  # fmt: skip
 
 
@@ -428,7 +447,7 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
             where = [condition] * (condition != "clean") + [f"fill {fill}"] * bool(fill)
             where += [f"{target} class"] * (target != "predicted")
             where += [f"{rows['n_ok'].max()} of {rows['n_planned'].max()}"]
-            title = "calls" if metric == CALLS_METRIC else metric.replace("-", "-\n")
+            title = "calls" if metric == CALLS_METRIC else labelled(metric).replace("-", "-\n")
             head = "\n".join([title, f"[dim]{ARROWS[rows['direction'].iloc[0]]} better", *where]) + "[/]"
             grid.add_column(head, justify="right", vertical="bottom", no_wrap=True)
         first = columns[0][1].sort_values(["rank", "method"], na_position="last")["method"].tolist()

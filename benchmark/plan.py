@@ -8,21 +8,23 @@ metric compares a clip with the next one of its emotion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ..datasets.conditions import CONDITIONS
-from ..datasets.corpora import CORPORA, load_corpus
+from ..datasets.clip import Clip
+from ..datasets.conditions import CONDITIONS, Talkers
+from ..datasets.corpora import load_corpus
 from ..datasets.corpus import Corpus, file_digest
 from ..errors import ClipError, InputError
 from ..keys import digest
 from ..methods.records import METHODS, make_method
 from ..metrics.records import METRICS
-from ..models.foldmodels import FoldModels, find_fold_models, obtain_fold_models
+from ..models.foldmodels import Models, obtain_models
 from .config import RunConfig
 
 SHARD_CLIPS = 4
@@ -52,6 +54,8 @@ class Shard:
     clips : tuple of str
     partners : tuple of str
         For each clip, the next one of the same emotion by another speaker; empty where there is none.
+    mixed : tuple of str
+        Clips by other speakers that a condition mixes into its clips.
     """
 
     key: str
@@ -61,6 +65,7 @@ class Shard:
     trained_on: str
     clips: tuple[str, ...]
     partners: tuple[str, ...]
+    mixed: tuple[str, ...] = ()
 
 
 @dataclass
@@ -69,7 +74,7 @@ class Plan:
 
     config: RunConfig
     corpora: dict[str, Corpus]
-    models: dict[tuple[str, str], FoldModels]
+    models: dict[tuple[str, str], Models]
     cells: list[Cell]
     shards: list[Shard]
 
@@ -103,8 +108,10 @@ def make_plan(
     data_root: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     train: bool = True,
+    checkpoints: Mapping[str, Path] = MappingProxyType({}),
+    trust: bool = False,
 ) -> Plan:
-    """Load corpora, obtain fold models (training them where none are cached) and lay out cells and shards.
+    """Load corpora, obtain recognisers (training them where none are cached) and lay out cells and shards.
 
     Raises
     ------
@@ -112,22 +119,37 @@ def make_plan(
         If nothing is left to do: no clip of the emotions, no cell for the conditions.
     """
     report = progress or (lambda what, done, total: None)
-    names = dict.fromkeys([*config.corpora, *(config.trained_on or corpus for corpus in config.corpora)])
-    corpora = {name: load_corpus(name, data_root, partial(report, f"rendering {name}")) for name in names}
-    models: dict[tuple[str, str], FoldModels] = {}
+    corpora: dict[str, Corpus] = {}
+
+    def corpus(name: str) -> Corpus:
+        if name not in corpora:
+            corpora[name] = load_corpus(name, data_root, partial(report, f"rendering {name}"))
+        return corpora[name]
+
+    @cache
+    def recognisers(model: str, trained_on: str) -> Models:
+        found = obtain_models(
+            model,
+            partial(corpus, trained_on),
+            checkpoint=checkpoints.get(model),
+            trust=trust,
+            train=train,
+            progress=partial(report, f"training {model} on {trained_on}"),
+        )
+        if found is None:
+            raise InputError(
+                f"{model} has not been trained on {trained_on} yet: run without --dry-run, or make its models with "
+                f"`serxai train {model} --corpus {trained_on}` and the same data, which takes minutes."
+            )
+        return found
+
+    models: dict[tuple[str, str], Models] = {}
     cells: list[Cell] = []
     shards: list[Shard] = []
     for corpus_name, model in product(config.corpora, config.models):
-        trained_on = config.trained_on or corpus_name
-        if (model, trained_on) not in models:
-            if not train and find_fold_models(model, corpora[trained_on]) is None:
-                raise InputError(
-                    f"{model} has not been trained on {trained_on} yet: run without --dry-run, or make its models with "
-                    f"`serxai train {model} --corpus {trained_on}` and the same data, which takes minutes."
-                )
-            training = partial(report, f"training {model} on {trained_on}")
-            models[model, trained_on] = obtain_fold_models(model, corpora[trained_on], progress=training)
-        found = _shards(config, corpora[corpus_name], model, models[model, trained_on])
+        used = recognisers(model, config.trained_on or corpus_name)
+        models[model, used.trained_on] = used
+        found = _shards(config, corpus(corpus_name), model, used)
         kinds = list(cells_of(config, corpus_name))
         if not kinds:
             raise InputError(
@@ -144,47 +166,55 @@ def make_plan(
     return Plan(config, corpora, models, cells, shards)
 
 
-def fold_for(corpus: Corpus, models: FoldModels, speaker: str) -> str:
-    """Fold whose model explains a speaker: the one that has not heard them.
-
-    A model trained on another corpus has heard no speaker of this one; its first fold is taken.
-    """
-    return models.folds.fold_of(speaker) if models.trained_on == corpus.name else next(iter(models.folds.speakers))
-
-
-def _shards(config: RunConfig, corpus: Corpus, model: str, models: FoldModels) -> list[Shard]:
+def _shards(config: RunConfig, corpus: Corpus, model: str, models: Models) -> list[Shard]:
     chosen = corpus.select(config.emotions, config.limit or None)
     if not chosen:
         raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}.")
     groups: dict[tuple[str, str], list[str]] = {}
     for clip in corpus.select(config.emotions):
         row = corpus.table.loc[clip]
-        groups.setdefault((fold_for(corpus, models, row["speaker"]), row["emotion"]), []).append(clip)
-    settings = _settings(config, corpus.name)
+        groups.setdefault((models.fold_for(corpus.name, row["speaker"]), row["emotion"]), []).append(clip)
+    settings = _settings(config, corpus)
+    mixing = [condition for condition in config.conditions if CONDITIONS.get(condition).others]
+    talkers = Talkers(corpus, config.seed)
     wanted = set(chosen)
+    partner = {
+        clip: _partner(clip, members, corpus) for members in groups.values() for clip in members if clip in wanted
+    }
+    others = {clip: {m for condition in mixing for m in talkers.of(clip, condition)} for clip in chosen}
+    corpus.prepare(sorted({*chosen, *partner.values()}.union(*others.values()) - {""}))
     identities: dict[str, str] = {}
     shards = []
     for (fold, _), members in sorted(groups.items()):
         clips = [clip for clip in members if clip in wanted]
-        partner = {clip: _partner(clip, members, corpus) for clip in clips}
         fingerprint = models.recogniser(fold).fingerprint
         for start in range(0, len(clips), SHARD_CLIPS):
             part = tuple(clips[start : start + SHARD_CLIPS])
             partners = tuple(partner[clip] for clip in part)
-            for clip in {*part, *partners} - {""} - identities.keys():
+            mixed = tuple(sorted(set().union(*(others[clip] for clip in part))))
+            for clip in {*part, *partners, *mixed} - {""} - identities.keys():
                 identities[clip] = clip_identity(corpus, clip)
             key = digest(
                 "shard", settings, corpus.name, fold, model, models.trained_on, fingerprint,
                 [(clip, identities[clip]) for clip in part], [(p, identities.get(p)) for p in partners],
+                *((m, identities[m]) for m in mixed),
             )  # fmt: skip
-            shards.append(Shard(key, corpus.name, fold, model, models.trained_on, part, partners))
+            shards.append(Shard(key, corpus.name, fold, model, models.trained_on, part, partners, mixed))
     return shards
 
 
-def clip_identity(corpus: Corpus, clip: str) -> str:
-    """Digest of a clip's samples, or of its file's bytes where it cannot be decoded."""
+def clip_identity(corpus: Corpus, clip: str, load: Callable[[str], Clip] | None = None) -> str:
+    """Digest of a clip's samples, or of its file's bytes where it cannot be decoded.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    clip : str
+    load : callable, optional
+        Gives a clip by its id, for who keeps decoded clips. Default: decode it.
+    """
     try:
-        return corpus.clip(clip).sha256
+        return (load or corpus.clip)(clip).sha256
     except ClipError:
         return "undecodable: " + file_digest(corpus.root / str(corpus.table.loc[clip, "file"]))
 
@@ -198,14 +228,14 @@ def _partner(clip: str, members: list[str], corpus: Corpus) -> str:
     return ""
 
 
-def _settings(config: RunConfig, corpus: str) -> dict[str, Any]:
+def _settings(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
     """The part of a shard's key that all its clips share."""
     return {
-        "rows": list(cells_of(config, corpus)),
+        "rows": list(cells_of(config, corpus.name)),
         "methods": {name: method_identity(name) for name in config.methods},
         "metrics": {name: METRICS.get(name).version for name in config.metrics},
         "conditions": {name: CONDITIONS.get(name).version for name in config.conditions},
-        "corpus": CORPORA.get(corpus).version,
+        "corpus": corpus.record.version,
         "target": config.target,
         "seed": config.seed,
     }

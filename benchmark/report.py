@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ..cues.records import CUES
 from ..datasets.conditions import CONDITIONS
 from ..methods.records import METHODS
 from ..metrics.records import METRICS
@@ -28,6 +29,7 @@ from .leaderboard import (
     RANKING_RULE,
     SETTING,
     Table,
+    labelled,
     leaderboard,
     mark,
     number,
@@ -128,7 +130,12 @@ def report_page(
     )  # fmt: skip
 
 
-def explanation_page(summary: Mapping[str, Any], picture: bytes, sounds: Mapping[str, tuple[str, str]]) -> str:
+def explanation_page(
+    summary: Mapping[str, Any],
+    picture: bytes,
+    sounds: Mapping[str, tuple[str, str]],
+    cue_pictures: Mapping[str, bytes] | None = None,
+) -> str:
     """The page of one explained file.
 
     Parameters
@@ -139,13 +146,20 @@ def explanation_page(summary: Mapping[str, Any], picture: bytes, sounds: Mapping
         PNG of the explanations.
     sounds : dict of str to (str, str)
         By method, file names beside the page: what the explanation points at, and the rest.
+    cue_pictures : dict of str to bytes, optional
+        By method, PNG of its cues.
     """
     return _environment().get_template("explanation.html.j2").render(
         e=summary,
         ranked=sorted(summary["probabilities"].items(), key=lambda item: -item[1]),
-        picture="data:image/png;base64," + base64.b64encode(picture).decode(),
+        picture=_as_uri(picture),
+        cue_pictures={name: _as_uri(png) for name, png in (cue_pictures or {}).items()},
         sounds={name: sounds.get(name) for name in summary["explanations"]},
     )  # fmt: skip
+
+
+def _as_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _environment() -> Environment:
@@ -154,6 +168,8 @@ def _environment() -> Environment:
     )
     environment.filters["number"] = number
     environment.filters["plain"] = plain
+    environment.filters["labelled"] = labelled
+    environment.filters["cue_label"] = lambda name: CUES.get(name).label
     return environment
 
 

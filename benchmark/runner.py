@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import os
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import torch
 
-from .. import __version__
 from ..errors import InputError
 from .config import RunConfig
 from .estimate import shard_cost
 from .executors import Execution, execute_local, writing
 from .plan import Plan, Shard, make_plan
+from .provenance import describe, earlier_sessions, now
 from .store import Store
 
-PACKAGES = ("torch", "numpy", "scipy", "pandas", "librosa", "praat-parselmouth", "captum", "zennit", "quantus",
-            "soundfile", "soxr", "pyarrow")  # fmt: skip
-
+CELL = ["corpus", "fold", "model", "method", "condition", "metric", "fill", "seed"]
 Progress = Callable[[str, int, int], None]
 
 
@@ -61,9 +52,11 @@ def run(
     report = progress or (lambda what, done, total: None)
     store = Store(out)
     with store.locked():
-        plan = make_plan(config, execution.data_root, progress)
-        info = _describe(plan, execution)
-        pending = [shard for shard in plan.shards if _is_pending(store, shard, execution.retry_failed)]
+        plan = make_plan(
+            config, execution.data_root, progress, checkpoints=execution.checkpoints, trust=execution.trust
+        )
+        info = describe(plan, execution) | {"sessions": earlier_sessions(store)}
+        pending = [shard for shard in plan.shards if store.is_pending(shard.key, execution.retry_failed)]
         pending.sort(key=lambda shard: -shard_cost(config, plan.corpora[shard.corpus], shard))
         with writing(store.path):
             _remove_remains(store.path)
@@ -75,11 +68,11 @@ def run(
         for finished in _compute(config, execution, store.path, pending):
             done += finished
             report("clips", done, total)
-        scores = store.scores()
+        scores = store.scores([*CELL, "status"])
         counts = scores["status"].value_counts().to_dict()
         info["cells"] = _cell_counts(plan, scores)
         info["rows"] = {"planned": plan.n_rows} | {s: int(counts.get(s, 0)) for s in ("ok", "failed", "skipped")}
-        info["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+        info["finished"] = now()
         spent = store.timings(shard.key for shard in pending)
         info["computed"] = {
             "shards": len(pending),
@@ -98,19 +91,9 @@ def _remove_remains(path: Path) -> None:
         left.unlink()
 
 
-def _is_pending(store: Store, shard: Shard, retry_failed: bool) -> bool:
-    if not store.has_shard(shard.key):
-        return True
-    if not retry_failed:
-        return False
-    rows = store.read_shard(shard.key)
-    return rows is not None and bool((rows["status"] == "failed").any())
-
-
 def _cell_counts(plan: Plan, scores: pd.DataFrame) -> dict[str, int]:
     """Cells planned, those with a score or reason for every clip, and those with a failed row."""
-    columns = ["corpus", "fold", "model", "method", "condition", "metric", "fill", "seed"]
-    failed = scores["status"].eq("failed").groupby([scores[c] for c in columns]).any()
+    failed = scores["status"].eq("failed").groupby([scores[c] for c in CELL]).any()
     return {"planned": len(plan.cells), "done": int((~failed).sum()), "failed": int(failed.sum())}
 
 
@@ -123,60 +106,6 @@ def _compute(config: RunConfig, execution: Execution, path: Path, shards: list[S
 
         return execute_ray(config, execution, path, shards)
     return execute_local(config, execution, path, shards)
-
-
-# -- provenance --------------------------------------------------------------------------------------------------------
-
-
-def _describe(plan: Plan, execution: Execution) -> dict[str, Any]:
-    config = plan.config
-    return {
-        "config": config.model_dump(),
-        "command": sys.argv,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"serxai": __version__, "python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-        "git": _git_state(),
-        "machine": {
-            "platform": platform.platform(),
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "torch_config": torch.__config__.parallel_info().splitlines()[0],
-        },
-        "execution": {
-            "executor": execution.executor,
-            "workers": execution.workers,
-            "memory": execution.memory,
-            "device": execution.device,
-            "data_root": str(execution.data_root.resolve()) if execution.data_root else None,
-        },
-        "corpora": {
-            name: {
-                "licence": corpus.record.licence,
-                "citation": corpus.record.citation,
-                "version": corpus.record.version,
-                "digest": corpus.digest,
-                "derivatives_allowed": corpus.record.derivatives_allowed,
-                "level_comparable": corpus.record.level_comparable,
-            }
-            for name, corpus in plan.corpora.items()
-        },
-        "models": {f"{name} trained on {corpus}": models.info for (name, corpus), models in plan.models.items()},
-        "shards": [shard.key for shard in plan.shards],
-        "clips": plan.n_clips,
-        "planned_rows": plan.n_rows,
-    }
-
-
-def _git_state() -> dict[str, Any]:
-    """Commit of the source tree, where serxai runs from one."""
-    here = Path(__file__).resolve().parent.parent
-    if not (here / ".git").exists():
-        return {}
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True).stdout.strip()
-
-    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
 
 
 def default_workers() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +11,14 @@ import numpy as np
 
 from ..audio import SAMPLE_RATE
 from ..datasets.clip import Clip
-from ..datasets.conditions import CONDITIONS, apply_condition
+from ..datasets.conditions import CONDITIONS, Talkers, apply_condition
 from ..datasets.corpus import Corpus
 from ..errors import ClipError, InputError, NotApplicable
 from ..keys import digest
 from ..methods.attribution import Attribution
-from ..methods.explainer import Explainer, Request
+from ..methods.explainer import Explainer, Request, SharedWork
 from ..methods.records import METHODS, make_method
-from ..metrics.case import Case, Explained, Outcome
+from ..metrics.case import Case, Explain, Explained, Outcome
 from ..metrics.records import METRICS, MetricRecord, make_metric
 from ..models.recogniser import Recogniser
 from .config import RunConfig
@@ -105,8 +105,9 @@ class ShardScorer:
                 row["key"] = self._score_key(clip_id, partner, target, condition, method, metric, fill)
                 earlier = self.store.row(row["key"])
                 if earlier is not None:
-                    row |= {name: earlier[name] for name in ("value", "status", "reason", "model_calls")}
+                    row |= earlier
                 else:
+                    row["strength"] = self._clip(clip_id, condition).strength
                     start = time.perf_counter()
                     value, calls = self._score(clip_id, partner, target, condition, method, metric, fill)
                     self.timing["scores"][row["key"]] = time.perf_counter() - start
@@ -128,7 +129,6 @@ class ShardScorer:
             "model": self.shard.model,
             "trained_on": self.shard.trained_on,
             "seen_in_training": self.seen,
-            "space": "audio",
             "clip": clip_id,
             "speaker": known["speaker"],
             "emotion": known["emotion"],
@@ -149,10 +149,11 @@ class ShardScorer:
             "target_rule": target_rule(self.config, record),
             "method": method,
             "condition": condition,
-            "strength": CONDITIONS.get(condition).strength,
+            "strength": np.nan,
             "metric": metric,
             "family": record.family,
             "direction": record.direction,
+            "space": record.space,
             "fill": fill,
             "metric_version": record.version,
             "method_version": METHODS.get(method).version,
@@ -175,6 +176,8 @@ class ShardScorer:
             its_target = self._target(partner, target_rule(self.config, record))
             companions["other"] = self._explanation(partner, "clean", method, its_target)
             companions["other_duration_s"] = self._clip(partner, "clean").duration_s
+        if record.explains:
+            companions["explain"] = self._explaining(clip_id, condition, method, target)
         explained = Explained(self._explanation(clip_id, condition, method, target), **companions)
         outcome = self._outcome(metric, case.with_fill(fill) if fill else case, explained)
         if not np.isfinite(outcome.value):
@@ -187,7 +190,11 @@ class ShardScorer:
         return make_metric(metric).score(case, explained)
 
     def _attribute(self, explainer: Explainer, request: Request) -> Attribution:
-        return explainer.attribute(request)
+        recogniser, shared = request.recogniser, request.shared
+        before = recogniser.calls + shared.spared
+        found = explainer.attribute(request)
+        # what it costs on its own: also what another explanation of the clip had scored already
+        return replace(found, model_calls=recogniser.calls + shared.spared - before)
 
     # -- what metrics and methods share, each made once and kept with its outcome, also when that is an error ---------
 
@@ -203,14 +210,27 @@ class ShardScorer:
         return found
 
     def _identity(self, clip_id: str) -> str:
-        return self._once(("identity", clip_id), lambda: clip_identity(self.corpus, clip_id))
+        return self._once(
+            ("identity", clip_id), lambda: clip_identity(self.corpus, clip_id, lambda clip: self._clip(clip, "clean"))
+        )
+
+    def _mixed(self, clip_id: str, condition: str) -> list[str]:
+        """Ids of the clips that a condition mixes into this one."""
+        if not CONDITIONS.get(condition).others:
+            return []
+        return self._once(("talkers",), lambda: Talkers(self.corpus, self.config.seed)).of(clip_id, condition)
 
     def _clip(self, clip_id: str, condition: str) -> Clip:
         if condition == "clean":
             return self._once(("clip", clip_id), lambda: self.corpus.clip(clip_id))
         return self._once(
             ("case", "clip", clip_id, condition),
-            lambda: apply_condition(condition, self._clip(clip_id, "clean"), self.config.seed),
+            lambda: apply_condition(
+                condition,
+                self._clip(clip_id, "clean"),
+                self.config.seed,
+                [self._clip(other, "clean").samples for other in self._mixed(clip_id, condition)],
+            ),
         )
 
     def _case(self, clip_id: str, condition: str, target: str) -> Case:
@@ -257,13 +277,13 @@ class ShardScorer:
             if found is None:
                 explainer = make_method(method)
                 base = self._explanation(clip_id, condition, explainer.base, target, repeat) if explainer.base else None
-                seed = ("explain", self.config.seed, self.corpus.name, clip_id, method, condition, repeat)
+                seed = self._explanation_seed(clip_id, method, condition, repeat)
                 clip = self._clip(clip_id, condition)
-                before, start = self.recogniser.calls, time.perf_counter()
-                found = self._attribute(explainer, Request(self.recogniser, clip, target, seed, base))
-                # an explanation from a base costs what the base cost as well
-                calls = self.recogniser.calls - before + (base.model_calls if base else 0)
-                found = replace(found, model_calls=calls)
+                shared = self._once(("case", "shared work", clip_id, condition), SharedWork)
+                start = time.perf_counter()
+                found = self._attribute(explainer, Request(self.recogniser, clip, target, seed, base, shared=shared))
+                if base:  # an explanation from a base costs what the base cost as well
+                    found = replace(found, model_calls=found.model_calls + base.model_calls)
                 self.timing["explanations"][key] = time.perf_counter() - start
             if clip_id in self.shard.clips:
                 origin = (self.corpus.name, self.shard.model, clip_id, condition, repeat)
@@ -272,6 +292,26 @@ class ShardScorer:
 
         return self._once(("explanation", clip_id, condition, method, target, repeat), make)
 
+    def _explanation_seed(self, clip_id: str, method: str, condition: str, repeat: int) -> tuple:
+        return ("explain", self.config.seed, self.corpus.name, clip_id, method, condition, repeat)
+
+    def _explaining(self, clip_id: str, condition: str, method: str, its_target: str) -> Explain:
+        """The method, for metrics that explain again; what it makes is not stored."""
+        seed = self._explanation_seed(clip_id, method, condition, 0)
+
+        def explain(
+            clip: Clip, *more: Hashable, recogniser: Recogniser | None = None, target: str | None = None
+        ) -> Attribution:
+            used = self.recogniser if recogniser is None else recogniser
+            before, inside = used.calls, used.seconds
+            found = self._attribute(make_method(method), Request(used, clip, target or its_target, (*seed, *more)))
+            if used is not self.recogniser:  # the run pays for copies of its recogniser as well
+                self.recogniser.calls += used.calls - before
+                self.recogniser.seconds += used.seconds - inside
+            return found
+
+        return explain
+
     # -- keys --------------------------------------------------------------------------------------------------------
 
     def _clip_key(self, clip_id: str, condition: str) -> list[Any]:
@@ -279,10 +319,12 @@ class ShardScorer:
         return [
             self.recogniser.fingerprint, self.corpus.name, clip_id, self._identity(clip_id), SAMPLE_RATE,
             condition, shift.version, shift.strength, self.config.seed,
+            *((other, self._identity(other)) for other in self._mixed(clip_id, condition)),
         ]  # fmt: skip
 
     def _explanation_key(self, clip_id: str, condition: str, method: str, target: str, repeat: int) -> str:
-        return digest("explanation", *self._clip_key(clip_id, condition), method_identity(method), target, repeat)
+        of_clip = self._clip_key(clip_id, condition)
+        return digest("explanation", *of_clip, method_identity(method), target, repeat, self.recogniser.batch)
 
     def _score_key(
         self, clip_id: str, partner: str, target: str, condition: str, method: str, metric: str, fill: str
@@ -292,7 +334,7 @@ class ShardScorer:
         explained = self._explanation_key(clip_id, condition, method, target, 0)
         rule = target_rule(self.config, record)
         batch = self.recogniser.batch
-        return digest("score", explained, metric, record.version, fill, "audio", GRID, batch, rule, other)
+        return digest("score", explained, metric, record.version, fill, record.space, GRID, batch, rule, other)
 
 
 def target_rule(config: RunConfig, metric: MetricRecord) -> str:

@@ -47,7 +47,9 @@ SCORE_COLUMNS = [
 ]  # fmt: skip
 TYPES = {"strength": "float64", "value": "float64", "correct": "boolean", "model_calls": "int64", "seed": "int64",
           "repeat": "int64"}  # fmt: skip
-OUTCOME = ("value", "status", "reason", "model_calls")  # what is found out about a row; the other columns identify it
+# what is found out about a row; the other columns identify it
+# what is found out about a row; the other columns identify it
+OUTCOME = ("strength", "value", "status", "reason", "model_calls")
 _MARK, _BLANK = b"serxai-blake2b:", b"0" * 32
 # what reading a damaged archive can raise
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -153,11 +155,24 @@ class Store:
         return self.path / "explanations" / f"{key}.npz"
 
     def has_shard(self, key: str) -> bool:
-        """Whether the score rows of a shard are there, byte for byte as they were written."""
+        """Whether the score rows of a shard are there, byte for byte as they were written; see also `is_whole`."""
         try:
             return is_sealed(self.score_file(key).read_bytes())
         except OSError:
             return False
+
+    def is_whole(self, key: str) -> bool:
+        """Whether score rows and explanations of a shard are there, byte for byte as they were written."""
+        try:
+            return self.has_shard(key) and is_sealed(self.explanation_file(key).read_bytes())
+        except OSError:
+            return False
+
+    def is_pending(self, key: str, retry_failed: bool = False) -> bool:
+        """Whether a shard is to be computed: not written, damaged, or with failed rows that are to be tried again."""
+        if not self.is_whole(key):
+            return True
+        return retry_failed and "failed" in set(_read_table(self.score_file(key), ["status"])["status"].to_pylist())
 
     def read_shard(self, key: str, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
         """Score rows of a shard, or None if it has not been written.
@@ -300,6 +315,14 @@ class Store:
         table = pa.concat_tables([_schema(columns or SCORE_COLUMNS).empty_table(), *tables])
         del tables
         return table.to_pandas(split_blocks=True, self_destruct=True)
+
+    def digest(self) -> str:
+        """Digest of the score rows of all finished shards of the run's plan, as they lie on disk."""
+        found = hashlib.blake2b(digest_size=16)
+        for path in map(self.score_file, self.info["shards"]):
+            body = path.read_bytes() if path.is_file() else b""
+            found.update(b"%d;" % len(body) + body)
+        return found.hexdigest()
 
     def timings(self, shards: Iterable[str]) -> list[dict[str, Any]]:
         """What each of these shards spent, as far as they are finished."""

@@ -123,13 +123,13 @@ def test_dead_workers_lose_no_score(plugin: Path, tmp_path: Path, monkeypatch: p
 
 
 def test_an_error_outside_all_scores_costs_its_shard_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    class Broken(executors.ShardScorer):
+    class Broken(executors.KeepingScorer):
         def run(self, done: Any = None) -> list[dict[str, Any]]:
             if self.shard.fold == "0":
                 raise RuntimeError("unforeseen")
             return super().run(done)
 
-    monkeypatch.setattr(executors, "ShardScorer", Broken)
+    monkeypatch.setattr(executors, "KeepingScorer", Broken)
     scores = run(config("random", limit=24), tmp_path / "run").scores()
     assert set(scores[scores["fold"] == "0"]["reason"]) == {"RuntimeError: unforeseen"}
     assert set(scores[scores["fold"] != "0"]["status"]) == {"ok"} and scores["fold"].nunique() > 1
@@ -287,7 +287,8 @@ def test_masks_front_end_and_network_stay_on_the_device(elsewhere: TorchRecognis
         elsewhere.front_end(torch.zeros(1, 16000))  # or this test would show nothing
     # a mask table and a deletion trajectory, whose copies reach the recogniser through `log_odds`
     few = scoring_grid(1.0, bands=8, cell_s=1.0)
-    assert mask_table(elsewhere, plane, few, plane.spectrum, all_masks(few.shape[0])).outputs.shape[0] == 256
+    table = mask_table(elsewhere, plane, plane.differences(few, plane.spectrum), all_masks(few.shape[0]))
+    assert table.outputs.shape[0] == 256
     clip = Clip("a", samples, "anger", "s", "female", "", "planted")
     case = Case(elsewhere, clip, "anger", seed=("a",), device="meta")
     monkeypatch.setattr(Plane, "energy", lambda self, grid: np.ones(grid.shape))  # brings one number a cell to the host

@@ -17,7 +17,7 @@ from serxai.benchmark import plan as plan_module
 from serxai.benchmark.config import RunConfig, load_config
 from serxai.benchmark.plan import Plan, make_plan
 from serxai.datasets.clip import Clip
-from serxai.datasets.conditions import CONDITIONS
+from serxai.datasets.conditions import CONDITIONS, Talkers
 from serxai.datasets.corpora import CORPORA
 from serxai.datasets.corpus import Corpus
 from serxai.methods.records import METHODS
@@ -46,15 +46,16 @@ def corpus_of(speakers: int, clips: int) -> FakeCorpus:
 
 def planned(config: RunConfig, corpus: FakeCorpus, fingerprint: str = "weights") -> Plan:
     """A plan over a fake corpus and fold models that exist by name only."""
+    folds = corpus.folds(2)
     models = SimpleNamespace(
-        folds=corpus.folds(2),
+        fold_for=lambda corpus, speaker: folds.fold_of(speaker),
         trained_on="emodb",
         recogniser=lambda fold: SimpleNamespace(fingerprint=fingerprint + fold),
     )
     patch = pytest.MonkeyPatch()
     with patch.context() as context:
         context.setattr(plan_module, "load_corpus", lambda *arguments: corpus)
-        context.setattr(plan_module, "obtain_fold_models", lambda *arguments, **options: models)
+        context.setattr(plan_module, "obtain_models", lambda *arguments, **options: models)
         return make_plan(config)
 
 
@@ -64,7 +65,7 @@ def some_of(names: list[str]) -> st.SearchStrategy[list[str]]:
 
 configs = st.fixed_dictionaries(
     {
-        "methods": some_of(METHODS.names()),
+        "methods": some_of([name for name in METHODS.names() if not name.endswith(":")]),
         "metrics": some_of(METRICS.names()).map(lambda names: sorted({*names, "gini"})),
         "conditions": some_of(CONDITIONS.names()),
         "fills": some_of(["attenuate", "noise", "spectral-mean"]),
@@ -142,8 +143,26 @@ def test_shard_keys_change_with_what_scores_depend_on_and_with_nothing_else(monk
             finally:
                 object.__setattr__(registry.get(name), "version", "1")
     assert keys(planned(config, corpus)) == before
-    # one sample: only the shards that hold the clip, or compare with it
+    # one sample: only the shards that hold the clip, compare with it, or mix it in
     corpus.changed = corpus.table.index[0]
     touched = [s for s in planned(config, corpus).shards if s.key not in before]
     assert touched and all(corpus.changed in (*s.clips, *s.partners) for s in touched)
     assert len(touched) < len(before) / 2
+
+
+def test_shard_keys_depend_on_the_babble_mixed_in():
+    corpus = corpus_of(8, 4)
+    config = load_config(corpora=["emodb"], limit=0, conditions=["clean", "babble-10db", "babble-20db"])
+    plan = planned(config, corpus)
+    assert all(not shard.mixed for shard in planned(config.model_copy(update={"conditions": ["clean"]}), corpus).shards)
+    talkers = Talkers(corpus, config.seed)
+    speakers = corpus.table["speaker"]
+    for shard in plan.shards:
+        chosen = {clip: talkers.of(clip, "babble-10db") for clip in shard.clips}
+        assert shard.mixed == tuple(sorted({other for others in chosen.values() for other in others}))
+        assert all(speakers[other] != speakers[clip] for clip, others in chosen.items() for other in others)
+    corpus.changed = next(clip for shard in plan.shards for clip in shard.mixed)
+    touched = [new for old, new in zip(plan.shards, planned(config, corpus).shards, strict=True) if old.key != new.key]
+    used = [s for s in plan.shards if corpus.changed in (*s.clips, *s.partners, *s.mixed)]
+    assert [s.clips for s in touched] == [s.clips for s in used] and len(touched) < len(plan.shards)
+    assert any(corpus.changed not in (*s.clips, *s.partners) for s in touched)

@@ -12,11 +12,13 @@ import pandas as pd
 import pytest
 import soundfile
 
+from serxai.benchmark.check import FAIL, NOT_CHECKED, PASS, WARNING, Check
 from serxai.benchmark.cli import main
 from serxai.benchmark.config import load_config
+from serxai.benchmark.rescore import same_machine
 from serxai.benchmark.runner import Execution, run
 from serxai.benchmark.store import Store, pack_scores
-from serxai.benchmark.validate import FAIL, NOT_CHECKED, PASS, WARNING, Check, same_machine, validate
+from serxai.benchmark.validate import validate
 from serxai.errors import InputError
 from serxai.metrics.records import METRICS
 

@@ -1,0 +1,74 @@
+"""What a run spends outside the recogniser, and what a second worker gains."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from serxai.benchmark import scoring
+from serxai.benchmark.config import load_config
+from serxai.benchmark.executors import Execution, Workbench
+from serxai.benchmark.plan import make_plan
+from serxai.benchmark.runner import run
+from serxai.models import recogniser
+
+SHARE = 0.7  # of a run's time inside the recogniser, front end included
+GAIN = 1.8  # of two workers over one
+
+
+@pytest.fixture
+def processor_time(monkeypatch: pytest.MonkeyPatch):
+    """Shard timings in seconds of this process' processor time on one thread: neighbours then move no ratio."""
+    clock = SimpleNamespace(perf_counter=time.process_time)
+    for module in (scoring, recogniser):
+        monkeypatch.setattr(module, "time", clock)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def share_inside(corpus: str, root: Path | None, limit: int, out: Path) -> float:
+    """Share of the quick preset's time on all shards but the first, which pays for loading."""
+    plan = make_plan(load_config(corpora=[corpus], limit=limit), root)
+    bench = Workbench(plan.config, Execution(data_root=root), out)
+    for shard in plan.shards:
+        bench.recogniser(shard.model, shard.trained_on, shard.fold)
+        bench.compute(shard)
+        assert not bench.store.read_shard(shard.key)["status"].eq("failed").any()
+    spent = bench.store.timings(shard.key for shard in plan.shards[1:])
+    assert sum(timing["model_calls"] for timing in spent) > 1000
+    return sum(timing["recogniser_seconds"] for timing in spent) / sum(sum(t["clips"].values()) for t in spent)
+
+
+def test_a_run_is_busy_in_the_recogniser(benchmark, processor_time, tmp_path: Path):
+    """On planted clips of 1.5 s, where what is not the recogniser weighs most."""
+    share = benchmark.pedantic(share_inside, ("planted", None, 2, tmp_path))
+    benchmark.extra_info["share"] = share
+    assert share >= SHARE
+
+
+@pytest.mark.real_data
+@pytest.mark.long
+def test_a_run_on_emodb_is_busy_in_the_recogniser(benchmark, processor_time, data_root: Path, tmp_path: Path):
+    share = benchmark.pedantic(share_inside, ("emodb", data_root, 4, tmp_path))
+    benchmark.extra_info["share"] = share
+    assert share >= SHARE
+
+
+@pytest.mark.long
+def test_two_workers_gain(benchmark, tmp_path: Path):
+    """Wall time of the same run by one worker process and by two, start of the processes included."""
+    config = load_config(corpora=["planted"], limit=32)
+
+    def seconds(workers: int) -> float:
+        start = time.perf_counter()
+        run(config, tmp_path / f"{workers}", Execution(workers=workers))
+        return time.perf_counter() - start
+
+    one, two = benchmark.pedantic(lambda: (seconds(1), seconds(2)))
+    benchmark.extra_info["gain"] = one / two
+    assert one / two >= GAIN, f"1 worker {one:.1f} s, 2 workers {two:.1f} s"
