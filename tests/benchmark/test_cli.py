@@ -62,6 +62,7 @@ def test_run_writes_every_row_board_and_report(small_run: Path):
     assert len(oracle) >= 12 and np.allclose(oracle["value"], 1, rtol=0, atol=1e-12)
 
 
+@pytest.mark.long
 def test_same_bytes_with_two_workers(small_run: Path, tmp_path: Path):
     result = serxai("run", *SMALL, "--limit", 12, "--workers", 2, "--out", "run", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -103,6 +104,7 @@ def test_resuming_a_finished_run_computes_nothing(small_run: Path):
     assert json.loads((small_run / "run.json").read_text())["computed"]["shards"] == 0
 
 
+@pytest.mark.long
 def test_another_limit_computes_only_what_is_new(small_run: Path, tmp_path: Path):
     subprocess.run(["cp", "-r", str(small_run), str(tmp_path / "run")], check=True)
     result = serxai("run", *SMALL, "--limit", 20, "--workers", 1, "--out", "run", "--resume", cwd=tmp_path)

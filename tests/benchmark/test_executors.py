@@ -224,6 +224,7 @@ COMMAND = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_an_interrupt_ends_the_workers_and_keeps_what_is_finished(tmp_path: Path):
     """As by Ctrl-C in a terminal, which signals the whole process group."""
     process = subprocess.Popen(COMMAND, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)

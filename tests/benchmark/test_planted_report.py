@@ -97,6 +97,7 @@ def test_the_bundled_model_relies_on_the_cues_and_on_nothing_else(bundled):
         assert told.loc[f"remove: {fill}", "anger"] < 0.5 < told.loc[f"remove: {fill}", "sadness"]
 
 
+@pytest.mark.long
 def test_the_command_prints_both_tables(capsys):
     main(["planted", "--limit", "4"])
     out = capsys.readouterr().out

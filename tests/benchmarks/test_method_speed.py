@@ -235,7 +235,10 @@ explain(1)  # what libraries load at their first use is not the clip's
 with open("/proc/self/statm") as file:
     held = int(file.read().split()[1]) * resource.getpagesize() / 1024
 explain(10)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held) / 1024)
+# not ru_maxrss, which a process inherits from the one that started it
+with open("/proc/self/status") as file:
+    peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+print((peak - held) / 1024)
 """
 
 

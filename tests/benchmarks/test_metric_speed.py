@@ -36,6 +36,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.mark.long
 def test_imputation_is_faster_than_quantus_and_equal(benchmark, one_thread):
     """Processor time of both over the same removals: 1, 3, ... 99 % of a 128 x 241 map (2.4 s), most relevant first.
 
