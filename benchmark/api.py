@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ..audio import Plane, fill_spectrum, load_audio, scoring_grid
 from ..datasets.clip import Clip
-from ..datasets.corpora import CORPORA, load_corpus
+from ..datasets.corpora import load_corpus
 from ..errors import ClipError, InputError, NotApplicable
 from ..keys import digest, rng
 from ..methods.attribution import Attribution
 from ..methods.beyond_saliency import with_norms
 from ..methods.explainer import Request, SharedWork
 from ..methods.records import make_method
-from ..models.foldmodels import Models, find_bundled, obtain_models
+from ..models.foldmodels import Models, load_models
 from ..models.recogniser import Recogniser
-from ..models.records import model_kind
 from .norms import speaker_norms
 from .runner import Progress, run
 
@@ -109,7 +107,7 @@ def explain(
     path = Path(audio)
     clip = Clip(id=path.stem, samples=load_audio(path))
     report = progress or (lambda what, done, total: None)
-    models = _models(model, trained_on, checkpoint, trust, data_root, report)
+    models = load_models(model, trained_on, data_root=data_root, checkpoint=checkpoint, trust=trust, progress=report)
     clip, recogniser, seen = _place(clip, path, models, data_root)
     try:
         recogniser.check_length(clip.samples.size)
@@ -151,27 +149,6 @@ def _contrast(target: str, recogniser: Recogniser) -> tuple[str, str | None]:
                 return pair
     recogniser.class_index(target)
     return target, None
-
-
-def _models(
-    model: str, trained_on: str, checkpoint: str | Path | None, trust: bool, data_root: str | Path | None,
-    report: Progress,
-) -> Models:  # fmt: skip
-    """A checkpoint, else bundled, cached or newly trained fold models."""
-    record = CORPORA.get(trained_on)
-    if checkpoint is None and model_kind(model) != "foreign":
-        bundled = find_bundled(model, record.name, record.version)
-        if bundled is not None:
-            return bundled
-    found = obtain_models(
-        model,
-        lambda: load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}")),
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        trust=trust,
-        progress=partial(report, f"training {model} on {trained_on}"),
-    )
-    assert found is not None  # trained where there was none
-    return found
 
 
 def _place(clip: Clip, path: Path, models: Models, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ..datasets.corpora import load_corpus
-from ..datasets.corpus import Corpus
 from ..errors import InputError
 from ..models.foldmodels import obtain_models
 from ..models.records import MODELS
@@ -30,10 +29,10 @@ def run(arguments: Namespace) -> int:
     rows = []
     with Bars() as bars:
         corpora = {name: load_corpus(name, arguments.data_root, partial(bars, f"rendering {name}")) for name in names}
-        for trained_on, corpus in corpora.items():
+        for trained_on in corpora:
             models = obtain_models(
                 arguments.model,
-                partial(_same, corpus),
+                partial(corpora.__getitem__, trained_on),
                 progress=partial(bars, f"training {arguments.model} on {trained_on}"),
             )
             assert models is not None  # trained where there was none
@@ -57,7 +56,3 @@ def run(arguments: Namespace) -> int:
     console.print(table)
     console.print(f"heat map: {picture}", highlight=False, soft_wrap=True)
     return 0
-
-
-def _same(corpus: Corpus) -> Corpus:
-    return corpus

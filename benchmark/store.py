@@ -48,7 +48,6 @@ SCORE_COLUMNS = [
 TYPES = {"strength": "float64", "value": "float64", "correct": "boolean", "model_calls": "int64", "seed": "int64",
           "repeat": "int64"}  # fmt: skip
 # what is found out about a row; the other columns identify it
-# what is found out about a row; the other columns identify it
 OUTCOME = ("strength", "value", "status", "reason", "model_calls")
 _MARK, _BLANK = b"serxai-blake2b:", b"0" * 32
 # what reading a damaged archive can raise

@@ -17,6 +17,7 @@ Conventions
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -182,9 +183,9 @@ class RelevanceMethod(Explainer):
         layers, first = self.rules()
         return Propagation(form, view, layers, first, self.unit)
 
+    @abstractmethod
     def rules(self) -> tuple[LayerMap, Hook | None]:
         """Rules by type of layer, and the one for the first layer if it is another."""
-        raise NotImplementedError
 
     def balance(self, relevance: torch.Tensor, start: torch.Tensor) -> dict[str, float]:
         """How much of the relevance at the output arrived."""

@@ -19,6 +19,7 @@ fit all" (AIX360): monotonicity. Rieger, Hansen 2020, "IROF", arXiv:2003.08747.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
@@ -126,9 +127,9 @@ def irof(area: np.ndarray, morf: np.ndarray) -> float:
 class _OfTrajectory(Metric):
     """A metric that reads the explanation's trajectory and nothing else: a subclass fills in `read`."""
 
+    @abstractmethod
     def read(self, t: Trajectory) -> float:
         """Score of a trajectory."""
-        raise NotImplementedError
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""

@@ -16,6 +16,7 @@ Parekh et al. 2022, "Listen to interpret", NeurIPS: fidelity to the input.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Hashable, Mapping
 
 import numpy as np
@@ -67,9 +68,9 @@ def masked_log_odds(case: Case, explained: Explained) -> np.ndarray:
 class _OfMaskedClip(Metric):
     """A metric that compares the clip with what is seen of it through the mask: a subclass fills in `read`."""
 
+    @abstractmethod
     def read(self, clip: np.ndarray, seen: np.ndarray, target: int) -> float:
         """Score from the log-odds of all classes and the place of the target's."""
-        raise NotImplementedError
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""

@@ -20,6 +20,7 @@ attribution methods for deep neural networks", ICLR: sensitivity-n.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Hashable, Mapping
 
 import numpy as np
@@ -121,9 +122,9 @@ def _sums(relevance: np.ndarray, removed: np.ndarray) -> np.ndarray:
 class _OfRandomRemovals(Metric):
     """A metric that reads the table of random sets: a subclass fills in `read`."""
 
+    @abstractmethod
     def read(self, relevance: np.ndarray, table: Removals) -> float:
         """Score of a flat map."""
-        raise NotImplementedError
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
@@ -163,9 +164,9 @@ class Infidelity(_OfRandomRemovals):
 class _OfSingleRemovals(Metric):
     """A metric that reads the table of single super-cells: a subclass fills in `read`."""
 
+    @abstractmethod
     def read(self, relevance: np.ndarray, effect: np.ndarray) -> float:
         """Score of a flat map over super-cells."""
-        raise NotImplementedError
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""

@@ -17,6 +17,7 @@ since the quotient has no mean.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
@@ -157,9 +158,9 @@ def maps_of_copies(case: Case, explained: Explained) -> np.ndarray:
 class _OfNoisyCopies(Metric):
     """A metric that compares the map with those of noisy copies: a subclass fills in `read`."""
 
+    @abstractmethod
     def read(self, case: Case, map_: np.ndarray, copies: np.ndarray) -> float:
         """Score of a map and those of the copies."""
-        raise NotImplementedError
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""

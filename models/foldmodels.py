@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..datasets.corpora import CORPORA
+from ..datasets.corpora import CORPORA, load_corpus
 from ..datasets.corpus import cache_root
 from ..datasets.folds import Folds
 from ..errors import InputError
@@ -223,6 +224,51 @@ def obtain_models(
             raise InputError(f"{checkpoint}: holds model {models.name!r}, not {model!r}; give --model {models.name}.")
         return models
     return obtain_fold_models(model, corpus(), progress) if train else find_fold_models(model, corpus())
+
+
+def load_models(
+    model: str,
+    trained_on: str,
+    *,
+    data_root: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    trust: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Models:
+    """The recognisers of a model; the corpus is loaded only if they are neither given, nor foreign, nor bundled.
+
+    Parameters
+    ----------
+    model : str
+    trained_on : str
+        Corpus.
+    data_root : path, optional
+    checkpoint, trust
+        See `obtain_models`.
+    progress : callable, optional
+        Called with (what, done, total).
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown model or corpus.
+    InputError
+        See `obtain_models`.
+    """
+    report = progress or (lambda what, done, total: None)
+    record = CORPORA.get(trained_on)
+    bundled = None
+    if checkpoint is None and model_kind(model) != "foreign":
+        bundled = find_bundled(model, record.name, record.version)
+    found = bundled or obtain_models(
+        model,
+        lambda: load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}")),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        trust=trust,
+        progress=partial(report, f"training {model} on {trained_on}"),
+    )
+    assert found is not None  # trained where there was none
+    return found
 
 
 def load_fold_models(folder: str | Path) -> FoldModels:

@@ -1,11 +1,17 @@
-"""A network that makes vectors and the linear head trained on them, as one differentiable module."""
+"""Extractors that are torch modules, and such a network with the linear head trained on it as one module."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
+import numpy as np
 import torch
 from torch import nn
 
+from ..errors import ClipError
+from .extractor import Extractor
 from .head import LinearHead, log_probabilities
+from .recogniser import BATCH
 
 
 class HeadedNetwork(nn.Module):
@@ -29,3 +35,32 @@ class HeadedNetwork(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Shape (n, ...) -> (n, n_classes), float64."""
         return log_probabilities(self.raw(x))
+
+
+class TorchExtractor(Extractor):
+    """Base of the extractors that are torch modules; a subclass fills in `body`, `part` and `vectors`.
+
+    Attributes
+    ----------
+    body : nn.Module
+        What is moved with a recogniser.
+    part : str
+        What its shortest waveform is called in messages.
+    """
+
+    body: nn.Module
+    part: str
+
+    @abstractmethod
+    def vectors(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """One batch, (n, n_samples) -> (n, dim)."""
+
+    def features(self, waveforms: np.ndarray) -> np.ndarray:
+        """See `Extractor.features`."""
+        device = next(self.body.parameters()).device  # moves with a recogniser
+        tensor = torch.as_tensor(waveforms, dtype=torch.float32, device=device)
+        if tensor.shape[1] < self.min_samples:
+            window = f"the {self.part}'s window of {self.min_samples}"
+            raise ClipError(f"{tensor.shape[1]} samples are shorter than {window}.")
+        with torch.no_grad():
+            return torch.cat([self.vectors(rows) for rows in tensor.split(BATCH)]).double().cpu().numpy()

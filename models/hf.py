@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import nn
@@ -28,12 +27,10 @@ from torch import nn
 from .. import _torchvision  # noqa: F401  (before transformers)
 from ..audio import SAMPLE_RATE
 from ..datasets.folder_record import SYNONYMS
-from ..errors import ClipError, InputError
+from ..errors import InputError
 from ..keys import digest
-from .extractor import Extractor
 from .head import LinearHead, log_probabilities
-from .headed import HeadedNetwork
-from .recogniser import BATCH
+from .headed import HeadedNetwork, TorchExtractor
 from .waveform import WaveformRecogniser
 
 if TYPE_CHECKING:
@@ -102,7 +99,7 @@ class MeanState(nn.Module):
         return self.model(self.standardise(waveforms)).last_hidden_state.mean(dim=1)
 
 
-class Backbone(Extractor):
+class Backbone(TorchExtractor):
     """Mean-pooled last hidden state of a checkpoint without a classifier that transformers knows.
 
     Parameters
@@ -118,24 +115,21 @@ class Backbone(Extractor):
         If the checkpoint is missing, damaged, pickled, made for another sampling rate, or not a model of waveforms.
     """
 
+    part = "backbone"
+
     def __init__(self, path: str, trust: bool = False) -> None:
         from transformers import AutoModel
 
         config = _config(path, trust)
         standardise = Standardise(_normalises(path))
-        self.module = MeanState(standardise, _weights(AutoModel, path, trust)).eval().requires_grad_(False)
+        self.body = MeanState(standardise, _weights(AutoModel, path, trust)).eval().requires_grad_(False)
         self.params: dict[str, Any] = {"path": path} | ({"trust": True} if trust else {})
         self.min_samples = _min_samples(config, path)
-        self.fingerprint = _fingerprint(self.module, config, standardise)
+        self.fingerprint = _fingerprint(self.body, config, standardise)
 
-    def features(self, waveforms: np.ndarray) -> np.ndarray:
+    def vectors(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Mean states, shape (n, n_samples) -> (n, dim)."""
-        device = next(self.module.parameters()).device  # moves with a recogniser
-        tensor = torch.as_tensor(waveforms, dtype=torch.float32, device=device)
-        if tensor.shape[1] < self.min_samples:
-            raise ClipError(f"{tensor.shape[1]} samples are shorter than the backbone's window of {self.min_samples}.")
-        with torch.no_grad():
-            return torch.cat([self.module(rows) for rows in tensor.split(BATCH)]).double().cpu().numpy()
+        return self.body(waveforms)
 
     def recogniser(
         self,
@@ -147,7 +141,7 @@ class Backbone(Extractor):
         device: str | torch.device = "cpu",
     ) -> WaveformRecogniser:
         """A differentiable recogniser of the backbone and a trained head."""
-        network = HeadedNetwork(self.module, head)
+        network = HeadedNetwork(self.body, head)
         return WaveformRecogniser(name, classes, network, fingerprint, trained_on, device, self.min_samples)
 
 

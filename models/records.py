@@ -214,18 +214,7 @@ def load_model(
     InputError
         If the checkpoint is missing, damaged, or of another model; for an unknown fold.
     """
-    from ..datasets.corpora import CORPORA, load_corpus
-    from .foldmodels import Models, find_bundled, obtain_models
+    from .foldmodels import load_models
 
-    kind, corpus = model_kind(name), CORPORA.get(trained_on)
-    bundled = None
-    if kind != "foreign" and checkpoint is None:
-        bundled = find_bundled(name, corpus.name, corpus.version)
-    models: Models | None = bundled or obtain_models(
-        name,
-        lambda: load_corpus(trained_on, data_root),
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        trust=trust,
-    )
-    assert models is not None  # trained where there was none
+    models = load_models(name, trained_on, data_root=data_root, checkpoint=checkpoint, trust=trust)
     return models.recogniser(models.default_fold if fold is None else fold, device)

@@ -20,11 +20,10 @@ import torch
 from torch import nn
 
 from ..audio import SAMPLE_RATE, Grid
-from ..errors import ClipError, InputError
+from ..errors import InputError
 from ..keys import digest
-from .extractor import Extractor
-from .headed import HeadedNetwork
-from .recogniser import BATCH, TorchRecogniser
+from .headed import HeadedNetwork, TorchExtractor
+from .recogniser import TorchRecogniser
 
 if TYPE_CHECKING:
     from .head import LinearHead
@@ -91,12 +90,12 @@ class EmbeddingRecogniser(TorchRecogniser):
             return torch.cat([network.raw(self.front_end(rows)) for rows in tensor.split(self.batch)]).cpu().numpy()
 
 
-class SpeakerEmbedding(Extractor):
+class SpeakerEmbedding(TorchExtractor):
     """Mean and standard deviation of the speaker encoder's states.
 
     Attributes
     ----------
-    front_end, network : nn.Module
+    front_end, body : nn.Module
 
     Raises
     ------
@@ -104,25 +103,21 @@ class SpeakerEmbedding(Extractor):
         If the package that holds the weights is missing or holds others.
     """
 
+    part = "encoder"
+
     def __init__(self) -> None:
         path = weights_path()
         self.front_end = MelPower().eval()
-        self.network = StateStatistics().eval()
-        self.network.load_state_dict(_read_weights(path, self.network))
-        self.network.requires_grad_(False)
+        self.body = StateStatistics().eval()
+        self.body.load_state_dict(_read_weights(path, self.body))
+        self.body.requires_grad_(False)
         self.params: dict[str, Any] = {}
         self.min_samples = WINDOW
         self.fingerprint = digest("speaker-encoder", 1, hashlib.sha256(path.read_bytes()).hexdigest())
 
-    def features(self, waveforms: np.ndarray) -> np.ndarray:
+    def vectors(self, waveforms: torch.Tensor) -> torch.Tensor:
         """States' mean and standard deviation, shape (n, n_samples) -> (n, 512)."""
-        device = next(self.network.parameters()).device  # moves with a recogniser
-        tensor = torch.as_tensor(waveforms, dtype=torch.float32, device=device)
-        if tensor.shape[1] < self.min_samples:
-            raise ClipError(f"{tensor.shape[1]} samples are shorter than the encoder's window of {WINDOW}.")
-        with torch.no_grad():
-            rows = [self.network(self.front_end(part)) for part in tensor.split(BATCH)]
-        return torch.cat(rows).double().cpu().numpy()
+        return self.body(self.front_end(waveforms))
 
     def recogniser(
         self,
@@ -134,7 +129,7 @@ class SpeakerEmbedding(Extractor):
         device: str | torch.device = "cpu",
     ) -> EmbeddingRecogniser:
         """A differentiable recogniser of the encoder and a trained head."""
-        network = HeadedNetwork(self.network, head)
+        network = HeadedNetwork(self.body, head)
         return EmbeddingRecogniser(name, classes, self.front_end, network, fingerprint, trained_on, device)
 
 

@@ -149,7 +149,7 @@ def test_gradient_is_the_slope(embedding: SpeakerEmbedding) -> None:
         assert samples.grad is not None
         assert float((samples.grad * direction).sum()) == pytest.approx(slope, rel=1e-4)
     finally:  # the fixture is shared
-        model.front_end.float(), embedding.network.float()
+        model.front_end.float(), embedding.body.float()
 
 
 @needs_weights
