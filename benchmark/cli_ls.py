@@ -19,11 +19,12 @@ _SOURCES = {
     "methods": ("..methods.records:METHODS", ("name", "family", "needs", "cost", "version", "summary")),
     "metrics": (
         "..metrics.records:METRICS",
-        ("name", "family", "direction", "core", "qualified", "cost", "summary", "citation"),
+        ("name", "family", "direction", "core", "qualified", "fails", "cost", "summary", "citation"),
     ),
     "conditions": ("..datasets.conditions:CONDITIONS", ("name", "kind", "strength", "unit", "summary")),
     "cues": ("..cues.records:CUES", ("name", "unit", "summary")),
 }
+_COUNTS = {"clips", "speakers"}  # 0 where they are not known before the folder is named
 
 
 def ls(arguments: Namespace) -> int:
@@ -41,7 +42,7 @@ def ls(arguments: Namespace) -> int:
     for column in columns:
         table.add_column(column.replace("_", " "), no_wrap=column == "name", overflow="fold")
     for row in rows:
-        table.add_row(*(_text(row[column]) for column in columns))
+        table.add_row(*(_cell(column, row[column]) for column in columns))
     Console().print(table)
     return 0
 
@@ -71,6 +72,16 @@ def _figures() -> list[dict[str, Any]]:
     from .figures import FIGURES
 
     return [{"name": name, "summary": figure[0]} for name, figure in FIGURES.items()]
+
+
+def _cell(column: str, value: Any) -> str:
+    if column == "fails":  # the numbers are in --json
+        from ..metrics.qualified import failing
+
+        return failing(value)
+    if column == "differentiable" and value is None:
+        return "as loaded"  # the user's own: a torch module is, a function is not
+    return _text(value or None if column in _COUNTS else value)
 
 
 def _text(value: Any) -> str:

@@ -62,7 +62,7 @@ def test_a_run_on_emodb_is_busy_in_the_recogniser(benchmark, processor_time, dat
 @pytest.mark.long
 def test_two_workers_gain(benchmark, tmp_path: Path):
     """Wall time of the same run by one worker process and by two, start of the processes (some 5 s) included."""
-    config = load_config(corpora=["planted"], limit=128)
+    config = load_config(corpora=["planted"], limit=64)
 
     def seconds(workers: int) -> float:
         start = time.perf_counter()
