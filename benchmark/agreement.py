@@ -6,10 +6,12 @@ share a fault. It says which methods are near-copies, and where the choice of th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations_with_replacement
 from pathlib import Path
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,10 +25,13 @@ from ..methods.records import METHODS
 from ..metrics.robustness import rank_correlation
 from .figures_board import STYLE, footnote, new_figure, save, title
 from .leaderboard import ordered
-from .statistics import clustered_mean
+from .statistics import MIN_SPEAKERS, clustered_mean
 from .store import Explanation, Store
 
-COLUMNS = ["corpus", "model", "condition", "method", "other", "mean", "low", "high", "clips", "speakers"]
+if TYPE_CHECKING:
+    from .runner import Progress
+
+COLUMNS = ["corpus", "model", "condition", "method", "other", "mean", "low", "high", "clips", "planned", "speakers"]
 
 
 def similarities(maps: Mapping[str, Attribution]) -> dict[tuple[str, str], float]:
@@ -54,7 +59,11 @@ def similarities(maps: Mapping[str, Attribution]) -> dict[tuple[str, str], float
     return found
 
 
-def agreement(explanations: Iterable[Explanation], speakers: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+def agreement(
+    explanations: Iterable[Explanation],
+    speakers: Mapping[tuple[str, str], str],
+    progress: Progress | None = None,
+) -> pd.DataFrame:
     """Mean similarity of each pair of methods over the clips and targets that both explained.
 
     Parameters
@@ -63,12 +72,15 @@ def agreement(explanations: Iterable[Explanation], speakers: Mapping[tuple[str, 
         Repeats other than the first are left out.
     speakers : mapping of (str, str) to str
         Speaker of each (corpus, clip); clips of one speaker are not independent.
+    progress : callable, optional
+        Called with (what, done, total).
 
     Returns
     -------
     DataFrame
         Columns `COLUMNS`, one row per (corpus, model, condition) and unordered pair of methods, in the order of the
-        registry; ``low`` and ``high`` bound the mean with 95 % (missing below 6 speakers).
+        registry; ``low`` and ``high`` bound the mean with 95 % (missing below 6 speakers). ``clips`` are the maps
+        compared, of ``planned`` clips and targets that any method explained.
     """
     by_clip: dict[tuple[str, ...], dict[str, Attribution]] = {}
     for e in explanations:
@@ -76,17 +88,21 @@ def agreement(explanations: Iterable[Explanation], speakers: Mapping[tuple[str, 
             what = (e.corpus, e.model, e.condition, e.clip, e.attribution.target)
             by_clip.setdefault(what, {})[e.attribution.method] = e.attribution
     rows = []
-    for (corpus, model, condition, clip, _), maps in sorted(by_clip.items(), key=lambda item: item[0]):
+    for done, ((corpus, model, condition, clip, _), maps) in enumerate(sorted(by_clip.items(), key=lambda i: i[0]), 1):
         named = {name: maps[name] for name in ordered(maps, METHODS.names())}
         rows += [
             (corpus, model, condition, *pair, value, speakers[corpus, clip])
             for pair, value in similarities(named).items()
         ]
+        if progress is not None:
+            progress("comparing maps", done, len(by_clip))
     table = pd.DataFrame(rows, columns=[*COLUMNS[:5], "value", "speaker"])
+    planned = Counter(what[:3] for what in by_clip)
     found = []
     for names, part in table.groupby(COLUMNS[:5], sort=False):
         mean = clustered_mean(part["value"], part["speaker"].tolist())
-        found.append((*names, mean.mean, mean.low, mean.high, mean.n, mean.clusters))
+        bounds = (mean.low, mean.high) if mean.clusters >= MIN_SPEAKERS else (np.nan, np.nan)
+        found.append((*names, mean.mean, *bounds, mean.n, planned[names[:3]], mean.clusters))
     places = {name: i for i, name in enumerate(ordered({*table["method"], *table["other"]}, METHODS.names()))}
     result = pd.DataFrame(found, columns=COLUMNS)
     by = [*COLUMNS[:3], "method", "other"]
@@ -141,9 +157,11 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
         return save(figure, part, picture)
 
 
-def agreement_of_run(store: Store, picture: Path, data_root: Path | None = None) -> Path:
+def agreement_of_run(
+    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
+) -> Path:
     """`draw_agreement` of a run's explanations of clean clips."""
     known = store.scores(["corpus", "clip", "speaker"]).drop_duplicates(["corpus", "clip"])
     speakers = {(str(r.corpus), str(r.clip)): str(r.speaker) for r in known.itertuples()}
     found = (e for e in store.explanations(condition="clean") if (e.corpus, e.clip) in speakers)
-    return draw_agreement(agreement(found, speakers), picture)
+    return draw_agreement(agreement(found, speakers, progress), picture)

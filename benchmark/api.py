@@ -115,7 +115,7 @@ def explain(
         raise ClipError(f"{path}: {error}") from None
     proba = recogniser.predict_proba(clip.samples[None])[0]
     predicted = recogniser.classes[int(np.argmax(proba))]
-    chosen, contrast = (predicted, None) if target == "predicted" else _contrast(target, recogniser)
+    chosen, contrast = (predicted, None) if target == "predicted" else recogniser.target_named(target)
     attributions: dict[str, Attribution] = {}
     failures: dict[str, str] = {}
     shared = SharedWork()
@@ -138,17 +138,6 @@ def explain(
         attributions = {name: with_norms(found, usual) for name, found in attributions.items()}
     probabilities = dict(zip(recogniser.classes, map(float, proba), strict=True))
     return Explained(clip, recogniser, probabilities, chosen, seen, attributions, failures, contrast)
-
-
-def _contrast(target: str, recogniser: Recogniser) -> tuple[str, str | None]:
-    """The class named, or both of ``A-B``; refuses an unknown class before any work."""
-    if target not in recogniser.classes:
-        for cut in (place for place, letter in enumerate(target) if letter == "-"):  # classes may hold a "-" as well
-            pair = target[:cut], target[cut + 1 :]
-            if set(pair) <= set(recogniser.classes) and pair[0] != pair[1]:
-                return pair
-    recogniser.class_index(target)
-    return target, None
 
 
 def _place(clip: Clip, path: Path, models: Models, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:

@@ -42,7 +42,8 @@ def concluded(name: str, summary: str, found: Iterable[str], otherwise: str = PA
 def row_name(row: Any) -> str:
     """A score row in words."""
     fill = f", fill {row['fill']}" if row["fill"] else ""
-    return f"clip {row['clip']}, {row['method']}, {row['metric']}, {row['condition']}{fill}"
+    repeat = f", repeat {row['repeat']}" if row["repeat"] else ""
+    return f"clip {row['clip']}, {row['method']}, {row['metric']}, {row['condition']}{fill}{repeat}"
 
 
 def dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:

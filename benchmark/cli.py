@@ -105,12 +105,15 @@ def _run(commands: argparse._SubParsersAction) -> None:
     _add_many(parser, "--condition", "N", "distribution shift, `clean` among them")
     _add_many(parser, "--emotion", "N", "explain only clips of this emotion")
     _add_many(parser, "--fill", "N", "what replaces removed parts: attenuate, noise, spectral-mean, twin")
-    parser.add_argument("--target", metavar="predicted|true|EMOTION", help="class to explain; default predicted")
+    parser.add_argument("--target", metavar="predicted|true|EMOTION|A-B", help="class to explain; default predicted")
     parser.add_argument("--trained-on", metavar="CORPUS", help="whose fold models explain; default the corpus itself")
     parser.add_argument(
         "--limit", type=int, metavar="CLIPS", help="at most so many clips per corpus, balanced; 0 for all"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every draw; default 0")
+    parser.add_argument(
+        "--repeats", type=int, metavar="N", help="explanations of a clip by each method that draws; default 1"
+    )
     _add_many(
         parser, "--checkpoint", "[MODEL=]PATH", "a folder written by `serxai train`, or the file of a foreign model"
     )
@@ -123,6 +126,9 @@ def _run(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where the recogniser runs; default cpu")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be computed, and what it costs")
     parser.add_argument("--memory", type=float, metavar="GB", help="most that all workers may hold together")
+    parser.add_argument(
+        "--batch-memory", type=float, metavar="GB", help="most that one batch of copies may take in the recogniser"
+    )
     parser.add_argument("--executor", default="local", choices=("local", "ray"), help="where shards run; default local")
     parser.add_argument(
         "--ray-address", metavar="ADDRESS", help="cluster to join (auto: the one running); default a new one"
@@ -272,10 +278,14 @@ def _figures(commands: argparse._SubParsersAction) -> None:
 def _compare(commands: argparse._SubParsersAction) -> None:
     parser = _command(
         commands, "compare", "test methods pairwise on one metric", ".cli_results:compare",
-        "serxai compare runs/quick --metric abpc",
+        """
+        serxai compare runs/quick --metric abpc
+        serxai compare runs/paper-emolime --metric deletion --method emolime-paper --method emolime
+        """,
     )  # fmt: skip
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--metric", required=True, metavar="N")
+    _add_many(parser, "--method", "N", "only these, with how far their explanations lie apart, noise and cost")
     parser.add_argument("--corpus", metavar="N")
     parser.add_argument("--json", action="store_true", help="print JSON")
 

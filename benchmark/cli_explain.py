@@ -22,7 +22,7 @@ from .api import DEFAULT_METHODS, Explained, explain, kept_and_removed
 from .console import Bars
 from .figures import explanation_overlay
 from .figures_cues import beyond_saliency_figure
-from .figures_maps import BANDS_AT_MOST
+from .figures_maps import BANDS_AT_MOST, channel_maps
 from .report import explanation_page
 from .store import write_atomically
 
@@ -51,7 +51,7 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_json(explained, arguments.audio, withheld, fills), indent=2))
     else:
-        _print(explained, files)
+        _print(explained, files, fills)
         if withheld:
             Console().print(f"[yellow]{withheld}[/]", highlight=False, soft_wrap=True)
     return 1 if explained.failures else 0
@@ -81,12 +81,15 @@ def write_explanation(
     """
     out.mkdir(parents=True, exist_ok=True)
     stem = audio.stem
-    title = f"{audio.name}: {explained.target} (p = {explained.probabilities[explained.target]:.2f})"
-    if explained.clip.emotion:
-        title += f", labelled {explained.clip.emotion}"
+    title = _title(explained, audio)
     files = {"picture": explanation_overlay(explained.clip.samples, explained.attributions, title, out / f"{stem}.png")}
-    cues = {}
+    cues, channels = {}, {}
     for name, attribution in explained.attributions.items():
+        if attribution.channels:
+            file = out / f"{_file_name(stem, name)}-channels.png"
+            channels[name] = files[f"channels of {name}"] = channel_maps(
+                explained.clip.samples, attribution, title, file
+            )
         if attribution.cues:
             file = out / f"{_file_name(stem, name)}.png"
             cues[name] = files[f"picture of {name}"] = beyond_saliency_figure(
@@ -106,9 +109,19 @@ def write_explanation(
         files["picture"].read_bytes(),
         sounds,
         {name: file.read_bytes() for name, file in cues.items()},
+        {name: file.read_bytes() for name, file in channels.items()},
     )
     write_atomically(files["page"], page.encode())
     return files
+
+
+def _title(explained: Explained, audio: Path) -> str:
+    heard = max(explained.probabilities, key=explained.probabilities.__getitem__)
+    title = f"{audio.name}: {explained.target} (p = {explained.probabilities[explained.target]:.2f})"
+    if heard != explained.target:
+        title += f", heard as {heard} (p = {explained.probabilities[heard]:.2f})"
+    label = explained.clip.emotion
+    return title + (f", labelled {label}{'' if label == heard else ': misheard'}" if label else "")
 
 
 def _file_name(stem: str, method: str) -> str:
@@ -131,7 +144,7 @@ def as_json(explained: Explained, audio: Path, withheld: str = "", fills: Sequen
         "contrast": explained.contrast,
         "explanations": {name: _attribution(a, explained) for name, a in explained.attributions.items()},
         "failures": explained.failures,
-        "fills": [asdict(effect) for effect in fills],
+        "fills": [asdict(effect) | {"note": effect.note} for effect in fills],
         "sounds_withheld": withheld,
     }
 
@@ -171,7 +184,7 @@ def sentence(attribution: Attribution) -> str:
 def weights_in_words(attribution: Attribution) -> list[str]:
     """Weights of few bands with their true edges, and how far the surrogate can be trusted; nothing for other maps."""
     values, edges, details = attribution.values, attribution.grid.freq_edges_hz, attribution.details
-    if values.shape[1] > 1 or values.shape[0] > BANDS_AT_MOST or "noise" not in details:
+    if values.shape[1] > 1 or values.shape[0] > BANDS_AT_MOST or "full" not in details:
         return []
     noise = [""] * len(values) if attribution.errors is None else [f" ± {e:.3f}" for e in attribution.errors[:, 0]]
     lines = [
@@ -179,11 +192,29 @@ def weights_in_words(attribution: Attribution) -> list[str]:
         for low, high, weight, error in zip(edges[:-1], edges[1:], values[:, 0], noise, strict=True)
     ]
     fit = f"R² {details['r2']:.3f}, " if "r2" in details else ""
-    drawn = f"noise {details['noise']:.3f} a weight" if details["noise"] else "no noise: no mask was drawn"
-    return [*lines, f"{fit}{drawn}, with all kept {details['full']:.3f}, with all removed {details['none']:.3f}"]
+    if details.get("shrinkage", 1) < 1:
+        fit += f"shrunk to {details['shrinkage']:.3f} by its penalty, "
+    if "noise" in details:
+        fit += f"noise {details['noise']:.3f} a weight, " if details["noise"] else "no noise: no mask was drawn, "
+    clip = f" (the clip itself {details['clip']:.3f})" if "clip" in details else ""
+    return [*lines, f"{fit}with all kept {details['full']:.3f}{clip}, with all removed {details['none']:.3f}"]
 
 
-def _print(explained: Explained, files: dict[str, Path]) -> None:
+def fills_in_words(fills: Sequence[FillEffect]) -> list[str]:
+    """What each fill alone makes of the prediction, and a warning of those that drive it beyond what speech does."""
+    unfilled = {"none": "the clip", "resynthesis": "resynthesised with nothing removed"}
+    told = [f"{unfilled[e.fill]} {e.probability:.3f}" for e in fills if e.fill in unfilled]
+    filled = [
+        f"{e.fill}{' at the level of the clip' if e.match_level else ''} {e.probability:.3f}"
+        for e in fills
+        if e.fill not in unfilled
+    ]
+    replaced = [f"all of it replaced by {', '.join(filled)}"] if filled else []
+    lines = [f"probability: {'; '.join([*told, *replaced])}"] if fills else []
+    return lines + [e.note for e in fills if e.note]
+
+
+def _print(explained: Explained, files: dict[str, Path], fills: Sequence[FillEffect]) -> None:
     console = Console()
     ranked = sorted(explained.probabilities.items(), key=lambda item: -item[1])
     console.print("heard: " + ", ".join(f"{name} {p:.2f}" for name, p in ranked), highlight=False)
@@ -198,5 +229,7 @@ def _print(explained: Explained, files: dict[str, Path]) -> None:
             console.print(f"  {line}", highlight=False)
     for name, reason in explained.failures.items():
         console.print(f"[red]{name} could not explain the clip:[/] {reason}", highlight=False)
+    for line in fills_in_words(fills):
+        console.print(line, highlight=False)
     for kind, path in files.items():
         console.print(f"{kind}: {path}", highlight=False, soft_wrap=True)

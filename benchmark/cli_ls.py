@@ -9,6 +9,8 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
+SHORT, WRAPPED = 20, 20  # a column this narrow is not wrapped; the others get at least so much room
+
 # what is listed -> where its records are, and the columns a person sees
 _SOURCES = {
     "corpora": (
@@ -35,16 +37,35 @@ def ls(arguments: Namespace) -> int:
         finite = [{key: None if value != value else value for key, value in row.items()} for row in rows]
         print(json.dumps(finite, indent=2, default=str, allow_nan=False))
         return 0
+    _print(rows, columns)
+    return 0
+
+
+def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    """A table where its columns fit side by side, else a paragraph for each row."""
     from rich.console import Console
+    from rich.markup import escape
+    from rich.padding import Padding
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column.replace("_", " "), no_wrap=column == "name", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(column, row[column]) for column in columns))
-    Console().print(table)
-    return 0
+    console = Console()
+    texts = [{column: _cell(column, row[column]) for column in columns} for row in rows]
+    longest = {c: max([len(c), *(len(text[c]) for text in texts)]) for c in columns}
+    short = [column for column in columns if column == "name" or longest[column] <= SHORT]
+    if sum(longest[c] if c in short else WRAPPED for c in columns) + len(columns) <= console.width:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in columns:
+            table.add_column(column.replace("_", " "), no_wrap=column in short, overflow="fold")
+        for text in texts:
+            table.add_row(*(escape(text[column]) for column in columns))
+        console.print(table)
+        return
+    for text in texts:
+        console.print(f"[bold]{escape(text['name'])}[/]", highlight=False)
+        facts = [f"{column.replace('_', ' ')}: {text[column]}" for column in short if column != "name" and text[column]]
+        long = [f"{column.replace('_', ' ')}: {text[column]}" for column in columns if column not in short]
+        for line in filter(None, (" · ".join(facts), *long)):
+            console.print(Padding(escape(line), (0, 0, 0, 4)), highlight=False)
 
 
 def _rows(kind: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -11,11 +12,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..errors import InputError, UnknownNameError
+from .console import Bars
 from .figures import draw_figure
 from .leaderboard import SETTING, setting_title
+from .method_gap import method_gap
 from .report import write_board
 from .statistics import CELL, compare_pairwise
 from .store import Store
+
+WIDTH = 120  # narrower tables would cut names and numbers short
 
 
 def leaderboard(arguments: Namespace) -> int:
@@ -32,30 +37,40 @@ def leaderboard(arguments: Namespace) -> int:
 
 def figures(arguments: Namespace) -> int:
     """Draw one figure by name."""
-    for path in draw_figure(arguments.name, Store(arguments.run), arguments.out, arguments.data_root):
+    with Bars() as bars:
+        paths = draw_figure(arguments.name, Store(arguments.run), arguments.out, arguments.data_root, bars)
+    for path in paths:
         Console().print(str(path), highlight=False, soft_wrap=True)
     return 0
 
 
 def compare(arguments: Namespace) -> int:
-    """Pairwise tests on one metric."""
-    scores = Store(arguments.run).scores()
+    """Pairwise tests on one metric; of named methods also how far their explanations lie apart."""
+    store = Store(arguments.run)
+    scores = store.scores()
     if arguments.corpus is not None:
         known = sorted(scores["corpus"].unique())
         if arguments.corpus not in known:
             raise UnknownNameError("corpus of this run", arguments.corpus, known)
         scores = scores[scores["corpus"] == arguments.corpus]
-    pairs = compare_pairwise(scores, arguments.metric)
+    pairs = (
+        method_gap(store, scores, arguments.metric, arguments.method)
+        if arguments.method
+        else compare_pairwise(scores, arguments.metric)
+    )
     if arguments.json:
         print(json.dumps(json.loads(pairs.to_json(orient="records")), indent=2))
         return 0
     console = Console()
+    console.width = max(console.width, WIDTH)
     for cell, group in pairs.groupby(CELL, dropna=False, sort=False):
         facts = dict(zip(CELL, cell, strict=True))
         setting = setting_title({name: facts[name] for name in SETTING})
         under = ", ".join(filter(None, (facts["condition"], facts["fill"] and f"fill {facts['fill']}")))
         title = escape(f"{arguments.metric}, {under}: {setting}")
-        table = Table("better", "worse", title=title, title_justify="left", box=None, header_style="bold")
+        table = Table(title=title, title_justify="left", box=None, header_style="bold")
+        for column in ("better", "worse"):
+            table.add_column(column, no_wrap=True)
         for column in ("difference", "95 % interval", "p (Holm)", "effect", "clips", "speakers"):
             table.add_column(column, justify="right")
         for pair in group.sort_values("difference", key=abs, ascending=False).itertuples():
@@ -69,8 +84,52 @@ def compare(arguments: Namespace) -> int:
                 f"[{low:.3f}, {high:.3f}]" if pd.notna(low) else "",
                 f"{pair.p_holm:.4f}" if pd.notna(pair.p_holm) else pair.note,
                 f"{sign * pair.effect:.2f}" if pd.notna(pair.effect) else "",
-                str(pair.n_clips),
+                f"{pair.n_clips} of {pair.n_planned}",
                 str(pair.n_speakers),
             )
         console.print(table)
+        if arguments.method:
+            _print_gap(console, group)
     return 0
+
+
+def _print_gap(console: Console, pairs: pd.DataFrame) -> None:
+    """How far the explanations of one cell lie apart, pair by pair, and what each method repeats and costs."""
+    apart = Table(title="explanations of the same clips", title_justify="left", box=None, header_style="bold")
+    for column in ("a", "b"):
+        apart.add_column(column, no_wrap=True)
+    for column in ("rank correlation", "of means", "slope a on b", "at equal shrinkage"):
+        apart.add_column(column, justify="right")
+    for pair in pairs.to_dict("records"):
+        bounds = ("rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage")
+        apart.add_row(escape(pair["method_a"]), escape(pair["method_b"]), *(_estimate(pair, name) for name in bounds))
+    console.print(apart)
+    alone = Table(title="each method", title_justify="left", box=None, header_style="bold")
+    alone.add_column("method", no_wrap=True)
+    columns = {
+        "score": "mean", "repeats": "repeats", "noise": "noise", "at equal shrinkage": "noise_at_equal_shrinkage",
+        "relative noise": "relative_noise", "repeats agree": "rank_correlation_of_repeats",
+        "shrinkage": "shrinkage", "calls": "calls", "seconds": "seconds",
+    }  # fmt: skip
+    for column in columns:
+        alone.add_column(column, justify="right")
+    told: dict[str, list[str]] = {}
+    for pair in pairs.to_dict("records"):
+        for side in ("a", "b"):
+            facts = [pair[f"{fact}_{side}"] for fact in columns.values()]
+            told.setdefault(pair[f"method_{side}"], [_number(fact) for fact in facts])
+    for name, cells in told.items():
+        alone.add_row(escape(name), *cells)
+    console.print(alone)
+
+
+def _estimate(row: dict[str, Any], name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return _number(row[name]) + (f" [{_number(low)}, {_number(high)}]" if pd.notna(low) else "")
+
+
+def _number(value: float) -> str:
+    """Three digits behind the point; none of counts."""
+    if pd.isna(value):
+        return "–"
+    return f"{value:.0f}" if value >= 1 and float(value).is_integer() else f"{value:.3f}"

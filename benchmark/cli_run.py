@@ -18,15 +18,17 @@ from rich.table import Table
 from ..errors import InputError
 from ..keys import digest
 from ..models.records import MODELS
+from .board_text import terminal_table
 from .config import RunConfig, load_config
 from .console import Bars
 from .executors import writing
-from .leaderboard import terminal_table
-from .report import write_board
+from .plausibility_report import plausibility_table
+from .report import PLAUSIBILITY, write_board
 from .runner import Execution, check_out, default_workers, free_folder
 from .runner import run as compute
 from .store import Store, write_atomically
 
+IN_TERMINAL = 4  # metrics asked for; of more, only the key ones have room
 _MADE_OF = b"serxai-made-of"
 
 
@@ -45,6 +47,7 @@ def run(arguments: Namespace) -> int:
         target=arguments.target,
         trained_on=arguments.trained_on,
         limit=arguments.limit,
+        repeats=arguments.repeats,
         seed=arguments.seed,
     )
     execution = Execution(
@@ -53,7 +56,8 @@ def run(arguments: Namespace) -> int:
         device=arguments.device if arguments.executor == "ray" else _device(arguments.device),
         data_root=arguments.data_root,
         retry_failed=arguments.retry_failed,
-        memory=_memory(arguments.memory),
+        memory=_memory("--memory", arguments.memory),
+        batch_memory=_memory("--batch-memory", arguments.batch_memory),
         executor=arguments.executor,
         ray_address=_ray_address(arguments),
         checkpoints=_checkpoints(arguments.checkpoint, config.models),
@@ -76,13 +80,13 @@ def run(arguments: Namespace) -> int:
         bars("report", 0, 1)
         info = store.info
         with writing(out):
-            board, page = _report(store, info)
+            board, page = _report(store, info, bars)
         bars("report", 1, 1)
     if arguments.json:
         print(board.to_json(orient="records"))
     else:
         console = Console()
-        console.print(terminal_table(board))
+        console.print(terminal_table(board, config.metrics if len(config.metrics) <= IN_TERMINAL else None))
         _print_summary(console, config, info, out, page)
     return 1 if info["rows"]["failed"] else 0
 
@@ -91,6 +95,8 @@ def _qualify(arguments: Namespace, config: RunConfig, execution: Execution) -> i
     """Preset ``qualify`` scores metrics, not methods: it has a runner and a report of its own."""
     from .cli_qualify import run as qualify
 
+    if config.tuning is not None:
+        raise InputError("[tuning]: the preset qualify tries metrics, not methods; leave the table out.")
     if execution.executor != "local":
         raise InputError(f"--executor {execution.executor}: the preset qualify runs on this machine; leave it out.")
     out = arguments.out or (Path("runs/qualify") if arguments.dry_run else free_folder(Path("runs/qualify")))
@@ -99,7 +105,7 @@ def _qualify(arguments: Namespace, config: RunConfig, execution: Execution) -> i
     return qualify(config, execution, out, arguments.dry_run, arguments.json)
 
 
-def _report(store: Store, info: dict[str, Any]) -> tuple[pd.DataFrame, Path]:
+def _report(store: Store, info: dict[str, Any], bars: Bars) -> tuple[pd.DataFrame, Path]:
     """Write the report, or take the one that is there if it was made from these very scores by this very code."""
     folder = store.path / "report"
     page, kept = folder / "index.html", folder / "board.parquet"
@@ -108,7 +114,12 @@ def _report(store: Store, info: dict[str, Any]) -> tuple[pd.DataFrame, Path]:
         table = pq.read_table(kept)
         if page.is_file() and (table.schema.metadata or {}).get(_MADE_OF) == made_of:
             return table.to_pandas(), page
-    board, page = write_board(store.scores(), [info], folder)
+    scores = store.scores()
+    plausible = (
+        (scores["family"] == "plausibility") & (scores["status"] == "ok") & (scores["condition"] == "clean")
+    ).any()
+    told = plausibility_table(store, progress=bars, measured=False) if plausible else None
+    board, page = write_board(scores, [info], folder, told)
     table = pa.Table.from_pandas(board)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _MADE_OF: made_of})
     body = pa.BufferOutputStream()
@@ -128,6 +139,9 @@ def _print_summary(console: Console, config: RunConfig, info: dict[str, Any], ou
     if rows["failed"]:
         console.print(f"[red]{rows['failed']} scores failed.[/] Reasons: serxai status {out}", highlight=False)
     console.print(f"report: {page.resolve()}", highlight=False, soft_wrap=True)
+    cues = page.with_name(PLAUSIBILITY)
+    if cues.is_file():
+        console.print(f"per emotion, cue and source: {cues.resolve()}", highlight=False, soft_wrap=True)
 
 
 def _name(arguments: Namespace) -> str:
@@ -142,9 +156,9 @@ def _workers(given: int | None) -> int:
     return given or default_workers()
 
 
-def _memory(given: float | None) -> float | None:
+def _memory(flag: str, given: float | None) -> float | None:
     if given is not None and not given > 0:
-        raise InputError(f"--memory must be a number of GB above 0, got {given:g}.")
+        raise InputError(f"{flag} must be a number of GB above 0, got {given:g}.")
     return given
 
 

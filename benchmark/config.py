@@ -6,8 +6,9 @@ import reprlib
 import tomllib
 from difflib import get_close_matches
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -15,12 +16,16 @@ from ..datasets.conditions import CONDITIONS
 from ..datasets.corpora import CORPORA
 from ..datasets.corpus import TAXONOMY
 from ..errors import InputError, UnknownNameError
-from ..methods.records import METHODS
+from ..methods.records import METHODS, make_method
 from ..metrics.records import METRICS
 from ..models.records import MODELS
 from ..registry import Registry
 
+if TYPE_CHECKING:
+    from ..methods.explainer import Explainer
+
 FILL_NAMES = ("attenuate", "noise", "spectral-mean", "twin")
+RULES, RUNNER_UP = ("predicted", "true"), "runner-up"  # what a target can be beside an emotion
 _REGISTRIES: dict[str, Registry] = {
     "corpora": CORPORA,
     "models": MODELS,
@@ -29,6 +34,44 @@ _REGISTRIES: dict[str, Registry] = {
     "conditions": CONDITIONS,
     "clean_only": METRICS,
 }
+
+
+class Tuning(BaseModel):
+    """Table ``[tuning]``: parameters of methods that are chosen on clips which are then not scored.
+
+    Attributes
+    ----------
+    metric : str
+        By whose mean they are chosen.
+    clips : int
+        At most so many clips of each corpus are set apart for it.
+    grid : dict of str to dict of str to list
+        Values of each parameter of each method; every combination is tried.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    metric: str
+    clips: int = Field(default=16, ge=1, lt=2**63, strict=True)
+    grid: dict[str, dict[str, list[Any]]] = Field(min_length=1)
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, name: str) -> str:
+        record = METRICS.get(name)
+        if record.conditions == "shifted":
+            raise InputError(f"tuning.metric: {name!r} is defined for shifted clips only; take one that needs none.")
+        return record.name
+
+    @field_validator("grid")
+    @classmethod
+    def _known_parameters(cls, grid: dict[str, dict[str, list[Any]]]) -> dict[str, dict[str, list[Any]]]:
+        for method, values in grid.items():
+            if not values or not all(values.values()):
+                raise InputError(f"tuning.grid.{method}: name at least one parameter, and at least one value of each.")
+            for combination in product(*values.values()):
+                make_method(method, **dict(zip(values, combination, strict=True)))
+        return grid
 
 
 class RunConfig(BaseModel):
@@ -43,7 +86,9 @@ class RunConfig(BaseModel):
     emotions : list of str
         Clips of these emotions (of the common taxonomy) are explained.
     target : str
-        ``predicted`` (the class predicted on the clean clip), ``true``, or the name of an emotion.
+        ``predicted`` (the class predicted on the clean clip), ``true``, or the name of an emotion; or the contrast of
+        two, as in ``anger-sadness``, ``true-neutral`` and ``predicted-runner-up``: why the one rather than the other,
+        where the runner-up is the likeliest other class on the clean clip.
     fills : list of str
         Fill operators; empty means the corpus' own default (``twin`` on planted ones, else ``attenuate``). ``twin`` is
         left out on corpora whose clips have none.
@@ -51,6 +96,14 @@ class RunConfig(BaseModel):
         Corpus whose fold models explain; None means the explained corpus itself.
     limit : int
         At most so many clips per corpus, balanced over speakers and emotions; 0 for all.
+    repeats : int
+        Explanations of each clip by methods that draw, each from a seed of its own, each scored.
+    parameters : dict of str to dict
+        Parameters of methods that are not their defaults, by method.
+    tuning : Tuning, optional
+        Parameters to be chosen on clips that are not scored.
+    part : {'scored', 'tuning'}
+        Which clips are explained: with `tuning`, those not set apart for it, or those alone.
     seed : int
     """
 
@@ -68,6 +121,10 @@ class RunConfig(BaseModel):
     trained_on: str | None = None
     # strict: neither true nor "3" nor 3.0 is a number here; seeds are stored in 64 bits
     limit: int = Field(default=0, ge=0, lt=2**63, strict=True)
+    repeats: int = Field(default=1, ge=1, le=1000, strict=True)
+    parameters: dict[str, dict[str, Any]] = {}
+    tuning: Tuning | None = None
+    part: Literal["scored", "tuning"] = "scored"
     seed: int = Field(default=0, ge=0, lt=2**63, strict=True)
 
     @field_validator("corpora", "models", "methods", "metrics", "conditions", "clean_only")
@@ -88,10 +145,35 @@ class RunConfig(BaseModel):
     @field_validator("target")
     @classmethod
     def _known_target(cls, name: str) -> str:
-        known = ("predicted", "true", *TAXONOMY)
-        if name not in known:
+        one, contrasted, other = name.partition("-")  # no emotion holds a "-"
+        known = (*RULES, *TAXONOMY)
+        if not contrasted and one not in known:
             raise UnknownNameError("target", name, known)
+        if contrasted and (one not in known or other not in (*TAXONOMY, RUNNER_UP) or one == other):
+            raise InputError(
+                f"target {name!r}: a contrast is A-B: why A rather than B. A is one of {', '.join(known)}, B of "
+                f"{', '.join(TAXONOMY)}, {RUNNER_UP}, and not A."
+            )
         return name
+
+    @field_validator("parameters")
+    @classmethod
+    def _known_parameters(cls, parameters: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for method, given in parameters.items():
+            make_method(method, **given)
+        return parameters
+
+    @model_validator(mode="after")
+    def _tuned_methods(self) -> RunConfig:
+        strange = sorted(set(self.tuning.grid) - set(self.methods)) if self.tuning else []
+        if strange and self.part == "scored":
+            raise InputError(
+                f"tuning.grid: {', '.join(strange)} not among the methods of the run ({', '.join(self.methods)}); add "
+                "to methods what is to be tuned, or take it out of the grid."
+            )
+        if self.part == "tuning" and self.tuning is None:
+            raise InputError("part: 'tuning' needs the table [tuning], which says what is set apart.")
+        return self
 
     @field_validator("trained_on")
     @classmethod
@@ -107,6 +189,10 @@ class RunConfig(BaseModel):
                 f"add one of {', '.join(name for name in FILL_NAMES if name != 'twin')}."
             )
         return self
+
+    def explainer(self, method: str) -> Explainer:
+        """A method with the parameters that this run gives it."""
+        return make_method(method, **self.parameters.get(method, {}))
 
     def fills_for(self, corpus: str) -> list[str]:
         """Fill operators used on a corpus: those asked for, without ``twin`` where clips have none."""
@@ -164,12 +250,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, path: Path | None) -> str:
-    allowed = list(RunConfig.model_fields)
     lines = []
     for fault in error.errors():
-        key = ".".join(map(str, fault["loc"]))
+        *above, last = map(str, fault["loc"]) if fault["loc"] else [""]
+        key = ".".join([*above, last])
         if fault["type"] == "extra_forbidden":
-            near = get_close_matches(key, allowed, n=1)
+            allowed = list(Tuning.model_fields if above else RunConfig.model_fields)
+            near = get_close_matches(last, allowed, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             lines.append(f"unknown key {key!r}; {hint}Allowed: {', '.join(allowed)}.")
         else:

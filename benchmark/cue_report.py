@@ -3,6 +3,9 @@
 ``python -m serxai.benchmark.cue_report CORPUS [--data-root DIR] [--cue NAME]...`` prints them as Markdown. An effect is
 Cohen's d: the emotion's mean minus the neutral mean of the same speaker, over the two groups' pooled standard
 deviation, each clip counting once.
+
+Where effects of a corpus have been measured before (TESS: with openSMILE's eGeMAPSv02 functionals, about 60 clips a
+cell), those of a size above 0.8 that have another sign here are listed below the tables.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CUES = ("f0_level", "f0_variability", "loudness", "high_frequency_energy", "jitter", "shimmer", "hnr")
 MIN_CLIPS = 3  # of each group
+MEASURED_BEFORE = {"tess": "tess_cue_effects.csv"}  # by corpus, in the folder reference/
+CLEAR = 0.8  # the size of an effect whose sign should come out again
 
 
 def clip_table(
@@ -97,6 +103,46 @@ def effects(table: pd.DataFrame, cues: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["cue", "emotion", "speaker", "d", "n"])
 
 
+def measured_before(corpus: str) -> pd.DataFrame | None:
+    """Effects measured before, columns ``cue``, ``emotion``, ``speaker``, ``d``; None for a corpus without any."""
+    import pandas as pd
+
+    if corpus not in MEASURED_BEFORE:
+        return None
+    with resources.files(__package__).joinpath("reference", MEASURED_BEFORE[corpus]).open(encoding="utf-8") as file:
+        return pd.read_csv(file)
+
+
+def compared_signs(found: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+    """Effects that were clear before and have been measured again.
+
+    Parameters
+    ----------
+    found : DataFrame
+        Of `effects`.
+    before : DataFrame
+        Of `measured_before`; those with a size of 0.8 or less are left out.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``cue``, ``emotion``, ``speaker``, ``d``, ``d_before`` and ``same`` (sign).
+    """
+    clear = before[before["d"].abs() > CLEAR].rename(columns={"d": "d_before"})
+    both = clear.merge(found, on=["cue", "emotion", "speaker"]).dropna(subset="d")
+    both["same"] = np.sign(both["d"]) == np.sign(both["d_before"])
+    return both[["cue", "emotion", "speaker", "d", "d_before", "same"]]
+
+
+def sign_lines(compared: pd.DataFrame) -> list[str]:
+    """How many clear effects have the sign that they had before, and a line for each that has not."""
+    lines = [f"{compared['same'].sum()} of {len(compared)} effects that were above {CLEAR} before have the same sign."]
+    return lines + [
+        f"- {row.cue}, {row.emotion}, {row.speaker}: {row.d:+.1f}, before {row.d_before:+.1f}"
+        for row in compared[~compared["same"]].itertuples()
+    ]
+
+
 def markdown(found: pd.DataFrame, note: str = "") -> str:
     """One table a cue: emotions down, speakers across."""
     parts = []
@@ -130,7 +176,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     note = ""
     if not corpus.record.level_comparable:
         note = f"Levels of {corpus.name} are not comparable between clips: {', '.join(LEVEL_CUES)} say nothing here."
-    sys.stdout.write(markdown(effects(table, cues), note) + "\n")
+    found = effects(table, cues)
+    sys.stdout.write(markdown(found, note) + "\n")
+    before = measured_before(corpus.name)
+    if before is not None:
+        sys.stdout.write("\n" + "\n".join(sign_lines(compared_signs(found, before))) + "\n")
     return 0
 
 

@@ -37,6 +37,7 @@ from .executors import Execution, KeepingScorer
 from .plan import Plan, Shard, cells_of, make_plan
 from .scoring import ShardScorer
 from .store import Store
+from .tuning import candidate_config, candidates, folder_of, tuned
 
 TRAJECTORY = 32  # copies of one trajectory, for the order of the queue
 TYPICAL_S = 2.5  # an utterance whose header cannot be read
@@ -97,13 +98,18 @@ class ForecastScorer(KeepingScorer):
 
             count() if key is None else request.shared.once(key, count, request.recogniser)
         grid = scoring_grid(request.clip.duration_s)
-        return Attribution(np.zeros(grid.shape), grid, request.target, explainer.name, model_calls=calls)
+        return Attribution(np.zeros(grid.shape), grid, request.label, explainer.name, model_calls=calls)
+
+    def _explanation(self, clip_id: str, condition: str, method: str, target: str, repeat: int) -> Attribution:
+        found = super()._explanation(clip_id, condition, method, target, repeat)
+        # stand-ins look alike: what a metric asks for each repeat is told apart by the method's name
+        return replace(found, method=f"{method} {repeat}") if repeat else found
 
     def _outcome(self, metric: str, case: Case, explained: Explained) -> Outcome:
         if not self.gathering:
             if METRICS.get(metric).uses_fill and case.fill == "twin":
                 case.shared("twin", lambda: case.twin_plane)  # tells where there is none
-            method = explained.attribution.method
+            method = explained.attribution.method.partition(" ")[0]
             for key, calls in work_of(make_metric(metric), case, explained).items():
                 case.shared(("counted", key), partial(self._count, method, calls, case.clip.samples.size))
         return Outcome(0.0)
@@ -208,12 +214,14 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
     int
         Exit status.
     """
-    plan = make_plan(config, execution.data_root, train=False, checkpoints=execution.checkpoints, trust=execution.trust)
-    store = Store(out) if out is not None and (out / "run.json").is_file() else None
+    tuning, config = _forecast_tuning(config, execution, out)
+    plan = _plan(config, execution)
+    store = _store(out)
     found = forecast(plan, store, execution.retry_failed)
     left = [shard for shard in plan.shards if store is None or store.is_pending(shard.key, execution.retry_failed)]
-    per_second, size = _calibrated(replace(plan, shards=left), execution.device) if left else (0.0, 0)
-    seconds = per_second * found.audio_s / max(1, execution.workers)
+    some = left or plan.shards[: bool(tuning.total)]
+    per_second, size = _calibrated(replace(plan, shards=some), execution.device) if some else (0.0, 0)
+    seconds = per_second * (found.audio_s + tuning.audio_s) / max(1, execution.workers)
     by_method = {
         name: {part: found.calls[part, name] for part in ("explanations", "scores")} for name in config.methods
     }
@@ -223,7 +231,8 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         "rows": plan.n_rows,
         "shards": len(plan.shards),
         "shards_done": len(plan.shards) - len(left),
-        "model_calls": found.total,
+        "model_calls": found.total + tuning.total,
+        "tuning_calls": tuning.total,
         "predictions": found.calls["predictions", ""],
         "methods": by_method,
         "seconds": round(seconds, 1),
@@ -240,7 +249,9 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         highlight=False,
     )
     console.print(
-        f"{told['model_calls']} model calls ({told['predictions']} predictions), about {seconds / 60:.1f} min with "
+        f"{told['model_calls']} model calls ({told['predictions']} predictions"
+        + (f", {tuning.total} to tune" if config.tuning else "")
+        + f"), about {seconds / 60:.1f} min with "
         f"{execution.workers} workers, about {told['bytes'] / 1e6:.1f} MB",
         highlight=False,
     )
@@ -249,6 +260,33 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         table.add_row(name, str(parts["explanations"]), str(parts["scores"]))
     console.print(table)
     return 0
+
+
+def _plan(config: RunConfig, execution: Execution) -> Plan:
+    return make_plan(config, execution.data_root, train=False, checkpoints=execution.checkpoints, trust=execution.trust)
+
+
+def _store(out: Path | None) -> Store | None:
+    return Store(out) if out is not None and (out / "run.json").is_file() else None
+
+
+def _forecast_tuning(config: RunConfig, execution: Execution, out: Path | None) -> tuple[Forecast, RunConfig]:
+    """What is left to tune costs, and the run with the parameters chosen, or with the dearest where none are yet."""
+    total = Forecast()
+    dearest: dict[str, tuple[float, dict[str, Any]]] = {}
+    for method, parameters in candidates(config):
+        plan = _plan(candidate_config(config, method, parameters), execution)
+        store = None if out is None else _store(folder_of(out, method, parameters))
+        left = forecast(plan, store, execution.retry_failed)
+        total.calls += left.calls
+        total.audio_s += left.audio_s
+        cost = forecast(plan).total
+        if method not in dearest or cost > dearest[method][0]:
+            dearest[method] = cost, parameters
+    store = _store(out)
+    told = store.info.get("tuning", {}).get("methods", {}) if store is not None and not total.total else {}
+    chosen = {method: entry["chosen"] for method, entry in told.items()}
+    return total, tuned(config, {method: chosen.get(method, parameters) for method, (_, parameters) in dearest.items()})
 
 
 def _calibrated(plan: Plan, device: str) -> tuple[float, int]:

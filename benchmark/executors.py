@@ -45,7 +45,7 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, err
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run is computed; none of it moves a score.
+    """How a run is computed; none of it but `batch_memory` moves a score.
 
     Attributes
     ----------
@@ -57,6 +57,9 @@ class Execution:
         Compute shards with failed rows again.
     memory : float or None
         GB that all workers together may hold.
+    batch_memory : float or None
+        GB that one batch of copies may take in the recogniser; it passes in pieces where it would take more. The one
+        setting here that can move a score, by rounding (1e-6); so it is part of the score's key.
     executor : {'local', 'ray'}
     ray_address : str or None
         Ray cluster to join; None starts one on this machine.
@@ -71,6 +74,7 @@ class Execution:
     data_root: Path | None = None
     retry_failed: bool = False
     memory: float | None = None
+    batch_memory: float | None = None
     executor: str = "local"
     ray_address: str | None = None
     checkpoints: Mapping[str, Path] = field(default_factory=dict, hash=False)  # a dict has no hash, Ray needs one
@@ -101,6 +105,8 @@ class Workbench:
         key = (model, trained_on, fold)
         if self._recogniser is None or self._recogniser[0] != key:
             self._recogniser = key, self.models(model, trained_on).recogniser(fold, self.execution.device)
+            if self.execution.batch_memory is not None:
+                self._recogniser[1].memory = self.execution.batch_memory * GB
         return self._recogniser[1]
 
     def models(self, model: str, trained_on: str) -> Models:
@@ -189,7 +195,7 @@ class KeepingScorer(ShardScorer):
         self.gathering = True
         for row in rows:
             if row["status"] != "failed" and row["key"] not in self.timing["scores"]:
-                cell = (row[name] for name in ("target", "condition", "method", "metric", "fill"))
+                cell = (row[name] for name in ("target", "condition", "method", "metric", "fill", "repeat"))
                 with suppress(Exception):  # not applicable again, or lost for good: the score stays
                     self._score(clip_id, partner, *cell)
         self.gathering = False

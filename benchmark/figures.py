@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import UnknownNameError
 
 if TYPE_CHECKING:
+    from .runner import Progress
     from .store import Store
 
 
@@ -22,7 +23,7 @@ class Figure(NamedTuple):
     ----------
     summary : str
     target : str
-        ``module:function`` of this package; the function takes (store, picture, data_root) and returns the picture.
+        ``module:function`` of this package; it takes (store, picture, data_root, progress) and returns the picture.
     """
 
     summary: str
@@ -44,11 +45,15 @@ FIGURES = {
     ),
     "plausibility": Figure(
         "agreement of cues with each source and with the corpus itself, per emotion, cue and method; more in its CSV",
-        ".plausibility_report:plausibility_of_run",
+        ".figures_plausibility:plausibility_of_run",
     ),
     "emolime-example": Figure(
         "EmoLIME's two example clips (EMODB 11b03Wa, 10b01Fa): band weights on the true frequency axis",
         ".figures_maps:emolime_example_of_run",
+    ),
+    "emolime-gap": Figure(
+        "EmoLIME's band weights as published against the exact ones, with the noise of their seeds",
+        ".figures_gap:emolime_gap_of_run",
     ),
 }
 
@@ -70,7 +75,13 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_DRAWING[name], __package__), name)
 
 
-def draw_figure(name: str, store: Store, out: str | Path, data_root: str | Path | None = None) -> list[Path]:
+def draw_figure(
+    name: str,
+    store: Store,
+    out: str | Path,
+    data_root: str | Path | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
     """Draw one of `FIGURES` from a run.
 
     Parameters
@@ -81,7 +92,9 @@ def draw_figure(name: str, store: Store, out: str | Path, data_root: str | Path 
     out : path
         Folder; the files are called after the figure.
     data_root : path, optional
-        Where the corpora are, for figures that show a clip.
+        Where the corpora are, for figures that look into clips.
+    progress : callable, optional
+        Called with (what, done, total) by figures that take long.
 
     Returns
     -------
@@ -99,5 +112,7 @@ def draw_figure(name: str, store: Store, out: str | Path, data_root: str | Path 
         raise UnknownNameError("figure", name, FIGURES)
     out = Path(out)
     module, function = FIGURES[name].target.split(":")
-    picture: Path = getattr(import_module(module, __package__), function)(store, out / f"{name}.png", data_root)
+    picture: Path = getattr(import_module(module, __package__), function)(
+        store, out / f"{name}.png", data_root, progress
+    )
     return [path for suffix in (".png", ".csv", ".svg") if (path := picture.with_suffix(suffix)).is_file()]

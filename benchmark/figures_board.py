@@ -9,7 +9,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from matplotlib.figure import Figure
 from ..errors import InputError
 from .leaderboard import ARROWS, BASELINES, SETTING, labelled, leaderboard, setting_title
 from .store import Store, write_atomically
+
+if TYPE_CHECKING:
+    from .runner import Progress
 
 # Okabe and Ito's palette, distinguishable with any colour vision
 INK, BLUE, ORANGE, GREY = "#222222", "#0072B2", "#D55E00", "#767676"
@@ -253,12 +256,16 @@ def confusion(counts: Any, classes: Sequence[str], picture: str | Path, heading:
 # -- from a run --------------------------------------------------------------------------------------------------------
 
 
-def ranking_of_run(store: Store, picture: Path, data_root: Path | None = None) -> Path:
+def ranking_of_run(
+    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
+) -> Path:
     """`ranking` of a run's scores."""
     return ranking(leaderboard(store.scores()), picture)
 
 
-def consistency_of_run(store: Store, picture: Path, data_root: Path | None = None) -> Path:
+def consistency_of_run(
+    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
+) -> Path:
     """`consistency` of a run's scores."""
     return consistency(leaderboard(store.scores()), picture)
 

@@ -12,7 +12,7 @@ from matplotlib import rc_context
 from matplotlib.patches import Rectangle
 
 from ..audio import SAMPLE_RATE
-from ..cues.records import CUES
+from ..cues.records import CUES, LEVEL_CUES
 from ..errors import InputError
 from ..methods.attribution import Attribution
 from ..methods.cue_sentence import BESIDE, sentence, verdict, votes
@@ -136,8 +136,7 @@ def _bars(ax: Any, attribution: Attribution) -> None:
             )
         value = row[key]
         if value is None:
-            why = "no reference" if row["salient"] is not None else "too little to measure"
-            ax.text(0.03 * limit, place - 0.3, why, va="center", fontsize=8, color=GREY)
+            ax.text(0.03 * limit, place - 0.3, _why_no_bar(row), va="center", fontsize=8, color=GREY)
         else:
             shown = float(np.clip(value, -limit, limit))
             ax.barh(place, shown, height=0.5, color=EXPECTED[_bar_verdict(row, value)], alpha=0.9)
@@ -165,6 +164,12 @@ def _bars(ax: Any, attribution: Attribution) -> None:
             va="bottom", fontsize=8.5, color=GREY)  # fmt: skip
 
 
+def _why_no_bar(row: dict[str, Any]) -> str:
+    if row["salient"] is None:
+        return "too little voice there"
+    return "levels not comparable" if row["cue"] in LEVEL_CUES else "nothing to compare with"
+
+
 def _directions(row: dict[str, Any]) -> list[int]:
     return [entry["direction"] for entry in row["sources"] if entry["direction"]]
 
@@ -189,7 +194,7 @@ def _expectation(row: dict[str, Any]) -> str:
 
 
 def _label(row: dict[str, Any]) -> str:
-    here, elsewhere = ("?" if row[part] is None else f"{row[part]:.3g}" for part in ("salient", "rest"))
+    here, elsewhere = ("–" if row[part] is None else f"{row[part]:.3g}" for part in ("salient", "rest"))
     return f"{CUES.get(row['cue']).label} ({row['unit']})\n{here} here, {elsewhere} elsewhere"
 
 

@@ -6,10 +6,10 @@ Each function writes ``picture`` (PNG) and the numbers as CSV beside it, and ret
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,18 +17,22 @@ from matplotlib import rc_context
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from ..audio import SAMPLE_RATE, Plane
+from ..audio import SAMPLE_RATE, Plane, scoring_grid
 from ..datasets.corpora import load_corpus
 from ..errors import InputError
 from ..methods.attribution import Attribution
 from .figures_board import GREY, INK, STYLE, footnote, new_figure, save, title
 from .store import Store
 
+if TYPE_CHECKING:
+    from .runner import Progress
+
 FOR, AGAINST = "#009E73", "#D55E00"  # Okabe and Ito's bluish green and vermilion
 AGAINST_TO_FOR = LinearSegmentedColormap.from_list("against-for", [AGAINST, "#ffffff", FOR])
 FLOOR_DB = -70.0
 MAX_HZ = SAMPLE_RATE / 2
 TICKS_HZ = (0, 250, 500, 1000, 2000, 4000, 8000)
+CHANNELS_AT_MOST = 8
 BANDS_AT_MOST = 16  # an explanation with so few parts is drawn as bands with printed weights
 
 
@@ -168,6 +172,59 @@ def explanation_overlay(
         return save(figure, _cells_of(maps), picture, svg=False)
 
 
+def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, picture: str | Path) -> Path:
+    """Small multiples of an explanation's conditional maps, the most relevant channels first, in one colour scale.
+
+    The CSV holds the maps summed onto the scoring grid.
+
+    Parameters
+    ----------
+    samples : array, shape (n_samples,)
+    attribution : Attribution
+        With `channels`, and in `details` the share of each; the first `CHANNELS_AT_MOST` are drawn.
+    heading : str
+    picture : path
+
+    Raises
+    ------
+    InputError
+        If it has no channels.
+    """
+    if not attribution.channels:
+        raise InputError(f"channel_maps: an explanation by {attribution.method} has no channels; crp's has.")
+    shown = dict(list(attribution.channels.items())[:CHANNELS_AT_MOST])
+    sizes = np.abs(np.stack(list(shown.values())))
+    largest = float(np.quantile(sizes, 0.999)) or float(sizes.max()) or 1.0
+    columns = min(4, len(shown))
+    rows = -(-len(shown) // columns)
+    edges = attribution.grid.freq_edges_hz, attribution.grid.time_edges_s
+    with rc_context(STYLE):
+        figure = new_figure(3.2 * columns + 0.6, 2.3 * rows + 0.9)
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for ax, (name, values) in zip(axes.ravel(), shown.items(), strict=False):
+            duration = spectrogram(ax, samples)
+            tint(ax, edges, values.astype(np.float64), largest)
+            ax.set_xlim(0, duration)
+            ax.set_title(f"{name}  {attribution.details.get(name, np.nan):.0%}", loc="left")
+        for ax in axes.ravel()[len(shown) :]:
+            ax.set_axis_off()
+        _label_outer(axes, len(shown))
+        figure.colorbar(
+            _colours(largest), ax=axes, pad=0.015, aspect=25, extend="both",
+            format=FuncFormatter(lambda x, _: f"{x:.2g}"), ticks=[-largest, 0, largest],
+        )  # fmt: skip
+        title(figure, f"{attribution.method}, channel by channel. {heading}")
+        footnote(
+            figure,
+            "Percentages: share of all relevance that flows through the channel. Green: for the target, vermilion: "
+            "against it; one scale for all panels.",
+        )
+        grid = scoring_grid(len(samples) / SAMPLE_RATE)
+        cells = {name: replace(attribution, values=attribution.grid.transfer(values, grid), grid=grid, errors=None)
+                 for name, values in shown.items()}  # fmt: skip
+        return save(figure, _cells_of(cells).rename(columns={"method": "channel"}), picture, svg=False)
+
+
 def _label_outer(axes: np.ndarray, used: int) -> None:
     columns = axes.shape[1]
     for place, ax in enumerate(axes.ravel()[:used]):
@@ -285,7 +342,9 @@ EXAMPLES = {
 }
 
 
-def emolime_example_of_run(store: Store, picture: Path, data_root: Path | None = None) -> Path:
+def emolime_example_of_run(
+    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
+) -> Path:
     """`emolime_example`: the two clips explained by the run's recogniser, beside the weights of the README's pictures.
 
     The clips are explained anew (512 model calls): a run seldom holds both, and explains the predicted class.
@@ -314,6 +373,7 @@ def emolime_example_of_run(store: Store, picture: Path, data_root: Path | None =
             trained_on=config["trained_on"] or config["corpora"][0],
             data_root=root,
             seed=config["seed"],
+            progress=progress,
         )
         attribution = explained.attributions["emolime"]
         examples.append(

@@ -5,22 +5,17 @@ There is no grand score. What could not be scored is missing and counted, never 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from ..datasets.conditions import CONDITIONS
 from ..errors import InputError
-from ..metrics.qualified import MARK, NOTE
+from ..metrics.qualified import MARK, NOTE, failing
 from ..metrics.records import FAMILIES, METRICS
+from .fill_spread import SPREAD, by_fill, with_spread
 from .statistics import (
     CELL,
     MIN_SPEAKERS,
@@ -34,7 +29,6 @@ from .statistics import (
     tests_against,
     tests_of_pairs,
 )
-from .store import write_atomically
 
 BASELINES = ("random", "energy", "oracle")
 ALPHA = 0.05
@@ -53,7 +47,7 @@ RANKING = [*SETTING, "condition", "fill", "family"]
 BOARD_COLUMNS = [
     *CELL, "method", "baseline", "rank", "mean", "low", "high", "n_ok", "n_failed", "n_skipped", "n_planned",
     "coverage", "n_speakers", "difference", "difference_low", "difference_high", "p_holm", "effect", "superiority",
-    "beats_random", "group", "model_calls", "note",
+    "beats_random", "group", *SPREAD, "model_calls", "metric_fails", "note",
 ]  # fmt: skip
 
 
@@ -74,7 +68,10 @@ def leaderboard(scores: pd.DataFrame, baseline: str = "random") -> pd.DataFrame:
         with ``low`` and ``high`` (95 %, speakers as clusters; missing below 6 speakers) is in the metric's own
         direction; ``difference`` to the baseline is oriented, positive is better. ``beats_random`` is yes, no, ``no
         claim`` or, for the baseline itself, empty. ``coverage`` = n_ok / n_planned. ``group``: methods that share a
-        letter are not distinguishable. ``model_calls`` is the mean cost of one score if computed alone.
+        letter are not distinguishable. Where several fills were used, ``fill_low`` and ``fill_high`` are the least and
+        the largest mean over ``n_fills`` fills, on the ``fill_clips`` clips scored under all of them. ``model_calls``
+        is the mean cost of one score if computed alone. ``metric_fails`` names the properties that the metric failed in
+        its qualification.
 
     Raises
     ------
@@ -94,6 +91,8 @@ def leaderboard(scores: pd.DataFrame, baseline: str = "random") -> pd.DataFrame:
     board["beats_random"] = np.select(
         [board["method"] == baseline, board["p_holm"].isna(), won], ["", "no claim", "yes"], "no"
     )
+    board["metric_fails"] = [failing(fails(str(name))) for name in board["metric"]]
+    board = with_spread(board, by_fill(scores))
     return _in_order(_with_letters(board, tests_of_pairs(found)))[BOARD_COLUMNS]
 
 
@@ -287,6 +286,17 @@ def labelled(metric: str) -> str:
     return metric + MARK if metric in METRICS and METRICS.get(metric).qualified is False else metric
 
 
+def fails(metric: str) -> str:
+    """What a metric failed in its qualification, with numbers; empty where it passed, or is not registered here."""
+    return METRICS.get(metric).fails if metric in METRICS else ""
+
+
+def failing_note(metrics: Iterable[str]) -> str:
+    """Which property each of the marked metrics failed; empty where none is marked."""
+    told = [f"{name}: {failing(fails(name))}" for name in metrics if labelled(name) != name]
+    return f"{MARK} failed {'; '.join(told)}" if told else ""
+
+
 def mark(row: pd.Series) -> str:
     """▲ significantly better than random, ▼ significantly worse, else empty."""
     if pd.isna(row["p_holm"]) or row["p_holm"] >= ALPHA:
@@ -309,168 +319,4 @@ def setting_title(setting: dict[str, str]) -> str:
     if setting["space"] != "audio":
         text += f", in the space of {setting['space']}"
     rule = setting.get("target_rule")
-    return text if rule is None else text + f"; target: {rule if rule != 'named' else 'the class named'}"
-
-
-# -- writers -----------------------------------------------------------------------------------------------------------
-
-# one or two a family: what a terminal has room for
-KEY_METRICS = ("abpc", "mass-accuracy", "consistency", "direction-agreement", CALLS_METRIC)
-
-
-def write_leaderboard(board: pd.DataFrame, out: str | Path) -> dict[str, Path]:
-    """Write ``leaderboard.csv``, ``.md`` and ``.tex``; the same bytes for the same board.
-
-    Returns
-    -------
-    dict of str to Path
-        By suffix.
-    """
-    out = Path(out)
-    csv = board.to_csv(index=False, float_format="%.10g", lineterminator="\n")
-    files = {}
-    for suffix, text in (("csv", csv), ("md", as_markdown(board)), ("tex", as_latex(board))):
-        files[suffix] = out / f"leaderboard.{suffix}"
-        write_atomically(files[suffix], text.encode())
-    return files
-
-
-def _with_interval(row: pd.Series | None) -> str:
-    if row is None or pd.isna(row["mean"]):
-        return "–"
-    interval = "" if pd.isna(row["low"]) else f" [{number(row['low'])}, {number(row['high'])}]"
-    return f"{number(row['mean'])}{interval}{mark(row)}{' ' + row['group'] if row['group'] else ''}"
-
-
-def _grid(table: Table) -> list[list[str]]:
-    """Header and lines of a table as text."""
-    metrics = [f"{labelled(name)} {ARROWS[direction]}" for name, direction in table.metrics.items()]
-    lines = [
-        [
-            "–" if line.rank is None else str(line.rank),
-            line.method + (" (baseline)" if line.baseline else ""),
-            *(_with_interval(line.cells.get(name)) for name in table.metrics),
-            f"{line.coverage:.0%}",
-        ]
-        for line in table.lines
-    ]
-    return [["rank", "method", *metrics, "coverage"], *lines]
-
-
-_LEGEND = (
-    f"{RANKING_RULE} Cells: mean, 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers), ▲ better "
-    "or ▼ worse than random (Holm-corrected, 5 %), letters: methods that share one are not distinguishable. "
-    "Coverage: clips scored / planned, the lowest over the family's metrics. – no score. "
-    f"{NOTE}."
-)
-
-
-def as_markdown(board: pd.DataFrame) -> str:
-    """All rankings as Markdown tables."""
-    parts = ["# Leaderboard", _LEGEND]
-    setting = None
-    for table in tables(board):
-        if table.setting != setting:
-            setting = table.setting
-            parts.append(f"## {_escape(setting_title(setting), '|<>*_`', '&#{};')}")
-        header, *lines = [[_escape(text, "|<>*_`", "&#{};") for text in row] for row in _grid(table)]
-        rule = ["--:", ":--", *["--:"] * (len(header) - 2)]
-        rows = "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *lines))
-        parts.append(f"### {_escape(table.title, '|<>*_`', '&#{};')}\n\n{rows}")
-    return "\n\n".join(parts) + "\n"
-
-
-def _escape(text: str, characters: str, pattern: str) -> str:
-    return "".join(pattern.format(ord(c)) if c in characters else c for c in text)
-
-
-_TEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "▲": r"$^{\blacktriangle}$", "▼": r"$^{\blacktriangledown}$", "–": "--",
-    "†": r"$^{\dagger}$",
-}  # fmt: skip
-
-
-def as_latex(board: pd.DataFrame) -> str:
-    """All rankings as LaTeX tables (needs booktabs and amssymb)."""
-
-    def tex(text: str) -> str:
-        return "".join(_TEX.get(c, c) for c in text)
-
-    parts = ["% needs \\usepackage{booktabs,amssymb}", f"% {_LEGEND}"]
-    for table in tables(board):
-        header, *lines = [" & ".join(map(tex, row)) + r" \\" for row in _grid(table)]
-        caption = tex(f"{table.title}: {setting_title(table.setting)}")
-        body = "\n".join([r"\toprule", header, r"\midrule", *lines, r"\bottomrule"])
-        columns = "rl" + "r" * (len(table.metrics) + 1)
-        parts.append(
-            f"\\begin{{table}}\n\\caption{{{caption}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
-            "\\end{tabular}\n\\end{table}"
-        )
-    return "\n\n".join(parts) + "\n"
-
-
-def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) -> Group:
-    """Key metrics of a board in 80 columns, one table for each corpus and recogniser; the report holds all of them.
-
-    A metric is shown under ``clean``, or under its first condition where it is defined only for shifted clips. Its
-    heading says how many clips were scored at most, of how many.
-
-    Parameters
-    ----------
-    board : DataFrame
-    metrics : sequence of str, optional
-        Default `KEY_METRICS`, or all metrics where the board holds none of them.
-
-    Returns
-    -------
-    rich.console.Group
-    """
-    wanted = [m for m in metrics or KEY_METRICS if m in set(board["metric"])] or list(dict.fromkeys(board["metric"]))
-    shown = board[board["metric"].isin(wanted)]
-    # a metric that scored nothing here, or a method that was never scored, would only take room
-    scored = shown["n_ok"] > 0
-    shown = shown[shown["metric"].isin(shown.loc[scored, "metric"]) & shown["method"].isin(shown.loc[scored, "method"])]
-    shown = shown[shown["condition"] == shown.groupby("metric")["condition"].transform(_plainest)]
-    parts: list[Any] = []
-    for names, part in shown.groupby([s for s in SETTING if s != "target_rule"], dropna=False, sort=False):
-        setting = dict(zip((s for s in SETTING if s != "target_rule"), names, strict=True))
-        grid = RichTable(
-            title=escape(setting_title(setting)), title_justify="left", title_style="bold", box=None,
-            header_style="bold", pad_edge=False, padding=(0, 1, 0, 0),
-        )  # fmt: skip
-        grid.add_column("method", vertical="bottom", no_wrap=True)
-        columns = list(part.groupby(["metric", "condition", "fill", "target_rule"], dropna=False, sort=False))
-        columns.sort(key=lambda column: wanted.index(column[0][0]))
-        for (metric, condition, fill, target), rows in columns:
-            where = [condition] * (condition != "clean") + [f"fill {fill}"] * bool(fill)
-            where += [f"{target} class"] * (target != "predicted")
-            where += [f"{rows['n_ok'].max()} of {rows['n_planned'].max()}"]
-            title = "calls" if metric == CALLS_METRIC else labelled(metric).replace("-", "-\n")
-            head = "\n".join([title, f"[dim]{ARROWS[rows['direction'].iloc[0]]} better", *where]) + "[/]"
-            grid.add_column(head, justify="right", vertical="bottom", no_wrap=True)
-        first = columns[0][1].sort_values(["rank", "method"], na_position="last")["method"].tolist()
-        cells_by = [rows.set_index("method") for _, rows in columns]
-        for method in ordered(part["method"], first):
-            found = [rows.loc[method] if method in rows.index else None for rows in cells_by]
-            name = f"[italic]{escape(method)}[/]*" if method in BASELINES else escape(method)
-            grid.add_row(name, *map(_terminal_cell, found))
-        parts += [grid, Text()]
-    return Group(*parts, Text(MARKS, style="dim"))
-
-
-def _plainest(conditions: pd.Series) -> str:
-    """``clean`` if it is among the conditions, else the first one."""
-    return "clean" if (conditions == "clean").any() else str(conditions.iloc[0])
-
-
-def _terminal_cell(row: pd.Series | None) -> str:
-    if row is None or pd.isna(row["mean"]):
-        return "–"
-    if row["metric"] == CALLS_METRIC:
-        return f"{row['mean']:.0f}"
-    style = {"▲": "green", "▼": "red", "": "default"}[mark(row)]
-    half = row["high"] - row["mean"]
-    interval = f" [dim]±{number(half)}[/]" if half > 0 else ""
-    return f"{number(row['mean'])}[{style}]{mark(row) or ' '}[/]{interval}"
+    return text if rule is None else text + f"; target: {rule}"

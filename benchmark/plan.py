@@ -22,10 +22,11 @@ from ..datasets.corpora import load_corpus
 from ..datasets.corpus import Corpus, file_digest
 from ..errors import ClipError, InputError
 from ..keys import digest
-from ..methods.records import METHODS, make_method
+from ..methods.records import METHODS
 from ..metrics.records import METRICS
 from ..models.foldmodels import Models, obtain_models
 from .config import RunConfig
+from .split import split
 
 SHARD_CLIPS = 4
 
@@ -80,11 +81,9 @@ class Plan:
 
     @property
     def n_rows(self) -> int:
-        """Score rows planned: cells times the clips of their fold."""
-        cells_of: dict[tuple[str, str, str], int] = {}
-        for cell in self.cells:
-            cells_of[cell[:3]] = cells_of.get(cell[:3], 0) + 1
-        return sum(len(s.clips) * cells_of[(s.corpus, s.fold, s.model)] for s in self.shards)
+        """Score rows planned."""
+        rows = {corpus: sum(1 for _ in rows_of(self.config, corpus)) for corpus in self.config.corpora}
+        return sum(len(shard.clips) * rows[shard.corpus] for shard in self.shards)
 
     @property
     def n_clips(self) -> int:
@@ -101,6 +100,14 @@ def cells_of(config: RunConfig, corpus: str) -> Iterator[tuple[str, str, str, st
         if record.conditions == "any" or (record.conditions == "clean") == (condition == "clean"):
             for fill in config.fills_for(corpus) if record.uses_fill else [""]:
                 yield condition, method, metric, fill
+
+
+def rows_of(config: RunConfig, corpus: str) -> Iterator[tuple[str, str, str, str, int]]:
+    """(condition, method, metric, fill, repeat) of one clip's score rows: methods that draw explain it repeatedly."""
+    repeats = {name: config.repeats if config.explainer(name).stochastic else 1 for name in config.methods}
+    for cell in cells_of(config, corpus):
+        for repeat in range(repeats[cell[1]]):
+            yield *cell, repeat
 
 
 def make_plan(
@@ -167,11 +174,12 @@ def make_plan(
 
 
 def _shards(config: RunConfig, corpus: Corpus, model: str, models: Models) -> list[Shard]:
-    chosen = corpus.select(config.emotions, config.limit or None)
+    known = _known_clips(config, corpus)
+    chosen = known[: config.limit or None]
     if not chosen:
         raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}.")
     groups: dict[tuple[str, str], list[str]] = {}
-    for clip in corpus.select(config.emotions):
+    for clip in known:
         row = corpus.table.loc[clip]
         groups.setdefault((models.fold_for(corpus.name, row["speaker"]), row["emotion"]), []).append(clip)
     settings = _settings(config, corpus)
@@ -203,8 +211,16 @@ def _shards(config: RunConfig, corpus: Corpus, model: str, models: Models) -> li
     return shards
 
 
+def _known_clips(config: RunConfig, corpus: Corpus) -> list[str]:
+    """Clips of the part of a corpus that is explained, in canonical order."""
+    if config.tuning is None:
+        return corpus.select(config.emotions)
+    parts = split(corpus, config.emotions, config.tuning.clips, config.seed)
+    return parts.tuning if config.part == "tuning" else parts.scored
+
+
 def clip_identity(corpus: Corpus, clip: str, load: Callable[[str], Clip] | None = None) -> str:
-    """Digest of a clip's samples, or of its file's bytes where it cannot be decoded.
+    """Digest of a clip's samples and alignment, or of its file's bytes where it cannot be decoded.
 
     Parameters
     ----------
@@ -214,7 +230,7 @@ def clip_identity(corpus: Corpus, clip: str, load: Callable[[str], Clip] | None 
         Gives a clip by its id, for who keeps decoded clips. Default: decode it.
     """
     try:
-        return (load or corpus.clip)(clip).sha256
+        return (load or corpus.clip)(clip).identity
     except ClipError:
         return "undecodable: " + file_digest(corpus.root / str(corpus.table.loc[clip, "file"]))
 
@@ -232,17 +248,17 @@ def _settings(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
     """The part of a shard's key that all its clips share."""
     return {
         "rows": list(cells_of(config, corpus.name)),
-        "methods": {name: method_identity(name) for name in config.methods},
+        "methods": {name: method_identity(name, config) for name in config.methods},
         "metrics": {name: METRICS.get(name).version for name in config.metrics},
         "conditions": {name: CONDITIONS.get(name).version for name in config.conditions},
         "corpus": corpus.record.version,
         "target": config.target,
         "seed": config.seed,
-    }
+    } | ({"repeats": config.repeats} if config.repeats > 1 else {})
 
 
-def method_identity(name: str) -> list[Any]:
+def method_identity(name: str, config: RunConfig) -> list[Any]:
     """What an explanation depends on besides clip and recogniser: version and parameters, the base method's too."""
-    explainer = make_method(name)
-    base = [method_identity(explainer.base)] if explainer.base else []
+    explainer = config.explainer(name)
+    base = [method_identity(explainer.base, config)] if explainer.base else []
     return [name, METHODS.get(name).version, explainer.get_params(), *base]

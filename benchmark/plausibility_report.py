@@ -13,24 +13,29 @@ Read from stored explanations of clean clips, without any model call. Convention
       ``measured``: the direction in the corpus itself, found on the *other* speakers. They are never merged.
   ``salience-contrast``  mean effect of the cue (standard deviations over circular shifts); ``p`` is Fisher's way to
       combine the clips' p values.
-  ``cue-recall``, ``cue-precision``  of planted families, pooled by speaker (`metrics.planted_cues`).
-  any other  mean score of that metric of the run; ``... correct - wrong`` is the difference between the clips that the
-      recogniser got right and wrong, within speakers who have both.
+  ``cue-recall``, ``cue-precision``  of planted families, over pools of clips of one speaker and emotion
+      (`metrics.planted_cues`): recalled / planted and right / claimed families, summed over pools, which ``counted``
+      counts; the interval (`shares.clustered_share`) exists also where next to nothing is claimed. Chance is the same
+      share of what random shifts of the same windows claim.
+  any other  mean score of that metric of the run; ``...: correct - wrong`` is the difference between the clips that the
+      recogniser got right and wrong, among those of one speaker in which it heard the same class; ``p`` is a t test
+      over speakers, ``p_holm`` the same corrected for the number of methods.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib import rc_context
 from scipy import stats
 
+from ..audio import Grid
 from ..cues.expert import NEUTRAL, directions
 from ..cues.records import LEVEL_CUES, REGION_CUES
 from ..cues.windows import TOP, WindowCues, salient_windows, window_edges, window_relevance
@@ -39,17 +44,18 @@ from ..datasets.corpora import load_corpus
 from ..datasets.corpus import Corpus
 from ..errors import ClipError, InputError, NotApplicable
 from ..keys import rng
-from ..metrics.planted_cues import claims, family_precision, family_recall, planted_cues, pooled_effects
+from ..methods.attribution import Attribution
+from ..metrics.planted_cues import FamilyCounts, claims, family_counts, planted_cues, pooled_effects
 from ..metrics.plausibility import DRAWS, KEEP
 from ..metrics.salience_contrast import ShiftTest, shift_test
 from .cue_report import clip_table
-from .figures_board import STYLE, footnote, new_figure, save, title
-from .statistics import MIN_SPEAKERS, Estimate, clustered_mean
+from .shares import clustered_share
+from .statistics import MIN_SPEAKERS, Estimate, clustered_mean, holm
 from .store import Explanation, Store
 
 COLUMNS = [
     "corpus", "model", "measure", "emotion", "cue", "source", "direction", "method", "value", "low", "high", "chance",
-    "gain", "gain_low", "gain_high", "p", "clips", "speakers",
+    "gain", "gain_low", "gain_high", "p", "p_holm", "counted", "clips", "speakers",
 ]  # fmt: skip
 CONTRASTS = [
     "corpus", "model", "method", "emotion", "clip", "speaker", "cue", "contrast", "effect", "p", "rising"
@@ -60,8 +66,8 @@ MIN_POOL = 4  # clips of one speaker and emotion; of fewer, hardly any cue can b
 PRETENDED = 100  # draws that stand in for an explanation, to know what chance recalls
 SEPARATE = 0.975  # quantile of t that a measured direction must pass
 
-Progress = Callable[[int, int], None]
-Pool = tuple[str, str, str, str, str]
+Progress = Callable[[str, int, int], None]
+Pool = tuple[str, str, str, str, str, int]
 
 
 # -- the corpus' own directions ----------------------------------------------------------------------------------------
@@ -69,7 +75,8 @@ Pool = tuple[str, str, str, str, str]
 
 def own_cues(corpus: Corpus, progress: Progress | None = None) -> pd.DataFrame:
     """Cues of all clips of a corpus: ``speaker``, ``emotion`` and a column a cue; levels NaN where not comparable."""
-    table = clip_table(corpus, list(corpus.table.index), progress=progress)
+    report = None if progress is None else partial(progress, f"listening to {corpus.name}")
+    table = clip_table(corpus, list(corpus.table.index), progress=report)
     return table if corpus.record.level_comparable else table.assign(**dict.fromkeys(LEVEL_CUES, np.nan))
 
 
@@ -126,11 +133,11 @@ def clip_rows(
     Yields
     ------
     facts : dict
-        ``method``, ``emotion`` (the class explained).
+        ``method``, ``emotion`` (the class explained), ``repeat``.
     test : ShiftTest
         Contrasts of the cues, and those of all circular shifts.
     rising : array, shape (n_cues,)
-        Share of matched random windows with a positive contrast; NaN where none has the cue.
+        Share of matched random windows with a positive contrast; NaN where none has the cue, and for repeats.
     """
     try:
         edges = window_edges(clip.duration_s)
@@ -141,21 +148,24 @@ def clip_rows(
     n = len(edges) - 1
     drawn = rng("plausibility report", *seed, RANDOM).permutation(n) < min(TOP, n // 2)
     targets = dict.fromkeys(e.attribution.target for e in explanations)
-    pointed = [(RANDOM, target, drawn) for target in targets]
+    pointed = [(RANDOM, target, 0, drawn) for target in targets]
     for e in explanations:
         scores = window_relevance(e.attribution.values, e.attribution.grid.time_edges_s, edges)
-        generator = rng("plausibility report", *seed, e.attribution.method)
+        again = (e.repeat,) if e.repeat else ()
+        generator = rng("plausibility report", *seed, e.attribution.method, *again)
         try:
-            pointed.append((e.attribution.method, e.attribution.target, salient_windows(scores, generator)))
+            salient = salient_windows(scores, generator)
         except NotApplicable:
             continue
-    for method, target, salient in pointed:
-        generator = rng("plausibility report", *seed, method, target, "controls")
-        random = cues.contrasts(cues.matched_sets(salient, generator, DRAWS, KEEP))
-        known = np.isfinite(random).sum(axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rising = (random > 0).sum(axis=0) / known
-        yield {"method": method, "emotion": target}, shift_test(tracks, edges, salient), rising
+        pointed.append((e.attribution.method, e.attribution.target, e.repeat, salient))
+    for method, target, repeat, salient in pointed:
+        rising = np.full(len(REGION_CUES), np.nan)
+        if repeat == 0:
+            generator = rng("plausibility report", *seed, method, target, "controls")
+            random = cues.contrasts(cues.matched_sets(salient, generator, DRAWS, KEEP))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                rising = (random > 0).sum(axis=0) / np.isfinite(random).sum(axis=0)
+        yield {"method": method, "emotion": target, "repeat": repeat}, shift_test(tracks, edges, salient), rising
 
 
 def contrast_table(
@@ -166,9 +176,10 @@ def contrast_table(
     Returns
     -------
     table : DataFrame
-        Columns `CONTRASTS`; ``rising`` is the share of matched random windows with a positive contrast.
+        Columns `CONTRASTS`; ``rising`` is the share of matched random windows with a positive contrast. Only the first
+        of repeated explanations.
     pools : dict
-        Lists by (corpus, model, method, emotion, speaker).
+        Lists by (corpus, model, method, emotion, speaker, repeat).
     """
 
     def of_clip(e: Explanation) -> tuple[str, str, str]:
@@ -179,18 +190,19 @@ def contrast_table(
     pools: dict[Pool, list[tuple[Mapping[str, float], ShiftTest]]] = {}
     for done, ((corpus, model, name), group) in enumerate(groups, 1):
         clip = corpora[corpus].clip(name)
-        first = [e for e in group if e.repeat == 0]
-        for facts, test, rising in clip_rows(clip, first, (corpus, name)):
+        for facts, test, rising in clip_rows(clip, group, (corpus, name)):
             method, emotion = facts["method"], facts["emotion"]
             if clip.plant is not None and clip.plant.words and emotion == clip.emotion:
-                pool = (corpus, model, method, emotion, clip.speaker)
+                pool = (corpus, model, method, emotion, clip.speaker, facts["repeat"])
                 pools.setdefault(pool, []).append((clip.plant.cues, test))
+            if facts["repeat"]:
+                continue
             shared = (corpus, model, method, emotion, name, clip.speaker)
             rows += [
                 (*shared, *values) for values in zip(REGION_CUES, test.own, test.effects, test.p, rising, strict=True)
             ]
         if progress is not None:
-            progress(done, len(groups))
+            progress("comparing cues", done, len(groups))
     return pd.DataFrame(rows, columns=CONTRASTS), pools
 
 
@@ -266,26 +278,33 @@ def planted_rows(pools: Mapping[Pool, Sequence[tuple[Mapping[str, float], ShiftT
     Parameters
     ----------
     pools : mapping
-        Of `contrast_table`: planted cues and shift test of each clip, by (corpus, model, method, emotion, speaker).
+        Of `contrast_table`: planted cues and shift test of each clip, by (corpus, model, method, emotion, speaker,
+        repeat). Repeats are pools of their own: the more, the more claims of a method that seldom claims.
     """
-    columns = ["corpus", "model", "method", "measure", "speaker", "value", "chance", "clips"]
-    rows = []
+    counted: dict[tuple[str, str, str], list[tuple[str, int, FamilyCounts, FamilyCounts]]] = {}
     for pool, clips in pools.items():
         if len(clips) < MIN_POOL:
             continue
-        corpus, model, method, _, speaker = pool
+        corpus, model, method, _, speaker, repeat = pool
         truth = planted_cues([cues for cues, _ in clips])
         effects = pooled_effects([test for _, test in clips], rng("plausibility report", *pool))
-        own = claims(effects)
-        pretended = [claims(effects, row) for row in range(1, PRETENDED + 1)]
-        for measure, score in (("cue-recall", family_recall), ("cue-precision", family_precision)):
-            by_chance = [value for value in (score(claim, truth) for claim in pretended) if np.isfinite(value)]
-            chance = float(np.mean(by_chance)) if by_chance else np.nan
-            rows.append((corpus, model, method, measure, speaker, score(own, truth), chance, len(clips)))
-    table = pd.DataFrame(rows, columns=columns).dropna(subset="value")  # nothing claimed: no precision
-    for names, part in table.groupby(columns[:4], sort=False):
-        row = _row(part["value"], part["speaker"], part["chance"], **dict(zip(columns, names, strict=False)))
-        yield row | {"clips": int(part["clips"].sum())}
+        own = family_counts(claims(effects), truth)
+        drawn = [family_counts(claimed, truth) for claimed in claims(effects, slice(1, PRETENDED + 1))]
+        by_chance = FamilyCounts(*np.sum(drawn, axis=0))
+        counted.setdefault((corpus, model, method), []).append((speaker, 0 if repeat else len(clips), own, by_chance))
+    for (corpus, model, method), rows in counted.items():
+        speakers = [speaker for speaker, *_ in rows]
+        found_families, chance_families = (np.array([row[k] for row in rows]) for k in (2, 3))
+        for measure, whole in (("cue-recall", 1), ("cue-precision", 2)):
+            found = clustered_share(found_families[:, 0], found_families[:, whole], speakers)
+            pretended = chance_families[:, whole].sum()
+            chance = chance_families[:, 0].sum() / pretended if pretended else np.nan
+            row = {"corpus": corpus, "model": model, "method": method, "measure": measure, "value": found.mean}
+            row |= {"chance": chance, "gain": found.mean - chance, "counted": found.n}
+            if found.clusters >= MIN_SPEAKERS and np.isfinite(found.low):
+                row |= {"low": found.low, "high": found.high}
+                row |= {"gain_low": found.low - chance, "gain_high": found.high - chance}
+            yield row | {"clips": sum(n for _, n, *_ in rows), "speakers": found.clusters}
 
 
 def score_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -301,17 +320,47 @@ def score_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
         for emotion, of_class in [("", part), *part.groupby("target", sort=True, observed=True)]:
             named = facts | {"measure": f"score of {measure}", "emotion": emotion}
             yield _row(of_class["value"], of_class["speaker"], **named)
-        yield correctness_row(part) | facts | {"measure": f"{measure}: correct - wrong"}
+
+
+def correctness_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Are explanations of wrong predictions less plausible? One row per corpus, model, plausibility metric and method.
+
+    Only explanations of what was heard are compared: of a class that was not heard there is no right and wrong.
+    """
+    ok = scores[(scores["family"] == "plausibility") & (scores["condition"] == "clean") & (scores["status"] == "ok")]
+    heard = ok[(ok["target"] == ok["predicted"]) & ok["correct"].notna()]
+    for (corpus, model, metric), part in heard.groupby(["corpus", "model", "metric"], sort=False, observed=True):
+        facts = {"corpus": corpus, "model": model, "measure": f"{metric}: correct - wrong"}
+        rows = [
+            correctness_row(of_method) | {"method": method}
+            for method, of_method in part.groupby("method", sort=False, observed=True)
+        ]
+        for row, p_holm in zip(rows, holm([row.get("p", np.nan) for row in rows]), strict=True):
+            yield facts | row | {"p_holm": p_holm}
 
 
 def correctness_row(scores: pd.DataFrame) -> dict[str, Any]:
-    """Mean score of correct less that of wrong predictions, within speakers who have both; a t test over speakers."""
-    means = scores.groupby(["speaker", "correct"], observed=True)["value"].mean().unstack()
-    both = means.reindex(columns=[True, False]).dropna()
-    difference = (both[True] - both[False]).astype(float)
-    row: dict[str, Any] = {"value": float(difference.mean()) if len(both) else np.nan, "chance": 0.0}
-    row |= {"clips": int(scores["speaker"].isin(both.index).sum()), "speakers": len(both)}
-    if len(both) >= MIN_SPEAKERS:
+    """Mean score of correct less that of wrong predictions, within speaker and class heard; a t test over speakers.
+
+    Classes differ in how plausible their explanations score and in how often they are heard by mistake, so clips are
+    compared only with clips of the same speaker in which the same class was heard. A speaker's difference is the mean
+    over classes, each weighted as least squares would (n correct times n wrong over n); speakers count alike.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Columns ``speaker``, ``target``, ``correct``, ``value``.
+    """
+    scores = scores.assign(correct=scores["correct"].astype(bool))
+    cells = scores.groupby(["speaker", "target", "correct"], observed=True)["value"].agg(["mean", "size"])
+    cells = cells.unstack("correct").reindex(columns=[(w, c) for w in ("mean", "size") for c in (True, False)]).dropna()
+    mean, size = cells["mean"].astype(float), cells["size"].astype(float)
+    weight = size[True] * size[False] / (size[True] + size[False])
+    summed = ((mean[True] - mean[False]) * weight).groupby(level="speaker", observed=True).sum()
+    difference = summed / weight.groupby(level="speaker", observed=True).sum()
+    row: dict[str, Any] = {"value": float(difference.mean()) if len(difference) else np.nan, "chance": 0.0}
+    row |= {"clips": int(size.to_numpy().sum()), "speakers": len(difference)}
+    if len(difference) >= MIN_SPEAKERS and difference.std() > 0:
         test = stats.ttest_1samp(difference, 0.0)
         interval = test.confidence_interval()
         row |= {"low": float(interval.low), "high": float(interval.high), "p": float(test.pvalue)}
@@ -319,7 +368,7 @@ def correctness_row(scores: pd.DataFrame) -> dict[str, Any]:
 
 
 def plausibility_table(
-    store: Store, data_root: str | Path | None = None, progress: Progress | None = None
+    store: Store, data_root: str | Path | None = None, progress: Progress | None = None, measured: bool = True
 ) -> pd.DataFrame:
     """All rows of the report, columns `COLUMNS`.
 
@@ -330,15 +379,23 @@ def plausibility_table(
     data_root : path, optional
         Where the corpora are; default that of the run.
     progress : callable, optional
-        Told how many of how many clips are done, for the explanations and for each corpus.
+        Called with (what, done, total).
+    measured : bool
+        Whether the corpora's own directions are a source too; every clip of each corpus is then listened to (0.1 s
+        each).
 
     Raises
     ------
     InputError
         If the run holds no explanation of a clean clip.
     """
-    root = data_root or store.info["execution"]["data_root"]
-    explanations = list(store.explanations(condition="clean"))
+    info = store.info
+    root, methods = data_root or info["execution"]["data_root"], set(info["config"]["methods"])
+    explanations = [
+        e._replace(attribution=_in_time(e.attribution))
+        for e in store.explanations(condition="clean")
+        if e.attribution.method in methods  # what they were made from is stored as well
+    ]
     if not explanations:
         raise InputError(
             "figure plausibility: the run holds no explanation of a clean clip; finish it with `serxai run --resume`."
@@ -346,72 +403,24 @@ def plausibility_table(
     corpora = {name: load_corpus(name, root) for name in dict.fromkeys(e.corpus for e in explanations)}
     table, pools = contrast_table(explanations, corpora, progress)
     own = {}
-    for name, corpus in corpora.items():
+    for name, corpus in corpora.items() if measured else ():
         cues = own_cues(corpus, progress)
         for speaker in table.loc[table["corpus"] == name, "speaker"].unique():
             own[name, speaker] = measured_directions(cues, speaker)
+    scores = store.scores()
     rows = [
         *agreement_rows(table, own),
         *effect_rows(table),
         *planted_rows(pools),
-        *score_rows(store.scores()),
+        *score_rows(scores),
+        *correctness_rows(scores),
     ]
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
-# -- the figure --------------------------------------------------------------------------------------------------------
-
-
-def draw_plausibility(table: pd.DataFrame, picture: str | Path) -> Path:
-    """Heat map of the gain in direction agreement, a panel per emotion, a row per cue and source; all numbers as CSV.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of `plausibility_table`; its first corpus and model are drawn.
-    picture : path
-
-    Raises
-    ------
-    InputError
-        If no source speaks of any emotion explained.
-    """
-    shown = table[table["measure"] == "direction-agreement"]
-    if shown.empty:
-        raise InputError(
-            "figure plausibility: no source expects anything of the emotions explained (neutral has none)."
-        )
-    first = shown.iloc[0]
-    shown = shown[(shown["corpus"] == first["corpus"]) & (shown["model"] == first["model"])]
-    methods = [*[m for m in dict.fromkeys(shown["method"]) if m != RANDOM], RANDOM]
-    panels = [
-        (emotion, part.assign(row=part["cue"] + "  " + part["source"]))
-        for emotion, part in shown.groupby("emotion", sort=True)
-    ]
-    tallest = max(part["row"].nunique() for _, part in panels)
-    with rc_context(STYLE):
-        figure = new_figure(1.2 + len(panels) * (2.3 + 0.5 * len(methods)), 2.6 + 0.2 * tallest)
-        for ax, (emotion, part) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            rows = list(dict.fromkeys(part.sort_values(["cue", "source"], kind="stable")["row"]))
-            gains = part.pivot(index="row", columns="method", values="gain").reindex(index=rows, columns=methods)
-            sns.heatmap(
-                gains, annot=True, fmt="+.2f", cmap="vlag", vmin=-1, vmax=1, cbar=False, linewidths=0.5, ax=ax,
-                annot_kws={"fontsize": 7}, xticklabels=methods, yticklabels=rows,
-            )  # fmt: skip
-            ax.set(xlabel="", ylabel="")
-            ax.set_title(f"{emotion}, {part['clips'].max()} clips", loc="left", fontweight="bold")
-            ax.tick_params(length=0)
-            ax.tick_params(axis="x", rotation=90)
-        title(
-            figure,
-            f"direction agreement of cues, gain over matched random windows: {first['corpus']}, {first['model']}",
-        )
-        footnote(
-            figure, "0 is chance; intervals, other measures and other recognisers in the CSV; sources are never merged"
-        )
-        return save(figure, table, picture)
-
-
-def plausibility_of_run(store: Store, picture: Path, data_root: Path | None = None) -> Path:
-    """`draw_plausibility` of a run."""
-    return draw_plausibility(plausibility_table(store, data_root), picture)
+def _in_time(attribution: Attribution) -> Attribution:
+    """All that salient windows depend on: positive relevance over time. Thousands of these fit into memory."""
+    positive = np.clip(attribution.values, 0, None).sum(axis=0, keepdims=True, dtype=np.float64)
+    edges = attribution.grid.freq_edges_hz
+    grid = Grid(edges[[0, -1]], attribution.grid.time_edges_s)
+    return replace(attribution, values=positive, grid=grid, errors=None, cues=(), base=None)

@@ -22,8 +22,9 @@ import torch
 from .. import __version__
 from ..datasets.conditions import CONDITIONS
 from ..errors import InputError
-from ..methods.records import METHODS, make_method
+from ..methods.records import METHODS
 from ..metrics.records import METRICS
+from .config import RunConfig
 from .executors import Execution
 from .plan import Plan
 from .store import Store
@@ -49,6 +50,7 @@ def describe(plan: Plan, execution: Execution) -> dict[str, Any]:
             "executor": execution.executor,
             "workers": execution.workers,
             "memory": execution.memory,
+            "batch_memory": execution.batch_memory,
             "device": execution.device,
             "checkpoints": {model: str(path.resolve()) for model, path in execution.checkpoints.items()},
             "trust": execution.trust,
@@ -70,7 +72,7 @@ def describe(plan: Plan, execution: Execution) -> dict[str, Any]:
             f"{model} trained on {corpus}, fold {fold}": plan.models[model, corpus].recogniser(fold).fingerprint
             for model, corpus, fold in sorted(folds)
         },
-        "methods": {name: _method(name) for name in config.methods},
+        "methods": {name: _method(name, config) for name in config.methods},
         "metrics": {name: {"version": METRICS.get(name).version} for name in config.metrics},
         "conditions": {
             name: {"version": record.version, "strength": record.strength if isfinite(record.strength) else None}
@@ -96,10 +98,10 @@ def earlier_sessions(store: Store) -> list[dict[str, Any]]:
     return [*info.get("sessions", []), {name: info[name] for name in SESSION if name in info}]
 
 
-def _method(name: str) -> dict[str, Any]:
-    explainer = make_method(name)
+def _method(name: str, config: RunConfig) -> dict[str, Any]:
+    explainer = config.explainer(name)
     facts: dict[str, Any] = {"version": METHODS.get(name).version, "parameters": explainer.get_params()}
-    return facts | ({"base": {explainer.base: _method(explainer.base)}} if explainer.base else {})
+    return facts | ({"base": {explainer.base: _method(explainer.base, config)}} if explainer.base else {})
 
 
 def machine() -> dict[str, Any]:

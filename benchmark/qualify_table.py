@@ -11,6 +11,9 @@ there is part of the table.
 ``averaged`` is the exception: the correlation of the levels with the mean score over all clips (percentile bootstrap
 over speakers). A metric may be of use on a board of means though it cannot judge a single clip.
 
+``fills-EMOTION`` is ``fills`` over the clips of one emotion alone: nothing is required of it, it says where ``fills``
+is lost.
+
 A property passes if the *lower* end of its interval reaches the threshold. A metric is qualified by a recogniser if all
 required properties that apply pass; with fewer than six speakers nothing is claimed.
 
@@ -19,13 +22,14 @@ Sources
 Intraclass correlation: Shrout & Fleiss 1979, Psychological Bulletin 86(2), ICC(2,1). Concordance: Kendall & Babington
 Smith 1939, Annals of Mathematical Statistics 10(3), with correction for ties. Noise resilience and adversary
 reactivity: after the inter-consistency criteria of Hedström, Bommer, Wickstrøm, Samek, Lapuschkin, Höhne 2023, "The
-meta-evaluation problem in explainable AI" (MetaQuantus), TMLR; here it is the map that is disturbed.
+meta-evaluation problem in explainable AI" (MetaQuantus), TMLR; what differs is told in docs/qualification.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,6 +54,14 @@ def rank_follow(levels: np.ndarray, scores: np.ndarray) -> float:
     x, y = (rankdata(v) - (len(v) + 1) / 2 for v in (levels, scores))
     scale = np.sqrt((x @ x) * (y @ y))
     return float(x @ y / scale) if scale > 0 else 0.0
+
+
+def _rows_follow(levels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """`rank_follow` of each row of scores."""
+    x = rankdata(levels) - (len(levels) + 1) / 2
+    y = rankdata(scores, axis=1) - (len(levels) + 1) / 2
+    scale = np.sqrt((x @ x) * (y * y).sum(axis=1))
+    return np.divide(y @ x, scale, out=np.zeros(len(scores)), where=scale > 0)
 
 
 def win_share(better: np.ndarray, worse: np.ndarray) -> float:
@@ -108,62 +120,59 @@ def same_order(one: np.ndarray, other: np.ndarray) -> float:
 
 # -- properties --------------------------------------------------------------------------------------------------------
 
-# trials of one clip and metric: check, level, draw, fill, score
+# trials of one clip and metric by check, each with level, draw, fill, status and score
+Trials = Mapping[str, pd.DataFrame]
 
 
-def _of(trials: pd.DataFrame, check: str) -> pd.DataFrame:
-    return trials[trials["check"] == check]
+def _ladder(trials: Trials) -> pd.Series:
+    return trials["ladder"].set_index("level")["score"]
 
 
-def _ladder(trials: pd.DataFrame) -> pd.Series:
-    return _of(trials, "ladder").set_index("level")["score"]
-
-
-def _monotone(trials: pd.DataFrame) -> float:
+def _monotone(trials: Trials) -> float:
     found = _ladder(trials)
     return rank_follow(found.index.to_numpy(), found.to_numpy())
 
 
-def _discriminating(trials: pd.DataFrame) -> float:
+def _discriminating(trials: Trials) -> float:
     ladder = _ladder(trials)
-    worst = np.append(_of(trials, "random")["score"], ladder[0.0])
+    worst = np.append(trials["random"]["score"], ladder[0.0])
     return win_share(ladder[[1.0]].to_numpy(), worst)
 
 
-def _seeds(trials: pd.DataFrame) -> float:
-    return intraclass(_of(trials, "seed").pivot(index="level", columns="draw", values="score").to_numpy())
+def _seeds(trials: Trials) -> float:
+    return intraclass(trials["seed"].pivot(index="level", columns="draw", values="score").to_numpy())
 
 
-def _fills(trials: pd.DataFrame) -> float:
-    return concordance(_of(trials, "fill").pivot(index="fill", columns="level", values="score").to_numpy())
+def _fills(trials: Trials) -> float:
+    return concordance(trials["fill"].pivot(index="fill", columns="level", values="score").to_numpy())
 
 
-def _spoilt(check: str) -> Callable[[pd.DataFrame], float]:
-    def follows(trials: pd.DataFrame) -> float:
-        left = _of(trials, check).set_index("level")["score"]
+def _spoilt(check: str) -> Callable[[Trials], float]:
+    def follows(trials: Trials) -> float:
+        left = trials[check].set_index("level")["score"]
         left[1.0] = _ladder(trials)[1.0]
         return rank_follow(left.index.to_numpy(), left.to_numpy())
 
     return follows
 
 
-def _resilience(trials: pd.DataFrame) -> float:
-    noisy = _of(trials, "noise").set_index("level")["score"]
+def _resilience(trials: Trials) -> float:
+    noisy = trials["noise"].set_index("level")["score"]
     return same_order(_ladder(trials)[noisy.index].to_numpy(), noisy.to_numpy())
 
 
-def _reactivity(trials: pd.DataFrame) -> float:
-    disrupted = _of(trials, "disrupted").set_index("level")["score"]
+def _reactivity(trials: Trials) -> float:
+    disrupted = trials["disrupted"].set_index("level")["score"]
     return float(np.mean(_ladder(trials)[disrupted.index].to_numpy() > disrupted.to_numpy()))
 
 
-def _own_fills(trials: pd.DataFrame) -> float:
-    table = _of(trials, "own fill").pivot(index="fill", columns="level", values="score")
+def _own_fills(trials: Trials) -> float:
+    table = trials["own fill"].pivot(index="fill", columns="level", values="score")
     return float(np.mean([rank_follow(table.columns.to_numpy(), row) for row in table.to_numpy()]))
 
 
-def _real(trials: pd.DataFrame) -> float:
-    score = _of(trials, "real").set_index("level")["score"]
+def _real(trials: Trials) -> float:
+    score = trials["real"].set_index("level")["score"]
     return win_share(score[[1.0]].to_numpy(), score[[0.0]].to_numpy())
 
 
@@ -188,7 +197,7 @@ class Property:
     name: str
     checks: tuple[str, ...]
     threshold: float | None
-    of_clip: Callable[[pd.DataFrame], float]
+    of_clip: Callable[[Trials], float]
     summary: str
     above: bool = False
 
@@ -215,6 +224,7 @@ PROPERTIES = (
              "cells exchanged"),
 )  # fmt: skip
 
+FILLS = next(p for p in PROPERTIES if p.name == "fills")
 AVERAGED = "averaged"  # the one property that is not of a clip: what a board of means over clips can rely on
 DRAWS = 1000  # of the bootstrap over speakers
 
@@ -245,7 +255,13 @@ def properties(rows: pd.DataFrame) -> pd.DataFrame:
     for (recogniser, metric), part in rows.groupby(["recogniser", "metric"], sort=False):
         names = {"recogniser": recogniser, "metric": metric, "metric_version": part["metric_version"].iloc[0],
                  "family": part["family"].iloc[0]}  # fmt: skip
-        tested = [_estimate(part, p) for p in PROPERTIES if set(p.checks) <= set(part["check"])]
+        clips = [_Clip(one) for _, one in part.groupby("clip", sort=True)]
+        tested = [
+            _estimate(some, p)
+            for wanted in PROPERTIES
+            if set(wanted.checks) <= set(part["check"])
+            for p, some in [(wanted, clips), *(_by_emotion(clips) if wanted is FILLS else ())]
+        ]
         if tested:
             tested.append(_averaged(part, rng("averaged", recogniser, metric)))
         found += [names | row for row in tested] or [names | _untested(part)]
@@ -260,12 +276,19 @@ def _without_rounding(rows: pd.DataFrame) -> pd.Series:
     return (rows["score"] / step.where(step > 0, 1.0)).round() * step.where(step > 0, 1.0)
 
 
-def _estimate(part: pd.DataFrame, wanted: Property) -> dict[str, object]:
-    read = part[part["check"].isin(wanted.checks)]
-    values, speakers = [], []
-    for _, trials in read.groupby("clip", sort=True):
-        speakers.append(trials["speaker"].iloc[0])
-        values.append(wanted.of_clip(trials) if (trials["status"] == "ok").all() else np.nan)
+class _Clip:
+    """One clip's trials of one metric, taken apart once for all properties."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self.speaker, self.emotion = rows["speaker"].iloc[0], rows["emotion"].iloc[0]
+        self.trials: Trials = dict(list(rows.groupby("check", sort=False)))
+        self.whole = {check for check, found in self.trials.items() if (found["status"] == "ok").all()}
+
+
+def _estimate(clips: Sequence[_Clip], wanted: Property) -> dict[str, object]:
+    tried = [clip for clip in clips if set(wanted.checks) & set(clip.trials)]
+    speakers = [clip.speaker for clip in tried]
+    values = [wanted.of_clip(clip.trials) if set(wanted.checks) <= clip.whole else np.nan for clip in tried]
     known = np.isfinite(values)
     mean = clustered_mean(np.array(values)[known], np.array(speakers)[known]) if known.any() else None
     enough = mean is not None and mean.clusters >= MIN_SPEAKERS
@@ -285,9 +308,16 @@ def _estimate(part: pd.DataFrame, wanted: Property) -> dict[str, object]:
     return row
 
 
+def _by_emotion(clips: Sequence[_Clip]) -> list[tuple[Property, list[_Clip]]]:
+    return [
+        (replace(FILLS, name=f"{FILLS.name}-{emotion}", threshold=None), [c for c in clips if c.emotion == emotion])
+        for emotion in sorted({clip.emotion for clip in clips})
+    ]
+
+
 def _averaged(part: pd.DataFrame, generator: np.random.Generator) -> dict[str, object]:
     """Spearman correlation of the levels with the mean score over clips; percentile bootstrap over speakers."""
-    read = _of(part, "ladder").sort_values("clip", kind="stable")
+    read = part[part["check"] == "ladder"].sort_values("clip", kind="stable")
     scores = read.pivot(index="clip", columns="level", values="score")
     speakers = read.groupby("clip")["speaker"].first().reindex(scores.index)
     whole = scores.notna().all(axis=1).to_numpy()
@@ -299,7 +329,7 @@ def _averaged(part: pd.DataFrame, generator: np.random.Generator) -> dict[str, o
     if len(names) >= MIN_SPEAKERS:
         drawn = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
         means = drawn[:, codes] @ values
-        low, high = np.percentile([rank_follow(levels, row) for row in means], [2.5, 97.5])
+        low, high = np.percentile(_rows_follow(levels, means), [2.5, 97.5])
     return {
         "property": AVERAGED, "estimate": estimate, "low": low, "high": high, "n_clips": len(values),
         "n_planned": len(scores), "n_speakers": len(names), "threshold": None, "passed": "",
@@ -317,7 +347,8 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Columns `VERDICT_COLUMNS`: ``qualified`` is ``yes``, ``no``, ``no claim`` or ``not tested``; ``fails`` names
-        property and recogniser, worst first.
+        property and recogniser with the lower end of the interval, worst first, and behind ``fills`` the estimate of
+        each emotion.
     """
     lines = []
     for metric, part in table.groupby("metric", sort=False):
@@ -331,18 +362,34 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
                 "version": part["metric_version"].iloc[0],
                 "qualified": qualified,
                 "recognisers": " ".join(sorted(required["recogniser"].unique())),
-                "fails": "; ".join(
-                    f"{row.property} on {row.recogniser} ({row.low:.2f})" for row in failed.itertuples()
-                ),
+                "fails": "; ".join(_told(row, part) for row in failed.itertuples()),
             }
         )
     return pd.DataFrame(lines, columns=VERDICT_COLUMNS)
 
 
+def _told(row: Any, part: pd.DataFrame) -> str:
+    low = f"{row.low:.2f}"
+    if row.property == FILLS.name:
+        of_emotion = part[(part["recogniser"] == row.recogniser) & part["property"].str.startswith(f"{FILLS.name}-")]
+        estimates = of_emotion[["property", "estimate"]].itertuples(index=False)
+        low += ": " + ", ".join(f"{name.removeprefix(f'{FILLS.name}-')} {value:.2f}" for name, value in estimates)
+    return f"{row.property} on {row.recogniser} ({low})"
+
+
+def property_names(table: pd.DataFrame) -> list[str]:
+    """Names of the properties in a table, in the order in which they are told; each emotion's behind ``fills``."""
+    known = [p.name for p in PROPERTIES] + [AVERAGED]
+
+    def place(name: str) -> tuple[int, str]:
+        return known.index(name if name in known else FILLS.name), name
+
+    return sorted(set(table["property"]) - {""}, key=place)
+
+
 def wide(table: pd.DataFrame) -> pd.DataFrame:
     """Estimates with metrics as rows and (recogniser, property) as columns, in the order of both."""
     tested = table[table["property"] != ""]
-    names = [name for name in (*(p.name for p in PROPERTIES), AVERAGED) if name in set(tested["property"])]
-    columns = [(r, p) for r in tested["recogniser"].unique() for p in names]
+    columns = [(r, p) for r in tested["recogniser"].unique() for p in property_names(tested)]
     found = tested.pivot(index="metric", columns=["recogniser", "property"], values="estimate")
     return found.reindex(index=tested["metric"].unique(), columns=pd.MultiIndex.from_tuples(columns))

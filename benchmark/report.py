@@ -23,12 +23,17 @@ from ..datasets.conditions import CONDITIONS
 from ..methods.records import METHODS
 from ..metrics.records import METRICS
 from ..registry import Record, Registry
+from .board_text import SPREAD_LEGEND, fill_grid, spread_grid, write_leaderboard
 from .figures_board import consistency, ranking
+from .figures_plausibility import page_tables
+from .fill_spread import SpreadTable, by_fill, spread_tables
 from .leaderboard import (
     ARROWS,
     RANKING_RULE,
     SETTING,
     Table,
+    failing_note,
+    fails,
     labelled,
     leaderboard,
     mark,
@@ -36,14 +41,24 @@ from .leaderboard import (
     ordered,
     setting_title,
     tables,
-    write_leaderboard,
 )
+from .plausibility_report import correctness_rows
 from .statistics import MIN_SPEAKERS, clustered_mean
 from .store import write_atomically
 
+PLAUSIBILITY = "plausibility.csv"
 
-def write_board(scores: pd.DataFrame, infos: Sequence[Mapping[str, Any]], out: str | Path) -> tuple[pd.DataFrame, Path]:
+
+def write_board(
+    scores: pd.DataFrame,
+    infos: Sequence[Mapping[str, Any]],
+    out: str | Path,
+    plausibility: pd.DataFrame | None = None,
+) -> tuple[pd.DataFrame, Path]:
     """Write ``leaderboard.csv``, ``.md``, ``.tex``, the page ``index.html`` and, under ``figures/``, what it shows.
+
+    Where several fills were used, ``fills.csv`` holds the mean under each of them, all emotions and each; with
+    `plausibility`, ``plausibility.csv`` holds that.
 
     Parameters
     ----------
@@ -53,6 +68,8 @@ def write_board(scores: pd.DataFrame, infos: Sequence[Mapping[str, Any]], out: s
         Content of each run's run.json.
     out : path
         Folder.
+    plausibility : DataFrame, optional
+        Of `plausibility_table`, which takes more than scores; default what scores alone can tell.
 
     Returns
     -------
@@ -62,7 +79,14 @@ def write_board(scores: pd.DataFrame, infos: Sequence[Mapping[str, Any]], out: s
     out = Path(out)
     board = leaderboard(scores)
     write_leaderboard(board, out)
-    page = report_page(scores, board, infos, draw_report_figures(board, out / "figures"))
+    fills = by_fill(scores)
+    if len(fills):
+        text = fills.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+        write_atomically(out / "fills.csv", text.encode())
+    if plausibility is not None:
+        text = plausibility.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+        write_atomically(out / PLAUSIBILITY, text.encode())
+    page = report_page(scores, board, infos, draw_report_figures(board, out / "figures"), fills, plausibility)
     write_atomically(out / "index.html", page.encode())
     return board, out / "index.html"
 
@@ -88,6 +112,8 @@ def report_page(
     board: pd.DataFrame,
     infos: Sequence[Mapping[str, Any]],
     figures: Sequence[Mapping[str, str]] = (),
+    fills: pd.DataFrame | None = None,
+    plausibility: pd.DataFrame | None = None,
 ) -> str:
     """The report as HTML.
 
@@ -101,7 +127,13 @@ def report_page(
         Content of each run's run.json.
     figures : sequence of dict
         With ``source`` (a data URI), ``alt`` and ``caption``.
+    fills : DataFrame, optional
+        Their `fill_spread.by_fill`; computed where it is not given.
+    plausibility : DataFrame, optional
+        See `write_board`.
     """
+    told = pd.DataFrame(correctness_rows(scores)) if plausibility is None else plausibility
+    fills = by_fill(scores) if fills is None else fills
     corpora = {name: record for info in infos for name, record in info.get("corpora", {}).items()}
     models = {name: card for info in infos for name, card in info.get("models", {}).items()}
     names = ", ".join(sorted(scores["corpus"].unique())) or "no scores"
@@ -120,8 +152,11 @@ def report_page(
         rule=RANKING_RULE,
         min_speakers=MIN_SPEAKERS,
         arrows=ARROWS,
-        settings=_settings(board),
+        settings=_settings(board, fills),
+        spread_rule=SPREAD_LEGEND,
         figures=figures,
+        plausibility=[] if told.empty else page_tables(told),
+        plausibility_file=PLAUSIBILITY if plausibility is not None else "",
         failures=_failures(scores),
         metrics=_records(METRICS, scores["metric"], "family direction summary citation perfect random cost version"),
         methods=_records(METHODS, scores["method"], "family needs summary citation cost resolution version"),
@@ -135,6 +170,7 @@ def explanation_page(
     picture: bytes,
     sounds: Mapping[str, tuple[str, str]],
     cue_pictures: Mapping[str, bytes] | None = None,
+    channel_pictures: Mapping[str, bytes] | None = None,
 ) -> str:
     """The page of one explained file.
 
@@ -148,12 +184,15 @@ def explanation_page(
         By method, file names beside the page: what the explanation points at, and the rest.
     cue_pictures : dict of str to bytes, optional
         By method, PNG of its cues.
+    channel_pictures : dict of str to bytes, optional
+        By method, PNG of its conditional maps.
     """
     return _environment().get_template("explanation.html.j2").render(
         e=summary,
         ranked=sorted(summary["probabilities"].items(), key=lambda item: -item[1]),
         picture=_as_uri(picture),
         cue_pictures={name: _as_uri(png) for name, png in (cue_pictures or {}).items()},
+        channel_pictures={name: _as_uri(png) for name, png in (channel_pictures or {}).items()},
         sounds={name: sounds.get(name) for name in summary["explanations"]},
     )  # fmt: skip
 
@@ -169,6 +208,7 @@ def _environment() -> Environment:
     environment.filters["number"] = number
     environment.filters["plain"] = plain
     environment.filters["labelled"] = labelled
+    environment.filters["fails"] = fails
     environment.filters["cue_label"] = lambda name: CUES.get(name).label
     return environment
 
@@ -226,6 +266,24 @@ def _facts(scores: pd.DataFrame, infos: Sequence[Mapping[str, Any]]) -> list[tup
         calls = info.get("model_calls")
         what = [info.get("status"), calls is not None and f"{calls} model calls", *where]
         facts.append(("run", ", ".join(str(text) for text in what if text)))
+        facts += _tuned(info.get("tuning"))
+    return facts
+
+
+def _tuned(told: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """The parameters that were chosen on clips which are not scored."""
+    facts: list[tuple[str, str]] = []
+    if told is None:
+        return facts
+    for method, entry in told["methods"].items():
+        row = next(row for row in entry["candidates"] if row["parameters"] == entry["chosen"])
+        chosen = ", ".join(f"{name} = {value}" for name, value in entry["chosen"].items())
+        where = f"{row['clips']} of {row['planned']} clips that are not scored"
+        interval = "" if row["low"] is None else f" [{number(row['low'])}, {number(row['high'])}]"
+        facts.append(
+            (f"tuned: {method}", f"{chosen}; best of {len(entry['candidates'])} by mean {told['metric']} "
+             f"{number(row['mean'])}{interval} on {where}")
+        )  # fmt: skip
     return facts
 
 
@@ -242,9 +300,25 @@ def _warnings(scores: pd.DataFrame, board: pd.DataFrame) -> Iterable[str]:
 # -- rankings ----------------------------------------------------------------------------------------------------------
 
 
-def _settings(board: pd.DataFrame) -> list[dict[str, Any]]:
+def _settings(board: pd.DataFrame, fills: pd.DataFrame) -> list[dict[str, Any]]:
     found = groupby(tables(board), key=lambda table: table.setting)
-    return [{"title": setting_title(setting), "tables": [_table(t) for t in members]} for setting, members in found]
+    spreads = list(spread_tables(board, SETTING))
+    return [
+        {
+            "title": setting_title(setting),
+            "tables": [_table(t) for t in members],
+            "spreads": [_spread(t, fills) for t in spreads if t.setting == setting],
+        }
+        for setting, members in found
+    ]
+
+
+def _spread(table: SpreadTable, fills: pd.DataFrame) -> dict[str, Any]:
+    mine = pd.Series(table.setting | {"condition": table.condition, "family": table.family})
+    part = fills[(fills[mine.index] == mine).all(axis=1)]
+    header, *lines = spread_grid(table)
+    by_header, *by_lines = fill_grid(part)
+    return {"title": table.title, "header": header, "lines": lines, "by_header": by_header, "by_lines": by_lines}
 
 
 def _table(table: Table) -> dict[str, Any]:
@@ -265,7 +339,8 @@ def _table(table: Table) -> dict[str, Any]:
         for line in table.lines
         if name in line.cells and pd.notna(line.cells[name]["difference"])
     ]
-    return {"title": table.title, "metrics": list(table.metrics.items()), "lines": lines, "tests": tests}
+    metrics, note = list(table.metrics.items()), failing_note(table.metrics)
+    return {"title": table.title, "metrics": metrics, "failing": note, "lines": lines, "tests": tests}
 
 
 def _cell(row: pd.Series | None) -> dict[str, Any] | None:

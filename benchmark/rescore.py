@@ -67,6 +67,7 @@ def score_again(
         data_root=data_root,
         checkpoints={model: Path(path) for model, path in info["execution"].get("checkpoints", {}).items()},
         trust=info["execution"].get("trust", False),
+        batch_memory=info["execution"].get("batch_memory"),
     )
     plan = make_plan(config, data_root, checkpoints=execution.checkpoints, trust=execution.trust)
     planned = {shard.key for shard in plan.shards}

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from .executors import Execution, execute_local, writing
 from .plan import Plan, Shard, make_plan
 from .provenance import describe, earlier_sessions, now
 from .store import Store
+from .tuning import tune
 
 CELL = ["corpus", "fold", "model", "method", "condition", "metric", "fill", "seed"]
 Progress = Callable[[str, int, int], None]
@@ -27,7 +29,7 @@ def run(
     execution: Execution | None = None,
     progress: Progress | None = None,
 ) -> Store:
-    """Plan and compute a run, or finish one that was interrupted.
+    """Plan and compute a run, or finish one that was interrupted; what is to be tuned is tuned first.
 
     Parameters
     ----------
@@ -49,13 +51,29 @@ def run(
         If there is nothing to compute, or the folder is in use or cannot be written.
     """
     execution = execution or Execution()
+    if config.tuning is None or config.part == "tuning":
+        return _run(config, Path(out), execution, progress, {})
+
+    def told_apart(what: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(f"tuning: {what}", done, total)
+
+    def compute(one: RunConfig, folder: Path) -> Store:
+        return _run(one, folder, execution, told_apart, {})
+
+    config, told = tune(config, Path(out), compute, execution.data_root)
+    return _run(config, Path(out), execution, progress, {"tuning": told})
+
+
+def _run(config: RunConfig, out: Path, execution: Execution, progress: Progress | None, told: dict[str, Any]) -> Store:
+    """One run; `told` goes into run.json."""
     report = progress or (lambda what, done, total: None)
     store = Store(out)
     with store.locked():
         plan = make_plan(
             config, execution.data_root, progress, checkpoints=execution.checkpoints, trust=execution.trust
         )
-        info = describe(plan, execution) | {"sessions": earlier_sessions(store)}
+        info = describe(plan, execution) | told | {"sessions": earlier_sessions(store)}
         pending = [shard for shard in plan.shards if store.is_pending(shard.key, execution.retry_failed)]
         pending.sort(key=lambda shard: -shard_cost(config, plan.corpora[shard.corpus], shard))
         with writing(store.path):

@@ -17,12 +17,12 @@ from ..errors import ClipError, InputError, NotApplicable
 from ..keys import digest
 from ..methods.attribution import Attribution
 from ..methods.explainer import Explainer, Request, SharedWork
-from ..methods.records import METHODS, make_method
+from ..methods.records import METHODS
 from ..metrics.case import Case, Explain, Explained, Outcome
 from ..metrics.records import METRICS, MetricRecord, make_metric
 from ..models.recogniser import Recogniser
-from .config import RunConfig
-from .plan import Shard, cells_of, clip_identity, method_identity
+from .config import RUNNER_UP, RunConfig
+from .plan import Shard, clip_identity, method_identity, rows_of
 from .store import Explanation, Store
 
 GRID = "16 mel bands x 80 ms"  # the scoring grid, part of every score's key
@@ -95,21 +95,21 @@ class ShardScorer:
     def _score_clip(self, clip_id: str, partner: str) -> list[dict[str, Any]]:
         facts = self._facts(clip_id)
         rows = []
-        for condition, method, metric, fill in cells_of(self.config, self.corpus.name):
-            row = facts | self._cell_facts(condition, method, metric, fill)
+        for condition, method, metric, fill, repeat in rows_of(self.config, self.corpus.name):
+            row = facts | self._cell_facts(condition, method, metric, fill) | {"repeat": repeat}
             try:
                 prediction = self._predicted(clip_id, condition)
                 row["predicted"] = prediction
                 row["correct"] = prediction == row["emotion"] if row["emotion"] else None
                 row["target"] = target = self._target(clip_id, row["target_rule"])
-                row["key"] = self._score_key(clip_id, partner, target, condition, method, metric, fill)
+                row["key"] = self._score_key(clip_id, partner, target, condition, method, metric, fill, repeat)
                 earlier = self.store.row(row["key"])
                 if earlier is not None:
                     row |= earlier
                 else:
                     row["strength"] = self._clip(clip_id, condition).strength
                     start = time.perf_counter()
-                    value, calls = self._score(clip_id, partner, target, condition, method, metric, fill)
+                    value, calls = self._score(clip_id, partner, target, condition, method, metric, fill, repeat)
                     self.timing["scores"][row["key"]] = time.perf_counter() - start
                     row |= {"value": value, "status": "ok", "model_calls": calls}
             except NotApplicable as signal:
@@ -136,7 +136,6 @@ class ShardScorer:
             "correct": None,
             "target": "",
             "seed": self.config.seed,
-            "repeat": 0,
             "value": np.nan,
             "reason": "",
             "model_calls": 0,
@@ -160,25 +159,25 @@ class ShardScorer:
         }
 
     def _score(
-        self, clip_id: str, partner: str, target: str, condition: str, method: str, metric: str, fill: str
+        self, clip_id: str, partner: str, target: str, condition: str, method: str, metric: str, fill: str, repeat: int
     ) -> tuple[float, int]:
         record = METRICS.get(metric)
         case = self._case(clip_id, condition, target)
         companions: dict[str, Any] = {}
         if "clean" in record.companions:
-            companions["clean"] = self._explanation(clip_id, "clean", method, target)
+            companions["clean"] = self._explanation(clip_id, "clean", method, target, repeat)
         if "repeat" in record.companions:
-            again = 1 if make_method(method).stochastic else 0
+            again = repeat + 1 if self.config.explainer(method).stochastic else 0
             companions["repeat"] = self._explanation(clip_id, "clean", method, target, again)
         if "other" in record.companions:
             if not partner:
                 raise NotApplicable("no clip of the same emotion by another speaker to compare with")
             its_target = self._target(partner, target_rule(self.config, record))
-            companions["other"] = self._explanation(partner, "clean", method, its_target)
+            companions["other"] = self._explanation(partner, "clean", method, its_target, repeat)
             companions["other_duration_s"] = self._clip(partner, "clean").duration_s
         if record.explains:
-            companions["explain"] = self._explaining(clip_id, condition, method, target)
-        explained = Explained(self._explanation(clip_id, condition, method, target), **companions)
+            companions["explain"] = self._explaining(clip_id, condition, method, target, repeat)
+        explained = Explained(self._explanation(clip_id, condition, method, target, repeat), **companions)
         outcome = self._outcome(metric, case.with_fill(fill) if fill else case, explained)
         if not np.isfinite(outcome.value):
             raise ClipError(f"metric {metric!r} returned {outcome.value}")
@@ -262,26 +261,40 @@ class ShardScorer:
         return self.recogniser.classes[int(np.argmax(self._log_odds(clip_id, condition)))]
 
     def _target(self, clip_id: str, rule: str) -> str:
-        """The class explained, the same under every condition, so that explanations can be compared across them."""
-        if rule == "predicted":
-            return self._predicted(clip_id, "clean")
-        emotion = str(self.corpus.table.loc[clip_id, "emotion"]) if rule == "true" else self.config.target
+        """The class explained, or ``A-B``; the same under every condition, so that explanations can be compared."""
+        side, _, other_side = rule.partition("-")
+        target = self._class(clip_id, side)
+        if not other_side:
+            return target
+        other = self._class(clip_id, other_side, besides=target)
+        if other == target:
+            raise NotApplicable(f"a contrast needs two classes: this clip's are both {target!r}")
+        return f"{target}-{other}"
+
+    def _class(self, clip_id: str, side: str, besides: str = "") -> str:
+        """The class that one side of a target means for a clip."""
+        if side in ("predicted", RUNNER_UP):
+            likeliest = np.argsort(-self._log_odds(clip_id, "clean"), kind="stable")
+            ranked = [self.recogniser.classes[int(column)] for column in likeliest]
+            return next(name for name in ranked if name != besides)
+        emotion = str(self.corpus.table.loc[clip_id, "emotion"]) if side == "true" else side
         if emotion not in self.recogniser.classes:
             raise NotApplicable(f"recogniser {self.recogniser.name!r} does not know the class {emotion!r}")
         return emotion
 
-    def _explanation(self, clip_id: str, condition: str, method: str, target: str, repeat: int = 0) -> Attribution:
+    def _explanation(self, clip_id: str, condition: str, method: str, target: str, repeat: int) -> Attribution:
         def make() -> Attribution:
             key = self._explanation_key(clip_id, condition, method, target, repeat)
             found = self.store.explanation(key)
             if found is None:
-                explainer = make_method(method)
+                explainer = self.config.explainer(method)
                 base = self._explanation(clip_id, condition, explainer.base, target, repeat) if explainer.base else None
                 seed = self._explanation_seed(clip_id, method, condition, repeat)
                 clip = self._clip(clip_id, condition)
                 shared = self._once(("case", "shared work", clip_id, condition), SharedWork)
                 start = time.perf_counter()
-                found = self._attribute(explainer, Request(self.recogniser, clip, target, seed, base, shared=shared))
+                request = _request(self.recogniser, clip, target, seed, base=base, shared=shared)
+                found = self._attribute(explainer, request)
                 if base:  # an explanation from a base costs what the base cost as well
                     found = replace(found, model_calls=found.model_calls + base.model_calls)
                 self.timing["explanations"][key] = time.perf_counter() - start
@@ -295,16 +308,17 @@ class ShardScorer:
     def _explanation_seed(self, clip_id: str, method: str, condition: str, repeat: int) -> tuple:
         return ("explain", self.config.seed, self.corpus.name, clip_id, method, condition, repeat)
 
-    def _explaining(self, clip_id: str, condition: str, method: str, its_target: str) -> Explain:
+    def _explaining(self, clip_id: str, condition: str, method: str, its_target: str, repeat: int) -> Explain:
         """The method, for metrics that explain again; what it makes is not stored."""
-        seed = self._explanation_seed(clip_id, method, condition, 0)
+        seed = self._explanation_seed(clip_id, method, condition, repeat)
 
         def explain(
             clip: Clip, *more: Hashable, recogniser: Recogniser | None = None, target: str | None = None
         ) -> Attribution:
             used = self.recogniser if recogniser is None else recogniser
             before, inside = used.calls, used.seconds
-            found = self._attribute(make_method(method), Request(used, clip, target or its_target, (*seed, *more)))
+            request = _request(used, clip, target or its_target, (*seed, *more))
+            found = self._attribute(self.config.explainer(method), request)
             if used is not self.recogniser:  # the run pays for copies of its recogniser as well
                 self.recogniser.calls += used.calls - before
                 self.recogniser.seconds += used.seconds - inside
@@ -313,6 +327,12 @@ class ShardScorer:
         return explain
 
     # -- keys --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _batch(self) -> Hashable:
+        """How copies pass, which decides the last digits: the batch, and the memory it may take if that is bounded."""
+        batch, memory = self.recogniser.batch, self.recogniser.memory
+        return batch if memory is None else (batch, memory)
 
     def _clip_key(self, clip_id: str, condition: str) -> list[Any]:
         shift = CONDITIONS.get(condition)
@@ -324,27 +344,34 @@ class ShardScorer:
 
     def _explanation_key(self, clip_id: str, condition: str, method: str, target: str, repeat: int) -> str:
         of_clip = self._clip_key(clip_id, condition)
-        return digest("explanation", *of_clip, method_identity(method), target, repeat, self.recogniser.batch)
+        identity = method_identity(method, self.config)
+        return digest("explanation", *of_clip, identity, target, repeat, self._batch)
 
     def _score_key(
-        self, clip_id: str, partner: str, target: str, condition: str, method: str, metric: str, fill: str
+        self, clip_id: str, partner: str, target: str, condition: str, method: str, metric: str, fill: str, repeat: int
     ) -> str:
         record = METRICS.get(metric)
         other = [partner, self._identity(partner)] if "other" in record.companions and partner else []
-        explained = self._explanation_key(clip_id, condition, method, target, 0)
+        explained = self._explanation_key(clip_id, condition, method, target, repeat)
         rule = target_rule(self.config, record)
-        batch = self.recogniser.batch
+        batch = self._batch
         return digest("score", explained, metric, record.version, fill, record.space, GRID, batch, rule, other)
 
 
+def _request(recogniser: Recogniser, clip: Clip, target: str, seed: tuple, **more: Any) -> Request:
+    """A request for a class, or for the contrast ``A-B``."""
+    name, contrast = recogniser.target_named(target)
+    return Request(recogniser, clip, name, seed, contrast=contrast, **more)
+
+
 def target_rule(config: RunConfig, metric: MetricRecord) -> str:
-    """How the explained class is chosen: ``predicted``, ``true`` or ``named``.
+    """How the explained class is chosen: ``predicted``, ``true``, the emotion named, or a contrast such as ``A-B``.
 
     The planted truth speaks of the planted emotion, so localisation explains the true class unless one is named.
     """
     if config.target == "predicted" and metric.family == "localisation":
         return "true"
-    return config.target if config.target in ("predicted", "true") else "named"
+    return config.target
 
 
 _IDENTITY = (

@@ -13,7 +13,8 @@ is Bell and McCaffrey's own rule, which rejects up to 7 % at nominal 5 % where a
 Limits, by simulation (20,000 experiments each; smaller ones in tests/benchmark/test_statistics.py): at nominal 5 % the
 false-positive rate is at most 5.3 % for normal and heavy-tailed noise at 6, 8, 10 and 16 speakers, and far below where
 two speakers hold most clips. Skewed differences exceed it, as they do for any test on so few speakers: exponential
-noise to 6.2 %, exponential speaker effects to 7-11 %, log-normal ones to 15 %.
+noise to 6.2 %, exponential speaker effects to 7-11 %, log-normal ones to 15 %. The wild cluster bootstrap-t, Rademacher
+or Webb, is no better there (docs/metrics.md has the table): its weights are symmetric.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ CELL = [
     "corpus", "model", "trained_on", "seen_in_training", "space", "target_rule", "condition", "fill", "family",
     "metric", "direction",
 ]  # fmt: skip
-_REPLICATE = ["clip", "seed", "repeat"]
+_REPLICATE = ["clip", "seed"]
 _TEST = ["difference", "low", "high", "se", "t", "df", "p", "p_holm", "effect", "superiority", "n_clips", "n_speakers",
          "note"]  # fmt: skip
 
@@ -303,15 +304,15 @@ def compare_pairwise(scores: pd.DataFrame, metric: str | None = None) -> pd.Data
 def tests_of_pairs(cells: Iterable[Cell]) -> pd.DataFrame:
     """`compare_pairwise` for cells that are laid out already."""
     frames = []
-    for cell, _, table, speakers in cells:
+    for cell, rows, table, speakers in cells:
         pairs = np.array(list(combinations(range(table.shape[1]), 2)), dtype=int).reshape(-1, 2)
         x = table.to_numpy()
         found = _test(x[:, pairs[:, 0]] - x[:, pairs[:, 1]], table.index, speakers, cell["direction"])
         names = table.columns.to_numpy()
         found.insert(0, "method_a", names[pairs[:, 0]])
         found.insert(1, "method_b", names[pairs[:, 1]])
-        frames.append(found.assign(**cell))
-    return _stacked(frames, [*CELL, "method_a", "method_b", *_TEST])
+        frames.append(found.assign(**cell, n_planned=rows["clip"].nunique()))
+    return _stacked(frames, [*CELL, "method_a", "method_b", *_TEST, "n_planned"])
 
 
 class Cell(NamedTuple):
@@ -324,7 +325,8 @@ class Cell(NamedTuple):
     rows : DataFrame
         Score rows, as `compact` makes them.
     table : DataFrame
-        One row per (clip, seed, repeat), one column per method, NaN where there is no score.
+        One row per (clip, seed), one column per method, NaN where there is no score. Repeats are averaged: those of
+        two methods have nothing in common.
     speakers : Series
         By clip.
     """
@@ -340,7 +342,7 @@ def compact(scores: pd.DataFrame) -> pd.DataFrame:
 
     Categories are in alphabetical order, so that groups come in the same order as those of words.
     """
-    used = [*CELL, "method", *_REPLICATE, "speaker", "status", "value", "model_calls"]
+    used = [*CELL, "method", *_REPLICATE, "repeat", "speaker", "status", "value", "model_calls"]
     columns = {name: scores[name] for name in used if name in scores}
     numeric = pd.api.types.is_numeric_dtype
     return pd.DataFrame({n: c if numeric(c) else c.astype("category") for n, c in columns.items()})

@@ -257,6 +257,10 @@ class Store:
 
     def explanations(self, **where: Any) -> Iterator[Explanation]:
         """Explanations of the plan's finished shards, filtered by fields of `Explanation` or ``method``."""
+        return (found for _, found in self.keyed_explanations(**where))
+
+    def keyed_explanations(self, **where: Any) -> Iterator[tuple[str, Explanation]]:
+        """As `explanations`, each with its key."""
         for shard in self.info["shards"]:
             path = self.explanation_file(shard)
             if not path.is_file():
@@ -265,10 +269,11 @@ class Store:
                 for name in archive.namelist():
                     if not name.endswith("/values.npy"):
                         continue
-                    found = read_explanation(archive, name.removesuffix("/values.npy"))
+                    key = name.removesuffix("/values.npy")
+                    found = read_explanation(archive, key)
                     facts = found._asdict() | {"method": found.attribution.method}
                     if all(facts[name] == value for name, value in where.items()):
-                        yield found
+                        yield key, found
 
     # -- the run as a whole ------------------------------------------------------------------------------------------
 
@@ -327,6 +332,11 @@ class Store:
         """What each of these shards spent, as far as they are finished."""
         paths = (self.path / "timing" / f"{key}.json" for key in shards)
         return [json.loads(path.read_text("utf-8")) for path in paths if path.is_file()]
+
+    def explanation_seconds(self) -> dict[str, float]:
+        """What each explanation took, by key, also in shards of an earlier plan."""
+        shards = sorted(path.stem for path in (self.path / "timing").glob("*.json"))
+        return {key: s for timing in self.timings(shards) for key, s in timing.get("explanations", {}).items()}
 
 
 @cache

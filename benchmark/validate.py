@@ -34,7 +34,7 @@ from ..models.foldmodels import FoldModels, Models, obtain_models
 from ..registry import Registry
 from .check import CELL, FAIL, NOT_CHECKED, PASS, WARNING, Check, concluded, dicts, row_name
 from .config import RunConfig
-from .plan import cells_of
+from .plan import rows_of
 from .rescore import score_again
 from .store import SCORE_COLUMNS, TYPES, Explanation, Store, is_sealed, read_explanation
 
@@ -43,7 +43,6 @@ ALLOWED = {
     "direction": ("higher", "lower"),
     "family": FAMILIES,
     "seen_in_training": ("no", "yes", "unknown"),
-    "target_rule": ("predicted", "true", "named"),
 }
 _CARD = ("weights", "classes", "front_end", "network", "folds", "version", "fingerprint")
 
@@ -84,7 +83,7 @@ def validate(
     report = progress or (lambda what, done, total: None)
     config, description = _described(info)
     scores, files = _tables(store, info)
-    checks = [description, *files, _values(scores), _keys(scores), _coverage(scores, info, config)]
+    checks = [description, *files, _values(scores, config), _keys(scores), _coverage(scores, info, config)]
     checks += [_versions(scores, "metric", METRICS), _versions(scores, "method", METHODS)]
     checks.append(_explanations(store, info, scores, report))
     corpora, corpora_check = _corpora(info, data_root)
@@ -168,9 +167,10 @@ def _misfits(schema: pa.Schema) -> Iterable[str]:
 # -- what the rows say -------------------------------------------------------------------------------------------------
 
 
-def _values(scores: pd.DataFrame) -> Check:
+def _values(scores: pd.DataFrame, config: RunConfig | None) -> Check:
     found = []
-    for column, allowed in ALLOWED.items():
+    rules = {} if config is None else {"target_rule": (config.target, "true")}
+    for column, allowed in (ALLOWED | rules).items():
         wrong = scores[~scores[column].isin(allowed)]
         found += [
             f"{row_name(row)}: {column} {row[column]!r} is not one of {', '.join(allowed)}" for row in dicts(wrong)
@@ -184,7 +184,7 @@ def _values(scores: pd.DataFrame) -> Check:
         ("a negative number of model calls", scores["model_calls"] < 0),
     ):
         found += [f"{row_name(row)}: {what}" for row in dicts(scores[wrong])]
-    columns = ", ".join(ALLOWED)
+    columns = ", ".join(ALLOWED | rules)
     return concluded("values", f"allowed values of {columns}; a finite value where ok, a reason where not", found)
 
 
@@ -208,14 +208,15 @@ def _coverage(scores: pd.DataFrame, info: dict[str, Any], config: RunConfig | No
     if config is None:
         return Check("coverage", FAIL if found else NOT_CHECKED, "the configuration cannot be read", tuple(found))
     for corpus in config.corpora:
-        wanted = pd.DataFrame(sorted(cells_of(config, corpus)), columns=CELL)
-        rows = scores[scores["corpus"] == corpus].merge(wanted, on=CELL, how="left", indicator="planned")
-        rows["once"] = (rows["planned"] == "both") & ~rows.duplicated(["model", "clip", *CELL])
+        identity = [*CELL, "repeat"]
+        wanted = pd.DataFrame(sorted(rows_of(config, corpus)), columns=identity)
+        rows = scores[scores["corpus"] == corpus].merge(wanted, on=identity, how="left", indicator="planned")
+        rows["once"] = (rows["planned"] == "both") & ~rows.duplicated(["model", "clip", *identity])
         whole = rows.groupby(["model", "clip"])["once"].agg(["all", "size"])
         whole = whole.index[whole["all"] & (whole["size"] == len(wanted))]
         suspect = rows[~pd.MultiIndex.from_frame(rows[["model", "clip"]]).isin(whole)]
         for (model, clip), part in suspect.groupby(["model", "clip"], sort=False):
-            missing = wanted[~pd.MultiIndex.from_frame(wanted).isin(pd.MultiIndex.from_frame(part[CELL]))]
+            missing = wanted[~pd.MultiIndex.from_frame(wanted).isin(pd.MultiIndex.from_frame(part[identity]))]
             found += [f"{row_name(row | {'clip': clip})} ({model}): not there" for row in dicts(missing)]
             extra = part["planned"] != "both"
             found += [f"{row_name(row)} ({model}): not planned" for row in dicts(part[extra])]

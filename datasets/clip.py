@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -53,13 +54,17 @@ class Clip:
     emotion : str
         In the common taxonomy; empty where unknown.
     speaker, sex, sentence, corpus : str
-    words : tuple of Word
-        Alignment, where the corpus has one.
+    words, phones : tuple of Word
+        Alignment, where the corpus has one; EMODB's `words` are syllables.
+    marks : mapping of str to tuple of Word
+        What labellers say of stretches of the clip, by kind, each labelled by a number: EMODB's ``stress`` (0 to 3) and
+        ``voicing`` (0 or 1). Empty where the corpus has none.
     plant : Plant, optional
         Only on the planted corpus.
     time_map : tuple of (float, float)
         Where moments of the clip as recorded lie in these samples: knots (recorded s, here s) of a piecewise linear,
-        increasing map. Empty where nothing was moved. Times in `words` and `plant` are times in these samples.
+        increasing map. Empty where nothing was moved. Times in `words`, `phones`, `marks` and `plant` are times in
+        these samples.
     strength : float
         Measured level of the condition the clip is under, in the unit of its record; NaN as recorded.
     """
@@ -75,6 +80,8 @@ class Clip:
     plant: Plant | None = None
     time_map: tuple[tuple[float, float], ...] = ()
     strength: float = math.nan
+    phones: tuple[Word, ...] = ()
+    marks: Mapping[str, tuple[Word, ...]] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
@@ -83,10 +90,18 @@ class Clip:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the samples and of the planted truth: the clip's identity in every key."""
+        """Digest of the samples and of the planted truth; seeds are made from it."""
         if self.plant is None:
             return digest(self.samples)
-        return digest(self.samples, self.plant.twin, [(w.label, w.start_s, w.end_s) for w in self.plant.words])
+        return digest(self.samples, self.plant.twin, _facts(self.plant.words))
+
+    @cached_property
+    def identity(self) -> str:
+        """Digest of all that an explanation can depend on, the alignment too: the clip in every key."""
+        if not (self.words or self.phones or any(self.marks.values())):
+            return self.sha256
+        marks = [(kind, _facts(stretches)) for kind, stretches in sorted(self.marks.items())]
+        return digest(self.sha256, _facts(self.words), _facts(self.phones), marks)
 
     @property
     def recorded_s(self) -> float:
@@ -136,4 +151,9 @@ class Clip:
             return tuple(Word(w.label, *np.interp([w.start_s, w.end_s], recorded, here).tolist()) for w in words)
 
         plant = replace(clip.plant, words=moved(clip.plant.words)) if clip.plant is not None else None
-        return replace(clip, words=moved(clip.words), plant=plant)
+        marks = {kind: moved(stretches) for kind, stretches in clip.marks.items()}
+        return replace(clip, words=moved(clip.words), phones=moved(clip.phones), marks=marks, plant=plant)
+
+
+def _facts(words: tuple[Word, ...]) -> list[tuple[str, float, float]]:
+    return [(word.label, word.start_s, word.end_s) for word in words]

@@ -58,7 +58,8 @@ def layout_of(record: CorpusRecord) -> Layout | None:
 def forbids_derivatives(path: str | Path, data_root: str | Path | None = None) -> CorpusRecord | None:
     """The corpus that a sound file belongs to, if no audio made from it may be passed on; else None.
 
-    A file belongs to a corpus if it has the bytes of one of the publisher's files or lies in the corpus' folder.
+    A file belongs to a corpus if it has the bytes of one of the publisher's files or lies in the corpus' folder; below
+    a ``corpus.toml`` it belongs to what that describes. Any other file is the user's own.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ def forbids_derivatives(path: str | Path, data_root: str | Path | None = None) -
         Default: `data_root_or_default`.
     """
     from .corpus import file_digest
+    from .folder import described_by
     from .sums import official_sums
 
     place, content = Path(path).resolve(), file_digest(Path(path))
@@ -75,4 +77,5 @@ def forbids_derivatives(path: str | Path, data_root: str | Path | None = None) -
             continue
         if place.is_relative_to(record.root(data_root).resolve()) or content in official_sums(record).values():
             return record
-    return None
+    described = described_by(place)
+    return described if described is not None and not described.derivatives_allowed else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import lcm, nan
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from .clip import Clip, Word
     from .folds import Folds
+
+    Alignment = Callable[[Path, str], tuple[Word, ...]]
 
 TAXONOMY = ("anger", "happiness", "sadness", "neutral", "fear", "disgust", "surprise", "boredom", "calm")
 
@@ -119,9 +122,11 @@ class Layout:
         Reads the labels from the publisher's own tables: takes the corpus' folder, returns clip id to label.
     left_out : collection of str
         Labels whose clips do not belong to the corpus, unless the record maps them to an emotion.
-    words : callable, optional
-        Reads a clip's alignment from the publisher's own files: takes the corpus' folder and the clip's id, returns
-        its words (syllables, phones), none where the publisher has none.
+    words, phones : callable, optional
+        Read a clip's alignment from the publisher's own files: take the corpus' folder and the clip's id, return its
+        words (or syllables) and its phones, none where the publisher has none.
+    marks : mapping of str to callable, optional
+        Read what the publisher's labellers say of stretches of a clip, by kind, as `words`; see `Clip`.
     """
 
     pattern: str
@@ -131,7 +136,9 @@ class Layout:
     speaker: str = "{speaker}"
     labels: Callable[[Path], Mapping[str, str]] | None = None
     left_out: Collection[str] = ()
-    words: Callable[[Path, str], tuple[Word, ...]] | None = None
+    words: Alignment | None = None
+    phones: Alignment | None = None
+    marks: Mapping[str, Alignment] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         needed = set(re.findall(r"{(\w+)}", self.speaker)) | ({"label"} if self.labels is None else set())
@@ -154,7 +161,8 @@ class Corpus:
         and any others.
     root : path
         Folder of the corpus.
-    words : callable, optional
+    words, phones : callable, optional
+    marks : mapping of str to callable, optional
         See `Layout`.
 
     Raises
@@ -168,7 +176,9 @@ class Corpus:
         record: CorpusRecord,
         table: pd.DataFrame,
         root: str | Path,
-        words: Callable[[Path, str], tuple[Word, ...]] | None = None,
+        words: Alignment | None = None,
+        phones: Alignment | None = None,
+        marks: Mapping[str, Alignment] = MappingProxyType({}),
     ) -> None:
         lacking = [column for column in COLUMNS if column not in table.columns]
         repeated = sorted(set(table.index[table.index.duplicated()]))
@@ -179,7 +189,8 @@ class Corpus:
         self.record = record
         self.table = table.sort_index()
         self.root = Path(root)
-        self._words = words
+        self._tiers = {name: read for name, read in (("words", words), ("phones", phones)) if read is not None}
+        self._marks = dict(marks)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, clips={len(self.table)}, root={str(self.root)!r})"
@@ -206,8 +217,10 @@ class Corpus:
         from .clip import Clip
 
         facts = self._facts(clip_id)
-        words = self._words(self.root, clip_id) if self._words is not None else ()
-        return Clip(samples=load_audio(self.root / str(self.table.at[clip_id, "file"])), words=words, **facts)
+        alignment: dict[str, Any] = {name: read(self.root, clip_id) for name, read in self._tiers.items()}
+        marks = {kind: read(self.root, clip_id) for kind, read in self._marks.items()}
+        samples = load_audio(self.root / str(self.table.at[clip_id, "file"]))
+        return Clip(samples=samples, marks=marks, **alignment, **facts)
 
     def _facts(self, clip_id: str) -> dict[str, Any]:
         """What the table says about a clip, as `Clip` takes it."""
@@ -436,4 +449,4 @@ def corpus_from_files(
         rows[clip_id] = facts
     if not rows:
         raise not_found(record, layout, root)
-    return Corpus(record, pd.DataFrame.from_dict(rows, orient="index"), root, layout.words)
+    return Corpus(record, pd.DataFrame.from_dict(rows, orient="index"), root, layout.words, layout.phones, layout.marks)

@@ -46,7 +46,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..errors import InputError
 from ..keys import digest
 from .corpus import COLUMNS, TAXONOMY, Corpus, CorpusRecord, data_root_or_default
-from .folder_record import SYNONYMS
+from .folder_record import RECORD, SYNONYMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,6 +127,31 @@ def load(
     rows = rows.drop(columns="id", errors="ignore")
     corpus = Corpus(record, rows, root)
     return Corpus(_completed(record, corpus.table, said, facts, root), rows, root)
+
+
+def described_by(path: Path) -> CorpusRecord | None:
+    """Record of the nearest folder above a file that has a ``corpus.toml``; None where none has.
+
+    Only what ``corpus.toml`` says is read, no table. What cannot be understood allows nothing.
+
+    Parameters
+    ----------
+    path : Path
+        Absolute.
+    """
+    root = next((folder for folder in path.parents if (folder / DESCRIPTION).is_file()), None)
+    if root is None:
+        return None
+    try:
+        said = _describe(root / DESCRIPTION, str(root))
+    except InputError:
+        said = Description()
+    return replace(
+        RECORD,
+        name=f"{RECORD.name}{root}",
+        licence=said.licence or "unknown",
+        derivatives_allowed=said.derivatives_allowed,
+    )
 
 
 def _find(record: CorpusRecord, data_root: str | Path | None) -> Path:

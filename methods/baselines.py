@@ -21,7 +21,7 @@ class Random(Explainer):
         """Draw a map from the request's seed."""
         grid = scoring_grid(request.clip.duration_s)
         values = request.generator("random").standard_normal(grid.shape)
-        return Attribution(values, grid, request.target, self.name)
+        return Attribution(values, grid, request.label, self.name)
 
 
 class Energy(Explainer):
@@ -32,7 +32,7 @@ class Energy(Explainer):
     def attribute(self, request: Request) -> Attribution:
         """Measure the clip's energy, on the shared short-time Fourier transform."""
         grid = scoring_grid(request.clip.duration_s)
-        return Attribution(Plane(request.clip.samples).energy(grid), grid, request.target, self.name)
+        return Attribution(Plane(request.clip.samples).energy(grid), grid, request.label, self.name)
 
 
 class Oracle(Explainer):
@@ -61,8 +61,8 @@ class Oracle(Explainer):
         clip = request.clip
         if clip.plant is None or not clip.plant.words:
             raise NotApplicable("no planted cue")
-        if request.target != clip.emotion:
-            raise NotApplicable(f"the target {request.target!r} is not the planted emotion")
+        if request.label != clip.emotion:
+            raise NotApplicable(f"the target {request.label!r} is not the planted emotion")
         grid = scoring_grid(clip.duration_s)
         truth = truth_map(clip, Plane(clip.samples), Plane(clip.plant.twin), grid)
         return Attribution(truth * truth_mask(truth), grid, request.target, self.name)

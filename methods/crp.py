@@ -65,7 +65,8 @@ class Crp(Explainer):
         Attribution
             ``channels``: the conditional map of each channel, highest relevance first; ``values`` is their sum.
             ``details``: ``start``, the relevance at the output; ``layer_share``, the part of it that flows through the
-            layer; ``chosen_share``, the part that flows through the chosen channels.
+            layer; ``chosen_share``, the part that flows through the chosen channels; and under each one's name, as in
+            ``channels``, the part that flows through it.
 
         Raises
         ------
@@ -82,13 +83,12 @@ class Crp(Explainer):
         view = propagation.view
         total = torch.stack(list(maps.values())).sum(dim=0)
         given = float(start.double().sum())
-        shares = {
-            "layer_share": float(through.double().sum()) / given if given else 0.0,
-            "chosen_share": float(through[list(maps)].double().sum()) / given if given else 0.0,
-        }
+        names = {channel: f"{layer}:{channel}" for channel in maps}
+        parts = {"layer_share": through, "chosen_share": through[list(maps)]}
+        parts |= {name: through[channel] for channel, name in names.items()}
+        shares = {name: float(part.double().sum()) / given if given else 0.0 for name, part in parts.items()}
         found = attribution(self.name, total, view, {"start": given, **shares})
-        channels = {f"{layer}:{channel}": part[0].cpu().numpy() for channel, part in maps.items()}
-        return replace(found, channels=channels)
+        return replace(found, channels={names[channel]: part[0].cpu().numpy() for channel, part in maps.items()})
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
         """See `Explainer.calls`: those of the propagation; each channel only adds a way back."""

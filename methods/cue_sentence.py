@@ -17,7 +17,6 @@ BESIDE = {
     "speaker": "this speaker's usual voice",
     "corpus": "the voices of this corpus",
 }
-NO_VOICE = " There is hardly any voice in it, so its pitch and voice quality cannot be told."
 REST = "the rest of the clip"
 ENDINGS = {
     "expected": "as most sources expect of {target}",
@@ -32,6 +31,7 @@ def sentence(attribution: Attribution) -> str:
     A cue is named where a source expects something of it and the salient windows stand out in it by more than random
     windows of the clip usually do. It counts as expected, or not, by the majority of sources, and as disputed where
     they split evenly. Where the table holds z values, a last sentence says how the voice compares with the speaker's.
+    A pause is called one, and held against no source: that it is softer than the voice is no sign of sadness.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ def sentence(attribution: Attribution) -> str:
         )
     where = f"For {attribution.target}, the explanation points at {_places(attribution)}"
     elsewhere = "the same frequencies elsewhere in the clip" if "n_cells" in attribution.details else REST
-    silent = _silent(attribution)
-    what = "the sound" if silent else "the voice"
+    if _silent(attribution):
+        return f"{where}. {_pause(attribution, elsewhere)}"
     spoken_of = [row for row in attribution.cues if votes(row)]
     clear = [row for row in spoken_of if row["contrast_z"] is None or abs(row["contrast_z"]) >= NOTICEABLE]
     groups: dict[str, list[str]] = {kind: [] for kind in ENDINGS}
@@ -62,12 +62,12 @@ def sentence(attribution: Attribution) -> str:
         if phrases
     ]
     if clauses:
-        text = f"{where}. Compared with {elsewhere}, {what} there is {'; it is '.join(clauses)}."
+        text = f"{where}. Compared with {elsewhere}, the voice there is {'; it is '.join(clauses)}."
     elif spoken_of:
-        text = f"{where}. In what the sources speak of, {what} there is much like in {elsewhere}."
+        text = f"{where}. In what the sources speak of, the voice there is much like in {elsewhere}."
     else:
         text = f"{where}; no source says what the voice should do there."
-    return text + (NO_VOICE if silent else "") + _beside(attribution)
+    return text + _beside(attribution)
 
 
 def votes(row: dict[str, Any]) -> list[bool]:
@@ -97,7 +97,7 @@ def _places(attribution: Attribution) -> str:
 def _phrase(row: dict[str, Any]) -> str:
     record = CUES.get(row["cue"])
     word = record.higher if row["contrast"] > 0 else record.lower
-    return f"{word} ({_number(row['contrast'])} {row['unit']})"
+    return f"{word} ({record.label} {_number(row['contrast'])} {row['unit']})"
 
 
 def _number(value: float) -> str:
@@ -106,8 +106,20 @@ def _number(value: float) -> str:
 
 def _silent(attribution: Attribution) -> bool:
     """Whether the explanation points at a pause."""
-    pitch = next((row for row in attribution.cues if row["cue"] == "f0_level"), None)
+    pitch = _row(attribution, "f0_level")
     return pitch is not None and pitch["salient"] is None
+
+
+def _pause(attribution: Attribution, elsewhere: str) -> str:
+    loudness = _row(attribution, "loudness")
+    level = ""
+    if loudness is not None and loudness["contrast"] is not None:
+        level = f" ({_number(loudness['contrast'])} dB against {elsewhere})"
+    return f"There is hardly any voice there{level}, so what the sources expect of a voice cannot be checked."
+
+
+def _row(attribution: Attribution, cue: str) -> dict[str, Any] | None:
+    return next((row for row in attribution.cues if row["cue"] == cue), None)
 
 
 def _beside(attribution: Attribution) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from .explainer import Request
 from .masks import MaskTable, independent_masks
 from .parts import EXACT_PARTS, PartMethod, Reading
-from .surrogates import fit_linear, lime_weights, linear_errors
+from .surrogates import fit_linear, lime_weights, linear_errors, shrinkage
 
 PAPER_BANDS = "mel:8"
 PAPER_MASKS = 64
@@ -39,7 +39,7 @@ class Lime(PartMethod):
         self.alpha = alpha
 
     def interpret(self, table: MaskTable, request: Request) -> Reading:
-        """Weights of the surrogate; ``details``: its weighted ``r2`` and its ``intercept``."""
+        """Weights of the surrogate; ``details``: its weighted ``r2``, ``intercept`` and `surrogates.shrinkage`."""
         return linear_reading(table, table.response(request, self.response), self.alpha)
 
 
@@ -48,7 +48,12 @@ def linear_reading(table: MaskTable, response: np.ndarray, alpha: float) -> Read
     weights = lime_weights(table.masks)
     surrogate = fit_linear(table.masks, response, weights, alpha)
     errors = None if table.groups is None else linear_errors(table.masks, response, weights, alpha, table.groups)
-    return Reading(surrogate.weights, errors, {"r2": surrogate.r2, "intercept": surrogate.intercept})
+    details = {
+        "r2": surrogate.r2,
+        "intercept": surrogate.intercept,
+        "shrinkage": shrinkage(table.masks, weights, alpha),
+    }
+    return Reading(surrogate.weights, errors, details)
 
 
 class EmoLime(Lime):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from .emolime import PAPER_MASKS, linear_reading
 from .explainer import Explainer, Request
 from .masks import MaskTable, batched_log_odds, independent_masks, response_of
 from .partitions import band_edges
+from .surrogates import lime_weights, unshrunk
 
 BANDS = 8
 MASK_SEED = 42
@@ -56,10 +58,10 @@ class EmoLimePaper(Explainer):
         Returns
         -------
         Attribution
-            Shape (8, 1). ``details``: the surrogate's weighted ``r2`` and ``intercept``; the responses ``clip`` (the
-            clip itself), ``full`` (all bands kept, through the inversion: what differs from ``clip`` is the vocoder's
-            doing) and ``none`` (silence); ``noise``, the mean standard error of the weights from the draw of masks
-            alone.
+            Shape (8, 1). ``details``: the surrogate's weighted ``r2`` and ``intercept``; its ``shrinkage``, see
+            `surrogates.shrinkage`; the responses ``clip`` (the clip itself), ``full`` (all bands kept, through the
+            inversion: what differs from ``clip`` is the vocoder's doing) and ``none`` (silence); ``noise``, the mean
+            standard error of the weights from the draw of masks alone.
 
         Raises
         ------
@@ -73,11 +75,19 @@ class EmoLimePaper(Explainer):
         if samples.size // HOP * HOP < max(recogniser.min_samples, 1):
             raise ClipError(f"{self.name}: {samples.size} samples are too short to be inverted from a mel spectrogram.")
         recogniser.checked(samples[None])  # refuses what is not finite before librosa does
-        mel = mel_spectrogram(samples)
         masks = paper_masks(self.masks)
+        # the slow half depends on no seed: repeats of an explanation share it, at 7 MB a second of sound
+        spectra = request.shared.once(
+            ("inverted mel spectrograms", self.masks),
+            lambda: _magnitudes(mel_spectrogram(samples), masks),
+            recogniser,
+        )
 
         def render(index: np.ndarray) -> torch.Tensor:
-            rows = [masked_waveform(mel, masks[i], request.generator("phase", int(i))) for i in dict.fromkeys(index)]
+            rows = [
+                waveform_of(spectra[masks[i].tobytes()], request.generator("phase", int(i)))
+                for i in dict.fromkeys(index)
+            ]
             # the last batch is filled up with copies of its last mask
             return torch.as_tensor(np.stack(rows + rows[-1:] * (len(index) - len(rows))))
 
@@ -103,6 +113,29 @@ class EmoLimePaper(Explainer):
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
         """See `Explainer.calls`: every mask, the clip and silence."""
         return recogniser.calls_for(self.masks) + 2
+
+
+class EmoLimePaperUnshrunk(EmoLimePaper):
+    """The published recipe without its ridge penalty: weighted least squares on what `emolime-paper` has scored."""
+
+    name = "emolime-paper-unshrunk"
+    base = EmoLimePaper.name
+
+    def attribute(self, request: Request) -> Attribution:
+        """Take the shrinkage out of the base's weights; see `surrogates.unshrunk`.
+
+        Returns
+        -------
+        Attribution
+            ``details``: the base's, but for ``r2`` and ``intercept``, which are those of another fit, and ``noise``.
+        """
+        base = request.base if request.base is not None else super().attribute(request)
+        masks = paper_masks(self.masks)
+        weights = unshrunk(base.values[:, 0].astype(np.float64), masks, lime_weights(masks), ALPHA)
+        kept = {name: base.details[name] for name in ("clip", "full", "none")}
+        return replace(
+            base, values=weights[:, None], method=self.name, details=kept | {"shrinkage": 1.0}, errors=None, base=base
+        )
 
 
 def paper_masks(n: int = PAPER_MASKS) -> np.ndarray:
@@ -132,10 +165,26 @@ def masked_waveform(mel: np.ndarray, mask: np.ndarray, generator: np.random.Gene
     -------
     array, float32, shape (512 * (n_frames - 1),)
     """
+    return waveform_of(masked_magnitude(mel, mask), generator)
+
+
+def masked_magnitude(mel: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The deterministic half of `masked_waveform`, nearly all of its time: magnitudes, shape (1025, n_frames)."""
     import librosa
 
     kept = mel * np.repeat(mask, MEL_ROWS // BANDS)[:, None].astype(mel.dtype)
-    magnitude = librosa.feature.inverse.mel_to_stft(kept, sr=SAMPLE_RATE, n_fft=N_FFT)
+    return librosa.feature.inverse.mel_to_stft(kept, sr=SAMPLE_RATE, n_fft=N_FFT)
+
+
+def _magnitudes(mel: np.ndarray, masks: np.ndarray) -> dict[bytes, np.ndarray]:
+    """`masked_magnitude` of each mask, drawn twice or not, once."""
+    return {mask.tobytes(): masked_magnitude(mel, mask) for mask in np.unique(masks, axis=0)}
+
+
+def waveform_of(magnitude: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """The drawn half of `masked_waveform`: Griffin-Lim from a phase of the generator's."""
+    import librosa
+
     phase = np.random.RandomState(int(generator.integers(2**31)))
     with _short_clips_allowed():
         waveform = librosa.griffinlim(magnitude, n_iter=32, hop_length=HOP, n_fft=N_FFT, random_state=phase)

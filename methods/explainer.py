@@ -10,15 +10,13 @@ from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
 from ..datasets.clip import Clip
 from ..errors import NotApplicable
 from ..keys import rng
-from ..models.recogniser import Recogniser
+from ..models.recogniser import Recogniser, Scores
 from .attribution import Attribution
 
-Scores = TypeVar("Scores", np.ndarray, torch.Tensor)
 T = TypeVar("T")
 
 
@@ -104,19 +102,8 @@ class Request:
         return self.target if self.contrast is None else f"{self.target}-{self.contrast}"
 
     def response(self, scores: Scores) -> Scores:
-        """The scalar explained, from log-odds or logits of every class: the target's, less the contrast's if any.
-
-        Parameters
-        ----------
-        scores : array or Tensor, shape (n, n_classes)
-
-        Returns
-        -------
-        array or Tensor, shape (n,)
-        """
-        column = self.recogniser.class_index
-        y = scores[:, column(self.target)]
-        return y if self.contrast is None else y - scores[:, column(self.contrast)]
+        """The scalar explained, from log-odds or logits of every class: see `Recogniser.response`."""
+        return self.recogniser.response(scores, self.target, self.contrast)
 
     def generator(self, *extra: Any) -> np.random.Generator:
         """Random generator of this request, the same whenever it is asked for again."""

@@ -23,6 +23,7 @@ from .explainer import Request
 RESPONSES = ("probability", "log-odds")
 REDRAWS = 100  # attempts at a mask that is not there yet
 SILENCE = 1e-7  # root mean square below which a level cannot be matched
+EXTREME = 30.0  # log-odds at which a probability is within 1e-13 of 0 or 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +130,10 @@ def plane_of(request: Request) -> Plane:
     Raises
     ------
     ClipError
-        If the clip is too short for the recogniser.
+        If the clip is too short for the recogniser, or not finite.
     """
     recogniser = request.recogniser
-    recogniser.check_length(request.clip.samples.size)
+    recogniser.checked(request.clip.samples[None])
     return Plane(request.clip.samples, getattr(recogniser, "device", "cpu"))
 
 
@@ -231,6 +232,17 @@ class FillEffect:
     match_level: bool
     log_odds: float
     probability: float
+
+    @property
+    def note(self) -> str:
+        """A warning, as a sentence, where the fill drives the recogniser to where no clip does; else empty."""
+        if abs(self.log_odds) < EXTREME or self.fill in ("none", "resynthesis"):
+            return ""
+        return (
+            f"Filled with {self.fill}, the clip has log-odds of {self.log_odds:+.0f}, far from any that speech has: "
+            "what the fill itself does rules weights of the log-odds; weights of the probability (as emolime's) are "
+            "bounded, and another fill may be milder."
+        )
 
 
 def fill_effects(request: Request) -> tuple[FillEffect, ...]:

@@ -6,7 +6,7 @@ A partition is named by a short text:
 | --- | --- |
 | ``mel:8``, ``hz:8``, ``bark:8``, ``octave:8`` | frequency bands, equal in mel rows, Hz, Bark or octaves |
 | ``windows:0.2`` | stretches of time, as near to 0.2 s as divides the clip |
-| ``words`` | the stretches of the clip's alignment (words, syllables or phones) and the pauses between them |
+| ``words``, ``phones`` | the stretches of the clip's alignment (EMODB's words are syllables) and the pauses between |
 | ``energy:8`` | 8 stretches of time, cut where the clip is quietest near equal spacing |
 | ``mel:4 x windows:0.3`` | patches: any bands x any stretches |
 | ``nmf:8`` | soft masks of a non-negative matrix factorisation of the magnitude spectrum |
@@ -25,13 +25,13 @@ import torch
 from ..audio import SAMPLE_RATE, Grid, Plane, band_edges_hz, scoring_grid
 from ..audio.grid import MEL_ROWS
 from ..audio.plane import HOP, N_FFT
-from ..datasets.clip import Clip
+from ..datasets.clip import Clip, Word
 from ..errors import InputError, NotApplicable
 
 MAX_HZ = SAMPLE_RATE / 2
 BAND_KINDS = ("mel", "hz", "bark", "octave")
-SEGMENT_KINDS = ("windows", "words", "energy")
-LABELS_PER_S = 6  # syllables of lively speech; only for costs told before the clip is known
+ALIGNED = {"words": 6, "phones": 12}  # a second of lively speech; only for costs told before the clip is known
+SEGMENT_KINDS = ("windows", "energy", *ALIGNED)
 AT_ONCE = 4  # spectra held at the same time
 NMF_ITERATIONS = 200
 
@@ -121,7 +121,7 @@ def make_partition(text: str, clip: Clip, plane: Plane) -> Partition:
     InputError
         If the text is none of the table's, or asks for bands narrower than an STFT bin.
     NotApplicable
-        For ``words`` where the clip has no alignment.
+        For ``words`` and ``phones`` where the clip has no such alignment.
     """
     kinds = parsed(text)
     if "nmf" in kinds:
@@ -132,8 +132,8 @@ def make_partition(text: str, clip: Clip, plane: Plane) -> Partition:
         if kind in BAND_KINDS:
             freqs = band_edges(kind, int(value))
             bands = [f"{low:.0f}-{high:.0f} Hz" for low, high in pairwise(freqs)]
-        elif kind == "words":
-            times, stretches = _alignment(clip)
+        elif kind in ALIGNED:
+            times, stretches = _alignment(clip, kind)
         else:
             times = _windows(value, plane.duration_s) if kind == "windows" else _quiet_cuts(int(value), plane)
             stretches = [f"{start:.2f}-{end:.2f} s" for start, end in pairwise(times)]
@@ -149,7 +149,7 @@ def count_parts(text: str, n_samples: int, clip: Clip | None = None) -> int:
     text : str
     n_samples : int
     clip : Clip, optional
-        Needed for ``words``; without it their number is a guess from the length.
+        Needed for ``words`` and ``phones``; without it their number is a guess from the length.
 
     Raises
     ------
@@ -167,14 +167,14 @@ def count_parts(text: str, n_samples: int, clip: Clip | None = None) -> int:
         elif kind == "energy":
             count *= _stretches(int(value), n_samples)
         elif clip is not None:
-            count *= len(_alignment(clip)[1])
+            count *= len(_alignment(clip, kind)[1])
         else:
-            count *= max(2, round(LABELS_PER_S * n_samples / SAMPLE_RATE))
+            count *= max(2, round(ALIGNED[kind] * n_samples / SAMPLE_RATE))
     return count
 
 
 def parsed(text: str) -> dict[str, float]:
-    """Kinds of a partition's text and their numbers, e.g. ``{"mel": 4, "windows": 0.3}``; 0 for ``words``.
+    """Kinds of a partition's text and their numbers, e.g. ``{"mel": 4, "windows": 0.3}``; 0 for alignments.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def parsed(text: str) -> dict[str, float]:
     kinds: dict[str, float] = {}
     for term in text.split(" x "):
         kind, _, number = term.strip().partition(":")
-        if kind == "words":
+        if kind in ALIGNED:
             if number:
                 raise _bad(text)
             kinds[kind] = 0.0
@@ -206,7 +206,7 @@ def parsed(text: str) -> dict[str, float]:
 def _bad(text: str) -> InputError:
     return InputError(
         f"partition {text!r} is not known; take bands (mel:8, hz:8, bark:8, octave:8), stretches of time "
-        "(windows:0.2, words, energy:8), bands x stretches (mel:4 x windows:0.3), or nmf:8."
+        "(windows:0.2, energy:8, words, phones), bands x stretches (mel:4 x windows:0.3), or nmf:8."
     )
 
 
@@ -264,11 +264,13 @@ def _quiet_cuts(wanted: int, plane: Plane) -> np.ndarray:
     return np.concatenate([[0.0], plane.times_s[cuts], [plane.duration_s]])
 
 
-def _alignment(clip: Clip) -> tuple[np.ndarray, list[str]]:
+def _alignment(clip: Clip, kind: str) -> tuple[np.ndarray, list[str]]:
     """Edges and labels of the clip's words and of the pauses between them; no stretch is shorter than a frame step."""
-    if not clip.words:
-        raise NotApplicable("the clip has no alignment into words (the corpora 'planted' and 'emodb' have)")
-    ends = np.array([[word.start_s, word.end_s] for word in clip.words])
+    aligned: tuple[Word, ...] = getattr(clip, kind)
+    if not aligned:
+        has = "the corpora 'planted' and 'emodb' have" if kind == "words" else "the corpus 'emodb' has"
+        raise NotApplicable(f"the clip has no alignment into {kind} ({has} one)")
+    ends = np.array([[word.start_s, word.end_s] for word in aligned])
     edges = [0.0]
     for edge in np.unique(ends[(ends > 0) & (ends < clip.duration_s)]):
         if min(edge - edges[-1], clip.duration_s - edge) >= HOP / SAMPLE_RATE:
@@ -276,7 +278,7 @@ def _alignment(clip: Clip) -> tuple[np.ndarray, list[str]]:
     edges.append(clip.duration_s)
     middles = (np.array(edges[:-1]) + np.array(edges[1:])) / 2
     inside = (ends[:, 0] <= middles[:, None]) & (middles[:, None] < ends[:, 1])
-    labels = [clip.words[int(row.argmax())].label if row.any() else "(pause)" for row in inside]
+    labels = [aligned[int(row.argmax())].label if row.any() else "(pause)" for row in inside]
     return np.array(edges), labels
 
 

@@ -27,8 +27,8 @@ class RuleTruth(Explainer):
             raise NotApplicable(f"known for recogniser 'planted-rule' alone, not for {recogniser.name!r}")
         if clip.plant is None or not clip.plant.words:
             raise NotApplicable("no planted cue")
-        if request.contrast is not None:
-            raise NotApplicable(f"this method explains one class, not the contrast {request.label!r}")
         grid = scoring_grid(clip.duration_s)
         values = recogniser.relevance(clip.samples, clip.plant.twin, request.target, grid)
-        return Attribution(values, grid, request.target, self.name)
+        if request.contrast is not None:
+            values = values - recogniser.relevance(clip.samples, clip.plant.twin, request.contrast, grid)
+        return Attribution(values, grid, request.label, self.name)

@@ -98,6 +98,51 @@ def fit_linear(masks: np.ndarray, response: np.ndarray, weights: np.ndarray, alp
     return LinearSurrogate(beta, intercept, float(1 - error / spread) if spread > RESOLUTION**2 else 1.0)
 
 
+def shrinkage(masks: np.ndarray, weights: np.ndarray, alpha: float) -> float:
+    """What a ridge penalty leaves of a weight, 0 to 1: the mean over directions, trace((M + alpha I)^-1 M) / parts.
+
+    Parameters
+    ----------
+    masks, weights, alpha
+        As for `fit_linear`.
+
+    Examples
+    --------
+    >>> from .masks import all_masks
+    >>> round(shrinkage(all_masks(8), lime_weights(all_masks(8)), 1.0), 3)
+    0.969
+    """
+    kept = np.linalg.eigvalsh(_moments(masks, weights)).clip(min=0)
+    return float(np.mean(kept / (kept + alpha))) if alpha > 0 else 1.0
+
+
+def unshrunk(coefficients: np.ndarray, masks: np.ndarray, weights: np.ndarray, alpha: float) -> np.ndarray:
+    """The least-squares coefficients behind penalised ones: what the penalty took is known from the masks alone.
+
+    One solves ``M b = X'Wy``, the other ``(M + alpha I) b = X'Wy``.
+
+    Parameters
+    ----------
+    coefficients : array, shape (parts,)
+        Of `fit_linear` with this penalty.
+    masks, weights, alpha
+        As for `fit_linear`.
+
+    Returns
+    -------
+    array, float64, shape (parts,)
+    """
+    moments = _moments(masks, weights)
+    return coefficients + alpha * np.linalg.pinv(moments, hermitian=True) @ coefficients
+
+
+def _moments(masks: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted sums of products of the centred masks, shape (parts, parts)."""
+    x = np.asarray(masks, dtype=np.float64)
+    x = x - np.average(x, axis=0, weights=weights)
+    return x.T @ (weights[:, None] * x)
+
+
 def linear_errors(
     masks: np.ndarray, response: np.ndarray, weights: np.ndarray, alpha: float, groups: np.ndarray
 ) -> np.ndarray:

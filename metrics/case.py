@@ -37,7 +37,7 @@ class Case:
     clip : Clip
         As the recogniser hears it: the condition is already applied (to a planted clip's twin as well).
     target : str
-        The class explained; the recogniser knows it.
+        The class explained, or the two of a contrast, ``A-B``: why A rather than B. The recogniser knows them.
     fill : str
         Name of the fill operator that stands in for what is removed.
     seed : tuple
@@ -103,10 +103,46 @@ class Case:
         """The scoring grid of the clip: 16 mel bands x 80 ms."""
         return self.shared("grid", lambda: scoring_grid(self.clip.duration_s))
 
+    def one_class(self, what: str) -> str:
+        """The target, for what is defined for one class alone.
+
+        Parameters
+        ----------
+        what : str
+            For the reason.
+
+        Raises
+        ------
+        NotApplicable
+            If the target is a contrast of two classes.
+        """
+        if self.recogniser.target_named(self.target)[1] is not None:
+            raise NotApplicable(f"{what} is of one class, not of the contrast {self.target!r}")
+        return self.target
+
     @property
     def target_index(self) -> int:
-        """Column of the target class."""
-        return self.recogniser.class_index(self.target)
+        """Column of the target class.
+
+        Raises
+        ------
+        NotApplicable
+            If the target is a contrast of two classes, which has no column.
+        """
+        return self.recogniser.class_index(self.one_class("a probability"))
+
+    def response(self, log_odds: np.ndarray) -> np.ndarray:
+        """y: the target's log-odds, of a contrast the difference of both classes' (`Recogniser.response`).
+
+        Parameters
+        ----------
+        log_odds : array, shape (..., n_classes)
+
+        Returns
+        -------
+        array, shape (...)
+        """
+        return self.recogniser.response(log_odds, *self.recogniser.target_named(self.target))
 
     @property
     def fill_spectrum(self) -> torch.Tensor:

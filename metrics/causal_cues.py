@@ -83,7 +83,7 @@ def cue_effects(case: Case, cue: str) -> np.ndarray:
 def _measured(case: Case, cue: str) -> np.ndarray:
     samples = case.clip.samples.astype(np.float64)
     weights = stretch_weights(samples.size, N_STRETCHES)
-    like, before = samples, np.full(N_STRETCHES, case.log_odds[case.target_index])
+    like, before = samples, np.full(N_STRETCHES, case.response(case.log_odds))
     if EDITS[cue].psola:
         like, before = case.shared(_SHAM, lambda: _sham(case, weights))
     versions = edited(samples, cue, N_STRETCHES, rng(*case.seed, "causal cues", cue))
@@ -99,7 +99,7 @@ def _sham(case: Case, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _target_log_odds(case: Case, waveforms: np.ndarray) -> np.ndarray:
-    return case.recogniser.log_odds(waveforms)[:, case.target_index]
+    return case.response(case.recogniser.log_odds(waveforms))
 
 
 class CausalCueFidelity:

@@ -90,10 +90,11 @@ class CueProfile:
             For neutral and emotions without a source, where the recogniser knows no other emotion with one, for clips
             shorter than two windows, maps without positive relevance, and where too few cues can be measured.
         """
-        own = expected_profile(case.target)
-        if case.target == NEUTRAL or not own.any():
-            raise NotApplicable(f"no source gives a cue profile for {case.target!r}")
-        others = other_profiles(case.target, case.recogniser.classes)
+        target = case.one_class("a source's cue profile")
+        own = expected_profile(target)
+        if target == NEUTRAL or not own.any():
+            raise NotApplicable(f"no source gives a cue profile for {target!r}")
+        others = other_profiles(target, case.recogniser.classes)
         if not len(others):
             raise NotApplicable("the recogniser knows no other emotion that a source gives a cue profile for")
         edges, salient = pointed_windows(case, explained, "salient windows")

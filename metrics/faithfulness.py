@@ -225,9 +225,11 @@ class Irof(Metric):
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
+        case.one_class("a probability")
         return trajectory_work(case, super_grid(case), "super trajectory", explained.attribution.method)
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
+        case.one_class("a probability")
         t = super_trajectory(case, explained.attribution)
         return Outcome(irof(t.area, t.morf), t.model_calls)

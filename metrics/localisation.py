@@ -122,12 +122,13 @@ def case_truth_mask(case: Case) -> np.ndarray:
     Raises
     ------
     NotApplicable
-        If the clip is not planted, neutral, or its planted change is nowhere to be measured.
+        If the clip is not planted, neutral, or its planted change is nowhere to be measured; for a contrast of classes.
     """
 
     def make() -> np.ndarray:
         return truth_mask(truth_map(case.clip, case.plane, case.twin_plane, case.grid))
 
+    case.one_class("the planted truth")
     mask = case.shared("truth mask", make)
     if not mask.any():
         raise NotApplicable("no planted cue")

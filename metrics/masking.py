@@ -74,12 +74,14 @@ class _OfMaskedClip(Metric):
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
+        case.one_class("a probability")
         return {CLIP_LOG_ODDS: 1, ("masked", case.fill, explained.attribution.method): 1}
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
+        target = case.target_index
         seen = masked_log_odds(case, explained)
-        return Outcome(self.read(case.log_odds, seen, case.target_index), 2)
+        return Outcome(self.read(case.log_odds, seen, target), 2)
 
 
 class AverageIncrease(_OfMaskedClip):

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -70,24 +71,28 @@ def pooled_effects(tests: Sequence[ShiftTest], generator: np.random.Generator, d
         return total / count
 
 
-def p_values(effects: np.ndarray, row: int = 0) -> np.ndarray:
-    """Two-sided p of one row of `pooled_effects` against all draws, itself counted, shape (n_cues,); NaN where missing.
+def p_values(effects: np.ndarray, row: int | slice = 0) -> np.ndarray:
+    """Two-sided p of one row of `pooled_effects`, or several, against all rows, itself counted; NaN where missing.
 
     At most one over the number of draws too small or too large for a row that is a draw itself.
     """
     size = np.abs(effects)
-    reached = (size >= size[row] * (1 - 1e-9)).sum(axis=0)
-    return np.where(np.isfinite(effects[row]), reached / len(effects), np.nan)
+    own, in_order = size[row], np.sort(size, axis=0)
+    p = np.full(own.shape, np.nan)
+    for cue in np.flatnonzero(np.isfinite(effects).all(axis=0)):
+        smaller = np.searchsorted(in_order[:, cue], own[..., cue] * (1 - 1e-9))
+        p[..., cue] = 1 - smaller / len(effects)
+    return p
 
 
-def claims(effects: np.ndarray, row: int = 0) -> np.ndarray:
-    """Claimed direction of each cue, int, shape (n_cues,): 1, -1, or 0 where there is no claim."""
+def claims(effects: np.ndarray, row: int | slice = 0) -> np.ndarray:
+    """Claimed direction of each cue: 1, -1, or 0 where there is no claim; int, shape ``effects[row].shape``."""
     p = p_values(effects, row)
-    known = np.isfinite(p)
-    found = np.zeros(p.size, dtype=int)
+    found = np.zeros(p.shape, dtype=int)
+    known = np.isfinite(p).all(axis=tuple(range(p.ndim - 1)))
     if known.any():
-        passed = stats.false_discovery_control(p[known]) <= RATE
-        found[known] = np.where(passed, np.sign(effects[row][known]), 0)
+        passed = stats.false_discovery_control(p[..., known], axis=-1) <= RATE
+        found[..., known] = np.where(passed, np.sign(effects[row][..., known]), 0)
     return found
 
 
@@ -104,31 +109,36 @@ def planted_cues(plants: Sequence[Mapping[str, float]]) -> np.ndarray:
     return np.where(common, np.sign(changes.mean(axis=0)), 0).astype(int)
 
 
-def family_recall(claimed: np.ndarray, planted: np.ndarray) -> float:
-    """Share of planted families that are claimed in a planted direction; NaN where nothing is planted.
+class FamilyCounts(NamedTuple):
+    """How many families were planted in a pool, how many are claimed, and how many of these claims are right.
+
+    A claim is right, and its family recalled, where a cue of the family is claimed in its planted direction.
+    """
+
+    right: int
+    planted: int
+    claimed: int
+
+
+def family_counts(claimed: np.ndarray, planted: np.ndarray) -> FamilyCounts:
+    """Count families.
 
     Parameters
     ----------
     claimed, planted : array of int, shape (n_cues,)
         1, -1 or 0, in the order of `REGION_CUES`.
     """
-    return _share(_families((claimed == planted) & (planted != 0)), _families(planted != 0))
+    chosen = ((claimed == planted) & (planted != 0), planted != 0, claimed != 0)
+    return FamilyCounts(*(len({FAMILIES[REGION_CUES[i]] for i in np.flatnonzero(cues)}) for cues in chosen))
+
+
+def family_recall(claimed: np.ndarray, planted: np.ndarray) -> float:
+    """Share of planted families that are claimed in a planted direction; NaN where nothing is planted."""
+    found = family_counts(claimed, planted)
+    return found.right / found.planted if found.planted else float("nan")
 
 
 def family_precision(claimed: np.ndarray, planted: np.ndarray) -> float:
-    """Share of claimed families with a claim that is planted in that direction; NaN where nothing is claimed.
-
-    Parameters
-    ----------
-    claimed, planted : array of int, shape (n_cues,)
-        1, -1 or 0, in the order of `REGION_CUES`.
-    """
-    return _share(_families((claimed == planted) & (claimed != 0)), _families(claimed != 0))
-
-
-def _families(cues: np.ndarray) -> set[str]:
-    return {FAMILIES[REGION_CUES[i]] for i in np.flatnonzero(cues)}
-
-
-def _share(part: set[str], whole: set[str]) -> float:
-    return len(part & whole) / len(whole) if whole else float("nan")
+    """Share of claimed families with a claim that is planted in that direction; NaN where nothing is claimed."""
+    found = family_counts(claimed, planted)
+    return found.right / found.claimed if found.claimed else float("nan")

@@ -105,7 +105,7 @@ class DirectionAgreement:
             voice, for maps without positive relevance, and where the salient windows or all random ones hold too
             little voice for any expected cue.
         """
-        expected = expected_directions(case.target, self.source)
+        expected = expected_directions(case.one_class("what a source expects"), self.source)
         edges = window_edges(case.clip.duration_s)
         tracks = case.clip.cue_tracks
         voiced = int(tracks.voiced.sum())

@@ -30,3 +30,24 @@ def qualified(metric: str, version: str) -> bool | None:
     """
     verdict = verdicts().get((metric, version), {}).get("qualified")
     return {"yes": True, "no": False}.get(verdict or "")
+
+
+def fails(metric: str, version: str) -> str:
+    """What a metric failed in its qualification, worst first; empty where it passed, or was not put to it.
+
+    Parameters
+    ----------
+    metric, version : str
+
+    Returns
+    -------
+    str
+        Such as ``fills on cnn (0.59: anger 0.92, sadness 0.31); monotone on cnn (0.82)``: the lower end of the
+        interval, and behind the colon the estimate of each emotion.
+    """
+    return verdicts().get((metric, version), {}).get("fails", "")
+
+
+def failing(told: str) -> str:
+    """Names of the properties in the text of `fails`, each once."""
+    return ", ".join(dict.fromkeys(part.split(" on ")[0] for part in told.split("; ") if part))

@@ -7,8 +7,8 @@ a differentiable recogniser, the relevance moved to the features' grid, with its
 numbers of steps, which would take a pass for every feature. It draws from numpy's global stream: that is seeded from
 the clip and the method for the call, and put back.
 
-Quantus 0.6 has peculiarities that are not cured here, such as a refusal of maps without positive relevance (such rows
-fail), and a Monotonicity of 1 for any map. Its SensitivityN correlates over the clips of a batch, so it has no score of
+Quantus 0.6 has peculiarities that are not cured here, such as a refusal of maps that are zero or negative everywhere,
+and a Monotonicity of 1 for any map. Its SensitivityN correlates over the clips of a batch, so it has no score of
 one clip, and is left out; so is what needs to explain again.
 
 Source
@@ -67,6 +67,8 @@ class QuantusMetric(Metric):
         grid = recogniser.feature_grid(n_samples)
         features = recogniser.features(case.clip.samples).cpu().numpy()
         relevance = case.map_on(explained.attribution, grid)[None, None]
+        if not relevance.any() or (relevance < 0).all():
+            raise NotApplicable("Quantus takes no map that is zero everywhere, or negative everywhere")
         mask = None
         if QUANTUS[self.name][0] == "localisation":
             rows = case.grid.rows_of((grid.freq_edges_hz[:-1] + grid.freq_edges_hz[1:]) / 2)
@@ -87,8 +89,10 @@ class QuantusMetric(Metric):
                 batch_size=1,
             )
         values = np.array(list(found.values()) if isinstance(found, dict) else found, dtype=np.float64)
-        if values.size == 0 or not np.all(np.isfinite(values)):
-            raise ClipError(f"Quantus' {self.name} gave no finite score")
+        if values.size == 0:
+            raise ClipError(f"Quantus' {self.name} gave no score")
+        if not np.all(np.isfinite(values)):
+            raise NotApplicable(f"Quantus' {self.name} is undefined here: no finite score")
         return Outcome(float(values.mean()), recogniser.calls - before)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import InputError, UnknownNameError
 from ..registry import Record
+from .qualified import fails, qualified
 
 FAMILIES = ("faithfulness", "localisation", "robustness", "sanity", "complexity", "plausibility", "cost")
 DIRECTIONS = ("higher", "lower")
@@ -46,6 +47,8 @@ class MetricRecord(Record):
         Whether it explains again, which is done for methods of at most 64 model calls only.
     qualified : bool or None
         Whether it passed the qualification on known truth; None where it was not put to it.
+    fails : str
+        The properties that it failed there, as `metrics.qualified.fails` tells them.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class MetricRecord(Record):
     space: str = "audio"
     explains: bool = False
     qualified: bool | None = None
+    fails: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -156,4 +160,6 @@ class QuantusRecord(MetricRecord):
             family, direction = QUANTUS[self.argument]
             object.__setattr__(self, "family", family)
             object.__setattr__(self, "direction", direction)
+            object.__setattr__(self, "qualified", qualified(self.name, self.version))
+            object.__setattr__(self, "fails", fails(self.name, self.version))
         super().__post_init__()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cues.expert import sources
 from ..registry import Registry
-from .qualified import qualified
+from .qualified import fails, qualified
 from .record import (
     COMPANIONS,
     CONDITIONS,
@@ -50,7 +50,8 @@ def _metric(
     more = {"version": "1"} | more
     return MetricRecord(
         name=name, target=f".metrics.{target}", family=family, direction=direction, cost=cost, summary=summary,
-        citation=citation, licence="MIT", qualified=qualified(name, more["version"]), **more,
+        citation=citation, licence="MIT", qualified=qualified(name, more["version"]),
+        fails=fails(name, more["version"]), **more,
     )  # fmt: skip
 
 
@@ -217,6 +218,30 @@ METRICS: Registry[MetricRecord] = Registry(
             perfect=1.0, low=0.0, high=1.0,
         ),
         _metric(
+            "weak-stress-mass", "weak_truth:StressMass", "localisation", "higher", "0",
+            "weak truth: share of the positive relevance in stressed syllables, less their share of the speech",
+            "after Arras, Osman, Samek 2022, Information Fusion 81; labels: Burkhardt et al. 2005, Interspeech",
+            random=0.0, low=-1.0, high=1.0,
+        ),
+        _metric(
+            "weak-stress-auc", "weak_truth:StressAuc", "localisation", "higher", "0",
+            "weak truth: how often stressed time is more relevant than other speech",
+            "Fawcett 2006, Pattern Recognition Letters 27; labels: Burkhardt et al. 2005, Interspeech",
+            random=0.5, low=0.0, high=1.0,
+        ),
+        _metric(
+            "weak-voicing-mass", "weak_truth:VoicingMass", "localisation", "higher", "0",
+            "weak truth: share of the positive relevance in voiced sounds, less their share of the speech",
+            "after Arras, Osman, Samek 2022, Information Fusion 81; labels: Burkhardt et al. 2005, Interspeech",
+            random=0.0, low=-1.0, high=1.0,
+        ),
+        _metric(
+            "weak-voicing-auc", "weak_truth:VoicingAuc", "localisation", "higher", "0",
+            "weak truth: how often voiced time is more relevant than voiceless",
+            "Fawcett 2006, Pattern Recognition Letters 27; labels: Burkhardt et al. 2005, Interspeech",
+            random=0.5, low=0.0, high=1.0,
+        ),
+        _metric(
             "consistency", "robustness:Consistency", "robustness", "higher", "three more explanations",
             "rank correlation with the clean clip's map, between that of another clip (0) and of a repeat (1)",
             "serxai, docs/metrics; Spearman 1904 for the similarity",
@@ -245,6 +270,13 @@ METRICS: Registry[MetricRecord] = Registry(
             "log of the largest cell-wise relative change of the map over that of the clip's magnitudes",
             "Agarwal et al. 2022, arXiv:2203.06877, equation 2",
             core=True, conditions="clean", explains=True,
+        ),
+        _metric(
+            "relative-representation-stability", "sensitivity:RelativeRepresentationStability", "robustness", "lower",
+            "eight more explanations and 9",
+            "log of the largest cell-wise relative change of the map over that of what enters the last layer",
+            "Agarwal et al. 2022, arXiv:2203.06877, relative representation stability",
+            conditions="clean", explains=True,
         ),
         _metric(
             "relative-output-stability", "sensitivity:RelativeOutputStability", "robustness", "lower",

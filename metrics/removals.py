@@ -98,7 +98,7 @@ def single_removal_work(case: Case) -> dict[Hashable, int]:
 
 
 def _measured(case: Case, grid: Grid, removed: np.ndarray, size: np.ndarray) -> Removals:
-    clip = case.log_odds[case.target_index]
+    clip = case.response(case.log_odds)
     before = case.recogniser.calls
     y = np.concatenate([_log_odds_without(case, grid, piece) for piece in _pieces(removed, PIECE)])
     return Removals(removed, clip - y, size, case.recogniser.calls - before + 1)
@@ -107,7 +107,7 @@ def _measured(case: Case, grid: Grid, removed: np.ndarray, size: np.ndarray) -> 
 def _log_odds_without(case: Case, grid: Grid, removed: np.ndarray) -> np.ndarray:
     keep = ~removed.reshape(-1, *grid.shape)
     copies = [case.plane.render(few, grid, case.fill_spectrum) for few in _pieces(keep, AT_ONCE)]
-    return case.recogniser.log_odds(torch.cat(copies))[:, case.target_index]
+    return case.response(case.recogniser.log_odds(torch.cat(copies)))
 
 
 def _pieces(rows: np.ndarray, size: int) -> list[np.ndarray]:

@@ -181,7 +181,7 @@ class Road(Metric):
             [imputed_series(features, o, rng(*case.seed, "road noise")) for o in (order, order[::-1])]
         )
         before = recogniser.calls
-        y = feature_log_odds(recogniser, copies)[:, case.target_index]
+        y = case.response(feature_log_odds(recogniser, copies))
         return Outcome(road(y[: len(SHARES)], y[len(SHARES) :]), recogniser.calls - before)
 
 

@@ -151,6 +151,7 @@ class RandomLogit(Metric):
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
+        case.one_class("the next likely class")
         calls = explanation_calls(case, explained)
         return {CLIP_LOG_ODDS: 1, ("map of another class", explained.attribution.method): calls}
 

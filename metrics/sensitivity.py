@@ -11,22 +11,29 @@ Sources
 Yeh et al. 2019, "On the (in)fidelity and sensitivity of explanations", NeurIPS: maximum sensitivity; its mean is
 Bhatt et al. 2020's average. Alvarez-Melis, Jaakkola 2018, "On the robustness of interpretability methods",
 arXiv:1806.08049: local Lipschitz estimate. Agarwal et al. 2022, "Rethinking stability for attribution-based
-explanations", arXiv:2203.06877: relative input and output stability, here as natural logarithm, as their figures are,
-since the quotient has no mean.
+explanations", arXiv:2203.06877: relative input, representation and output stability, here as natural logarithm, as
+their figures are, since the quotient has no mean. They leave open which representation is meant; here it is what enters
+the last layer that has weights, the vector on which a network with a linear head decides.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Mapping
+from collections import deque
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import nn
 
 from ..audio import Plane
 from ..datasets.clip import Clip
 from ..errors import NotApplicable
 from ..keys import rng
+from ..models.recogniser import Recogniser, TorchRecogniser
+from ..models.waveform import WaveformRecogniser
 from .again import explainer_of, explanation_calls
 from .case import CLIP_LOG_ODDS, Case, Explained, Metric, Outcome
 
@@ -70,8 +77,8 @@ def relative_change(values: np.ndarray, copies: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    values : array, shape (n_freq, n_time)
-    copies : array, shape (n, n_freq, n_time)
+    values : array, any shape
+    copies : array, shape (n, *values.shape)
 
     Raises
     ------
@@ -80,7 +87,7 @@ def relative_change(values: np.ndarray, copies: np.ndarray) -> np.ndarray:
     """
     least = SMALL * np.abs(values).max()
     if least == 0:
-        raise NotApplicable("relative changes are undefined: map or clip is zero everywhere")
+        raise NotApplicable("relative changes are undefined: map, clip or representation is zero everywhere")
     sized = np.maximum(np.abs(values), least)
     return np.linalg.norm(((copies - values) / sized).reshape(len(copies), -1), axis=1)
 
@@ -152,6 +159,73 @@ def maps_of_copies(case: Case, explained: Explained) -> np.ndarray:
     return case.shared(("maps of noisy copies", explained.attribution.method), make)
 
 
+# -- what the network makes of them ------------------------------------------------------------------------------------
+
+
+def network_of(recogniser: Recogniser) -> nn.Module:
+    """The torch module whose layers can be looked at.
+
+    Raises
+    ------
+    NotApplicable
+        If the recogniser has none.
+    """
+    if isinstance(recogniser, TorchRecogniser):
+        return recogniser.network
+    if isinstance(recogniser, WaveformRecogniser):
+        return recogniser.module
+    raise NotApplicable(f"recogniser {recogniser.name!r} is a black box: it has no inner representation to look at")
+
+
+def representations(recogniser: Recogniser, clip: np.ndarray, copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What enters the last layer that holds weights of its own.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+        It is asked for the log-odds of the clip, then for those of the copies.
+    clip : array, shape (n_samples,)
+    copies : array, shape (n, n_samples)
+
+    Returns
+    -------
+    own : array, float64, shape (n_units,)
+    changed : array, float64, shape (n, n_units)
+
+    Raises
+    ------
+    NotApplicable
+        If the recogniser is a black box, or that layer is not given one row a waveform.
+    """
+    layers = [m for m in network_of(recogniser).modules() if [*m.parameters(recurse=False), *m.buffers(recurse=False)]]
+    with _inputs_of(layers, keep=1) as entered:
+        recogniser.log_odds(clip[None])
+    last, own = entered[-1] if entered else (None, torch.empty(0))
+    if last is None or len(own) != 1:
+        raise NotApplicable(f"the last layer of recogniser {recogniser.name!r} is not given one row for each waveform")
+    with _inputs_of([last]) as entered:
+        recogniser.log_odds(copies)
+    changed = torch.cat([rows for _, rows in entered])[: len(copies)]  # the last batch is filled up
+    return own[0].flatten().double().cpu().numpy(), changed.flatten(1).double().cpu().numpy()
+
+
+@contextmanager
+def _inputs_of(layers: Sequence[nn.Module], keep: int | None = None) -> Iterator[deque[tuple[nn.Module, torch.Tensor]]]:
+    """What the layers are called with inside the block, in the order of the calls; the latest `keep` of them."""
+    entered: deque[tuple[nn.Module, torch.Tensor]] = deque(maxlen=keep)
+
+    def note(layer: nn.Module, arguments: tuple) -> None:
+        if arguments and isinstance(arguments[0], torch.Tensor):
+            entered.append((layer, arguments[0].detach()))
+
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        yield entered
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 # -- the metrics -------------------------------------------------------------------------------------------------------
 
 
@@ -169,9 +243,9 @@ class _OfNoisyCopies(Metric):
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
+        calls = sum(self.work(case, explained).values())
         copies = maps_of_copies(case, explained)
-        value = self.read(case, case.map(explained.attribution), copies)
-        return Outcome(value, sum(self.work(case, explained).values()))
+        return Outcome(self.read(case, case.map(explained.attribution), copies), calls)
 
 
 class MaxSensitivity(_OfNoisyCopies):
@@ -207,6 +281,25 @@ class RelativeInputStability(_OfNoisyCopies):
         magnitudes = np.sqrt([Plane(clip.samples).energy(case.grid) for clip in clips])
         own = np.sqrt(Plane(case.clip.samples).energy(case.grid))
         return relative_stability(relative_change(map_, copies), relative_change(own, magnitudes))
+
+
+class RelativeRepresentationStability(_OfNoisyCopies):
+    """Log of the largest relative change of the map over that of the network's representation. Lower is better."""
+
+    def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
+        """See `metrics.case.CallingMetric`."""
+        network_of(case.recogniser)
+        asked = 1 + case.recogniser.calls_for(COPIES)
+        return {**super().work(case, explained), "representations of noisy copies": asked}
+
+    def read(self, case: Case, map_: np.ndarray, copies: np.ndarray) -> float:
+        """Score of a map and those of the copies."""
+
+        def cause() -> np.ndarray:
+            noisy = np.stack([clip.samples for clip in noisy_copies(case).clips])
+            return relative_change(*representations(case.recogniser, case.clip.samples, noisy))
+
+        return relative_stability(relative_change(map_, copies), case.shared("representations of noisy copies", cause))
 
 
 class RelativeOutputStability(_OfNoisyCopies):

@@ -110,7 +110,7 @@ def deletion_trajectory(case: Case, order: np.ndarray, grid: Grid | None = None)
     before = case.recogniser.calls
     log_odds = case.recogniser.log_odds(waveforms)
     calls = case.recogniser.calls - before
-    y = log_odds[:, case.target_index]
+    y = case.response(log_odds)
     energy = np.bincount(step, weights=case.plane.energy(grid).ravel(), minlength=steps)
     return Trajectory(
         area=_share(np.bincount(step, minlength=steps)),

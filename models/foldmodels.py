@@ -154,6 +154,7 @@ class ForeignModel:
             "checkpoint": None if checkpoint is None else str(checkpoint),
             "classes": list(recogniser.classes),
             "fingerprint": recogniser.fingerprint,
+            "differentiable": recogniser.differentiable,
             "trained_on": self.trained_on,
         }
 

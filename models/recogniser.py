@@ -8,8 +8,8 @@ share its length and need no padding. Log-odds are one-vs-rest, ``log p / (1 - p
 Copies run in batches of one fixed shape, the last one filled up with zeros: a copy's score then cannot move with how
 many copies it was scored beside. Model calls count the copies that went through the network, fill-up included.
 
-On a CUDA device the batch is larger and passes in equal pieces where it would not fit the memory. Which batch was used
-is part of a score's key.
+On a CUDA device the batch is larger. Where a batch would take more than the recogniser's `memory` it passes in equal
+pieces. Batch and memory are part of a score's key.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ BATCH = 8  # a small CNN on one CPU thread gains nothing above 4-16 copies a bat
 CUDA_BATCH = 32  # a deletion trajectory, or the nodes of integrated gradients, in one
 CUDA_SHARE = 0.25  # of the device's memory for one batch, so that a few workers can share a device
 PROBE_S = 4.0  # seconds of waveform on which the memory of a pass is measured
+
+Scores = TypeVar("Scores", np.ndarray, torch.Tensor)
 
 
 class Recogniser(ABC):
@@ -54,6 +56,10 @@ class Recogniser(ABC):
         Copies that have gone through the network since the object was made; only ever grows.
     seconds : float
         Time spent inside front end and network, gradients included; only ever grows.
+    batch : int
+        Copies scored together.
+    memory : float or None
+        Bytes that one batch may take on its way forward and back; None is no limit.
     """
 
     name: str
@@ -64,6 +70,7 @@ class Recogniser(ABC):
     calls: int = 0
     seconds: float = 0.0
     batch: int = BATCH
+    memory: float | None = None
 
     @property
     def differentiable(self) -> bool:
@@ -74,9 +81,18 @@ class Recogniser(ABC):
     def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Log-odds of every class for one batch, shape (batch, n_samples) -> (batch, n_classes)."""
 
+    @property
+    def bytes_per_sample(self) -> float:
+        """Memory that a pass forward and back takes, a sample of waveform; of a black box only its input is known."""
+        return 4.0
+
     def at_once(self, n_samples: int) -> int:
-        """Copies of this length that go through the network together; divides `batch`."""
-        return self.batch
+        """Copies of this length that go through the network together: the batch, halved until it fits the memory."""
+        size = self.batch
+        if self.memory is not None:
+            while size > 1 and size % 2 == 0 and size * n_samples * self.bytes_per_sample > self.memory:
+                size //= 2
+        return size
 
     def calls_for(self, n: int) -> int:
         """Model calls of `n` copies scored together, fill-up of the last batch included."""
@@ -150,6 +166,43 @@ class Recogniser(ABC):
             raise InputError(f"target {emotion!r}: recogniser {self.name!r} knows {', '.join(self.classes)}.")
         return self.classes.index(emotion)
 
+    def target_named(self, text: str) -> tuple[str, str | None]:
+        """A class by its name, or the two classes of a contrast ``A-B``: why A rather than B.
+
+        Raises
+        ------
+        InputError
+            If the recogniser does not know a class, or both are the same.
+        """
+        if text not in self.classes:
+            for cut in (place for place, letter in enumerate(text) if letter == "-"):  # classes may hold a "-" as well
+                one, other = text[:cut], text[cut + 1 :]
+                if {one, other} <= set(self.classes) and one != other:
+                    return one, other
+        self.class_index(text)
+        return text, None
+
+    def response(self, scores: Scores, target: str, contrast: str | None = None) -> Scores:
+        """The scalar explained, from log-odds or logits of every class: the target's, less the contrast's if any.
+
+        Parameters
+        ----------
+        scores : array or Tensor, shape (..., n_classes)
+        target : str
+        contrast : str, optional
+
+        Returns
+        -------
+        array or Tensor, shape (...)
+
+        Raises
+        ------
+        InputError
+            If the recogniser does not know a class.
+        """
+        y = scores[..., self.class_index(target)]
+        return y if contrast is None else y - scores[..., self.class_index(contrast)]
+
     def check_length(self, n_samples: int) -> None:
         """Raise `ClipError` if a waveform is shorter than the front end's window."""
         if n_samples < self.min_samples:
@@ -188,7 +241,7 @@ class TorchRecogniser(Recogniser):
     Attributes
     ----------
     memory : float or None
-        Bytes that one batch may take; None is no limit. A quarter of a CUDA device's.
+        A quarter of a CUDA device's by default.
     """
 
     def __init__(
@@ -208,7 +261,6 @@ class TorchRecogniser(Recogniser):
         self.fingerprint = fingerprint
         self.trained_on = trained_on
         self.device = torch.device(device)
-        self.memory: float | None = None
         if self.device.type == "cuda":
             self.batch = CUDA_BATCH
             self.memory = CUDA_SHARE * torch.cuda.get_device_properties(self.device).total_memory
@@ -220,24 +272,14 @@ class TorchRecogniser(Recogniser):
     def _count(self, module: nn.Module, args: tuple) -> None:
         self.calls += len(args[0])
 
-    def at_once(self, n_samples: int) -> int:
-        """See `Recogniser.at_once`: the batch, halved until a pass forward and back fits the memory."""
-        size = self.batch
-        if self.memory is not None:
-            while size > 1 and size % 2 == 0 and size * n_samples * self.bytes_per_sample > self.memory:
-                size //= 2
-        return size
-
     @cached_property
     def bytes_per_sample(self) -> float:
-        """Device memory that a pass forward and back takes, a sample of waveform; measured once on one copy of 4 s."""
+        """See `Recogniser.bytes_per_sample`; measured once on one copy of 4 s."""
         n_samples, calls = max(round(PROBE_S * SAMPLE_RATE), self.min_samples), self.calls
-        held = torch.cuda.memory_allocated(self.device)
-        torch.cuda.reset_peak_memory_stats(self.device)
-        features = self.features(np.zeros(n_samples, dtype=np.float32)).requires_grad_()
-        torch.autograd.grad(self.feature_log_odds(features).sum(), features)
+        features = self.features(np.zeros(n_samples, dtype=np.float32))
+        found = pass_bytes(self.feature_log_odds, features) / n_samples
         self.calls = calls  # nobody's explanation asked for this one
-        return (torch.cuda.max_memory_allocated(self.device) - held) / n_samples
+        return found
 
     def feature_grid(self, n_samples: int) -> Grid:
         """Where the cells of the front end's feature map lie on the time-frequency plane."""
@@ -256,6 +298,39 @@ class TorchRecogniser(Recogniser):
     def feature_log_odds(self, features: torch.Tensor) -> torch.Tensor:
         """Log-odds of every class from feature maps, differentiable: (n, 1, F, T) -> (n, n_classes)."""
         return one_vs_rest(self.network(features))
+
+
+def pass_bytes(network: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor) -> float:
+    """Memory that some inputs take on their way through a network and back, beside its weights.
+
+    On a CUDA device the peak is measured. Elsewhere what autograd keeps for the way back is counted, twice: the
+    gradients on that way are as large again.
+
+    Parameters
+    ----------
+    network : callable
+    inputs : Tensor
+
+    Returns
+    -------
+    float
+        Bytes.
+    """
+    cuda, kept = inputs.device.type == "cuda", dict[int, int]()
+    inputs = inputs.detach().requires_grad_()
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.grad_fn is not None or tensor is inputs:  # weights are there anyway
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    held = torch.cuda.memory_allocated(inputs.device) if cuda else 0
+    if cuda:
+        torch.cuda.reset_peak_memory_stats(inputs.device)
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs = network(inputs)
+    torch.autograd.grad(outputs.sum(), inputs)
+    return torch.cuda.max_memory_allocated(inputs.device) - held if cuda else 2.0 * sum(kept.values())
 
 
 def one_vs_rest(logits: torch.Tensor) -> torch.Tensor:

@@ -25,14 +25,15 @@ class ModelRecord(Record):
         ``hf``: ``foreign`` for a checkpoint with a classifier, ``head`` for a backbone without.
     checkpoint : bool
         Whether a foreign model must be given a file or folder.
-    differentiable : bool
-        Whether gradient and relevance methods apply.
+    differentiable : bool or None
+        Whether gradient and relevance methods apply; None where only the loaded recogniser tells
+        (`Recogniser.differentiable`, which is what methods ask).
     needs : str
         Extra that must be installed (``pip install 'serxai[NAME]'``); empty for none.
     """
 
     kind: str
-    differentiable: bool
+    differentiable: bool | None
     needs: str = ""
     checkpoint: bool = False
 
@@ -145,7 +146,7 @@ MODELS: Registry[ModelRecord] = Registry(
             licence="the user's own",
             citation="none: a recogniser of the user's own",
             kind="foreign",
-            differentiable=False,
+            differentiable=None,
         ),
         ModelRecord(
             name="onnx:",

@@ -49,6 +49,14 @@ def test_means_are_scipys_over_clips(found):
     pd.testing.assert_frame_equal(agreement(found[::-1], SPEAKERS), table)
 
 
+def test_clips_planned_are_told_and_few_speakers_make_no_claim(found):
+    some = [e for e in found if not (e.attribution.method == "energy" and e.clip in ("k0", "k1"))]
+    table = agreement(some, SPEAKERS).set_index(["method", "other"])
+    assert tuple(table.loc[("saliency", "energy"), ["clips", "planned"]]) == (10, 12)
+    few = agreement(found, {key: f"s{i % 5}" for i, key in enumerate(SPEAKERS)})
+    assert few["mean"].notna().all() and few[["low", "high"]].isna().all(axis=None)
+
+
 def test_matrix_is_symmetric_with_ones(found):
     methods = ["random", "saliency", "energy", "oracle"]
     matrix = agreement_matrix(agreement(found, SPEAKERS), methods)

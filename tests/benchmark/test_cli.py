@@ -190,6 +190,21 @@ def test_every_list_answers(tmp_path: Path):
         assert listed and all(row["name"] and row["summary"] for row in listed)
 
 
+def test_ls_metrics_tells_what_a_reader_must_know(tmp_path: Path):
+    """As a table where there is room, else a paragraph for each metric; no word is cut into pieces."""
+    wanted = {"family", "direction", "cost", "citation", "qualified"}
+    wide = serxai("ls", "metrics", cwd=tmp_path, COLUMNS="240").stdout.splitlines()
+    assert wanted | {"name"} <= set(wide[0].split())
+    assert any(line.startswith("relative-representation-stability ") and "robustness" in line for line in wide)
+    narrow = serxai("ls", "metrics", cwd=tmp_path, COLUMNS="80").stdout
+    assert all(len(line) <= 80 for line in narrow.splitlines())
+    entry = " ".join(narrow.partition("insertion\n")[0].split()).removeprefix("deletion ")
+    assert entry.startswith("family: faithfulness · direction: lower") and "citation: Samek et al. 2017" in entry
+    rows = json.loads(serxai("ls", "metrics", "--json", cwd=tmp_path).stdout)
+    assert all(row[name] for row in rows for name in wanted - {"qualified"})
+    assert {row["qualified"] for row in rows} == {True, False, None}
+
+
 @pytest.fixture(scope="module")
 def a_sound(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     t = np.arange(16000) / 16000

@@ -4,25 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serxai.benchmark.cue_report import DEFAULT_CUES, clip_table, cohens_d, effects, main, markdown
+from serxai.benchmark.cue_report import (
+    DEFAULT_CUES,
+    clip_table,
+    cohens_d,
+    compared_signs,
+    effects,
+    main,
+    markdown,
+    measured_before,
+    sign_lines,
+)
 from serxai.datasets.corpora import load_corpus
 
-# Cohen's d against the same actress' neutral clips (older, younger), about 60 clips a cell, eGeMAPSv02 functionals:
-# seed-papers.md, section 2.2
-MEASURED_BEFORE = {
-    "f0_level": {
-        "anger": (6.3, 3.5), "fear": (12.0, 8.8), "happiness": (5.8, 6.7), "sadness": (0.1, 0.7),
-        "disgust": (-0.9, -0.1), "surprise": (3.8, 9.1),
-    },
-    "loudness": {
-        "anger": (5.6, 2.5), "fear": (3.8, 2.8), "happiness": (2.8, 3.9), "sadness": (-1.2, -0.7),
-        "disgust": (2.1, -0.9), "surprise": (3.3, 0.6),
-    },
-    "high_frequency_energy": {
-        "anger": (3.2, 2.3), "fear": (1.4, 2.2), "happiness": (0.4, 1.8), "sadness": (-1.5, -2.5),
-        "disgust": (0.5, 0.9), "surprise": (1.0, 1.9),
-    },
-}  # fmt: skip
 # energy-averaged intensity follows the loudest frames (+0.4); openSMILE's loudness, a mean over all frames, gives -1.1
 KNOWN_DIFFERENCES = {("loudness", "sadness", "OAF")}
 
@@ -47,6 +41,22 @@ def test_effects_are_within_speakers():
     assert text.startswith("**pitch level** (f0_level)\n\n| emotion | a | b |") and text.endswith("a note")
 
 
+def test_signs_that_differ_are_listed():
+    before = measured_before("tess")  # seed-papers.md, section 2.2
+    assert len(before) == 3 * 6 * 2 and (before["d"].abs() > 0.8).sum() == 29
+    found = before.assign(n=40)
+    assert sign_lines(compared_signs(found, before)) == [
+        "29 of 29 effects that were above 0.8 before have the same sign."
+    ]
+    odd = (found["cue"] == "loudness") & (found["emotion"] == "sadness")
+    found.loc[odd, "d"] = 0.4  # OAF was -1.2, YAF -0.7: too small to count
+    assert sign_lines(compared_signs(found, before)) == [
+        "28 of 29 effects that were above 0.8 before have the same sign.",
+        "- loudness, sadness, OAF: +0.4, before -1.2",
+    ]
+    assert measured_before("emodb") is None
+
+
 @pytest.mark.real_data
 def test_report_of_a_few_clips(data_root, monkeypatch, capsys):
     corpus = load_corpus("emodb", data_root)
@@ -62,14 +72,9 @@ def test_report_of_a_few_clips(data_root, monkeypatch, capsys):
 @pytest.mark.long
 def test_tess_keeps_the_signs_measured_before(data_root):
     corpus = load_corpus("tess", data_root)
-    found = effects(clip_table(corpus, list(corpus.table.index)), DEFAULT_CUES).set_index(["cue", "emotion", "speaker"])
-    compared, differ = 0, set()
-    for cue, emotions in MEASURED_BEFORE.items():
-        for emotion, before in emotions.items():
-            for speaker, d in zip(("OAF", "YAF"), before, strict=True):
-                if abs(d) > 0.8:
-                    compared += 1
-                    if np.sign(found.at[(cue, emotion, speaker), "d"]) != np.sign(d):
-                        differ.add((cue, emotion, speaker))
-    assert compared == 29
-    assert differ == KNOWN_DIFFERENCES
+    compared = compared_signs(
+        effects(clip_table(corpus, list(corpus.table.index)), DEFAULT_CUES), measured_before("tess")
+    )
+    assert len(compared) == 29
+    differ = compared[~compared["same"]]
+    assert set(differ[["cue", "emotion", "speaker"]].itertuples(index=False, name=None)) == KNOWN_DIFFERENCES

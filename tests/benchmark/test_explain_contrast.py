@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from serxai.audio import SAMPLE_RATE
-from serxai.benchmark.api import _contrast, explain
+from serxai.benchmark.api import explain
 from serxai.errors import InputError
 from serxai.keys import rng
 from serxai.models.recogniser import Recogniser
@@ -41,9 +41,9 @@ def test_names_are_told_apart_from_contrasts():
             raise NotImplementedError
 
     recogniser = Named()
-    assert _contrast("cold-anger", recogniser) == ("cold-anger", None)
-    assert _contrast("cold-anger-neutral", recogniser) == ("cold-anger", "neutral")
-    assert _contrast("neutral-cold-anger", recogniser) == ("neutral", "cold-anger")
+    assert recogniser.target_named("cold-anger") == ("cold-anger", None)
+    assert recogniser.target_named("cold-anger-neutral") == ("cold-anger", "neutral")
+    assert recogniser.target_named("neutral-cold-anger") == ("neutral", "cold-anger")
     for wrong in ("anger-anger", "anger-joy", "joy", "-anger"):
         with pytest.raises(InputError, match="recogniser 'named' knows anger, cold-anger, neutral"):
-            _contrast(wrong, recogniser)
+            recogniser.target_named(wrong)

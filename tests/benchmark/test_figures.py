@@ -161,7 +161,7 @@ def test_figures_by_name(make_scores, tmp_path: Path) -> None:
         draw_figure("rankin", store, tmp_path)
     with pytest.raises(InputError, match="--data-root"):
         draw_figure("emolime-example", store, tmp_path, tmp_path)
-    assert set(FIGURES) == {"ranking", "consistency", "plausibility", "agreement", "emolime-example"}
+    assert set(FIGURES) == {"ranking", "consistency", "plausibility", "agreement", "emolime-example", "emolime-gap"}
     assert figures.ranking is ranking and figures.explanation_overlay is explanation_overlay
     with pytest.raises(AttributeError):
         _ = figures.nonsense

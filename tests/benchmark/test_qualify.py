@@ -14,7 +14,7 @@ from serxai.benchmark import qualify as trials_module
 from serxai.benchmark.cli import main
 from serxai.benchmark.config import load_config
 from serxai.benchmark.executors import Execution
-from serxai.benchmark.leaderboard import labelled
+from serxai.benchmark.leaderboard import failing_note, labelled
 from serxai.benchmark.qualify import LEVELS, ClipTrials, calls_of_trials, ladder_kind, score_trials
 from serxai.benchmark.qualify_report import qualification_table, write_qualification
 from serxai.benchmark.qualify_run import Bench, forecast, qualify
@@ -23,17 +23,19 @@ from serxai.benchmark.qualify_table import (
     concordance,
     intraclass,
     properties,
+    property_names,
     rank_follow,
     same_order,
     verdicts,
     wide,
     win_share,
 )
+from serxai.benchmark.report import write_board
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError, NotApplicable
 from serxai.keys import rng
 from serxai.metrics.case import Outcome
-from serxai.metrics.qualified import qualified
+from serxai.metrics.qualified import failing, qualified
 from serxai.metrics.qualified import verdicts as committed
 from serxai.metrics.records import METRICS, make_metric
 from serxai.models.records import load_model
@@ -146,6 +148,26 @@ def test_a_metric_cannot_pass_by_falling_silent():
 def test_a_metric_that_only_the_fill_moves_fails_there_alone():
     told = passed(simulated(1.0, 0.001, shift=2.0))
     assert told["monotone"] == "yes" and told["fills"] == "no"
+
+
+def test_fills_are_told_by_emotion():
+    """Half of the clips lose their order under one fill: the property fails, and the verdict says where."""
+    rows = simulated(1.0, 0.001)
+    lost = rows["clip"].str.endswith("c1")
+    rows.loc[lost, "emotion"] = "sadness"
+    rows.loc[lost & (rows["check"] == "fill") & (rows["fill"] == "noise"), "value"] *= -1
+    table = properties(rows)
+    found = table.set_index("property")
+    order = [name for name in table["property"] if name.startswith("fills")]
+    assert order == ["fills", "fills-anger", "fills-sadness"] == property_names(table)[3:6]
+    assert found.loc["fills", "passed"] == "no" and found.loc["fills-anger", "passed"] == ""
+    assert found.loc["fills-anger", "estimate"] > 0.99 and found.loc["fills-anger", "n_clips"] == 8
+    by_hand = concordance(np.array([[0, 1, 2, 3, 4, 5.0]] * 3 + [[5, 4, 3, 2, 1, 0.0]]))
+    assert found.loc["fills-sadness", "estimate"] == pytest.approx(by_hand) == pytest.approx(0.25)
+    told = verdicts(table)["fails"].item()
+    assert told == f"fills on cnn ({found.loc['fills', 'low']:.2f}: anger 1.00, sadness 0.25)"
+    assert failing(told + "; fills on planted-rule (0.10); monotone on cnn (0.82)") == "fills, monotone"
+    assert failing("") == ""
 
 
 def test_few_speakers_are_no_claim_and_lost_clips_are_counted():
@@ -307,7 +329,7 @@ def test_what_is_written(tmp_path):
     rows = pd.concat([rows, simulated(0.0, 1.0, metric="pointing-game").assign(recogniser="planted-rule")])
     files = write_qualification(properties(rows), {"config": {"limit": 16}}, tmp_path)
     table = pd.read_csv(files["csv"])
-    assert set(table["property"]) <= {p.name for p in PROPERTIES} | {"averaged"}
+    assert set(table["property"]) <= {p.name for p in PROPERTIES} | {"averaged", "fills-anger"}
     assert set(table["metric"]) == {"deletion", "pointing-game"}
     told = pd.read_csv(files["verdicts"]).set_index("metric")["qualified"]
     assert told.to_dict() == {"deletion": "yes", "pointing-game": "no"}
@@ -332,7 +354,10 @@ def test_the_command_line_tells_what_it_will_cost_and_does_it(tmp_path, capsys):
 
 
 def test_the_preset_puts_every_metric_on_trial():
-    assert load_config(None, "qualify").metrics == [name for name in METRICS.names() if not name.endswith(":")]
+    asked = load_config(None, "qualify").metrics
+    own = [name for name in asked if not name.startswith("quantus:")]
+    assert own == [name for name in METRICS.names() if not name.endswith(":")]
+    assert len(asked) - len(own) == 4 and all(METRICS.get(name).space == "features" for name in set(asked) - set(own))
 
 
 # -- what is committed -------------------------------------------------------------------------------------------------
@@ -353,3 +378,25 @@ def test_failed_metrics_are_marked():
     failed = [record.name for record in METRICS if record.qualified is False]
     assert failed and all(labelled(name) == f"{name}†" for name in failed)
     assert labelled("explanation-calls") == "explanation-calls" and labelled("somebody's own") == "somebody's own"
+
+
+def test_boards_tell_what_a_marked_metric_failed(make_scores, tmp_path):
+    """In words below the table and in the column, with numbers in the tooltip and in the list."""
+    told = METRICS.get("deletion").fails
+    assert told.startswith("fills on") and failing(told).startswith("fills")
+    page = write_board(make_scores(speakers=6, conditions=("clean",)), [], tmp_path)[1].read_text("utf-8")
+    assert f'title="failed its qualification: {told}"' in page.replace("&#39;", "'")
+    board = pd.read_csv(tmp_path / "leaderboard.csv", keep_default_na=False)
+    by_metric = board.groupby("metric")["metric_fails"].first()
+    assert by_metric["deletion"] == failing(told) and by_metric["mass-accuracy"] == ""
+    note = f"deletion: {failing(told)}"
+    assert failing_note(["mass-accuracy", "somebody's own"]) == ""
+    for text in (page, *((tmp_path / f"leaderboard.{suffix}").read_text("utf-8") for suffix in ("md", "tex"))):
+        assert note in text and "mass-accuracy: " not in text
+
+
+def test_the_list_of_metrics_names_what_failed(capsys):
+    assert main(["ls", "metrics", "--json"]) == 0
+    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert listed["deletion"]["fails"] == METRICS.get("deletion").fails and listed["truth-auc"]["fails"] == ""
+    assert all(bool(row["fails"]) == (row["qualified"] is False) for row in listed.values())

@@ -158,6 +158,19 @@ def test_skewed_speaker_effects_exceed_the_rate_as_documented(speakers: int) -> 
     assert 0.05 < max(rates) < 0.12
 
 
+@pytest.mark.parametrize(("speakers", "n"), [(8, 1000), (10, 500)])
+def test_the_wild_bootstrap_is_no_way_out_of_skewness(speakers: int, n: int) -> None:
+    """Log-normal speaker effects: its weights are symmetric, so it rejects as often as CR2, three times too often."""
+    rng = np.random.default_rng(speakers)
+    codes = np.repeat(np.arange(speakers), 6)
+    effects = (rng.lognormal(size=(speakers, n)) - np.exp(0.5)) / np.sqrt((np.e - 1) * np.e)
+    values = np.sqrt(0.8) * effects[codes] + np.sqrt(0.2) * rng.standard_normal((codes.size, n))
+    fit = cluster_fit(values, codes)
+    cr2 = (2 * stats.t.sf(np.abs(fit.mean / fit.se), fit.df) < 0.05).mean()
+    wild = np.mean([wild_bootstrap_p(column, codes) < 0.05 for column in values.T])
+    assert 0.08 < wild < 0.2 and wild == pytest.approx(cr2, abs=0.03)
+
+
 def test_power_is_not_given_away() -> None:
     rng = np.random.default_rng(3)
     codes = np.repeat(np.arange(10), 6)

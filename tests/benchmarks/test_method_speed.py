@@ -252,3 +252,57 @@ def test_memory_of_a_long_clip(benchmark, name):
 
     benchmark.extra_info["MB"] = added = benchmark.pedantic(explain, rounds=1)
     assert added < 300
+
+
+BUDGET = """
+import sys
+import numpy as np, torch
+torch.set_num_threads(1)
+from serxai.datasets.clip import Clip
+from serxai.methods.explainer import Request
+from serxai.methods.records import make_method
+from serxai.models.cnn import ResidualCNN
+from serxai.models.front_end import LogMel
+from serxai.models.recogniser import TorchRecogniser
+
+name, budget = sys.argv[1], float(sys.argv[2])
+method = make_method(name, **({"cell_s": 1.0} if name == "occlusion" else {}))
+recogniser = TorchRecogniser("cnn", ("a", "b"), LogMel(), ResidualCNN(2, width=16), fingerprint="0")
+if budget:
+    recogniser.memory = 1e6 * budget
+    recogniser.bytes_per_sample  # measured before
+
+def explain(seconds):
+    samples = (0.05 * np.random.default_rng(0).standard_normal(int(16000 * seconds))).astype(np.float32)
+    method.attribute(Request(recogniser, Clip("m", samples), "a", ("m",)))
+
+def status(field):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(field)) / 1000
+
+explain(0.5)
+held = status("VmRSS")
+explain(6)
+print(status("VmHWM") - held)
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["integrated-gradients", "occlusion", pytest.param("feature-ablation", marks=pytest.mark.long)]
+)
+def test_a_batch_keeps_to_its_memory(benchmark, name):
+    """Peak memory of explaining 6 s, in MB, with 24 MB for a batch and without a bound.
+
+    What is held beside the batch (the clip's transforms, a few copies, libraries' buffers) is given 20 MB.
+    """
+
+    def peak(budget: float) -> float:
+        told = subprocess.run(
+            [sys.executable, "-c", BUDGET, name, str(budget)], capture_output=True, text=True, check=True
+        )
+        return float(told.stdout)
+
+    free = peak(0)
+    benchmark.extra_info["MB without"], benchmark.extra_info["MB"] = free, benchmark.pedantic(peak, (24,), rounds=1)
+    assert benchmark.extra_info["MB"] <= 24 + 20
+    assert benchmark.extra_info["MB"] < 0.6 * free

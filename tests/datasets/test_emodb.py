@@ -112,6 +112,42 @@ def test_syllables_are_read_with_their_pauses(tmp_path: Path) -> None:
         corpus.clip("03a01Wa")
 
 
+def test_phones_are_read_without_their_phases(tmp_path: Path) -> None:
+    """A plosive's closure, burst and aspiration are one stretch, a mark of articulation starts none.
+
+    Two equal sounds in a row stay two; a burst without its closure is the plosive.
+    """
+    folder = tmp_path / "emodb"
+    folder.mkdir()
+    for clip_id in ("03a01Fa", "03a01Nc"):
+        soundfile.write(folder / f"{clip_id}.wav", np.zeros(16_000), 16_000)
+    marks = [
+        (0.1, "t\t-sth"), (0.12, "!t"), (0.13, "tasp"), (0.15, "a\t+lar\t2"), (0.2, "\t-lar"), (0.25, "n"), (0.3, "n"),
+        (0.35, "(gef"), (0.4, "!d"), (0.45, "I+nas"), (0.5, "-lar"), (0.6, "."),
+    ]  # fmt: skip
+    lines = "".join(f"    {start:.6f}   -1 {label}\n" for start, label in marks)
+    (folder / "03a01Faxx.lablaut").write_text(f"signal 0.5 x\nnfields 1\n#\n{lines}", "latin-1")
+    corpus = load_corpus("emodb", tmp_path)
+    assert [(word.label, word.start_s, word.end_s) for word in corpus.clip("03a01Fa").phones] == [
+        ("t", 0.1, 0.15), ("a", 0.15, 0.25), ("n", 0.25, 0.3), ("n", 0.3, 0.35), ("d", 0.4, 0.45), ("I", 0.45, 0.6)
+    ]  # fmt: skip
+    assert corpus.clip("03a01Nc").phones == ()
+
+
+@pytest.mark.real_data
+def test_phones_and_syllables_agree(data_root: Path) -> None:
+    """Two files by two passes of labelling: most syllables begin where a phone does."""
+    corpus = load_corpus("emodb", data_root)
+    apart = []
+    for clip_id in corpus.select(FOUR, limit=40):
+        clip = corpus.clip(clip_id)
+        starts = np.array([phone.start_s for phone in clip.phones])
+        assert clip.phones[-1].end_s <= clip.duration_s and len(starts) > len(clip.words)
+        assert all(b.start_s >= a.end_s for a, b in itertools.pairwise(clip.phones))
+        apart += [np.abs(starts - word.start_s).min() for word in clip.words]
+    assert len(apart) > 400 and np.mean(np.array(apart) < 0.002) > 0.75
+
+
 @pytest.mark.real_data
 def test_syllables_begin_where_the_voice_does(data_root: Path) -> None:
     """Marks are starts: the voice is louder after the first one than before it (the other reading has it silent)."""
@@ -127,3 +163,47 @@ def test_syllables_begin_where_the_voice_does(data_root: Path) -> None:
         if first > 320:
             rises.append(np.mean(clip.samples[first : first + 1280] ** 2) / np.mean(clip.samples[:first] ** 2))
     assert len(rises) > 20 and np.mean(np.array(rises) > 10) > 0.9
+
+
+def test_stress_and_voicing_are_read_from_the_labels(tmp_path: Path) -> None:
+    """Numbers behind syllables; sounds by their kind, and by ``+sth`` and ``-sth`` from where these stand."""
+    folder = tmp_path / "emodb"
+    folder.mkdir()
+    for clip_id in ("03a01Fa", "03a01Nc"):
+        soundfile.write(folder / f"{clip_id}.wav", np.zeros(16_000), 16_000)
+    syllables = [(0.1, "der\t0.4"), (0.25, "la\t2.4"), (0.4, "("), (0.5, "pen"), (0.8, ".\t")]
+    phones = [
+        (0.1, "_d\t-sth"), (0.12, "dasp"), (0.15, "E6"), (0.25, "s\t+sth"), (0.27, "\t-sth"), (0.3, "\t-nas"),
+        (0.32, "a\t+lar\t2"), (0.4, "("), (0.5, "-sth"), (0.6, "m"), (0.8, "."),
+    ]  # fmt: skip
+    for name, marks in (("03a01Fa.labsilb", syllables), ("03a01Faxx.lablaut", phones)):
+        lines = "".join(f"    {start:.6f}   -1 {label}\n" for start, label in marks)
+        (folder / name).write_text(f"signal x\nnfields 1\n#\n{lines}", "latin-1")
+    corpus = load_corpus("emodb", tmp_path)
+    found = corpus.clip("03a01Fa").marks
+    assert [(w.label, w.start_s, w.end_s) for w in found["stress"]] == [("0.4", 0.1, 0.25), ("2.4", 0.25, 0.4)]
+    assert [(w.label, w.start_s, w.end_s) for w in found["voicing"]] == [
+        ("0", 0.1, 0.12), ("0", 0.12, 0.15), ("1", 0.15, 0.25), ("1", 0.25, 0.27), ("0", 0.27, 0.32), ("1", 0.32, 0.4),
+        ("0", 0.5, 0.6), ("1", 0.6, 0.8),
+    ]  # fmt: skip
+    assert corpus.clip("03a01Nc").marks == {"stress": (), "voicing": ()}
+
+
+@pytest.mark.real_data
+def test_what_is_labelled_voiced_has_a_pitch(data_root: Path) -> None:
+    """Against Praat, which does not know the labels: measured .84 of voiced and .04 of voiceless time (60 clips)."""
+    import parselmouth
+
+    corpus = load_corpus("emodb", data_root)
+    heard: dict[str, list[bool]] = {"0": [], "1": []}
+    rated = 0
+    for clip_id in corpus.select(FOUR, limit=20):
+        clip = corpus.clip(clip_id)
+        pitch = parselmouth.Sound(clip.samples.astype(float), 16_000).to_pitch(0.005, 75, 500)
+        times, voiced = pitch.xs(), pitch.selected_array["frequency"] > 0
+        for word in clip.marks["voicing"]:
+            heard[word.label] += voiced[(times >= word.start_s) & (times < word.end_s)].tolist()
+        rated += bool(clip.marks["stress"])
+        assert all(0 <= float(word.label) <= 3 for word in clip.marks["stress"])
+    assert np.mean(heard["1"]) > 0.75 and np.mean(heard["0"]) < 0.1
+    assert rated >= 15  # 19 of the 342 clips here have no such file, most of them sad

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from serxai.datasets.corpora import CORPORA, load_corpus
+from serxai.datasets.corpora import CORPORA, forbids_derivatives, load_corpus
 from serxai.datasets.corpus import TAXONOMY
+from serxai.datasets.folder import described_by
 from serxai.datasets.folder_record import SYNONYMS
 from serxai.errors import InputError, UnknownNameError
 
@@ -402,3 +403,22 @@ def test_a_real_corpus_read_from_a_table_equals_the_publishers_layout(data_root:
     pd.testing.assert_frame_equal(corpus.table[columns], known.table[columns], check_names=False, check_dtype=False)
     clip = known.select(limit=1)[0]
     assert corpus.clip(clip).sha256 == known.clip(clip).sha256
+
+
+def test_a_file_below_a_description_is_under_its_licence(tmp_path: Path) -> None:
+    folder = tmp_path / "own" / "deep"
+    folder.mkdir(parents=True)
+    clip = folder / "a.wav"
+    soundfile.write(clip, np.zeros(1600, np.float32), 16000)
+    assert described_by(clip) is None and forbids_derivatives(clip, tmp_path) is None  # the user's own
+    description = tmp_path / "own" / "corpus.toml"
+    description.write_text('licence = "secret"')
+    found = forbids_derivatives(clip, tmp_path)
+    assert found is not None and found.licence == "secret" and found.name == f"folder:{tmp_path / 'own'}"
+    description.write_text("derivatives_allowed = true")
+    assert forbids_derivatives(clip, tmp_path) is None
+    assert described_by(clip).licence == "unknown"
+    description.write_text("derivatives_alowed = true")  # misspelt: allows nothing
+    assert not described_by(clip).derivatives_allowed
+    (folder / "corpus.toml").write_text("derivatives_allowed = true")  # the nearest one counts
+    assert forbids_derivatives(clip, tmp_path) is None

@@ -57,6 +57,60 @@ class WhiteBox(Recogniser):
         return torch.stack([y, -y], dim=1)
 
 
+class TwoLayers:
+    """``W2 relu(W1 x + b1) + b2`` in numpy, for rules written out by hand, and as a module.
+
+    Attributes
+    ----------
+    features : int
+        The tiny front end's map of a 0.1 s clip, 32 x 7 cells.
+    """
+
+    features = 32 * 7
+
+    def __init__(self, seed: int) -> None:
+        draw = np.random.default_rng(seed).standard_normal
+        self.w1, self.b1 = draw((20, self.features)) / 10, draw(20)
+        self.w2, self.b2 = draw((4, 20)), draw(4)
+
+    def module(self, kind: str = "module") -> nn.Module:
+        """The ReLU is a module, one that works in place, one that is used twice, or a function."""
+        return _TwoLayers(self, kind)
+
+    def before(self, x: np.ndarray) -> np.ndarray:
+        """What the ReLU is given."""
+        return self.w1 @ x + self.b1
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        return self.w2 @ np.maximum(self.before(x), 0) + self.b2
+
+    def upstream(self, x: np.ndarray, target: int) -> np.ndarray:
+        """Gradient of the target's one-vs-rest log-odds with respect to what the ReLU returns."""
+        others = np.exp(self.logits(x))
+        others[target] = 0
+        return self.w2.T @ (np.eye(4)[target] - others / others.sum())
+
+
+class _TwoLayers(nn.Module):
+    def __init__(self, net: TwoLayers, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.first, self.second = nn.Linear(net.features, 20), nn.Linear(20, 4)
+        for layer, weight, bias in ((self.first, net.w1, net.b1), (self.second, net.w2, net.b2)):
+            layer.weight.data, layer.bias.data = torch.as_tensor(weight), torch.as_tensor(bias)
+        self.relu = nn.ReLU(inplace=kind == "in place")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(x.flatten(1))
+        hidden = torch.relu(hidden) if self.kind == "function" else self.relu(hidden)
+        return self.second(self.relu(hidden) if self.kind == "reused" else hidden)
+
+
+@pytest.fixture
+def two_layers() -> type[TwoLayers]:
+    return TwoLayers
+
+
 @pytest.fixture
 def white_box() -> type[WhiteBox]:
     return WhiteBox

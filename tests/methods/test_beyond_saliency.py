@@ -1,6 +1,7 @@
 """Beyond Saliency on clips whose loud, high part is known; any method's map can be its base."""
 
 import json
+import re
 import sys
 import types
 
@@ -10,7 +11,7 @@ import pytest
 from serxai.audio import SAMPLE_RATE, Grid, load_audio
 from serxai.cues.expert import directions
 from serxai.cues.normalise import Norm
-from serxai.cues.records import FINE_CUES, REGION_CUES
+from serxai.cues.records import CUES, FINE_CUES, REGION_CUES
 from serxai.cues.regions import region_cues, window_mask
 from serxai.cues.tracks import cue_tracks
 from serxai.cues.windows import window_edges
@@ -185,7 +186,11 @@ def test_sentence_says_where_and_what():
     clip = excited_clip()
     text = sentence(explain(clip, mapped([EXCITED], clip)))
     assert text.startswith("For anger, the explanation points at 0.60-1.20 s. Compared with the rest of the clip, ")
-    assert "higher-pitched (+12" in text and "louder (+1" in text and ", as most sources expect of anger" in text
+    assert (
+        "higher-pitched (pitch level +12" in text
+        and "louder (loudness +1" in text
+        and ", as most sources expect of anger" in text
+    )
     assert text.count(". ") == 1 and text.endswith(".")
     against = sentence(explain(clip, mapped([EXCITED], clip, "sadness"), "sadness"))
     assert "against what most sources expect of sadness" in against
@@ -205,7 +210,8 @@ def test_sentence_leaves_out_what_random_windows_do_as_well():
     named = [row for row in attribution.cues if row["contrast_z"] is not None and abs(row["contrast_z"]) >= 1]
     text = sentence(attribution)
     for row in attribution.cues:
-        phrase = f"({row['contrast']:+.1f} " if abs(row["contrast"]) >= 0.1 else f"({row['contrast']:+.2g} "
+        size = f"{row['contrast']:+.1f}" if abs(row["contrast"]) >= 0.1 else f"{row['contrast']:+.2g}"
+        phrase = f"({CUES.get(row['cue']).label} {size} {row['unit']})"
         assert (phrase in text) == any(row is other for other in named), row["cue"]
 
 
@@ -213,7 +219,12 @@ def test_sentence_warns_of_a_pause():
     clip = excited_clip()
     silent = clip.with_samples(np.where(np.arange(48000) < 32000, clip.samples, 0).astype(np.float32))
     text = sentence(explain(silent, mapped([(2.1, 2.7)], silent)))
-    assert text.endswith(" There is hardly any voice in it, so its pitch and voice quality cannot be told.")
+    # a pause is softer than speech, which says nothing for sadness and nothing against anger
+    assert re.fullmatch(
+        r"For anger, the explanation points at 2\.10-2\.70 s\. There is hardly any voice there \(-\d+\.\d dB against "
+        r"the rest of the clip\), so what the sources expect of a voice cannot be checked\.",
+        text,
+    )
     assert "hardly any voice" not in sentence(explain(silent, mapped([EXCITED], silent)))
 
 

@@ -80,6 +80,9 @@ def test_top_channels_carry_the_most_relevance(recogniser, voice, ask):
     assert top.details["chosen_share"] * top.details["start"] == pytest.approx(
         sum(sorted(sums.values())[-3:]), rel=1e-3
     )
+    for name, part in top.channels.items():
+        assert top.details[name] * top.details["start"] == pytest.approx(part.sum(dtype=float), rel=1e-3)
+    assert sum(top.details[name] for name in top.channels) == pytest.approx(top.details["chosen_share"], abs=1e-6)
     assert len(Crp(n_top=1000).attribute(asked).channels) == len(every.channels) == 16
 
 

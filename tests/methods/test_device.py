@@ -14,7 +14,8 @@ from torch import nn
 from serxai.methods.inspection import view_of
 from serxai.methods.records import make_method
 from serxai.models.front_end import LogMel
-from serxai.models.recogniser import BATCH, CUDA_BATCH, TorchRecogniser
+from serxai.models.recogniser import BATCH, CUDA_BATCH, TorchRecogniser, pass_bytes
+from serxai.models.waveform import WaveformRecogniser
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 
@@ -100,13 +101,42 @@ def test_pieces_move_nothing(name, tiny_cnn, voice, ask):
 
 
 def test_memory_of_a_pass_is_measured_once_and_counts_no_call(monkeypatch):
-    recogniser, resets = small_cnn(), []
-    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1_000)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 1_000 + 64_000 * 50)
-    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", resets.append)
+    recogniser, asked = small_cnn(), []
+
+    def measured(network, inputs):
+        network(inputs)
+        asked.append(inputs.shape)
+        return 64_000 * 50.0
+
+    monkeypatch.setattr("serxai.models.recogniser.pass_bytes", measured)
     recogniser.memory = 16_000 * 50.0 * 5
     assert recogniser.at_once(16_000) == recogniser.at_once(12_800) == 4  # of 8; five one-second copies would fit
-    assert recogniser.bytes_per_sample == 50 and len(resets) == 1 and recogniser.calls == 0
+    assert recogniser.bytes_per_sample == 50 and len(asked) == 1 and recogniser.calls == 0
+
+
+def test_memory_of_a_pass_by_hand():
+    """Two layers: autograd keeps what each is given, and the ReLU what it returns; weights are not counted."""
+    first, second = nn.Linear(100, 50), nn.Linear(50, 10)
+    inputs = torch.randn(7, 100)
+    for layer in (first, second):
+        layer.requires_grad_(False)
+    kept = 7 * 50  # what the ReLU returns, which the second layer is given; frozen layers keep no input of their own
+    assert pass_bytes(lambda x: second(torch.relu(first(x))), inputs) == 2 * 4 * kept
+    assert not inputs.requires_grad
+
+
+def test_a_black_box_is_bounded_by_its_input_and_a_module_on_waveforms_by_its_pass(white_box):
+    box = white_box(lambda waveform: 0.0)
+    box.memory = 4 * 1000 * 4.0
+    assert (box.at_once(1000), box.at_once(2000), box.at_once(500)) == (4, 2, 8)
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Unflatten(1, (1, -1)), nn.Conv1d(1, 4, 16, 4), nn.Tanh(), nn.AdaptiveAvgPool1d(1),
+                           nn.Flatten(), nn.Linear(4, 2))  # fmt: skip
+    recogniser = WaveformRecogniser("waves", ("yes", "no"), module, "0", min_samples=16)
+    assert 4 < recogniser.bytes_per_sample < 64 and recogniser.calls == 0
+    assert recogniser.at_once(1000) == 8
+    recogniser.memory = 3 * 1000 * recogniser.bytes_per_sample
+    assert recogniser.at_once(1000) == 2
 
 
 def test_network_computes_in_single_precision():

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import librosa
 import numpy as np
 import pytest
 from scipy.special import expit
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics.pairwise import cosine_distances
 
 from serxai.datasets.clip import Clip
 from serxai.errors import ClipError, InputError
-from serxai.methods.emolime_paper import EmoLimePaper, masked_waveform, mel_spectrogram, paper_masks
+from serxai.methods import emolime_paper
+from serxai.methods.emolime_paper import (
+    EmoLimePaper,
+    EmoLimePaperUnshrunk,
+    masked_waveform,
+    mel_spectrogram,
+    paper_masks,
+)
+from serxai.methods.explainer import SharedWork
 from serxai.methods.surrogates import lime_weights
 
 
@@ -68,10 +78,54 @@ def test_repeats_with_its_seed_alone(tiny_cnn, voice, ask):
     assert recogniser.calls - before == method.calls(clip.samples.size, recogniser) == 10
 
 
+def test_repeats_share_what_no_seed_moves(tiny_cnn, voice, ask, monkeypatch):
+    """One inversion for each of the distinct masks, whatever the seed and target, and the same bytes as alone."""
+    recogniser, clip, shared, inverted = tiny_cnn(), voice(0, 0.2), SharedWork(), []
+    mine = emolime_paper.masked_magnitude
+    monkeypatch.setattr(emolime_paper, "masked_magnitude", lambda mel, mask: inverted.append(mask) or mine(mel, mask))
+    method = EmoLimePaper(masks=8)
+    for seed, target in ((0, "anger"), (1, "anger"), (2, "sadness")):
+        asked = ask(recogniser, clip, seed, target)
+        found = method.attribute(replace(asked, shared=shared))
+        assert len(inverted) == len(np.unique(paper_masks(8), axis=0))
+        alone = np.stack(
+            [masked_waveform(mel_spectrogram(clip.samples), m, asked.generator("phase", i))
+             for i, m in enumerate(paper_masks(8))]
+        )  # fmt: skip
+        del inverted[len(np.unique(paper_masks(8), axis=0)) :]
+        fit = Ridge(1.0).fit(paper_masks(8), expit(recogniser.log_odds(alone)[:, recogniser.class_index(target)]),
+                             sample_weight=lime_weights(paper_masks(8)))  # fmt: skip
+        np.testing.assert_allclose(found.values[:, 0], fit.coef_, atol=1e-6)
+        assert found.values.tobytes() == method.attribute(asked).values.tobytes()
+        del inverted[len(np.unique(paper_masks(8), axis=0)) :]
+    assert shared.spared == 0
+
+
+def test_unshrunk_is_least_squares_on_the_same_responses(tiny_cnn, voice, ask):
+    """From the base's weights alone; without a base it makes the base itself."""
+    asked = ask(tiny_cnn(), voice(0, 0.2))
+    base = EmoLimePaper(masks=12).attribute(asked)
+    before = asked.recogniser.calls
+    found = EmoLimePaperUnshrunk(masks=12).attribute(replace(asked, base=base))
+    assert asked.recogniser.calls == before
+    mel, masks = mel_spectrogram(asked.clip.samples), paper_masks(12)
+    copies = np.stack([masked_waveform(mel, m, asked.generator("phase", i)) for i, m in enumerate(masks)])
+    probability = expit(asked.recogniser.log_odds(copies)[:, 0])
+    fit = LinearRegression().fit(masks, probability, sample_weight=lime_weights(masks))
+    np.testing.assert_allclose(found.values[:, 0], fit.coef_, atol=1e-5)
+    assert np.abs(found.values - base.values).max() > 1e-3
+    assert (found.method, found.base, found.details["shrinkage"]) == ("emolime-paper-unshrunk", base, 1.0)
+    assert 0 < base.details["shrinkage"] < 0.9
+    alone = EmoLimePaperUnshrunk(masks=12).attribute(asked)
+    assert alone.values.tobytes() == found.values.tobytes()
+
+
 def test_odd_clips(tiny_cnn, voice, ask):
     recogniser = tiny_cnn()
     silent = EmoLimePaper(masks=2).attribute(ask(recogniser, Clip("silence", np.zeros(2000, dtype=np.float32))))
     assert np.abs(silent.values).max() < 1e-6
+    asked = ask(recogniser, Clip("silence", np.zeros(2000, dtype=np.float32)))
+    assert np.abs(EmoLimePaperUnshrunk(masks=2).attribute(replace(asked, base=silent)).values).max() < 1e-6
     assert EmoLimePaper(masks=2).attribute(ask(recogniser, Clip("window", voice().samples[:512]))).values.size == 8
     with pytest.raises(ClipError, match="shorter than the 32 ms window"):
         EmoLimePaper().attribute(ask(recogniser, Clip("short", voice().samples[:511])))

@@ -17,44 +17,22 @@ from serxai.methods.gradient import Saliency
 FEATURES = 32 * 7
 
 
-class Dense(nn.Module):
-    """``W2 relu(W1 x + b1) + b2``; the ReLU is a module, a function, or one module used twice."""
-
-    def __init__(self, seed: int, kind: str = "module") -> None:
-        super().__init__()
-        torch.manual_seed(seed)
-        self.kind = kind
-        self.first, self.second = nn.Linear(FEATURES, 20), nn.Linear(20, 4)
-        nn.init.normal_(self.first.weight, std=0.1)
-        nn.init.normal_(self.second.weight)
-        self.relu = nn.ReLU(inplace=kind == "in place")
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        hidden = self.first(x.flatten(1))
-        hidden = torch.relu(hidden) if self.kind == "function" else self.relu(hidden)
-        return self.second(self.relu(hidden) if self.kind == "reused" else hidden)
-
-    def by_hand(self, x: np.ndarray, target: int) -> tuple[np.ndarray, np.ndarray]:
-        """Guided gradient of the log-odds; DeepLIFT's contributions to the logit, against features of -2."""
-        w1, b1, w2, b2 = (p.detach().numpy() for p in (*self.first.parameters(), *self.second.parameters()))
-        before, baseline = w1 @ x + b1, w1 @ np.full_like(x, -2.0) + b1
-        z = w2 @ np.maximum(before, 0) + b2
-        others = np.exp(z)
-        others[target] = 0
-        upstream = w2.T @ (np.eye(4)[target] - others / others.sum())
-        guided = w1.T @ (np.maximum(upstream, 0) * (before > 0))
-        slope = (np.maximum(before, 0) - np.maximum(baseline, 0)) / (before - baseline)
-        return guided, (x + 2.0) * (w1.T @ (slope * w2[target]))
+def by_hand(net, x: np.ndarray, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """Guided gradient of the log-odds; DeepLIFT's contributions to the logit, against features of -2."""
+    before, baseline = net.before(x), net.before(np.full_like(x, -2.0))
+    guided = net.w1.T @ (np.maximum(net.upstream(x, target), 0) * (before > 0))
+    slope = (np.maximum(before, 0) - np.maximum(baseline, 0)) / (before - baseline)
+    return guided, (x + 2.0) * (net.w1.T @ (slope * net.w2[target]))
 
 
 @pytest.mark.parametrize("kind", ["module", "function", "reused", "in place"])
 @pytest.mark.parametrize("seed", range(3))
-def test_rules_by_hand(kind, seed, on_features, voice, ask):
+def test_rules_by_hand(kind, seed, two_layers, on_features, voice, ask):
     """However the ReLU is written; hooked on the network itself, a function would be passed over."""
-    network = Dense(seed, kind)
-    asked = ask(on_features(network), voice(seed, 0.1), target="neutral")
+    net = two_layers(seed)
+    asked = ask(on_features(net.module(kind)), voice(seed, 0.1), target="neutral")
     x = asked.recogniser.features(asked.clip.samples).numpy().ravel()
-    guided, contributions = (found.reshape(32, 7) for found in network.by_hand(x, 2))
+    guided, contributions = (found.reshape(32, 7) for found in by_hand(net, x, 2))
     found = GuidedBackprop().attribute(asked).values
     np.testing.assert_allclose(found, guided, rtol=1e-5, atol=1e-6 * np.abs(guided).max())
     assert not np.allclose(np.abs(found), Saliency().attribute(asked).values, rtol=1e-3)
@@ -79,8 +57,8 @@ def test_deeplift_adds_up_to_the_change_of_the_logit(pool, baseline, on_features
     assert abs(found.details["convergence_delta"]) < 1e-5
 
 
-def test_contrast(on_features, voice):
-    recogniser, clip = on_features(Dense(0)), voice(0, 0.1)
+def test_contrast(two_layers, on_features, voice):
+    recogniser, clip = on_features(two_layers(0).module()), voice(0, 0.1)
     one, other, both = (
         DeepLift().attribute(Request(recogniser, clip, target, contrast=contrast)).values
         for target, contrast in (("anger", None), ("sadness", None), ("anger", "sadness"))
@@ -96,11 +74,11 @@ def test_nothing_to_rule_is_not_applicable(method, on_features, voice, ask):
     assert linear.calls == 0
 
 
-def test_captums_notices_are_not_passed_on(on_features, voice, ask):
+def test_captums_notices_are_not_passed_on(two_layers, on_features, voice, ask):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for method in (GuidedBackprop(), DeepLift()):
-            assert method.attribute(ask(on_features(Dense(0)), voice(0, 0.1))).values.any()
+            assert method.attribute(ask(on_features(two_layers(0).module()), voice(0, 0.1))).values.any()
 
 
 def test_unknown_baseline_is_refused(tiny_cnn, voice, ask):

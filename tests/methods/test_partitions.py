@@ -13,15 +13,16 @@ from serxai.methods.partitions import band_edges, count_parts, make_partition, p
 
 TEXTS = [
     "mel:8", "hz:8", "bark:8", "octave:8", "mel:1", "mel:10", "windows:0.2", "words", "energy:8", "nmf:8",
-    "mel:4 x windows:0.3", "words x bark:3", "octave:2 x energy:3",
+    "mel:4 x windows:0.3", "words x bark:3", "octave:2 x energy:3", "phones",
 ]  # fmt: skip
 WORDS = (Word("one", 0.1, 0.3), Word("two", 0.3, 0.302), Word("three", 0.4, 0.7))
+PHONES = (Word("w", 0.1, 0.15), Word("V", 0.15, 0.2), Word("n", 0.2, 0.3), Word("f", 0.4, 0.7))
 
 
 @pytest.fixture
 def spoken(voice):
     clip = voice(3, 0.8)
-    return Clip("spoken", clip.samples, words=WORDS)
+    return Clip("spoken", clip.samples, words=WORDS, phones=PHONES)
 
 
 def fill_for(plane, name="noise"):
@@ -32,7 +33,7 @@ def fill_for(plane, name="noise"):
 @pytest.mark.parametrize("text", TEXTS)
 def test_parts_add_up_to_the_clip(text, n_samples, spoken):
     """Replaced by nothing at all, the parts are the clip's own signals; the all-kept mask returns the input itself."""
-    clip = Clip("cut", spoken.samples[:n_samples], words=WORDS)
+    clip = Clip("cut", spoken.samples[:n_samples], words=WORDS, phones=PHONES)
     plane = Plane(clip.samples)
     partition = make_partition(text, clip, plane)
     silence = torch.zeros_like(plane.spectrum)
@@ -57,7 +58,7 @@ def test_counted_as_made_and_weights_keep_their_sum(text, spoken):
 
 
 @pytest.mark.parametrize("n_samples", [1, 200, 512, 1000])
-@pytest.mark.parametrize("text", [text for text in TEXTS if "words" not in text])
+@pytest.mark.parametrize("text", [text for text in TEXTS if "words" not in text and text != "phones"])
 def test_tiny_and_silent_clips_have_parts(text, n_samples):
     clip = Clip("silence", np.zeros(n_samples, dtype=np.float32))
     plane = Plane(clip.samples)
@@ -85,8 +86,8 @@ def test_bands_narrower_than_a_bin_are_refused(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "mel", "mel:0", "mel:-1", "mel:2.5", "mel:x", "mel:nan", "mel:inf", "words:3", "windows", "windows:0",
-     "nmf:8 x mel:2", "mel:2 x hz:2", "mel:2 x mel:2", "words x windows:1", "phonemes", "mel:8 x"],
+    ["", "mel", "mel:0", "mel:-1", "mel:2.5", "mel:x", "mel:nan", "mel:inf", "words:3", "phones:2", "windows",
+     "windows:0", "nmf:8 x mel:2", "mel:2 x hz:2", "mel:2 x mel:2", "words x windows:1", "phonemes", "mel:8 x"],
 )  # fmt: skip
 def test_unknown_partitions_are_refused(text):
     with pytest.raises(InputError, match="is not known; take bands"):
@@ -101,6 +102,9 @@ def test_words_and_pauses(spoken):
     assert partition.grid.freq_edges_hz.tolist() == [0, 8000]
     with pytest.raises(NotApplicable, match="no alignment"):
         make_partition("words", Clip("mute", spoken.samples), Plane(spoken.samples))
+    assert make_partition("phones", spoken, Plane(spoken.samples)).names[:4] == ("(pause)", "w", "V", "n")
+    with pytest.raises(NotApplicable, match="no alignment into phones"):
+        make_partition("phones", Clip("said", spoken.samples, words=WORDS), Plane(spoken.samples))
 
 
 def test_patches_are_named_row_by_row(spoken):

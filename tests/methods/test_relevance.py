@@ -120,24 +120,10 @@ def test_a_form_that_computes_something_else_is_refused(tiny_cnn, voice, ask):
 # -- rules -----------------------------------------------------------------------------------------------------------
 
 
-class Dense:
-    """``W2 relu(W1 x + b1) + b2`` in numpy, and relevance of one logit by rules written out as sums over pairs."""
-
-    def __init__(self, seed: int) -> None:
-        draw = np.random.default_rng(seed).standard_normal
-        self.w1, self.b1 = draw((20, FEATURES)) / 10, draw(20)
-        self.w2, self.b2 = draw((4, 20)), draw(4)
-
-    def module(self) -> nn.Module:
-        first, second = nn.Linear(FEATURES, 20), nn.Linear(20, 4)
-        for layer, weight, bias in ((first, self.w1, self.b1), (second, self.w2, self.b2)):
-            layer.weight.data, layer.bias.data = torch.as_tensor(weight), torch.as_tensor(bias)
-        return nn.Sequential(nn.Flatten(), first, nn.ReLU(), second)
-
-    def relevance(self, x: np.ndarray, target: int, share) -> np.ndarray:
-        hidden = np.maximum(self.w1 @ x + self.b1, 0)
-        start = np.eye(4)[target] * (self.w2 @ hidden + self.b2)
-        return share(x + 2.0, self.w1, share(hidden, self.w2, start))
+def relevance(net, x: np.ndarray, target: int, share) -> np.ndarray:
+    """Of one logit of two layers, by a rule written out as sums over pairs."""
+    hidden = np.maximum(net.before(x), 0)
+    return share(x + 2.0, net.w1, share(hidden, net.w2, np.eye(4)[target] * net.logits(x)))
 
 
 def epsilon_rule(x, weights, relevance):
@@ -158,23 +144,23 @@ def plus_rule(x, weights, relevance):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_epsilon_rule_by_hand(seed, on_features, voice, ask):
-    net = Dense(seed)
+def test_epsilon_rule_by_hand(seed, two_layers, on_features, voice, ask):
+    net = two_layers(seed)
     asked = ask(on_features(net.module()), voice(seed, 0.1), target="neutral")
     x = asked.recogniser.features(asked.clip.samples).numpy().ravel()
     for method in (LrpEpsilonPlus(), LrpGamma()):
         found = method.attribute(asked)
-        expected = net.relevance(x, 2, epsilon_rule).reshape(32, 7)
+        expected = relevance(net, x, 2, epsilon_rule).reshape(32, 7)
         np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
         assert found.details["conserved"] == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_excitation_backprop_by_hand(seed, on_features, voice, ask):
-    net = Dense(seed)
+def test_excitation_backprop_by_hand(seed, two_layers, on_features, voice, ask):
+    net = two_layers(seed)
     asked = ask(on_features(net.module()), voice(seed, 0.1), target="neutral")
     x = asked.recogniser.features(asked.clip.samples).numpy().ravel()
-    hidden = np.maximum(net.w1 @ x + net.b1, 0)
+    hidden = np.maximum(net.before(x), 0)
     expected = plus_rule(x + 2.0, net.w1, plus_rule(hidden, net.w2, np.eye(4)[2])).reshape(32, 7)
     found = ExcitationBackprop().attribute(asked)
     np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-5 * expected.max())

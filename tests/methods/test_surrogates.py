@@ -23,6 +23,8 @@ from serxai.methods.surrogates import (
     lime_weights,
     linear_errors,
     shapley_values,
+    shrinkage,
+    unshrunk,
 )
 
 MASKS = all_masks(8)
@@ -72,6 +74,29 @@ def test_limes_penalty_shrinks_as_known():
     """Ridge(1) over all 256 masks keeps .969 of a unit weight (measured beforehand on the authors' recipe)."""
     found = fit_linear(MASKS, MASKS[:, 2].astype(float), lime_weights(MASKS), alpha=1.0)
     assert found.weights[2] == pytest.approx(0.969, abs=1e-3)
+
+
+@pytest.mark.parametrize("n, kept", [(64, 0.876), (256, 0.969)])
+def test_shrinkage_is_what_a_penalty_leaves_of_a_weight(n, kept):
+    """On average over unit weights, each alone, as fitted."""
+    masks = MASKS if n == 256 else independent_masks(8, 64, np.random.RandomState(42))
+    weights = lime_weights(masks)
+    alone = [fit_linear(masks, masks[:, i].astype(float), weights, 1.0).weights[i] for i in range(8)]
+    assert shrinkage(masks, weights, 1.0) == pytest.approx(np.mean(alone), abs=1e-12) == pytest.approx(kept, abs=1e-3)
+    assert shrinkage(masks, weights, 0.0) == 1.0
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-3, 1.0, 50.0])
+@pytest.mark.parametrize("seed", range(8))
+def test_unshrunk_weights_are_those_of_a_fit_without_penalty(alpha, seed):
+    """Also where parts cannot be told apart, or are in every mask."""
+    draw = np.random.default_rng(seed)
+    masks = draw.integers(0, 2, (40, 6))
+    masks[:, 1] = masks[:, 0] if seed % 2 else masks[:, 1]
+    masks[:, 2] = 1 if seed % 4 > 1 else masks[:, 2]
+    response, weights = draw.standard_normal(40), draw.random(40)
+    found = unshrunk(fit_linear(masks, response, weights, alpha).weights, masks, weights, alpha)
+    np.testing.assert_allclose(found, fit_linear(masks, response, weights).weights, atol=1e-9)
 
 
 def test_parts_that_cannot_be_told_apart_share():

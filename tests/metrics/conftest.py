@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,6 +19,18 @@ from serxai.metrics.case import Case, Explained
 from serxai.models.cnn import ResidualCNN
 from serxai.models.front_end import LogMel
 from serxai.models.recogniser import Recogniser, TorchRecogniser
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of `test_oracles`, wherever its tests ran."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.getreports(kind) if r.when == "call"]
+    rows = [json.loads(told) for report in reports for name, told in report.user_properties if name == "oracle"]
+    if rows:
+        head = ["metric", "compared with", "largest difference", "n", "what differs"]
+        widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+        terminalreporter.section("oracles of the metrics")
+        for row in (head, *rows):
+            terminalreporter.write_line("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 class WhiteBox(Recogniser):
@@ -61,7 +74,7 @@ def cnn() -> TorchRecogniser:
     return TorchRecogniser("cnn", classes, LogMel(), ResidualCNN(4, width=4), fingerprint="random")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def speech_like() -> Callable[..., Clip]:
     """A harmonic tone that glides and pulses, in noise."""
 
@@ -86,9 +99,9 @@ def explain() -> Callable[..., Attribution]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def planted_clip(speech_like) -> Clip:
-    """A clip with a twin that is half as loud above 2 kHz, planted in its middle."""
+    """A clip with a twin that is half as loud above 2 kHz, planted in its middle, and labelled as EMODB's are."""
     clip = speech_like()
     spectrum = np.fft.rfft(clip.samples)
     spectrum[np.fft.rfftfreq(clip.samples.size, 1 / SAMPLE_RATE) > 2000] *= 0.5
@@ -96,7 +109,12 @@ def planted_clip(speech_like) -> Clip:
     third = clip.duration_s / 3
     inside = np.arange(clip.samples.size) / SAMPLE_RATE
     twin = np.where((inside > third) & (inside < 2 * third), twin, clip.samples).astype(np.float32)
-    return replace(clip, plant=Plant(twin, (Word("a", third, 2 * third),)))
+    stretches = (("0.4", 0.1, third), ("2.4", third, 2 * third), ("0.9", 2 * third, 0.9))
+    marks = {
+        "stress": tuple(Word(*stretch) for stretch in stretches),
+        "voicing": tuple(Word(label[0], start, end) for label, start, end in stretches),
+    }
+    return replace(clip, plant=Plant(twin, (Word("a", third, 2 * third),)), marks=marks)
 
 
 def explained_by(case: Case, method: str, **fields: object) -> Explained:
@@ -117,7 +135,7 @@ def explained_by(case: Case, method: str, **fields: object) -> Explained:
     return Explained(attribution, attribution, attribution, other, case.clip.duration_s, explain, **fields)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def explained_as_in_a_run() -> Callable[..., Explained]:
     """`explained_by`."""
     return explained_by

@@ -12,6 +12,7 @@ from serxai.datasets.planted_truth import truth_map
 from serxai.metrics.planted_cues import (
     FAMILIES,
     claims,
+    family_counts,
     family_precision,
     family_recall,
     p_values,
@@ -48,6 +49,7 @@ def test_families_by_hand():
     assert family_recall(vector(), planted) == 0
     assert np.isnan(family_precision(vector(), planted))
     assert np.isnan(family_recall(planted, vector()))
+    assert family_counts(claimed, planted) == (2, 3, 4)  # right, planted, claimed
     assert family_precision(planted, vector()) == 0
 
 
@@ -76,6 +78,21 @@ def test_null_draws_follow_one_random_shift_a_clip():
     slow = [np.mean([t.standardised[draw.integers(80)] for t in tests], axis=0) for _ in range(1500)]
     for column, twin in zip(null.T, np.array(slow).T, strict=True):
         assert stats.ks_2samp(column, twin).pvalue > 0.001
+
+
+def test_rows_at_once_are_rows_one_by_one():
+    effects = np.round(np.random.default_rng(8).standard_normal((200, N)) * 3, 1)  # with ties
+    effects[:, 2] = np.nan
+    effects[7] *= 4
+    together = p_values(effects, slice(1, 20)), claims(effects, slice(1, 20))
+    assert together[0].shape == together[1].shape == (19, N)
+    for row in range(1, 20):
+        size = np.abs(effects)
+        slow = [np.nan if j == 2 else np.mean(size[:, j] >= size[row, j] * (1 - 1e-9)) for j in range(N)]
+        np.testing.assert_allclose(p_values(effects, row), slow)
+        np.testing.assert_allclose(together[0][row - 1], slow)
+        assert np.array_equal(together[1][row - 1], claims(effects, row))
+    assert together[1][6].any() and not together[1][:, 2].any()
 
 
 def test_missing_everywhere_is_no_claim():

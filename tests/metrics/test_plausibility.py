@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from serxai.methods.beyond_saliency import BeyondSaliency
 from serxai.methods.explainer import Request
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.plausibility import DirectionAgreement, direction_agreement, expected_directions
+
+DEAF = SimpleNamespace(target_named=lambda target: (target, None))  # nothing is asked but whether it is a class
 
 
 def slow_agreement(contrasts, emotion):
@@ -65,7 +68,7 @@ def windows_map(clip, windows, target="anger"):
 
 
 def score(clip, attribution, seed=("s",)):
-    case = Case(None, clip, attribution.target, seed=seed)
+    case = Case(DEAF, clip, attribution.target, seed=seed)
     return DirectionAgreement().score(case, Explained(attribution)).value
 
 
@@ -151,7 +154,7 @@ def test_random_maps_score_zero_on_average():
     draw = np.random.default_rng(0)
     means = []
     for clip in [excited(draw) for _ in range(10)]:
-        case = Case(None, clip, "anger", seed=("s", len(means)))
+        case = Case(DEAF, clip, "anger", seed=("s", len(means)))
         scores = [
             DirectionAgreement().score(case, Explained(windows_map(clip, draw.choice(20, 5, replace=False)))).value
             for _ in range(30)
@@ -170,7 +173,7 @@ def test_random_maps_score_zero_on_real_clips(data_root):
     means = []
     for file in files:
         clip = Clip(file.stem, load_audio(file))
-        case = Case(None, clip, emotions[file.stem[5]], seed=(file.stem,))
+        case = Case(DEAF, clip, emotions[file.stem[5]], seed=(file.stem,))
         grid = Grid(np.array([0, 8000.0]), np.linspace(0, clip.duration_s, 50))
         maps = [Attribution(draw.normal(size=grid.shape), grid, case.target, "random") for _ in range(15)]
         means.append(np.mean([DirectionAgreement().score(case, Explained(m)).value for m in maps]))
@@ -193,7 +196,7 @@ def test_ties_are_at_chance():
     """A band explanation says nothing about time: its windows are drawn."""
     clip = excited(np.random.default_rng(8))
     flat = Attribution(np.ones((8, 1)), Grid(np.linspace(0, 8000, 9), np.array([0, 3.0])), "anger", "bands")
-    case = Case(None, clip, "anger")
+    case = Case(DEAF, clip, "anger")
     values = [DirectionAgreement().score(replace(case, seed=(i,)), Explained(flat)).value for i in range(200)]
     assert np.std(values) > 0
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(200) + 0.02
@@ -205,11 +208,11 @@ def test_same_identity_same_score_and_tracks_are_made_once(monkeypatch):
     calls = []
     monkeypatch.setattr(module, "cue_tracks", lambda samples: calls.append(1) or cue_tracks(samples))
     clip = excited(np.random.default_rng(1))
-    case = Case(None, clip, "anger", seed=("a",))
+    case = Case(DEAF, clip, "anger", seed=("a",))
     maps = [windows_map(clip, [1, 2, 3, 4, 5]), windows_map(clip, [7, 9, 11])]
     forward = [DirectionAgreement().score(case, Explained(m)).value for m in maps]
     assert len(calls) == 1
-    fresh = Case(None, clip, "anger", seed=("a",))
+    fresh = Case(DEAF, clip, "anger", seed=("a",))
     backward = [DirectionAgreement().score(fresh, Explained(m)).value for m in maps[::-1]]
     assert forward == backward[::-1]
     assert DirectionAgreement().score(case, Explained(maps[0])).model_calls == 0

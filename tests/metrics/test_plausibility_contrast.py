@@ -114,6 +114,22 @@ def test_p_is_uniform_under_the_null(null_p):
         assert stats.kstest(known, "uniform").pvalue > 0.01 / len(REGION_CUES), cue
 
 
+@pytest.mark.long
+def test_p_is_uniform_over_five_hundred_clips():
+    """A clip each of its own, as long as a sentence, and windows by maps of noise rather than by permutation."""
+    draw = np.random.default_rng(11)
+    p = []
+    for i in range(500):
+        clip = spoken(draw, 1.2 + 0.1 * (i % 7))
+        edges, found = window_edges(clip.duration_s), random_map(clip, draw)
+        scores = window_relevance(found.values, found.grid.time_edges_s, edges)
+        p.append(shift_test(clip.cue_tracks, edges, salient_windows(scores, draw)).p)
+    for cue, column in zip(REGION_CUES, np.array(p).T, strict=True):
+        known = column[np.isfinite(column)]
+        assert known.size > 400, cue
+        assert stats.kstest(known, "uniform").pvalue > 0.01 / len(REGION_CUES), cue
+
+
 def test_random_maps_score_zero_on_average(null_p):
     scores = np.nanmean(1 - 2 * null_p, axis=1)
     half_width = 1.96 * scores.std() / np.sqrt(scores.size)

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -11,14 +12,25 @@ from serxai.cues.expert import directions
 from serxai.cues.records import REGION_CUES
 from serxai.cues.windows import WindowCues, window_edges
 from serxai.datasets.clip import Clip
+from serxai.datasets.corpora import load_corpus
 from serxai.errors import NotApplicable
 from serxai.keys import rng
 from serxai.methods.attribution import Attribution
+from serxai.methods.baselines import Random
+from serxai.methods.explainer import Request
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.cue_profile import CueProfile, expected_profile, other_profiles, specificity, standardised
+from serxai.metrics.plausibility import DirectionAgreement
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
-FOUR = SimpleNamespace(classes=CLASSES)
+
+
+def knows(*classes):
+    """All that the metric asks of a recogniser: its classes."""
+    return SimpleNamespace(classes=classes, target_named=lambda target: (target, None))
+
+
+FOUR = knows(*CLASSES)
 
 
 def voiced(draw, parts):
@@ -112,6 +124,34 @@ def test_random_windows_score_zero_on_average():
     assert np.std(means, ddof=1) < 0.5
 
 
+@pytest.mark.long
+def test_random_maps_are_at_chance_on_many_real_sentences():
+    """480 maps of noise on 120 clips; few clips say nothing here, single scores spread by about .5 (profile)."""
+    corpus = load_corpus("planted")
+    names = [name for name in corpus.select(limit=160) if not name.endswith("neutral")]
+    corpus.prepare(names)
+    rows = []
+    for name in names:
+        clip = corpus.clip(name)
+        memo = Case(FOUR, clip, clip.emotion)
+        for k in range(4):
+            case = Case(FOUR, clip, clip.emotion, seed=("null", name, k), _memo=memo._memo)
+            found = Explained(Random().attribute(Request(None, clip, clip.emotion, ("null", name, k))))
+            for metric in (CueProfile(), DirectionAgreement()):
+                try:
+                    rows.append((metric.name, clip.emotion, clip.speaker, name, metric.score(case, found).value))
+                except NotApplicable:
+                    continue
+    table = pd.DataFrame(rows, columns=["metric", "emotion", "speaker", "clip", "value"])
+    assert table["clip"].nunique() >= 110
+    by_clip = table.groupby(["metric", "emotion", "clip"])["value"].mean().reset_index()
+    for part in (*by_clip.groupby("metric"), *by_clip.groupby(["metric", "emotion"])):
+        values = part[1]["value"]
+        assert abs(values.mean()) < 3 * values.std() / np.sqrt(len(values)), part[0]
+    widths = by_clip.groupby("metric")["value"].sem()
+    assert widths["cue-profile"] < 0.04 and widths["direction-agreement"] < 0.02
+
+
 @pytest.mark.parametrize(
     ("target", "classes", "message"),
     [
@@ -122,7 +162,7 @@ def test_random_windows_score_zero_on_average():
 )
 def test_undefined_scores_say_why(target, classes, message):
     clip = calm_and_excited(np.random.default_rng(0))
-    case = Case(SimpleNamespace(classes=classes), clip, target)
+    case = Case(knows(*classes), clip, target)
     with pytest.raises(NotApplicable, match=message):
         CueProfile().score(case, map_of(clip, [1, 2], target))
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from serxai import _torchvision
 from serxai.datasets.clip import Clip
@@ -16,10 +20,16 @@ from serxai.metrics.sensitivity import (
     RADIUS,
     changes,
     local_lipschitz,
+    maps_of_copies,
     noisy_copies,
     relative_change,
     relative_stability,
+    representations,
 )
+from serxai.models.front_end import LogMel
+from serxai.models.planted_rule import PlantedRule
+from serxai.models.recogniser import TorchRecogniser
+from serxai.models.waveform import WaveformRecogniser
 
 _torchvision.ensure_torchvision()
 
@@ -51,6 +61,88 @@ def test_relative_stability_is_quantus_objective(seed):
     ]
     ours = relative_stability(relative_change(e[0, 0], es[:, 0]), relative_change(x[0, 0], xs[:, 0]))
     assert ours == pytest.approx(np.log(max(theirs)), abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_relative_representation_stability_is_quantus_clip_by_clip(cnn, speech_like, explained_as_in_a_run, seed):
+    """Its hidden representations of the same copies, in front of the last layer, and its objective."""
+    import quantus
+    from quantus.helpers.model.pytorch_model import PyTorchModel
+
+    case = Case(cnn, speech_like(seed), "anger", seed=("representation", seed))
+    explained = explained_as_in_a_run(case, "saliency")
+    clips = noisy_copies(case).clips
+    features = torch.cat([cnn.features(clip.samples) for clip in (case.clip, *clips)]).numpy()
+    calls = cnn.calls
+    theirs = PyTorchModel(cnn.network).get_hidden_representations(features, ["dropout"])
+    cnn.calls = calls
+    own, changed = representations(cnn, case.clip.samples, np.stack([clip.samples for clip in clips]))
+    np.testing.assert_allclose(np.vstack([own, changed]), theirs, rtol=1e-4, atol=1e-6)
+    maps = maps_of_copies(case, explained)
+    metric = quantus.RelativeRepresentationStability(disable_warnings=True)
+    objectives = [
+        metric.relative_representation_stability_objective(
+            l_x=theirs[:1], l_xs=theirs[i : i + 1], e_x=case.map(explained.attribution)[None], e_xs=maps[i - 1][None]
+        )[0]
+        for i in range(1, 1 + COPIES)
+    ]
+    found = make_metric("relative-representation-stability").score(case, explained).value
+    assert found == pytest.approx(np.log(max(objectives)), abs=1e-3)
+
+
+class Doubled(nn.Module):
+    """A network of which the last layer sees two rows a copy."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, features):
+        return self.linear(features.mean(dim=(1, 2))[:, :3].repeat(2, 1))[: len(features)]
+
+
+def test_representations_of_networks_of_other_kinds(cnn, speech_like, linear_recogniser):
+    clip = speech_like()
+    copies = np.stack([clip.samples, clip.samples * 0.5, clip.samples])
+    # a network on waveforms: what enters the last of its two layers, by hand
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(clip.samples.size, 5), nn.ReLU(), nn.Linear(5, 2))
+    recogniser = WaveformRecogniser("waves", ("yes", "no"), module, "0")
+    own, changed = representations(recogniser, copies[0], copies)
+    expected = torch.relu(module[0](torch.from_numpy(copies))).detach().numpy()
+    np.testing.assert_allclose(changed, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(own, expected[0], rtol=1e-4, atol=1e-6)
+    assert not module[2]._forward_pre_hooks  # nothing stays behind
+    # the white box: mean levels of its bands
+    rule = PlantedRule()
+    own, _ = representations(rule, copies[0], copies)
+    np.testing.assert_allclose(own, rule.features(copies[0])[0, 0].mean(dim=1).numpy(), rtol=1e-5)
+    # the copies pass in pieces where the memory is small
+    whole = representations(cnn, copies[0], copies)[1]
+    pieces = copy(cnn)
+    pieces.at_once = lambda n_samples: 2
+    np.testing.assert_allclose(representations(pieces, copies[0], copies)[1], whole, rtol=1e-4, atol=1e-6)
+    with pytest.raises(NotApplicable, match="black box"):
+        representations(linear_recogniser(np.ones(4)), copies[0], copies)
+    strange = TorchRecogniser("strange", ("yes", "no"), LogMel(), Doubled(), "0")
+    with pytest.raises(NotApplicable, match="one row for each waveform"):
+        representations(strange, copies[0], copies)
+
+
+def test_a_black_box_has_no_representation_stability_and_is_not_asked(linear_recogniser, speech_like):
+    clip = speech_like()
+    box = linear_recogniser(np.ones(clip.samples.size))
+    case = Case(box, clip, "yes", seed=("box",))
+    asked = []
+
+    def explain(clip, *seed, **_):
+        asked.append(seed)
+        return Attribution(np.ones(case.grid.shape), case.grid, "yes", "steady")
+
+    explained = Explained(explain(clip), explain=explain)
+    with pytest.raises(NotApplicable, match="black box"):
+        make_metric("relative-representation-stability").score(case, explained)
+    assert len(asked) == 1 and box.calls == 0
 
 
 def test_zero_maps_and_maps_that_never_move():

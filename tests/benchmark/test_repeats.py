@@ -1,0 +1,69 @@
+"""Repeats: methods that draw explain each clip several times, the others once, and nothing else moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serxai.benchmark.config import RunConfig, load_config
+from serxai.benchmark.estimate import forecast
+from serxai.benchmark.leaderboard import leaderboard
+from serxai.benchmark.plan import make_plan
+from serxai.benchmark.runner import Execution, run
+from serxai.benchmark.store import Store
+from serxai.benchmark.validate import validate
+from serxai.errors import InputError
+
+REPEATS = 3
+
+
+def config(repeats: int, **changes: object) -> RunConfig:
+    settings = {
+        "methods": ["random", "energy", "emolime-sampled"], "metrics": ["deletion", "gini"], "conditions": ["clean"],
+        "emotions": ["anger"], "limit": 2,
+    }  # fmt: skip
+    return load_config(**settings | changes, repeats=repeats)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return run(config(REPEATS), tmp_path_factory.mktemp("repeats") / "run", Execution())
+
+
+def test_methods_that_draw_are_repeated_and_scored(store: Store):
+    scores = store.scores()
+    repeats = scores.groupby(["method", "metric", "clip"])["repeat"].agg(list)
+    assert all(repeats[name].map(sorted).eq([list(range(REPEATS))] * 4).all() for name in ("random", "emolime-sampled"))
+    assert repeats["energy"].map(lambda found: found == [0]).all()
+    assert len(scores) == store.info["rows"]["planned"] == 2 * 2 * (3 + 3 + 1)
+    assert scores["key"].is_unique and set(scores["status"]) == {"ok"}
+    assert scores.groupby(["method", "metric", "clip"])["value"].nunique()["random"].eq(REPEATS).all()
+    maps = {(e.clip, e.attribution.method, e.repeat): e.attribution.values.tobytes() for e in store.explanations()}
+    assert len(maps) == len(set(maps.values())) == 2 * 7
+
+
+def test_the_first_repeat_is_the_run_without_repeats(store: Store, tmp_path: Path):
+    """Same keys, same bits: raising the number of repeats computes what is new and nothing again."""
+    once = run(config(1), tmp_path / "run", Execution())
+    first = store.scores().query("repeat == 0").sort_values("key", ignore_index=True)
+    assert first.equals(once.scores().sort_values("key", ignore_index=True))
+    more = run(config(REPEATS), tmp_path / "run", Execution())
+    assert more.scores().equals(store.scores())
+    assert more.info["computed"]["model_calls"] == 2 * (REPEATS - 1) * (64 + 2 * 32)
+
+
+def test_forecast_validation_and_board_know_of_them(store: Store):
+    assert forecast(make_plan(config(REPEATS))).total == store.info["model_calls"]
+    checks = {check.name: check for check in validate(store.path, sample=1)}
+    assert {checks[name].result for name in ("coverage", "explanations", "scored again")} == {"pass"}
+    board = leaderboard(store.scores()).set_index(["metric", "method"])
+    clips = store.scores().groupby(["metric", "method", "clip"])["value"].mean().groupby(level=[0, 1]).mean()
+    np.testing.assert_allclose(board["mean"].reindex(clips.index), clips)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1001, "3", True, 2.0])
+def test_bad_numbers_are_refused(bad: object):
+    with pytest.raises(InputError, match="repeats"):
+        load_config(repeats=bad)
