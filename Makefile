@@ -12,12 +12,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 
-# in one step: resolving twice takes half a minute more
+# in one step: resolving twice takes half a minute more; what is imported is compiled then
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,opensmile,hf,embedding,audb,onnx]'
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[dev,opensmile,hf,embedding,audb,onnx]'
 	@touch $(VENV)/.installed $@
 
 install: $(VENV)/.installed
@@ -38,7 +38,7 @@ test: lint  ## lint, types and all tests but the long ones
 	$(PYTEST) tests/benchmarks
 
 test-long: lint  ## everything: kills, Ray, training, whole corpora
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[ray]'
 	$(PYTEST) --long -n 2 --ignore tests/benchmarks
 	$(PYTEST) --long tests/benchmarks
 

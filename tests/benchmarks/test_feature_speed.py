@@ -14,6 +14,7 @@ COPIES, SAMPLES = 32, 48_000
 RATIO = 1.7
 
 
+@pytest.mark.long  # of use on an idle machine only
 def test_two_threads_extract_nearly_twice_as_fast(benchmark) -> None:
     pytest.importorskip("opensmile")
     from serxai.models.opensmile_features import OpenSmile

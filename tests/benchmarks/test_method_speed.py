@@ -242,7 +242,10 @@ print((peak - held) / 1024)
 """
 
 
-@pytest.mark.parametrize("name", ["emolime", "band-shapley", "patch-lime", "nmf-lime"])
+@pytest.mark.parametrize(
+    "name",
+    ["emolime", *(pytest.param(name, marks=pytest.mark.long) for name in ("band-shapley", "patch-lime", "nmf-lime"))],
+)
 def test_memory_of_a_long_clip(benchmark, name):
     """Peak memory of the process above what it held before 10 s are explained, in MB, beside the recogniser's own."""
 
@@ -288,7 +291,11 @@ print(status("VmHWM") - held)
 
 
 @pytest.mark.parametrize(
-    "name", ["integrated-gradients", "occlusion", pytest.param("feature-ablation", marks=pytest.mark.long)]
+    "name",
+    [
+        "occlusion",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("integrated-gradients", "feature-ablation")),
+    ],
 )
 def test_a_batch_keeps_to_its_memory(benchmark, name):
     """Peak memory of explaining 6 s, in MB, with 24 MB for a batch and without a bound.

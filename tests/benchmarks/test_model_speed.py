@@ -78,6 +78,7 @@ def test_scoring_copies_costs_little_more_than_the_bare_forward(benchmark, n: in
     assert ours / forward <= OVERHEAD, f"{ours * 1e3:.0f} ms, bare forward {forward * 1e3:.0f} ms"
 
 
+@pytest.mark.long
 def test_the_speaker_encoders_front_end_is_three_times_as_fast_as_librosa(benchmark) -> None:
     waveforms = copies(COPIES)
     tensors, front_end = torch.from_numpy(waveforms), MelPower()

@@ -50,7 +50,9 @@ def recogniser():
     return TorchRecogniser("cnn", ("a", "b", "c", "d"), LogMel(), ResidualCNN(4, width=16), fingerprint="random")
 
 
-@pytest.mark.parametrize(("duration_s", "fill"), [(2.4, "noise"), (6.0, "attenuate")])
+@pytest.mark.parametrize(
+    ("duration_s", "fill"), [(2.4, "noise"), pytest.param(6.0, "attenuate", marks=pytest.mark.long)]
+)
 def test_trajectory_costs_little_more_than_its_calls(benchmark, one_thread, steady_heap, recogniser, fill, duration_s):
     """From a fresh case, its plane and fill included; least processor time of each in alternating runs."""
     samples = rng("speed").standard_normal(int(duration_s * SAMPLE_RATE)).astype(np.float32) * 0.05
