@@ -258,7 +258,8 @@ def _fewer_clips(columns: Iterable[tuple[tuple, pd.DataFrame]]) -> Iterator[Text
     """Who was scored on fewer clips than a column's heading says."""
     told = []
     for (metric, *_), rows in columns:
-        fewer = rows[rows["n_ok"] < rows["n_ok"].max()].sort_values(["n_ok", "method"])
+        # by share: with repeats, methods that draw have more rows a clip than others
+        fewer = rows[rows["coverage"] < rows["coverage"].max()].sort_values(["n_ok", "method"])
         if len(fewer):
             told.append(f"{metric}: " + ", ".join(f"{row.method} {row.n_ok}" for row in fewer.itertuples()))
     if told:
