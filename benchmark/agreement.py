@@ -25,7 +25,7 @@ from ..methods.records import METHODS
 from ..metrics.robustness import rank_correlation
 from .figures_board import STYLE, footnote, new_figure, save, title
 from .leaderboard import ordered
-from .statistics import MIN_SPEAKERS, clustered_mean
+from .statistics import clustered_mean
 from .store import Explanation, Store
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ def agreement(
     found = []
     for names, part in table.groupby(COLUMNS[:5], sort=False):
         mean = clustered_mean(part["value"], part["speaker"].tolist())
-        bounds = (mean.low, mean.high) if mean.clusters >= MIN_SPEAKERS else (np.nan, np.nan)
-        found.append((*names, mean.mean, *bounds, mean.n, planned[names[:3]], mean.clusters))
+        found.append((*names, mean.mean, *mean.bounds, mean.n, planned[names[:3]], mean.clusters))
     places = {name: i for i, name in enumerate(ordered({*table["method"], *table["other"]}, METHODS.names()))}
     result = pd.DataFrame(found, columns=COLUMNS)
     by = [*COLUMNS[:3], "method", "other"]

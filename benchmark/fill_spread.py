@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from .statistics import CELL, MIN_SPEAKERS, cluster_fit, compact, per_clip, t_quantile
+from .statistics import CELL, cluster_fit, compact, per_clip
 
 GROUP = [name for name in CELL if name != "fill"]
 ALL = "all"  # in column ``emotion``
@@ -66,9 +66,9 @@ def _of_group(group: pd.DataFrame) -> Iterator[pd.DataFrame]:
     for emotion in (ALL, *sorted(clips["emotion"].unique())):
         chosen = slice(None) if emotion == ALL else emotions == emotion
         fit = cluster_fit(*per_clip(shared[chosen], table.index[chosen], clips["speaker"]))
-        half = np.where(fit.clusters >= MIN_SPEAKERS, fit.se * t_quantile(fit.df), np.nan)
+        low, high = fit.mean - fit.half, fit.mean + fit.half
         frame = table.columns.to_frame(index=False, name=["method", "fill"])
-        frame = frame.assign(emotion=emotion, mean=fit.mean, low=fit.mean - half, high=fit.mean + half, n_clips=fit.n)
+        frame = frame.assign(emotion=emotion, mean=fit.mean, low=low, high=high, n_clips=fit.n)
         of_method = planned.groupby("method", observed=True).sum() if emotion == ALL else planned.xs(emotion, level=1)
         frame["n_planned"] = of_method.reindex(frame["method"], fill_value=0).to_numpy()
         frame["coverage"] = frame["n_clips"] / frame["n_planned"]

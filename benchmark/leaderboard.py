@@ -25,7 +25,6 @@ from .statistics import (
     compact,
     per_clip,
     significance_groups,
-    t_quantile,
     tests_against,
     tests_of_pairs,
 )
@@ -51,7 +50,7 @@ BOARD_COLUMNS = [
 ]  # fmt: skip
 
 
-def leaderboard(scores: pd.DataFrame, baseline: str = "random") -> pd.DataFrame:
+def leaderboard(scores: pd.DataFrame, baseline: str = "random", fills: pd.DataFrame | None = None) -> pd.DataFrame:
     """Rank methods within each cell.
 
     Parameters
@@ -60,6 +59,8 @@ def leaderboard(scores: pd.DataFrame, baseline: str = "random") -> pd.DataFrame:
         Score rows of one or several runs.
     baseline : str
         Method that the others are tested against.
+    fills : DataFrame, optional
+        Their `fill_spread.by_fill`; computed where it is not given.
 
     Returns
     -------
@@ -92,7 +93,7 @@ def leaderboard(scores: pd.DataFrame, baseline: str = "random") -> pd.DataFrame:
         [board["method"] == baseline, board["p_holm"].isna(), won], ["", "no claim", "yes"], "no"
     )
     board["metric_fails"] = [failing(fails(str(name))) for name in board["metric"]]
-    board = with_spread(board, by_fill(scores))
+    board = with_spread(board, by_fill(scores) if fills is None else fills)
     return _in_order(_with_letters(board, tests_of_pairs(found)))[BOARD_COLUMNS]
 
 
@@ -115,11 +116,12 @@ def _cell_rows(cell: Cell) -> pd.DataFrame:
     group, table = cell.rows, cell.table
     values, codes = per_clip(table.to_numpy(), table.index, cell.speakers)
     fit = cluster_fit(values, codes)
-    half = np.where(fit.clusters >= MIN_SPEAKERS, fit.se * t_quantile(fit.df), np.nan)
     counts = group.groupby(["method", "status"], observed=True).size().unstack(fill_value=0)
     counts = counts.reindex(index=table.columns, columns=["ok", "failed", "skipped"], fill_value=0)
     ok = group[group["status"] == "ok"]
-    rows = pd.DataFrame({"method": table.columns, "mean": fit.mean, "low": fit.mean - half, "high": fit.mean + half})
+    rows = pd.DataFrame(
+        {"method": table.columns, "mean": fit.mean, "low": fit.mean - fit.half, "high": fit.mean + fit.half}
+    )
     rows["rank"] = rows["mean"].rank(method="min", ascending=cell.names["direction"] == "lower").astype("Int64")
     for status in counts:
         rows[f"n_{status}"] = counts[status].to_numpy()

@@ -22,7 +22,7 @@ from ..audio import scoring_grid
 from ..errors import InputError, UnknownNameError
 from ..methods.attribution import Attribution
 from ..methods.records import make_method
-from .statistics import CELL, MIN_SPEAKERS, Cell, cells, clustered_mean, tests_of_pairs
+from .statistics import CELL, Cell, cells, clustered_mean, tests_of_pairs
 from .store import Store
 
 _PAIR = ["rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage"]
@@ -275,9 +275,4 @@ def _mean(values: Any) -> float:
 
 def _bounded(name: str, values: Any, speakers: Sequence[Any]) -> dict[str, float]:
     found = clustered_mean(values, speakers)
-    claim = found.clusters >= MIN_SPEAKERS
-    return {
-        name: found.mean,
-        f"{name}_low": found.low if claim else np.nan,
-        f"{name}_high": found.high if claim else np.nan,
-    }
+    return dict(zip((name, f"{name}_low", f"{name}_high"), (found.mean, *found.bounds), strict=True))

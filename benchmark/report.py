@@ -77,9 +77,9 @@ def write_board(
     page : Path
     """
     out = Path(out)
-    board = leaderboard(scores)
-    write_leaderboard(board, out)
     fills = by_fill(scores)
+    board = leaderboard(scores, fills=fills)
+    write_leaderboard(board, out)
     if len(fills):
         text = fills.to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_atomically(out / "fills.csv", text.encode())

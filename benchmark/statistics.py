@@ -65,6 +65,11 @@ class Estimate:
     n: int
     clusters: int
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The interval as it may be shown: NaN below `MIN_SPEAKERS` clusters, where there is no claim."""
+        return (self.low, self.high) if self.clusters >= MIN_SPEAKERS else (np.nan, np.nan)
+
 
 def clustered_mean(values: Any, clusters: Any, level: float = LEVEL) -> Estimate:
     """Mean with a CR2 interval for clustered values.
@@ -112,6 +117,11 @@ class ClusterFit:
     df: np.ndarray
     n: np.ndarray
     clusters: np.ndarray
+
+    @property
+    def half(self) -> np.ndarray:
+        """Half the 95 % interval of each column, shape (k,); NaN below `MIN_SPEAKERS` clusters."""
+        return np.where(self.clusters >= MIN_SPEAKERS, self.se * t_quantile(self.df), np.nan)
 
 
 def cluster_fit(values: np.ndarray, codes: np.ndarray) -> ClusterFit:
@@ -390,8 +400,7 @@ def _test(differences: np.ndarray, index: pd.MultiIndex, speakers: pd.Series, di
         differences = -differences
     differences, codes = per_clip(differences, index, speakers)
     fit = cluster_fit(differences, codes)
-    claim = fit.clusters >= MIN_SPEAKERS
-    half = np.where(claim, fit.se * t_quantile(fit.df), np.nan)
+    claim, half = fit.clusters >= MIN_SPEAKERS, fit.half
     with np.errstate(invalid="ignore", divide="ignore"):
         t = fit.mean / fit.se
         spread = np.sqrt(np.nansum((differences - fit.mean) ** 2, axis=0) / (fit.n - 1))

@@ -22,7 +22,7 @@ from ..keys import digest
 from ..metrics.records import METRICS
 from .config import RunConfig
 from .split import split
-from .statistics import MIN_SPEAKERS, clustered_mean
+from .statistics import clustered_mean
 from .store import Store
 
 FOLDER = "tuning"
@@ -157,10 +157,10 @@ def compared(tried: list[pd.DataFrame]) -> list[dict[str, Any]]:
     found = []
     for number, rows in enumerate(tried):
         e = clustered_mean(table[number].to_numpy(), speakers)
-        bounds = (e.low, e.high) if e.clusters >= MIN_SPEAKERS else (None, None)
+        low, high = (None if np.isnan(bound) else bound for bound in e.bounds)  # JSON has no NaN
         planned = len(rows[["corpus", "clip"]].drop_duplicates())
         mean = e.mean if e.n else None
-        found.append({"mean": mean, "low": bounds[0], "high": bounds[1], "clips": len(counted), "planned": planned})
+        found.append({"mean": mean, "low": low, "high": high, "clips": len(counted), "planned": planned})
     return found
 
 
