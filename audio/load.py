@@ -36,7 +36,7 @@ def load_audio(path: str | Path) -> np.ndarray:
     if path.is_dir():
         raise ClipError(f"{path}: is a folder; give an audio file.")
     if not path.is_file():
-        raise ClipError(f"{path}: no such file.")
+        raise ClipError(f"{path}: no such file; give the path of a sound file.")
     if path.stat().st_size == 0:
         raise ClipError(f"{path}: the file is empty (0 bytes); fetch it again or leave it out.")
     try:

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 PASS, FAIL, WARNING, NOT_CHECKED = "pass", "fail", "warning", "not checked"
-CELL = ["condition", "method", "metric", "fill"]
-ROW = ["corpus", "fold", "model", "trained_on", "clip", "target_rule", "seed", "repeat", *CELL]
+COORDINATES = ["condition", "method", "metric", "fill"]
+ROW = ["corpus", "fold", "model", "trained_on", "clip", "target_rule", "seed", "repeat", *COORDINATES]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from .. import __version__
 from ..errors import SerxaiError
 
 DONE, FAILED_CELLS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+RUN_FOLDER = "folder made by `serxai run`, such as runs/quick"
 LISTS = ("corpora", "models", "methods", "metrics", "conditions", "cues", "presets", "figures")
 
 
@@ -25,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"serxai: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("serxai: interrupted. What is finished is kept; run again with --resume.", file=sys.stderr)
+        kept = " What is finished is kept; run again with --resume." if arguments.command == "run" else ""
+        print(f"serxai: interrupted.{kept}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -37,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="serxai",
         description="Benchmark explanations of speech emotion recognition: run, score, test, rank.",
-        epilog="Start with `serxai run`: the planted corpus, the bundled recogniser, all cheap methods, core metrics.",
+        epilog="Start with `serxai run`: planted corpus, bundled recogniser, nine cheap methods, thirteen metrics.",
     )
     parser.add_argument("--version", action="version", version=f"serxai {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -91,18 +93,26 @@ def _run(commands: argparse._SubParsersAction) -> None:
         serxai run
         serxai run --corpus emodb --model cnn --limit 40 --data-root DIR --out runs/emodb
         serxai run --method emolime --method random --metric deletion --fill attenuate --fill noise
-        serxai run --out runs/emodb --corpus emodb --data-root DIR --resume
+        serxai run --out runs/emodb --resume
+        serxai run --preset full --corpus emodb --data-root DIR --dry-run
+        serxai run --target anger-sadness --method crp --method random
         """,
     )  # fmt: skip
-    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.toml", help="settings; flags override them")
+    parser.add_argument(
+        "config",
+        nargs="?",
+        type=Path,
+        metavar="CONFIG.toml",
+        help="settings, as in serxai/benchmark/presets; flags override them",
+    )
     parser.add_argument(
         "--preset", metavar="NAME", help="shipped settings to start from (see: serxai ls presets); default quick"
     )
-    _add_many(parser, "--corpus", "N", "corpus to explain")
-    _add_many(parser, "--model", "N", "recogniser")
-    _add_many(parser, "--method", "N", "explanation method")
-    _add_many(parser, "--metric", "N", "metric")
-    _add_many(parser, "--condition", "N", "distribution shift, `clean` among them")
+    _add_many(parser, "--corpus", "N", "corpus to explain; see: serxai ls corpora")
+    _add_many(parser, "--model", "N", "recogniser; see: serxai ls models")
+    _add_many(parser, "--method", "N", "explanation method; see: serxai ls methods")
+    _add_many(parser, "--metric", "N", "metric; see: serxai ls metrics")
+    _add_many(parser, "--condition", "N", "distribution shift, `clean` among them; see: serxai ls conditions")
     _add_many(parser, "--emotion", "N", "explain only clips of this emotion")
     _add_many(parser, "--fill", "N", "what replaces removed parts: attenuate, noise, spectral-mean, twin")
     parser.add_argument("--target", metavar="predicted|true|EMOTION|A-B", help="class to explain; default predicted")
@@ -120,7 +130,11 @@ def _run(commands: argparse._SubParsersAction) -> None:
     _add_trust(parser)
     _add_data_root(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder; default runs/PRESET, or the next free one")
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out; finished shards cost nothing")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in --out with its own settings, but for flags given now; what is finished costs nothing",
+    )
     parser.add_argument("--retry-failed", action="store_true", help="with --resume: compute failed rows again")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where the recogniser runs; default cpu")
@@ -141,7 +155,7 @@ def _status(commands: argparse._SubParsersAction) -> None:
         commands, "status", "show what a run has done, and its failures by reason", ".cli_run:status",
         "serxai status runs/quick",
     )  # fmt: skip
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -181,7 +195,7 @@ def _explain(commands: argparse._SubParsersAction) -> None:
         metavar="EMOTION|A-B",
         help="class to explain, or A-B: why A rather than B; default the predicted one",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every draw; default 0")
     _add_data_root(parser)
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default out")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -196,15 +210,15 @@ def _train(commands: argparse._SubParsersAction) -> None:
         """,
     )  # fmt: skip
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
-    parser.add_argument("--corpus", required=True, metavar="N")
+    parser.add_argument("--corpus", required=True, metavar="N", help="what to learn from; see: serxai ls corpora")
     _add_data_root(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write the models to")
     _add_many(parser, "--emotion", "N", "class to learn; default the four common ones, if the corpus has them")
     parser.add_argument("--folds", type=int, metavar="N", help="speaker-grouped folds; default 5")
     parser.add_argument(
         "--width", type=int, metavar="N", help="channels of the first layer; default depends on the corpus"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batches; default 0")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
 
 
@@ -216,7 +230,7 @@ def _transfer(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
     _add_many(parser, "--corpus", "N", "corpus to train and test on, two or more")
     _add_data_root(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -257,8 +271,8 @@ def _leaderboard(commands: argparse._SubParsersAction) -> None:
         commands, "leaderboard", "build the leaderboard of one or several runs", ".cli_results:leaderboard",
         "serxai leaderboard runs/quick runs/emodb --out board",
     )  # fmt: skip
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 
 def _figures(commands: argparse._SubParsersAction) -> None:
@@ -270,9 +284,9 @@ def _figures(commands: argparse._SubParsersAction) -> None:
         """,
     )  # fmt: skip
     parser.add_argument("name", metavar="NAME", help="see: serxai ls figures")
-    parser.add_argument("--run", type=Path, required=True, metavar="RUN")
+    parser.add_argument("--run", type=Path, required=True, metavar="RUN", help=RUN_FOLDER)
     _add_data_root(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 
 def _compare(commands: argparse._SubParsersAction) -> None:
@@ -283,10 +297,10 @@ def _compare(commands: argparse._SubParsersAction) -> None:
         serxai compare runs/paper-emolime --metric deletion --method emolime-paper --method emolime
         """,
     )  # fmt: skip
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--metric", required=True, metavar="N")
+    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("--metric", required=True, metavar="N", help="one that the run has scored")
     _add_many(parser, "--method", "N", "only these, with how far their explanations lie apart, noise and cost")
-    parser.add_argument("--corpus", metavar="N")
+    parser.add_argument("--corpus", metavar="N", help="only this corpus of the run")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -295,7 +309,7 @@ def _validate(commands: argparse._SubParsersAction) -> None:
         commands, "validate", "check a run: schema, versions, coverage, a sample scored again", ".cli_validate:run",
         "serxai validate runs/quick --sample 4",
     )  # fmt: skip
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--sample", type=int, default=2, metavar="CLIPS", help="clips to score again; default 2")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="which clips; default 0")
     _add_data_root(parser)

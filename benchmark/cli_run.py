@@ -37,6 +37,7 @@ def run(arguments: Namespace) -> int:
     config = load_config(
         arguments.config,
         arguments.preset,
+        _earlier(arguments),
         corpora=arguments.corpus,
         models=arguments.model,
         methods=arguments.method,
@@ -89,6 +90,14 @@ def run(arguments: Namespace) -> int:
         console.print(terminal_table(board, config.metrics if len(config.metrics) <= IN_TERMINAL else None))
         _print_summary(console, config, info, out, page)
     return 1 if info["rows"]["failed"] else 0
+
+
+def _earlier(arguments: Namespace) -> dict[str, Any] | None:
+    """Settings of the run that is continued, unless the command names settings of its own to start from."""
+    if not arguments.resume or arguments.out is None or arguments.config is not None or arguments.preset is not None:
+        return None
+    check_out(arguments.out, resume=True)
+    return Store(arguments.out).info["config"]
 
 
 def _qualify(arguments: Namespace, config: RunConfig, execution: Execution) -> int:
@@ -213,6 +222,7 @@ def status(arguments: Namespace) -> int:
     skipped = scores[scores["status"] == "skipped"]
     told = {
         "status": info["status"],
+        "cells": info.get("cells", {}),
         "shards": {"planned": planned, "done": done},
         "rows": {"planned": info["planned_rows"]}
         | {name: int((scores["status"] == name).sum()) for name in ("ok", "skipped", "failed")},
@@ -224,6 +234,8 @@ def status(arguments: Namespace) -> int:
         return 1 if len(failed) else 0
     console = Console()
     console.print(f"{arguments.run}: {told['status']}; {done} of {planned} shards", highlight=False)
+    if told["cells"]:
+        console.print("cells: " + ", ".join(f"{n} {name}" for name, n in told["cells"].items()), highlight=False)
     rows = told["rows"]
     console.print(
         f"scores: {rows['planned']} planned, {rows['ok']} ok, {rows['skipped']} skipped, {rows['failed']} failed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 import tomllib
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.resources import files
 from itertools import product
@@ -148,7 +149,7 @@ class RunConfig(BaseModel):
         one, contrasted, other = name.partition("-")  # no emotion holds a "-"
         known = (*RULES, *TAXONOMY)
         if not contrasted and one not in known:
-            raise UnknownNameError("target", name, known)
+            raise UnknownNameError("target", name, (*known, "A-B"))
         if contrasted and (one not in known or other not in (*TAXONOMY, RUNNER_UP) or one == other):
             raise InputError(
                 f"target {name!r}: a contrast is A-B: why A rather than B. A is one of {', '.join(known)}, B of "
@@ -215,18 +216,27 @@ def preset_names() -> list[str]:
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-def load_config(path: Path | None = None, preset: str | None = None, **overrides: Any) -> RunConfig:
+def load_config(
+    path: Path | None = None, preset: str | None = None, earlier: Mapping[str, Any] | None = None, **overrides: Any
+) -> RunConfig:
     """Merge a preset (default ``quick``), a TOML file and overrides, later ones winning key by key.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The TOML file.
+    preset : str, optional
+    earlier : mapping, optional
+        Settings of the run that is continued, in place of a preset.
+    **overrides
+        Keys of `RunConfig`; None and empty lists change nothing.
 
     Raises
     ------
     InputError
         For a missing or malformed file, an unknown key or name (with near misses), or a value out of range.
     """
-    preset = preset or "quick"
-    if preset not in preset_names():
-        raise UnknownNameError("preset", preset, preset_names())
-    merged = tomllib.loads((files("serxai.benchmark.presets") / f"{preset}.toml").read_text("utf-8"))
+    merged = dict(earlier) if earlier is not None else _read_preset(preset or "quick")
     given = _read_toml(path) if path is not None else {}
     given |= {key: value for key, value in overrides.items() if value not in (None, [], ())}
     if given.get("conditions") or given.get("metrics"):
@@ -236,6 +246,12 @@ def load_config(path: Path | None = None, preset: str | None = None, **overrides
         return RunConfig.model_validate(merged)
     except ValidationError as error:
         raise InputError(_explain(error, path)) from None
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    if name not in preset_names():
+        raise UnknownNameError("preset", name, preset_names())
+    return tomllib.loads((files("serxai.benchmark.presets") / f"{name}.toml").read_text("utf-8"))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

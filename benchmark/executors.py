@@ -40,7 +40,10 @@ from .store import Store
 ATTEMPTS = 3  # how often a shard is tried before its rows are written as failed
 GB = 1e9
 S = TypeVar("S", bound=ShardScorer)
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
+_DISK = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ENOENT,
+    errno.ENOTDIR, errno.EEXIST,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -215,13 +218,19 @@ class LostShard(ShardScorer):
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, resumable: bool = True) -> Iterator[None]:
     """Say what to do when a folder cannot be written.
+
+    Parameters
+    ----------
+    path : Path
+    resumable : bool
+        Whether it is a run, which goes on where it stopped.
 
     Raises
     ------
     InputError
-        For a full or read-only disk, an exceeded quota, or missing rights.
+        For a full or read-only disk, an exceeded quota, missing rights, or a path that cannot be made a folder.
     """
     try:
         yield
@@ -229,9 +238,10 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno not in _DISK:
             raise
         advice = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Make it writable"
+        kept, again = ("What is finished is kept. ", " with --resume") if resumable else ("", "")
         raise InputError(
-            f"{path}: cannot write there ({error.strerror}). What is finished is kept. "
-            f"{advice}, then run again with --resume; or give another --out."
+            f"{path}: cannot write there ({error.strerror}). {kept}{advice}, then run again{again}; or give another "
+            "--out."
         ) from None
 
 

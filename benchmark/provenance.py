@@ -81,6 +81,7 @@ def describe(plan: Plan, execution: Execution) -> dict[str, Any]:
         "shards": [shard.key for shard in plan.shards],
         "clips": plan.n_clips,
         "planned_rows": plan.n_rows,
+        "cells": {"planned": len(plan.cells)},  # those done and failed are counted at the end
     }
 
 

@@ -14,12 +14,12 @@ from ..errors import InputError
 from .config import RunConfig
 from .estimate import shard_cost
 from .executors import Execution, execute_local, writing
-from .plan import Plan, Shard, make_plan
+from .plan import Cell, Plan, Shard, make_plan
 from .provenance import describe, earlier_sessions, now
 from .store import Store
 from .tuning import tune
 
-CELL = ["corpus", "fold", "model", "method", "condition", "metric", "fill", "seed"]
+CELL = list(Cell._fields)
 Progress = Callable[[str, int, int], None]
 
 

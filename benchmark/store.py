@@ -294,9 +294,16 @@ class Store:
         if not path.is_file():
             raise InputError(f"{self.path}: not a run folder (it has no run.json). Give a folder made by `serxai run`.")
         try:
-            return json.loads(path.read_text("utf-8"))
+            info = json.loads(path.read_text("utf-8"))
         except ValueError as error:
-            raise InputError(f"{path}: damaged ({error}); run again with --resume.") from None
+            advice = "to mend it, name the run's --preset or CONFIG.toml with --resume"
+            raise InputError(f"{path}: damaged ({error}); {advice}.") from None
+        if "qualification" in info:
+            raise InputError(
+                f"{self.path}: the trial of the metrics (preset qualify), which holds no scores of methods. Read "
+                "its qualification.html and verdicts.csv, continue it with --preset qualify, or give a run's folder."
+            )
+        return info
 
     def scores(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Score rows of all finished shards of the run's plan.

@@ -32,7 +32,7 @@ from ..methods.records import METHODS
 from ..metrics.records import FAMILIES, METRICS
 from ..models.foldmodels import FoldModels, Models, obtain_models
 from ..registry import Registry
-from .check import CELL, FAIL, NOT_CHECKED, PASS, WARNING, Check, concluded, dicts, row_name
+from .check import COORDINATES, FAIL, NOT_CHECKED, PASS, WARNING, Check, concluded, dicts, row_name
 from .config import RunConfig
 from .plan import rows_of
 from .rescore import score_again
@@ -208,7 +208,7 @@ def _coverage(scores: pd.DataFrame, info: dict[str, Any], config: RunConfig | No
     if config is None:
         return Check("coverage", FAIL if found else NOT_CHECKED, "the configuration cannot be read", tuple(found))
     for corpus in config.corpora:
-        identity = [*CELL, "repeat"]
+        identity = [*COORDINATES, "repeat"]
         wanted = pd.DataFrame(sorted(rows_of(config, corpus)), columns=identity)
         rows = scores[scores["corpus"] == corpus].merge(wanted, on=identity, how="left", indicator="planned")
         rows["once"] = (rows["planned"] == "both") & ~rows.duplicated(["model", "clip", *identity])
@@ -273,16 +273,20 @@ def _explanations(
             if path.stem in planned:
                 found.append(f"explanations/{path.name}: cannot be read ({type(error).__name__}: {error})")
     report("explanations", len(paths), len(paths))
-    ok = scores.loc[scores["status"] == "ok", ["corpus", "model", "clip", "condition", "method", "target"]]
+    ok = scores.loc[scores["status"] == "ok", ["corpus", "model", "clip", "condition", "method", "target", "repeat"]]
     wanted = set(ok.itertuples(index=False, name=None))
-    found += [f"no explanation of clip {w[2]} by {w[4]}, {w[3]}, target {w[5]}" for w in sorted(wanted - there)]
+    found += [
+        f"no explanation of clip {clip} by {method}, {condition}, target {target}, repeat {repeat}"
+        for *_, clip, condition, method, target, repeat in sorted(wanted - there)
+    ]
     return concluded("explanations", f"{len(wanted)} explanations of scored rows, all readable", found)
 
 
-def _facts(found: Explanation) -> tuple[str, ...]:
+def _facts(found: Explanation) -> tuple[str | int, ...]:
     if not np.isfinite(found.attribution.values).all():
         raise ValueError(f"the explanation of clip {found.clip} by {found.attribution.method} is not finite")
-    return found.corpus, found.model, found.clip, found.condition, found.attribution.method, found.attribution.target
+    made = found.attribution
+    return found.corpus, found.model, found.clip, found.condition, made.method, made.target, found.repeat
 
 
 # -- what it was computed from -----------------------------------------------------------------------------------------

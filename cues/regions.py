@@ -14,7 +14,6 @@ from ..errors import InputError
 from .records import CLIP_RECORDS, REGION_RECORDS
 from .tracks import STEP_S, CueTracks, Events
 
-N_SUMS = 20
 MIN_SEGMENT_FRAMES = 3  # voiced stretches shorter than 30 ms are not counted as segments
 MIN_PAUSE_FRAMES = 10
 

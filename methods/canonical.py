@@ -50,7 +50,6 @@ _RESHAPES = (
     "size", torch.nn.functional.dropout, "float", "to",
 )  # fmt: skip
 _TRANSPARENT = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
-_POOL_TYPES = (nn.MaxPool2d, nn.AvgPool2d)
 
 
 class Mean(nn.Module):

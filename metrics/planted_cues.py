@@ -130,15 +130,3 @@ def family_counts(claimed: np.ndarray, planted: np.ndarray) -> FamilyCounts:
     """
     chosen = ((claimed == planted) & (planted != 0), planted != 0, claimed != 0)
     return FamilyCounts(*(len({FAMILIES[REGION_CUES[i]] for i in np.flatnonzero(cues)}) for cues in chosen))
-
-
-def family_recall(claimed: np.ndarray, planted: np.ndarray) -> float:
-    """Share of planted families that are claimed in a planted direction; NaN where nothing is planted."""
-    found = family_counts(claimed, planted)
-    return found.right / found.planted if found.planted else float("nan")
-
-
-def family_precision(claimed: np.ndarray, planted: np.ndarray) -> float:
-    """Share of claimed families with a claim that is planted in that direction; NaN where nothing is claimed."""
-    found = family_counts(claimed, planted)
-    return found.right / found.claimed if found.claimed else float("nan")

@@ -129,7 +129,9 @@ def test_existing_run_is_not_overwritten(small_run: Path):
 
 def test_status_and_compare_and_leaderboard_and_figures(small_run: Path, tmp_path: Path):
     status = serxai("status", small_run, "--json", cwd=tmp_path)
-    assert status.returncode == 0 and json.loads(status.stdout)["rows"]["failed"] == 0
+    told = json.loads(status.stdout)
+    assert status.returncode == 0 and told["rows"]["failed"] == 0
+    assert told["cells"]["planned"] == told["cells"]["done"] > 0 == told["cells"]["failed"]
     compare = serxai("compare", small_run, "--metric", "abpc", "--json", cwd=tmp_path)
     pairs = json.loads(compare.stdout)
     assert compare.returncode == 0 and {p["condition"] for p in pairs} == {"clean", "noise-10db"}

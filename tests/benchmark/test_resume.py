@@ -94,6 +94,29 @@ def test_a_forecast_tells_what_is_left(tmp_path: Path, capsys: pytest.CaptureFix
     assert (done["shards_done"], done["model_calls"], done["seconds"], done["bytes"]) == (fresh["shards"], 0, 0, 0)
 
 
+def test_resuming_takes_the_settings_of_the_run_but_for_flags_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = ["--out", str(tmp_path / "run"), "--workers", "1", "--json"]
+    assert main(["run", "--method", "energy", "--metric", "gini", "--condition", "clean", "--limit", "2", *out]) == 0
+    store = Store(tmp_path / "run")
+    first, before = store.info["config"], content(store.path)
+    assert main(["run", "--resume", *out]) == 0
+    assert store.info["config"] == first and content(store.path) == before
+    assert store.info["computed"]["shards"] == 0
+    assert main(["run", "--resume", "--limit", "3", *out]) == 0
+    assert store.info["config"] == first | {"limit": 3} and store.info["rows"]["planned"] == 3
+    capsys.readouterr()
+    assert main(["run", "--resume", "--preset", "quick", "--dry-run", *out]) == 0
+    assert json.loads(capsys.readouterr().out)["shards"] >= 16  # 64 clips: a preset that is named is started from
+
+
+@pytest.mark.parametrize("command", [["status"], ["compare", "--metric", "abpc"], ["leaderboard", "--out", "board"]])
+def test_a_trial_of_metrics_is_not_read_as_a_run(command, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "run.json").write_text(json.dumps({"qualification": "1", "config": {}}))
+    name, *flags = command
+    assert main([name, str(tmp_path), *flags]) == 2
+    assert "verdicts.csv" in capsys.readouterr().err
+
+
 def test_the_report_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     made = []
     write = cli_run.write_board

@@ -151,6 +151,7 @@ def swap(frame: pd.DataFrame, a: str, b: str) -> None:
 @pytest.mark.parametrize(
     ("change", "check", "told"),
     [
+        (lambda f: put(f, "repeat", 1), "explanations", ", repeat 1"),
         (lambda f: put(f, "status", "fine"), "values", "status 'fine' is not one of ok, failed, skipped"),
         (lambda f: put(f, "direction", "up"), "values", "direction 'up'"),
         (lambda f: put(f, "family", "beauty"), "values", "family 'beauty'"),
