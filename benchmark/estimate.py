@@ -77,7 +77,7 @@ class ForecastScorer(KeepingScorer):
             if found is not None:
                 return found
             self.recogniser.check_length(clip.samples.size)
-            self.forecast.add("predictions", "", 1, clip.samples.size)
+            self.forecast.add("predictions", "", self.recogniser.calls_for(1), clip.samples.size)
             if condition != "clean":  # decides nothing that costs
                 return np.zeros(len(self.recogniser.classes))
             return self.recogniser.log_odds(clip.samples[None])[0]
@@ -100,16 +100,11 @@ class ForecastScorer(KeepingScorer):
         grid = scoring_grid(request.clip.duration_s)
         return Attribution(np.zeros(grid.shape), grid, request.label, explainer.name, model_calls=calls)
 
-    def _explanation(self, clip_id: str, condition: str, method: str, target: str, repeat: int) -> Attribution:
-        found = super()._explanation(clip_id, condition, method, target, repeat)
-        # stand-ins look alike: what a metric asks for each repeat is told apart by the method's name
-        return replace(found, method=f"{method} {repeat}") if repeat else found
-
     def _outcome(self, metric: str, case: Case, explained: Explained) -> Outcome:
         if not self.gathering:
             if METRICS.get(metric).uses_fill and case.fill == "twin":
                 case.shared("twin", lambda: case.twin_plane)  # tells where there is none
-            method = explained.attribution.method.partition(" ")[0]
+            method = explained.attribution.method
             for key, calls in work_of(make_metric(metric), case, explained).items():
                 case.shared(("counted", key), partial(self._count, method, calls, case.clip.samples.size))
         return Outcome(0.0)
@@ -132,8 +127,8 @@ def forecast(plan: Plan, store: Store | None = None, retry_failed: bool = False)
 
     Notes
     -----
-    Two things only a run can tell: an explanation that fails, and one in which a metric finds nothing to score before
-    it asks the recogniser. Both make the run cheaper.
+    Three things only a run can tell: an explanation that fails, one in which a metric finds nothing to score before it
+    asks the recogniser, and whether noise leaves a clip any pitch to edit. All make the run cheaper.
     """
     total = Forecast()
     with tempfile.TemporaryDirectory() as empty:

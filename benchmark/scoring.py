@@ -177,7 +177,7 @@ class ShardScorer:
             companions["other_duration_s"] = self._clip(partner, "clean").duration_s
         if record.explains:
             companions["explain"] = self._explaining(clip_id, condition, method, target, repeat)
-        explained = Explained(self._explanation(clip_id, condition, method, target, repeat), **companions)
+        explained = Explained(self._explanation(clip_id, condition, method, target, repeat), draw=repeat, **companions)
         outcome = self._outcome(metric, case.with_fill(fill) if fill else case, explained)
         if not np.isfinite(outcome.value):
             raise ClipError(f"metric {metric!r} returned {outcome.value}")

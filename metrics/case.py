@@ -167,8 +167,9 @@ class Case:
     def map(self, attribution: Attribution) -> np.ndarray:
         """An attribution of the clip, summed onto the scoring grid.
 
-        Cells that differ by less than 1e-9 of the largest become equal: moving a coarse map to a finer grid shares its
-        cells out in unequal last digits, and a tie must stay a tie.
+        Values are rounded to multiples of 1e-9 of the largest, zero among them: moving a coarse map to a finer grid
+        shares its cells out in unequal last digits, and a tie must stay a tie (but for the rare one that lies halfway
+        between two multiples).
 
         Parameters
         ----------
@@ -182,7 +183,7 @@ class Case:
 
     def map_on(self, attribution: Attribution, grid: Grid) -> np.ndarray:
         """As `map`, on another grid of the clip."""
-        return _summed(attribution.values, attribution.grid, grid)
+        return summed_on(attribution.values, attribution.grid, grid)
 
     @property
     def recorded_grid(self) -> Grid:
@@ -202,7 +203,7 @@ class Case:
         """
         grid = attribution.grid
         recorded = Grid(grid.freq_edges_hz, self.clip.as_recorded(grid.time_edges_s))
-        return _summed(attribution.values, recorded, self.recorded_grid)
+        return summed_on(attribution.values, recorded, self.recorded_grid)
 
     def map_recorded(self, attribution: Attribution, duration_s: float | None = None) -> np.ndarray:
         """An attribution of the clip as recorded, or of another clip, on the recorded grid.
@@ -220,10 +221,21 @@ class Case:
         grid = attribution.grid
         if duration_s is not None:
             grid = grid.stretched(duration_s, self.clip.recorded_s)
-        return _summed(attribution.values, grid, self.recorded_grid)
+        return summed_on(attribution.values, grid, self.recorded_grid)
 
 
-def _summed(values: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
+def summed_on(values: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
+    """A map summed onto another grid, rounded so that its ties stay ties; see `Case.map`.
+
+    Parameters
+    ----------
+    values : array, shape ``grid.shape``
+    grid, target : Grid
+
+    Returns
+    -------
+    array, float64, shape ``target.shape``
+    """
     moved = grid.transfer(values, target)
     step = np.abs(moved).max() * MAP_RESOLUTION
     return np.round(moved / step) * step if step > 0 else np.zeros_like(moved)
@@ -267,6 +279,8 @@ class Explained:
         Length of that other clip.
     explain : Explain, optional
         Missing where only the map is at hand.
+    draw : int
+        Which of the method's explanations of this case it is: the run's repeat.
     """
 
     attribution: Attribution
@@ -275,6 +289,12 @@ class Explained:
     other: Attribution | None = None
     other_duration_s: float | None = None
     explain: Explain | None = None
+    draw: int = 0
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """Method and draw: part of the key of whatever a case keeps that was made for this explanation alone."""
+        return self.attribution.method, self.draw
 
 
 @dataclass(frozen=True)

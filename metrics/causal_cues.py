@@ -23,10 +23,10 @@ from ..cues.windows import window_relevance
 from ..errors import NotApplicable, UnknownNameError
 from ..keys import rng
 from .case import CLIP_LOG_ODDS, Case, Explained, Outcome
-from .cue_edits import EDITS, edited, faded, resynthesised, stretch_weights
+from .cue_edits import EDITS, UNVOICED, edited, faded, has_pitch, resynthesised, stretch_weights
 from .robustness import rank_correlation
 
-N_STRETCHES = 16  # copies of one grade fill the recogniser's batches
+N_STRETCHES = 16  # copies of one grade fill the batches of 8
 STILL = 1e-6  # log-odds
 MIN_S = 0.8  # stretches of 50 ms: a few glottal periods of any voice
 _SHAM = ("causal cues", "sham")
@@ -83,9 +83,10 @@ def cue_effects(case: Case, cue: str) -> np.ndarray:
 def _measured(case: Case, cue: str) -> np.ndarray:
     samples = case.clip.samples.astype(np.float64)
     weights = stretch_weights(samples.size, N_STRETCHES)
-    like, before = samples, np.full(N_STRETCHES, case.response(case.log_odds))
     if EDITS[cue].psola:
         like, before = case.shared(_SHAM, lambda: _sham(case, weights))
+    else:
+        like, before = samples, np.full(N_STRETCHES, case.response(case.log_odds))
     versions = edited(samples, cue, N_STRETCHES, rng(*case.seed, "causal cues", cue))
     keep_power = None if cue == "intensity" else like
     moved = [np.abs(_target_log_odds(case, faded(samples, v, weights, keep_power)) - before) for v in versions]
@@ -120,12 +121,24 @@ class CausalCueFidelity:
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
-        _check_length(case)
         plan: dict[Hashable, int] = {}
-        for cue in self.cues:
-            plan |= {_SHAM: N_STRETCHES} if EDITS[cue].psola else {CLIP_LOG_ODDS: 1}
-            plan["causal cues", cue] = N_STRETCHES * len(EDITS[cue].amounts)
+        for cue in self._editable(case):
+            calls_for = case.recogniser.calls_for
+            plan |= {_SHAM: calls_for(N_STRETCHES)} if EDITS[cue].psola else {CLIP_LOG_ODDS: calls_for(1)}
+            plan["causal cues", cue] = calls_for(N_STRETCHES) * len(EDITS[cue].amounts)
         return plan
+
+    def _editable(self, case: Case) -> list[str]:
+        """The cues that can be edited in this clip."""
+        if case.clip.duration_s < MIN_S:
+            raise NotApplicable(
+                f"the clip lasts {case.clip.duration_s:.2f} s; cues are edited in clips of {MIN_S} s or more"
+            )
+        voiced = case.shared(("causal cues", "voiced"), lambda: has_pitch(case.clip.samples))
+        cues = [cue for cue in self.cues if voiced or not EDITS[cue].psola]
+        if not cues:
+            raise NotApplicable(UNVOICED)
+        return cues
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation.
@@ -133,25 +146,19 @@ class CausalCueFidelity:
         Raises
         ------
         NotApplicable
-            For clips under 0.8 s, maps that claim the same of all stretches, and where no cue has any effect.
+            For clips under 0.8 s, maps that claim the same of all stretches, where no cue has any effect, and for cues
+            of pitch alone where the clip has none.
         """
         work = self.work(case, explained)
         claims = claimed_shares(case, explained)
         if np.ptp(claims) == 0:
             raise NotApplicable("the explanation claims the same of every stretch: it says nothing about time")
         scores = []
-        for cue in self.cues:
+        for cue in self._editable(case):
             try:
                 scores.append(causal_fidelity(claims, cue_effects(case, cue)))
-            except NotApplicable:  # no voice to edit, or no effect anywhere: another cue may have one
+            except NotApplicable:  # no effect anywhere: another cue may have one
                 continue
         if not scores:
-            raise NotApplicable("no edit moves the recogniser, or the clip has no voice to edit")
+            raise NotApplicable("no edit moves the recogniser")
         return Outcome(float(np.mean(scores)), sum(work.values()))
-
-
-def _check_length(case: Case) -> None:
-    if case.clip.duration_s < MIN_S:
-        raise NotApplicable(
-            f"the clip lasts {case.clip.duration_s:.2f} s; cues are edited in clips of {MIN_S} s or more"
-        )

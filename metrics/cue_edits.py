@@ -26,6 +26,7 @@ from ..errors import NotApplicable
 FADE_S = 0.005
 PITCH_HZ = (75.0, 600.0)
 SHELF_HZ = 1200.0
+UNVOICED = "nothing in the clip is voiced: it has no pitch to edit"
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,11 @@ def faded(base: np.ndarray, edit: np.ndarray, weights: np.ndarray, like: np.ndar
     return (base + weights * (gains[:, None] * edit - base)).astype(np.float32)
 
 
+def has_pitch(samples: np.ndarray) -> bool:
+    """Whether Praat hears a pitch anywhere in a clip, so that edits by resynthesis can be made."""
+    return _pitch(samples)[2] > 0
+
+
 def resynthesised(samples: np.ndarray, contour: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> Any:
     """PSOLA with the pitch at each glottal pulse set anew, float64, shape (n_samples,).
 
@@ -146,14 +152,11 @@ def resynthesised(samples: np.ndarray, contour: Callable[[np.ndarray, np.ndarray
     NotApplicable
         If nothing in the clip is voiced.
     """
-    import parselmouth
     from parselmouth.praat import call, run
 
-    sound = parselmouth.Sound(samples, SAMPLE_RATE)
-    manipulation = call(sound, "To Manipulation", 0.01, *PITCH_HZ)
-    tier = call(manipulation, "Extract pitch tier")
-    if call(tier, "Get number of points") == 0:
-        raise NotApplicable("nothing in the clip is voiced: it has no pitch to edit")
+    manipulation, tier, n_points = _pitch(samples)
+    if n_points == 0:
+        raise NotApplicable(UNVOICED)
     points = call(call(tier, "Down to TableOfReal", "Hertz"), "To Matrix").values
     pulses = call(manipulation, "Extract pulses")
     times = call(call(call(pulses, "Up to IntensityTier", 70.0), "Down to TableOfReal"), "To Matrix").values[:, 0]
@@ -161,9 +164,20 @@ def resynthesised(samples: np.ndarray, contour: Callable[[np.ndarray, np.ndarray
     if contour is not None:
         semitones = contour(semitones, times)
     lines = [f"Add point: {t:.9f}, {hz:.9f}" for t, hz in zip(times, 2 ** (semitones / 12), strict=True)]
-    run(tier, "\n".join([f"Remove points between: 0, {sound.duration}", *lines]))
+    run(tier, "\n".join([f"Remove points between: 0, {samples.size / SAMPLE_RATE}", *lines]))
     call([manipulation, tier], "Replace pitch tier")
     return call(manipulation, "Get resynthesis (overlap-add)").values[0][: samples.size]
+
+
+def _pitch(samples: np.ndarray) -> tuple[Any, Any, int]:
+    """Praat's manipulation of a clip, its pitch tier, and how many points that has."""
+    import parselmouth
+    from parselmouth.praat import call
+
+    sound = parselmouth.Sound(samples.astype(np.float64), SAMPLE_RATE)
+    manipulation = call(sound, "To Manipulation", 0.01, *PITCH_HZ)
+    tier = call(manipulation, "Extract pitch tier")
+    return manipulation, tier, call(tier, "Get number of points")
 
 
 def _sample(times_s: np.ndarray, n: int) -> np.ndarray:

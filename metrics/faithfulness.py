@@ -25,6 +25,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 from scipy.special import expit
 
+from ..errors import NotApplicable
 from .case import Case, Explained, Metric, Outcome
 from .trajectory import (
     RANDOM_TRAJECTORIES,
@@ -40,6 +41,7 @@ from .trajectory import (
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the cells, for comprehensiveness and sufficiency
 STILL = 1e-6  # log-odds; a smaller step back is rounding of the network
+LEAST_PROBABILITY = 1e-3  # of the target on the clip, for IROF
 
 
 def auc(area: np.ndarray, curve: np.ndarray) -> float:
@@ -117,7 +119,16 @@ def irof(area: np.ndarray, morf: np.ndarray) -> float:
     """Area over the curve of the target's probability relative to that of the clip, most relevant first.
 
     At most 1; 0 where nothing removed changes the probability.
+
+    Raises
+    ------
+    NotApplicable
+        If the clip's probability is below 0.001: whatever is removed raises it, and the quotient has no bound.
     """
+    if expit(morf[0]) < LEAST_PROBABILITY:
+        raise NotApplicable(
+            f"the target's probability on the clip is below {LEAST_PROBABILITY}: no other is told relative to it"
+        )
     return 1 - auc(area, expit(morf) / expit(morf[0]))
 
 
@@ -133,7 +144,7 @@ class _OfTrajectory(Metric):
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
-        return trajectory_work(case, case.grid, "trajectory", explained.attribution.method)
+        return trajectory_work(case, case.grid, "trajectory", explained.identity)
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
@@ -194,7 +205,7 @@ class DeltaAuc(Metric):
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
-        own = trajectory_work(case, case.grid, "trajectory", explained.attribution.method)
+        own = trajectory_work(case, case.grid, "trajectory", explained.identity)
         calls = RANDOM_TRAJECTORIES * trajectory_calls(case.recogniser, int(np.prod(case.grid.shape)))
         return own | {("random trajectories", case.fill): calls}
 
@@ -211,8 +222,9 @@ class NativeAreaBetween(Metric):
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
-        grid, method = explained.attribution.grid, explained.attribution.method
-        return trajectory_work(case, grid, "trajectory" if grid == case.grid else "native trajectory", method)
+        grid = explained.attribution.grid
+        kind = "trajectory" if grid == case.grid else "native trajectory"
+        return trajectory_work(case, grid, kind, explained.identity)
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
@@ -226,7 +238,7 @@ class Irof(Metric):
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
         case.one_class("a probability")
-        return trajectory_work(case, super_grid(case), "super trajectory", explained.attribution.method)
+        return trajectory_work(case, super_grid(case), "super trajectory", explained.identity)
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""

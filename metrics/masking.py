@@ -47,12 +47,13 @@ def average_increase(clip: float, seen: float) -> float:
 
 def average_drop(clip: float, seen: float) -> float:
     """Share of the target's probability that is lost behind the mask, from log-odds; 0 where none is."""
-    return float(max(0.0, 1 - expit(seen) / expit(clip)))
+    # 1 - p(seen) / p(clip) without a quotient of probabilities, which may both be 0
+    return float(expit(-seen) * -np.expm1(-max(0.0, clip - seen)))
 
 
 def average_gain(clip: float, seen: float) -> float:
     """Share of what is missing to probability 1 that is gained behind the mask, from log-odds; 0 where none is."""
-    return float(max(0.0, 1 - expit(-seen) / expit(-clip)))
+    return average_drop(-clip, -seen)
 
 
 def masked_log_odds(case: Case, explained: Explained) -> np.ndarray:
@@ -75,13 +76,14 @@ class _OfMaskedClip(Metric):
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
         case.one_class("a probability")
-        return {CLIP_LOG_ODDS: 1, ("masked", case.fill, explained.attribution.method): 1}
+        calls = case.recogniser.calls_for(1)
+        return {CLIP_LOG_ODDS: calls, ("masked", case.fill, explained.identity): calls}
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
         target = case.target_index
         seen = masked_log_odds(case, explained)
-        return Outcome(self.read(case.log_odds, seen, target), 2)
+        return Outcome(self.read(case.log_odds, seen, target), sum(self.work(case, explained).values()))
 
 
 class AverageIncrease(_OfMaskedClip):

@@ -2,9 +2,10 @@
 
 Conventions
 -----------
-An explanation points at its top windows of 150 ms (positive relevance only; at most five, at most half of the
-clip's). A contrast is a cue inside those windows minus the same cue in the rest of the clip. Directions are 1, -1 or 0
-(no change expected, not scored), one set a source; sources are averaged, never merged. Neutral has no direction.
+An explanation points at its top windows of 150 ms (positive relevance only, summed onto the scoring grid's 16 bands x
+the windows; at most five, at most half of the clip's). A contrast is a cue inside those windows minus the same cue in
+the rest of the clip. Directions are 1, -1 or 0 (no change expected, not scored), one set a source; sources are
+averaged, never merged. Neutral has no direction.
 
 Agreement alone scores the clip, not the explanation: any loud, voiced window of an angry clip agrees with the
 literature. So the score is the gain over random windows of the same clip with about the same voiced time and energy:
@@ -17,10 +18,11 @@ import numpy as np
 
 from ..cues.expert import NEUTRAL, directions
 from ..cues.records import REGION_CUES
-from ..cues.windows import WindowCues, salient_windows, window_edges, window_relevance
+from ..cues.windows import WindowCues
 from ..errors import NotApplicable
 from ..keys import rng
 from .case import Case, Explained, Outcome
+from .salience_contrast import pointed_windows
 
 MIN_VOICED_FRAMES = 20  # 200 ms, so that salient windows and rest can both hold some
 DRAWS = 2000  # random sets of windows (from 200, matches are poorer: the energy map gains more by being loud) ...
@@ -106,15 +108,12 @@ class DirectionAgreement:
             little voice for any expected cue.
         """
         expected = expected_directions(case.one_class("what a source expects"), self.source)
-        edges = window_edges(case.clip.duration_s)
+        edges, salient = pointed_windows(case, explained, self.name, "ties")
         tracks = case.clip.cue_tracks
         voiced = int(tracks.voiced.sum())
         if voiced < MIN_VOICED_FRAMES:
             raise NotApplicable(f"{voiced * 10} ms of voice in the clip, at least {MIN_VOICED_FRAMES * 10} ms needed")
         cues = case.shared("window-cues", lambda: WindowCues(tracks, edges))
-        attribution = explained.attribution
-        scores = window_relevance(attribution.values, attribution.grid.time_edges_s, edges)
-        salient = salient_windows(scores, rng(*case.seed, self.name, "ties"))
         controls = cues.matched_sets(salient, rng(*case.seed, self.name, "random windows"), DRAWS, KEEP)
         own, *random = direction_agreement(cues.contrasts(np.concatenate([salient[None], controls])), expected)
         known = np.array(random)[np.isfinite(random)]

@@ -4,7 +4,8 @@ Conventions
 -----------
 `relevance` is flat over the cells that were removed; `effect` is what a removal takes from the log-odds of the target
 (`metrics.removals`). The relevance of a set of cells is the sum of theirs. A correlation with a map that is constant,
-or with effects that are, is undefined; numbers count as equal within 1e-9 of the largest, effects within 1e-6.
+or with effects that are, is undefined; numbers count as equal within 1e-9 of the largest. Where effects are ranked,
+they are first rounded to 1e-6 log-odds, and where all are smaller nothing is defined: below it is a network's rounding.
 
 All metrics here read two tables that do not depend on the explanation, so that a further method costs nothing.
 
@@ -107,8 +108,11 @@ def faithfulness_estimate(relevance: np.ndarray, effect: np.ndarray) -> float:
 
 
 def monotonicity_correlation(relevance: np.ndarray, effect: np.ndarray) -> float:
-    """Rank correlation over cells between absolute relevance and the squared effect of removing the cell alone."""
-    return rank_correlation(np.abs(relevance), effect**2)
+    """Rank correlation over cells between absolute relevance and the squared effect of removing the cell alone.
+
+    Absolute effects have the same ranks as squared ones, and can be rounded to 1e-6 log-odds.
+    """
+    return rank_correlation(np.abs(relevance), np.round(np.abs(effect) / STILL))
 
 
 def _sums(relevance: np.ndarray, removed: np.ndarray) -> np.ndarray:

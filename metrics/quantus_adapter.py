@@ -5,10 +5,12 @@ Conventions
 Quantus is called with one clip at a time (its ROAD and SensitivityN score only the first batch), on the feature map of
 a differentiable recogniser, the relevance moved to the features' grid, with its own default settings but for the
 numbers of steps, which would take a pass for every feature. It draws from numpy's global stream: that is seeded from
-the clip and the method for the call, and put back.
+the clip and the method for the call, and put back. Its warnings, and those of what it calls, are silenced: a score that
+is not finite has a status.
 
 Quantus 0.6 has peculiarities that are not cured here, such as a refusal of maps that are zero or negative everywhere,
-and a Monotonicity of 1 for any map. Its SensitivityN correlates over the clips of a batch, so it has no score of
+and a Monotonicity of 1 for any map. RegionPerturbation returns what the target loses, most relevant first, so higher is
+better, although Quantus says lower. Its SensitivityN correlates over the clips of a batch, so it has no score of
 one clip, and is left out; so is what needs to explain again.
 
 Source
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 import inspect
 import random
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -74,9 +77,9 @@ class QuantusMetric(Metric):
             rows = case.grid.rows_of((grid.freq_edges_hz[:-1] + grid.freq_edges_hz[1:]) / 2)
             columns = case.grid.columns_of((grid.time_edges_s[:-1] + grid.time_edges_s[1:]) / 2)
             mask = case_truth_mask(case)[rows][:, columns][None, None]
-        metric = _made(self.name, features.shape[2:])
-        before = recogniser.calls
-        with global_draws(*case.seed, "quantus", self.name, explained.attribution.method), recogniser.metered():
+        metric, before = _made(self.name, features.shape[2:]), recogniser.calls
+        draws = global_draws(*case.seed, "quantus", self.name, explained.attribution.method)
+        with draws, recogniser.metered(), warnings.catch_warnings(action="ignore"):  # what matters becomes a status
             found = metric(
                 model=recogniser.network,
                 x_batch=features,

@@ -116,6 +116,9 @@ class ChoiceRecord(MetricRecord):
         if self.argument and self.argument not in self.choices:
             family = self.name.partition(":")[0]
             raise UnknownNameError("metric", self.name, [f"{family}:{choice}" for choice in self.choices])
+        if self.argument:
+            object.__setattr__(self, "qualified", qualified(self.name, self.version))
+            object.__setattr__(self, "fails", fails(self.name, self.version))
         super().__post_init__()
 
 
@@ -134,7 +137,7 @@ QUANTUS = {
     "PixelFlipping": ("faithfulness", "lower"),
     "PointingGame": ("localisation", "higher"),
     "ROAD": ("faithfulness", "lower"),
-    "RegionPerturbation": ("faithfulness", "lower"),
+    "RegionPerturbation": ("faithfulness", "higher"),  # it returns what is lost; Quantus 0.6 itself says lower
     "RelevanceMassAccuracy": ("localisation", "higher"),
     "RelevanceRankAccuracy": ("localisation", "higher"),
     "Selectivity": ("faithfulness", "lower"),

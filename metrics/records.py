@@ -32,7 +32,8 @@ _SUBSETS = "257, shared by all methods and by the metrics of random sets"
 _SINGLES = "1 + super-cells (50 a second of audio), shared by all methods"
 _MASKED = "2, shared by the metrics of the masked clip"
 _NOISY = "eight more explanations, shared"
-_EDITS = "at most 337, shared by all methods"
+_RANDOM = "at most four more explanations"
+_EDITS = "at most 337 (161 without voice) in batches of 8, shared by all methods"
 CUE_EDITS = (
     "f0_level",
     "f0_range",
@@ -143,7 +144,7 @@ METRICS: Registry[MetricRecord] = Registry(
             "monotonicity-correlation", "prediction:MonotonicityCorrelation", "faithfulness", "higher", _SINGLES,
             "rank correlation of absolute relevance and squared effect over single super-cells",
             "Nguyen, Martinez 2020, arXiv:2007.07584",
-            perfect=1.0, random=0.0, low=-1.0, high=1.0, uses_fill=True,
+            version="2", perfect=1.0, random=0.0, low=-1.0, high=1.0, uses_fill=True,
         ),
         _metric(
             "average-increase", "masking:AverageIncrease", "faithfulness", "higher", _MASKED,
@@ -189,7 +190,7 @@ METRICS: Registry[MetricRecord] = Registry(
         ),
         _metric(
             "mass-accuracy", "localisation:MassAccuracy", "localisation", "higher", "0",
-            "share of the positive relevance that lies where the cue was planted",
+            "share of the positive relevance that lies where the cue was planted (the truth map itself: .95)",
             "Arras, Osman, Samek 2022, Information Fusion 81, Relevance Mass Accuracy",
             core=True, perfect=1.0, low=0.0, high=1.0,
         ),
@@ -251,57 +252,57 @@ METRICS: Registry[MetricRecord] = Registry(
             "max-sensitivity", "sensitivity:MaxSensitivity", "robustness", "lower", _NOISY,
             "largest relative change of the map in eight slightly noisy copies of the clip",
             "Yeh et al. 2019, NeurIPS",
-            core=True, perfect=0.0, low=0.0, conditions="clean", explains=True,
+            version="2", core=True, perfect=0.0, low=0.0, conditions="clean", explains=True,
         ),
         _metric(
             "average-sensitivity", "sensitivity:AverageSensitivity", "robustness", "lower", _NOISY,
             "mean relative change of the map in eight slightly noisy copies of the clip",
             "Bhatt, Weller, Moura 2020, IJCAI",
-            perfect=0.0, low=0.0, conditions="clean", explains=True,
+            version="2", perfect=0.0, low=0.0, conditions="clean", explains=True,
         ),
         _metric(
             "local-lipschitz", "sensitivity:LocalLipschitz", "robustness", "lower", _NOISY,
             "largest relative change of the map over that of the clip in eight slightly noisy copies",
             "Alvarez-Melis, Jaakkola 2018, arXiv:1806.08049",
-            perfect=0.0, low=0.0, conditions="clean", explains=True,
+            version="2", perfect=0.0, low=0.0, conditions="clean", explains=True,
         ),
         _metric(
             "relative-input-stability", "sensitivity:RelativeInputStability", "robustness", "lower", _NOISY,
             "log of the largest cell-wise relative change of the map over that of the clip's magnitudes",
             "Agarwal et al. 2022, arXiv:2203.06877, equation 2",
-            core=True, conditions="clean", explains=True,
+            version="2", core=True, conditions="clean", explains=True,
         ),
         _metric(
             "relative-representation-stability", "sensitivity:RelativeRepresentationStability", "robustness", "lower",
             "eight more explanations and 9",
             "log of the largest cell-wise relative change of the map over that of what enters the last layer",
             "Agarwal et al. 2022, arXiv:2203.06877, relative representation stability",
-            conditions="clean", explains=True,
+            version="2", conditions="clean", explains=True,
         ),
         _metric(
             "relative-output-stability", "sensitivity:RelativeOutputStability", "robustness", "lower",
             "eight more explanations and 9",
             "log of the largest cell-wise relative change of the map over the change of the log-odds",
             "Agarwal et al. 2022, arXiv:2203.06877, equation 5",
-            conditions="clean", explains=True,
+            version="2", conditions="clean", explains=True,
         ),
         _metric(
-            "parameter-randomisation", "sanity:ParameterRandomisation", "sanity", "lower", "four more explanations",
-            "rank correlation with the maps of networks random from the output down to each quarter",
+            "parameter-randomisation", "sanity:ParameterRandomisation", "sanity", "lower", _RANDOM,
+            "rank correlation with the maps of networks random from the output down to each of four parts",
             "Adebayo et al. 2018, NeurIPS, cascading",
-            core=True, random=1.0, low=-1.0, high=1.0, conditions="clean", explains=True,
+            version="2", core=True, random=1.0, low=-1.0, high=1.0, conditions="clean", explains=True,
         ),
         _metric(
-            "independent-randomisation", "sanity:IndependentRandomisation", "sanity", "lower", "four more explanations",
-            "rank correlation with the maps of networks of which one quarter is random",
+            "independent-randomisation", "sanity:IndependentRandomisation", "sanity", "lower", _RANDOM,
+            "rank correlation with the maps of networks of which one of four parts is random",
             "Adebayo et al. 2018, NeurIPS, independent",
-            random=1.0, low=-1.0, high=1.0, conditions="clean", explains=True,
+            version="2", random=1.0, low=-1.0, high=1.0, conditions="clean", explains=True,
         ),
         _metric(
             "efficient-randomisation", "sanity:EfficientRandomisation", "sanity", "higher", "one more explanation",
             "relative rise of the map's complexity when the network is random",
             "Hedström et al. 2023, arXiv:2401.06465 (eMPRT)",
-            random=0.0, conditions="clean", explains=True,
+            version="2", random=0.0, conditions="clean", explains=True,
         ),
         _metric(
             "random-logit", "sanity:RandomLogit", "sanity", "lower", "one more explanation and 1",
@@ -337,7 +338,7 @@ METRICS: Registry[MetricRecord] = Registry(
             "direction-agreement", "plausibility:DirectionAgreement", "plausibility", "higher", "0",
             "agreement of the salient cue contrast with sourced expert directions, as gain over random windows",
             "serxai, docs/metrics; sources row by row in cues/expert.py",
-            core=True, random=0.0, low=-1.0, high=1.0,
+            version="2", core=True, random=0.0, low=-1.0, high=1.0,
         ),
         ChoiceRecord(
             name="direction-agreement:",
@@ -345,20 +346,20 @@ METRICS: Registry[MetricRecord] = Registry(
             choices=sources(),
             summary="direction-agreement with one source alone",
             citation="serxai, docs/metrics; sources row by row in cues/expert.py",
-            family="plausibility", direction="higher", cost="0", version="1", licence="MIT",
+            family="plausibility", direction="higher", cost="0", version="2", licence="MIT",
             random=0.0, low=-1.0, high=1.0,
         ),
         _metric(
             "salience-contrast", "salience_contrast:SalienceContrast", "plausibility", "higher", "0",
             "how far the cues of the salient windows stand out from all circular shifts of them, 1 - 2 p",
             "serxai, docs/metrics; Lancaster 1961, JASA 56 (mid-p)",
-            random=0.0, low=-1.0, high=1.0,
+            version="2", random=0.0, low=-1.0, high=1.0,
         ),
         _metric(
             "cue-profile", "cue_profile:CueProfile", "plausibility", "higher", "0",
             "rank correlation of cue contrasts with the emotion's expected profile less other emotions', as gain",
             "serxai, docs/metrics; Spearman 1904; sources row by row in cues/expert.py",
-            random=0.0,
+            version="2", random=0.0,
         ),
         _metric(
             "causal-cue-fidelity", "causal_cues:CausalCueFidelity", "plausibility", "higher", _EDITS,

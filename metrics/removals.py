@@ -25,7 +25,7 @@ from .trajectory import AT_ONCE, super_grid
 
 SUBSET_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the cells
 SUBSETS = 64  # of each size
-PIECE = 64  # copies held at once; every recogniser's batch divides it
+PIECE = 64  # copies held at once, rounded down to full batches of the recogniser
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,21 +87,25 @@ def single_removals(case: Case) -> Removals:
 
 def random_removal_work(case: Case) -> dict[Hashable, int]:
     """What `random_removals` takes, as `metrics.case.CallingMetric` tells it."""
-    n = SUBSETS * len(SUBSET_SHARES)
-    return {CLIP_LOG_ODDS: 1, ("random removals", case.fill): case.recogniser.calls_for(n)}
+    return _work(case, "random removals", SUBSETS * len(SUBSET_SHARES))
 
 
 def single_removal_work(case: Case) -> dict[Hashable, int]:
     """What `single_removals` takes, as `metrics.case.CallingMetric` tells it."""
     grid = super_grid(case)
-    return {CLIP_LOG_ODDS: 1, ("single removals", case.fill): case.recogniser.calls_for(grid.shape[0] * grid.shape[1])}
+    return _work(case, "single removals", grid.shape[0] * grid.shape[1])
+
+
+def _work(case: Case, kind: str, n: int) -> dict[Hashable, int]:
+    return {CLIP_LOG_ODDS: case.recogniser.calls_for(1), (kind, case.fill): case.recogniser.calls_for(n)}
 
 
 def _measured(case: Case, grid: Grid, removed: np.ndarray, size: np.ndarray) -> Removals:
     clip = case.response(case.log_odds)
-    before = case.recogniser.calls
-    y = np.concatenate([_log_odds_without(case, grid, piece) for piece in _pieces(removed, PIECE)])
-    return Removals(removed, clip - y, size, case.recogniser.calls - before + 1)
+    recogniser, before = case.recogniser, case.recogniser.calls
+    at_once = max(1, PIECE // recogniser.batch) * recogniser.batch  # only the last piece is filled up
+    y = np.concatenate([_log_odds_without(case, grid, piece) for piece in _pieces(removed, at_once)])
+    return Removals(removed, clip - y, size, recogniser.calls - before + recogniser.calls_for(1))
 
 
 def _log_odds_without(case: Case, grid: Grid, removed: np.ndarray) -> np.ndarray:

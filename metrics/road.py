@@ -166,7 +166,7 @@ class Road(Metric):
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
         recogniser = _differentiable(case)
-        return {("road", explained.attribution.method): recogniser.calls_for(2 * len(SHARES))}
+        return {("road", explained.identity): recogniser.calls_for(2 * len(SHARES))}
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""

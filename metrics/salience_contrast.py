@@ -19,15 +19,46 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..audio import Grid, scoring_grid
 from ..cues.regions import cue_values, frame_sums, window_mask
 from ..cues.tracks import CueTracks
-from ..cues.windows import salient_windows, window_edges, window_relevance
+from ..cues.windows import salient_windows, window_edges
 from ..errors import NotApplicable
 from ..keys import rng
-from .case import Case, Explained, Outcome
+from ..methods.attribution import Attribution
+from .case import Case, Explained, Outcome, summed_on
 
 MIN_SHIFTS = 20  # fewer cannot reach p = .05
 EVEN = 1e-9  # relative; differences below it are rounding
+TAIL_S = 1e-6  # what is left of a clip behind its last whole window is a column of its own, unless it is rounding
+
+
+def window_scores(attribution: Attribution, duration_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Edges of a clip's windows, and the positive relevance of each.
+
+    Maps of all methods are first summed onto the same cells, one of the scoring grid's 16 bands x one window: on its
+    own cells a finer map of mixed signs would count what cancels within a window. Columns of 80 ms would not do, they
+    share the relevance of one window out to its neighbours.
+
+    Parameters
+    ----------
+    attribution : Attribution
+    duration_s : float
+
+    Returns
+    -------
+    edges_s : array, shape (n_windows + 1,)
+    scores : array, shape (n_windows,)
+
+    Raises
+    ------
+    NotApplicable
+        If the clip is shorter than two windows.
+    """
+    edges = window_edges(duration_s)
+    columns = np.append(edges, duration_s) if duration_s - edges[-1] > TAIL_S else edges
+    cells = summed_on(attribution.values, attribution.grid, Grid(scoring_grid(duration_s).freq_edges_hz, columns))
+    return edges, np.clip(cells, 0, None).sum(axis=0)[: edges.size - 1]
 
 
 def pointed_windows(case: Case, explained: Explained, *purpose: str) -> tuple[np.ndarray, np.ndarray]:
@@ -50,9 +81,7 @@ def pointed_windows(case: Case, explained: Explained, *purpose: str) -> tuple[np
     NotApplicable
         For clips shorter than two windows and maps without positive relevance.
     """
-    edges = window_edges(case.clip.duration_s)
-    attribution = explained.attribution
-    scores = window_relevance(attribution.values, attribution.grid.time_edges_s, edges)
+    edges, scores = window_scores(explained.attribution, case.clip.duration_s)
     return edges, salient_windows(scores, rng(*case.seed, *purpose))
 
 

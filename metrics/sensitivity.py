@@ -6,6 +6,11 @@ Eight copies of the clip get white Gaussian noise of 1/8, 2/8, ... 8/8 of 2 % of
 explained again, each with a seed of its own: a method that cannot repeat itself is not robust. Maps lie on the scoring
 grid and are compared by the Euclidean norm, ``|map' - map| / |map|``; how the method scales its maps does not count.
 
+The relative stabilities are logarithms of a quotient. A cause (what changed in clip, representation or log-odds) below
+1e-6 counts as 1e-6, so that a network that stays still does not divide by 0. A map that moves in no copy would have the
+logarithm of 0, for which no finite score could stand: such clips have none, though nothing could be better. A mean is
+over the clips on which the map moved; where coverage falls short, see the sensitivities, which are 0 there.
+
 Sources
 -------
 Yeh et al. 2019, "On the (in)fidelity and sensitivity of explanations", NeurIPS: maximum sensitivity; its mean is
@@ -39,7 +44,7 @@ from .case import CLIP_LOG_ODDS, Case, Explained, Metric, Outcome
 
 COPIES = 8
 RADIUS = 0.02  # of the clip's norm
-SMALL = 1e-6  # of the largest cell: smaller ones count as that large in a relative change
+SMALL = 1e-6  # smaller cells (over the largest) and smaller causes count as that large
 
 
 def changes(map_: np.ndarray, copies: np.ndarray) -> np.ndarray:
@@ -95,10 +100,15 @@ def relative_change(values: np.ndarray, copies: np.ndarray) -> np.ndarray:
 def relative_stability(change: np.ndarray, cause: np.ndarray) -> float:
     """Natural logarithm of the largest quotient of a change and its cause.
 
+    Parameters
+    ----------
+    change, cause : array, shape (n,)
+        Non-negative; a cause below 1e-6 counts as 1e-6.
+
     Raises
     ------
     NotApplicable
-        If the map never changes: the logarithm has no lower bound.
+        If the map never changes, the best there is: the logarithm has no lower bound.
     """
     quotient = change / np.maximum(cause, SMALL)
     if quotient.max() == 0:
@@ -150,13 +160,13 @@ def noisy_copies(case: Case) -> NoisyCopies:
 
 
 def maps_of_copies(case: Case, explained: Explained) -> np.ndarray:
-    """The method's maps of the noisy copies, shape (n, n_freq, n_time), explained once per case and method."""
+    """The method's maps of the noisy copies, shape (n, n_freq, n_time), explained once for each explanation."""
     explain = explainer_of(explained)
 
     def make() -> np.ndarray:
         return np.stack([case.map(explain(c, "small noise", i)) for i, c in enumerate(noisy_copies(case).clips)])
 
-    return case.shared(("maps of noisy copies", explained.attribution.method), make)
+    return case.shared(("maps of noisy copies", explained.identity), make)
 
 
 # -- what the network makes of them ------------------------------------------------------------------------------------
@@ -174,7 +184,7 @@ def network_of(recogniser: Recogniser) -> nn.Module:
         return recogniser.network
     if isinstance(recogniser, WaveformRecogniser):
         return recogniser.module
-    raise NotApplicable(f"recogniser {recogniser.name!r} is a black box: it has no inner representation to look at")
+    raise NotApplicable(f"recogniser {recogniser.name!r} is a black box: it has no network to look into")
 
 
 def representations(recogniser: Recogniser, clip: np.ndarray, copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -238,8 +248,7 @@ class _OfNoisyCopies(Metric):
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
-        calls = COPIES * explanation_calls(case, explained)
-        return {("maps of noisy copies", explained.attribution.method): calls}
+        return {("maps of noisy copies", explained.identity): COPIES * explanation_calls(case, explained)}
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
@@ -308,7 +317,7 @@ class RelativeOutputStability(_OfNoisyCopies):
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
         work = dict(super().work(case, explained))
-        work[CLIP_LOG_ODDS] = 1
+        work[CLIP_LOG_ODDS] = case.recogniser.calls_for(1)
         work["log odds of noisy copies"] = case.recogniser.calls_for(COPIES)
         return work
 

@@ -45,8 +45,6 @@ class Trajectory:
     lerf : array, float64, shape (steps + 1,)
         ``lerf[i]``: log-odds with the bottom of the ranking removed, all but its top ``area[-1 - i]``. Steps are equal
         wherever the number of cells is a multiple of 16, as on the scoring grid: then that is the bottom ``area[i]``.
-    energy_morf, energy_lerf : array, float64, shape (steps + 1,)
-        Share of the clip's energy removed, 0 to 1; zeros for a silent clip.
     model_calls : int
         Copies that went through the recogniser, fill-up included.
     """
@@ -54,8 +52,6 @@ class Trajectory:
     area: np.ndarray
     morf: np.ndarray
     lerf: np.ndarray
-    energy_morf: np.ndarray
-    energy_lerf: np.ndarray
     model_calls: int
 
 
@@ -111,13 +107,11 @@ def deletion_trajectory(case: Case, order: np.ndarray, grid: Grid | None = None)
     log_odds = case.recogniser.log_odds(waveforms)
     calls = case.recogniser.calls - before
     y = case.response(log_odds)
-    energy = np.bincount(step, weights=case.plane.energy(grid).ravel(), minlength=steps)
+    removed = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=steps))])
     return Trajectory(
-        area=_share(np.bincount(step, minlength=steps)),
+        area=removed / step.size,
         morf=y[: steps + 1],
         lerf=np.concatenate([y[:1], y[steps + 1 :], y[steps : steps + 1]]),
-        energy_morf=_share(energy),
-        energy_lerf=_share(energy[::-1]),
         model_calls=calls,
     )
 
@@ -166,9 +160,9 @@ def trajectory_calls(recogniser: Recogniser, n_cells: int) -> int:
     return recogniser.calls_for(2 * min(STEPS, n_cells))
 
 
-def trajectory_work(case: Case, grid: Grid, kind: str, method: str) -> dict[Hashable, int]:
-    """What one trajectory takes, as `CallingMetric.work` tells it; each method has its own ranking."""
-    key = (kind, case.fill, method)
+def trajectory_work(case: Case, grid: Grid, kind: str, explanation: Hashable) -> dict[Hashable, int]:
+    """What one trajectory takes, as `CallingMetric.work` tells it; each explanation has its own ranking."""
+    key = (kind, case.fill, explanation)
     return {key: trajectory_calls(case.recogniser, grid.shape[0] * grid.shape[1])}
 
 
@@ -186,9 +180,3 @@ def _waveforms(case: Case, step: np.ndarray, grid: Grid, steps: int) -> torch.Te
     top = torch.cat([plane.istft(torch.where(label == chunk, change, 0)) for chunk in chunks]).cumsum_(dim=0)
     bottom = top[-1] - top[:-1].flip(0)
     return torch.cat([plane.samples[None], plane.samples + top, plane.samples + bottom])
-
-
-def _share(parts: np.ndarray) -> np.ndarray:
-    """Running share of the total, starting at 0; zeros where the total is 0."""
-    running = np.concatenate([[0.0], np.cumsum(parts)])
-    return running / running[-1] if running[-1] > 0 else running

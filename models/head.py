@@ -20,7 +20,8 @@ class LinearHead(nn.Module):
 
     A class' machine decides by ``d = w (x - mean) / scale + bias``; Platt's sigmoid makes the log-odds
     ``z = a d + b`` of it. Platt 1999, Probabilistic outputs for support vector machines, eq. 1 (with signs turned, so
-    that a machine that is any good has ``a > 0``).
+    that a machine that is any good has ``a > 0``). What was learned is held as parameters, frozen because no gradient
+    fits them; what only describes the features, mean and scale, as buffers.
 
     Parameters
     ----------
@@ -29,24 +30,24 @@ class LinearHead(nn.Module):
 
     mean: torch.Tensor
     scale: torch.Tensor
-    weight: torch.Tensor
-    bias: torch.Tensor
-    platt_a: torch.Tensor
-    platt_b: torch.Tensor
 
     def __init__(self, n_classes: int, dim: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(dim, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(dim, dtype=torch.float64))
-        self.register_buffer("weight", torch.zeros(n_classes, dim, dtype=torch.float64))
-        self.register_buffer("bias", torch.zeros(n_classes, dtype=torch.float64))
-        self.register_buffer("platt_a", torch.ones(n_classes, dtype=torch.float64))
-        self.register_buffer("platt_b", torch.zeros(n_classes, dtype=torch.float64))
+        self.weight = _fitted(torch.zeros(n_classes, dim, dtype=torch.float64))
+        self.bias = _fitted(torch.zeros(n_classes, dtype=torch.float64))
+        self.platt_a = _fitted(torch.ones(n_classes, dtype=torch.float64))
+        self.platt_b = _fitted(torch.zeros(n_classes, dtype=torch.float64))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Raw one-vs-rest log-odds, differentiable: (n, dim) -> (n, n_classes)."""
         standard = (features.double() - self.mean) / self.scale
         return self.platt_a * (standard @ self.weight.T + self.bias) + self.platt_b
+
+
+def _fitted(values: torch.Tensor) -> nn.Parameter:
+    return nn.Parameter(values, requires_grad=False)
 
 
 def log_probabilities(z: torch.Tensor) -> torch.Tensor:

@@ -129,7 +129,8 @@ class OwnRecogniser(Recogniser):
     function : callable
         float32 (n, n_samples) -> (n, n_classes), probabilities or logits as `facts` says.
     fingerprint : str
-    batch : int
+    batch : int, optional
+        The only number of copies it takes, if there is one: a single copy is filled up to it as well.
     n_samples : int, optional
         The only length it takes, if there is one.
     """
@@ -139,16 +140,21 @@ class OwnRecogniser(Recogniser):
         facts: Facts,
         function: Callable[[np.ndarray], Any],
         fingerprint: str,
-        batch: int = BATCH,
+        batch: int | None = None,
         n_samples: int | None = None,
     ) -> None:
         self.name, self.classes, self.trained_on = facts.name, facts.classes, facts.trained_on
         self.min_samples = facts.min_samples if n_samples is None else n_samples
         self.outputs = facts.outputs
         self.fingerprint = fingerprint
-        self.batch = batch
+        self.fixed_batch = batch is not None
+        self.batch = BATCH if batch is None else batch
         self.n_samples = n_samples
         self._function = function
+
+    def calls_for(self, n: int) -> int:
+        """See `Recogniser.calls_for`."""
+        return -(-n // self.batch) * self.batch if self.fixed_batch else super().calls_for(n)
 
     def raw(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
         """What the function returns, checked but not normalised, float64 (n, n_classes).
@@ -164,7 +170,7 @@ class OwnRecogniser(Recogniser):
         if self.n_samples not in (None, given.shape[1]):
             raise ClipError(f"{given.shape[1]} samples; model {self.name!r} takes exactly {self.n_samples}.")
         out = [np.empty((0, len(self.classes)))]
-        size = 1 if len(given) == 1 and self.batch == BATCH else self.batch
+        size = 1 if len(given) == 1 and not self.fixed_batch else self.batch
         for start in range(0, len(given), size):
             rows = given[start : start + size]
             filled = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
@@ -375,7 +381,7 @@ def load_onnx(record: ModelRecord, checkpoint: Path | None, trust: bool, device:
             Facts.read(record.name, said),
             lambda waveforms: session.run([outputs[0].name], {inputs[0].name: waveforms})[0],
             digest("onnx", _sha256(path), sorted(said.items())),
-            BATCH if n is None else n,
+            n,
             n_samples,
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,44 @@ def test_maps_on_other_grids_and_constant_ones():
     assert not any("oracle" in pair for pair in found)  # constant: no correlation
 
 
+@pytest.mark.parametrize("duration_s", [0.96, 1.37])
+def test_constant_maps_have_no_correlation_whatever_their_grid(duration_s):
+    """Moved to the scoring grid their cells differ in the last digits: no order."""
+    grids = [Grid(band_edges_hz(n), np.array([0.0, duration_s])) for n in (1, 8, 16)]
+    grids.append(Grid(band_edges_hz(128), np.linspace(-0.01, duration_s + 0.03, 62)))
+    maps = {f"m{i}": Attribution(np.ones(grid.shape), grid, "anger", f"m{i}") for i, grid in enumerate(grids[:3])}
+    assert similarities(maps) == {}
+    maps["real"] = Attribution(np.random.default_rng(0).random(grids[3].shape), grids[3], "anger", "real")
+    assert list(similarities(maps, duration_s)) == [("real", "real")]
+
+
+def test_equal_cells_of_band_maps_have_mean_ranks():
+    """Two maps over 8 bands: each band's cells on the scoring grid are ties."""
+    bands = Grid(band_edges_hz(8), np.array([0.0, 1.37]))
+    n_columns = scoring_grid(1.37).shape[1]
+    for seed in range(10):
+        a, b = np.random.default_rng(seed).standard_normal((2, 8, 1)).astype(np.float32)
+        maps = {name: Attribution(v, bands, "anger", name) for name, v in (("a", a), ("b", b))}
+        spread = [np.repeat(v.ravel(), 2 * n_columns) for v in (a, b)]
+        assert similarities(maps)["a", "b"] == pytest.approx(spearmanr(*spread)[0], abs=1e-12)
+
+
+def test_padded_maps_lie_on_the_clips_grid_where_its_length_is_known():
+    """Two maps that end 60 ms behind a clip of .96 s: what lies there belongs to its last column."""
+    draw = np.random.default_rng(0)
+    padded, grid = Grid(band_edges_hz(16), np.linspace(0, 1.02, 18)), scoring_grid(0.96)
+    maps = {name: Attribution(draw.random(padded.shape), padded, "anger", name) for name in ("a", "b")}
+    expected = spearmanr(*(padded.transfer(map_.values, grid).ravel() for map_ in maps.values()))[0]
+    assert similarities(maps, 0.96)["a", "b"] == pytest.approx(expected, abs=1e-9)
+    assert similarities(maps)["a", "b"] != pytest.approx(expected, abs=1e-3)
+    made = [explanation("k0", name, maps[key].values, padded) for name, key in (("saliency", "a"), ("random", "b"))]
+    for durations, same in ((lambda corpus, clip: {("c", "k0"): 0.96}[corpus, clip], True), (lambda *_: None, False)):
+        mean = agreement(made, SPEAKERS, durations=durations).set_index(["method", "other"]).at[
+            ("saliency", "random"), "mean"
+        ]  # fmt: skip
+        assert (mean == pytest.approx(expected, abs=1e-9)) == same
+
+
 def test_targets_are_not_mixed():
     grid = scoring_grid(0.8)
     values = np.random.default_rng(0).random(grid.shape)
@@ -100,5 +139,7 @@ def test_figure_and_numbers(found, tmp_path: Path):
     assert {p.name for p in tmp_path.iterdir()} == {"agreement.png", "agreement.svg", "agreement.csv"}
     numbers = pd.read_csv(picture.with_suffix(".csv"))
     assert len(numbers) == 6 and numbers["mean"].between(-1, 1).all()
+    svg = (tmp_path / "agreement.svg").read_text()
+    assert svg.count("<!-- ±") == 9 and "over 12 of 12" in " ".join(re.findall("<!-- (.*?) -->", svg))
     with pytest.raises(InputError, match="no explanations"):
         draw_agreement(agreement([], {}), tmp_path / "none")

@@ -15,6 +15,7 @@ from serxai.benchmark.runner import Execution, run
 from serxai.benchmark.store import Store
 from serxai.benchmark.validate import validate
 from serxai.errors import InputError
+from serxai.metrics.records import METRICS
 
 REPEATS = 3
 
@@ -52,6 +53,45 @@ def test_the_first_repeat_is_the_run_without_repeats(store: Store, tmp_path: Pat
     more = run(config(REPEATS), tmp_path / "run", Execution())
     assert more.scores().equals(store.scores())
     assert more.info["computed"]["model_calls"] == 2 * (REPEATS - 1) * (64 + 2 * 32)
+
+
+AGAIN = ["random", "smoothgrad", "saliency"]  # two that draw
+
+
+def explaining_again(repeats: int) -> RunConfig:
+    """Every metric that explains again, and those that ask the recogniser about one method's map alone."""
+    explaining = [record.name for record in METRICS if record.explains]
+    return config(
+        repeats, methods=AGAIN, metrics=[*explaining, "input-independence", "road", "irof", "average-drop"],
+        parameters={"smoothgrad": {"n_copies": 1}}, limit=1, fills=["attenuate"],
+    )  # fmt: skip
+
+
+def test_metrics_that_explain_again_do_so_for_each_repeat(tmp_path: Path):
+    """Each with its own draws, so that nothing depends on which repeats were scored beside it; at the cost foretold."""
+    together = run(explaining_again(REPEATS), tmp_path / "together", Execution())
+    plan = make_plan(explaining_again(REPEATS))
+    assert forecast(plan).total == together.info["computed"]["model_calls"]
+
+    step_by_step = run(explaining_again(1), tmp_path / "steps", Execution())
+    left = forecast(plan, step_by_step).total
+    step_by_step = run(explaining_again(REPEATS), tmp_path / "steps", Execution())
+    assert left == step_by_step.info["computed"]["model_calls"] < together.info["computed"]["model_calls"]
+    assert step_by_step.scores().equals(together.scores())
+
+    scores = together.scores()
+    assert set(scores["status"]) == {"ok"}
+    values = scores.groupby(["method", "metric"])["value"].agg(list)
+    for metric in ("parameter-randomisation", "independent-randomisation", "random-logit"):
+        assert values["random", metric] == [1.0] * REPEATS  # it draws the same again and asks no network
+    assert all(len(set(values[name, "average-sensitivity"])) == REPEATS for name in ("random", "smoothgrad"))
+    assert values.loc["saliency"].map(len).eq(1).all()
+
+    checks = {check.name: check.result for check in validate(step_by_step.path, sample=1)}
+    assert checks["scored again"] == checks["coverage"] == "pass"
+    board = leaderboard(scores).set_index(["metric", "method"])["mean"]
+    shown = scores.groupby(["metric", "method"])["value"].mean()  # of one clip
+    np.testing.assert_allclose(board.reindex(shown.index), shown)
 
 
 def test_forecast_validation_and_board_know_of_them(store: Store):

@@ -263,6 +263,32 @@ def test_work_is_what_is_asked_for_and_shared_by_methods(vowel):
     assert recogniser.calls == 2 * 337
 
 
+@pytest.mark.parametrize("batch", [1, 8, 32])
+@pytest.mark.parametrize("voiced", [True, False])
+@pytest.mark.parametrize("cue", ["", "f0_level", "tilt"])
+def test_work_is_what_the_metric_costs_alone(vowel, batch, voiced, cue):
+    """In a fresh case, whatever the batch; what cannot be edited costs nothing."""
+    whisper = (0.02 * np.random.default_rng(0).standard_normal(vowel.samples.size)).astype(np.float32)
+    clip = vowel if voiced else vowel.with_samples(whisper, None)
+    recogniser = Listener(np.random.default_rng(5).random(9))
+    recogniser.batch = batch
+    case, metric = Case(recogniser, clip, "anger", seed=("t",)), CausalCueFidelity(cue)
+    explained = Explained(time_map(clip, np.random.default_rng(6).random(16)))
+    if cue == "f0_level" and not voiced:
+        for asked in (metric.work, metric.score):
+            with pytest.raises(NotApplicable, match="nothing in the clip is voiced"):
+                asked(case, explained)
+        assert recogniser.calls == 0
+        return
+    copies = -(-N_STRETCHES // batch) * batch
+    edits = {"f0_level": 4, "tilt": 4, "": 20 if voiced else 10}[cue]
+    references = {"f0_level": copies, "tilt": 1, "": 1 + copies * voiced}[cue]
+    planned = sum(metric.work(case, explained).values())
+    assert recogniser.calls == 0
+    told = metric.score(case, explained).model_calls
+    assert recogniser.calls == told == planned == references + edits * copies
+
+
 def test_single_cues_average_to_the_whole(vowel):
     case = Case(Listener(np.random.default_rng(5).random(9)), vowel, "anger", seed=("t",))
     explained = Explained(time_map(vowel, np.random.default_rng(6).random(16)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -25,6 +26,18 @@ def test_certainty_leaves_no_quotient_of_zeros():
     assert average_gain(50.0, 51.0) == pytest.approx(1 - np.exp(-1), abs=1e-9)
     assert average_gain(50.0, 40.0) == 0
     assert average_drop(-700.0, -701.0) == pytest.approx(1 - np.exp(-1), abs=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [0.1, 5.0, 40.0, 760.0, 1e4])
+def test_probabilities_that_no_float_holds(size):
+    """Against the papers' quotients in 40 digits, which has exponents of any size."""
+    with mpmath.workdps(40):
+        for clip, seen in size * np.random.default_rng(int(size)).uniform(-1, 1, (50, 2)):
+            for score, sign in ((average_drop, 1), (average_gain, -1)):
+                p, q = (1 / (1 + mpmath.exp(-sign * mpmath.mpf(y))) for y in (clip, seen))
+                assert score(clip, seen) == pytest.approx(float(max(0, p - q) / p), abs=1e-12)
+    assert np.copysign(1, average_drop(-800.0, -800.0)) == 1 == average_drop(-800.0, -2000.0)
 
 
 def test_mask_is_positive_relevance_over_its_maximum():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from serxai.audio import SAMPLE_RATE, Grid
+from serxai.audio import SAMPLE_RATE, Grid, band_edges_hz
 from serxai.cues.records import REGION_CUES
 from serxai.cues.regions import region_cues
 from serxai.cues.tracks import cue_tracks
@@ -13,7 +13,15 @@ from serxai.datasets.clip import Clip
 from serxai.errors import NotApplicable
 from serxai.methods.attribution import Attribution
 from serxai.metrics.case import Case, Explained
-from serxai.metrics.salience_contrast import MIN_SHIFTS, SalienceContrast, ShiftTest, mid_p, shift_test
+from serxai.metrics.salience_contrast import (
+    MIN_SHIFTS,
+    SalienceContrast,
+    ShiftTest,
+    mid_p,
+    pointed_windows,
+    shift_test,
+    window_scores,
+)
 
 LEVEL = REGION_CUES.index("loudness")
 
@@ -137,13 +145,49 @@ def test_random_maps_score_zero_on_average(null_p):
     assert half_width < 0.03
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("n_windows", [3, 10])
+def test_what_cancels_within_a_window_points_nowhere(seed, n_windows):
+    """A map on 4 x 75 ms, and the same on cells of 1/8 mel band x 5 ms with large changes that add up to nothing."""
+    draw = np.random.default_rng(seed)
+    clip = spoken(draw, 1.5)
+    coarse = np.zeros((4, 20))  # in 1/256, so that float32 adds up exactly
+    positive = np.sort(draw.choice(10, n_windows, replace=False))
+    coarse[:, 2 * positive] = draw.integers(1, 64, (4, n_windows)) / 256
+    changes = np.zeros((16, 8, 20, 15))  # band, its rows, column, its columns
+    changes[:, 0::2], changes[:, 1::2] = 1.0, -1.0
+    changes *= draw.integers(0, 2048, (16, 1, 20, 1)) / 256
+    fine = changes.reshape(128, 300) + np.kron(coarse, np.ones((32, 15)))
+    edges, found = window_edges(clip.duration_s), []
+    for values in (coarse * 32 * 15, fine):
+        grid = Grid(band_edges_hz(len(values)), np.linspace(0, 1.5, values.shape[1] + 1))
+        at, scores = window_scores(Attribution(values, grid, "anger", "m"), clip.duration_s)
+        np.testing.assert_array_equal(at, edges)
+        found.append(scores)
+    np.testing.assert_allclose(found[1], found[0], atol=1e-6 * found[0].max())
+    case = Case(None, clip, "anger", seed=(seed,))
+    explained = Explained(Attribution(fine, grid, "anger", "m"))
+    expected = np.argsort(-coarse.sum(axis=0)[::2], kind="stable")[: min(5, n_windows)]
+    np.testing.assert_array_equal(np.flatnonzero(pointed_windows(case, explained)[1]), np.sort(expected))
+
+
+@pytest.mark.parametrize("duration_s", [1.5, 1.54, 1.649])
+def test_relevance_behind_the_last_window_points_nowhere(duration_s):
+    grid = Grid(np.array([0.0, 8000.0]), np.array([-0.02, 0.15, 0.3, duration_s - 0.03, duration_s + 0.02]))
+    values = np.array([[1.0, -5.0, 1e-6, 8.0]])
+    _, scores = window_scores(Attribution(values, grid, "anger", "m"), duration_s)
+    assert scores[0] == pytest.approx(1.0) and scores[1] == 0  # what lies before the clip counts for its begin
+    assert scores[-1] == pytest.approx(8.0 if duration_s == 1.5 else 0.0, abs=1e-5)
+
+
 def test_score_is_the_mean_over_cues():
     draw = np.random.default_rng(7)
     for i in range(5):
         clip = spoken(draw)
         found = random_map(clip, draw)
         edges = window_edges(clip.duration_s)
-        scores = window_relevance(found.values, found.grid.time_edges_s, edges)
+        up_to = np.concatenate([[0.0], np.cumsum(found.values)])
+        scores = np.diff(np.interp(edges, found.grid.time_edges_s, up_to)).clip(0)  # the map has one row
         p = shift_test(clip.cue_tracks, edges, salient_windows(scores, draw)).p
         value = SalienceContrast().score(Case(None, clip, "anger", seed=(i,)), Explained(found)).value
         assert value == pytest.approx(np.nanmean(1 - 2 * p))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -150,6 +152,18 @@ def test_perfect_and_opposite_maps():
     assert monotonicity_correlation(-3 * truth, truth) == pytest.approx(1)  # sign and scale do not count
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_of_effects_is_not_ranked(seed):
+    """Most cells have no effect at all: what a float32 network makes of them must not put them in order."""
+    generator = np.random.default_rng(seed)
+    relevance, effect = generator.standard_normal(64), np.zeros(64)
+    effect[:4] = generator.standard_normal(4)
+    expected = spearmanr(np.abs(relevance), effect**2)[0]
+    assert monotonicity_correlation(relevance, effect) == pytest.approx(expected, abs=1e-12)
+    noise = 1e-7 * generator.standard_normal(64)
+    assert monotonicity_correlation(relevance, effect + noise) == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize("constant", [np.full(64, 0.1), np.zeros(64), np.full(64, -1e9)])
 def test_constant_maps_are_undefined_whatever_rounding_says(constant):
     generator = np.random.default_rng(0)
@@ -182,6 +196,24 @@ def test_tables_are_what_a_plain_loop_finds(cnn, speech_like, fill):
             assert table.effect[i] == pytest.approx(case.log_odds[0] - left, abs=1e-5)
         assert np.ptp(table.effect) > 1e-3
     np.testing.assert_array_equal(single_removals(case).removed, np.eye(np.prod(super_grid(case).shape)))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8, 24, 32, 48, 100])
+def test_model_calls_are_what_the_work_says_whatever_the_batch(linear_recogniser, speech_like, explain, batch):
+    clip = speech_like(duration_s=0.4)
+    weights = np.random.default_rng(0).standard_normal(clip.samples.size)
+    effects = []
+    for size in (8, batch):
+        recogniser = linear_recogniser(weights)
+        recogniser.batch = size
+        case = Case(recogniser, clip, "yes", seed=("calls",))
+        explained = Explained(explain(np.random.default_rng(0).random(case.grid.shape), case.grid))
+        for name in ("sensitivity-n", "faithfulness-estimate"):
+            case, before = replace(case, _memo={}), recogniser.calls
+            told = make_metric(name).score(case, explained).model_calls
+            assert recogniser.calls - before == told == sum(make_metric(name).work(case, explained).values())
+        effects.append(random_removals(case).effect)
+    np.testing.assert_allclose(*effects, atol=1e-5)
 
 
 def test_sets_are_the_same_for_all_fills(cnn, speech_like):

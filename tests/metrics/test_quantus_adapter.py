@@ -7,12 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from serxai import _torchvision
+from serxai.datasets.clip import Clip
 from serxai.errors import InputError, NotApplicable, UnknownNameError
+from serxai.methods.attribution import Attribution
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.quantus_adapter import steps_of
 from serxai.metrics.records import METRICS, QUANTUS, make_metric
+from serxai.models.front_end import LogMel
+from serxai.models.recogniser import TorchRecogniser
 
 _torchvision.ensure_torchvision()
 
@@ -83,11 +88,53 @@ def test_records_take_family_and_direction_of_the_metric_named():
         METRICS.get("quantus:PixelFliping")
 
 
-def test_directions_are_quantus_own():
+WRONG_IN_QUANTUS = {"RegionPerturbation"}  # 0.6 returns what is lost, most relevant first, and says lower is better
+
+
+def test_directions_are_quantus_own_but_for_one():
     import quantus
 
     for name, (_, direction) in QUANTUS.items():
-        assert getattr(quantus, name).score_direction.value == direction, name
+        same = getattr(quantus, name).score_direction.value == direction
+        assert same == (name not in WRONG_IN_QUANTUS), name
+
+
+class LinearNetwork(torch.nn.Module):
+    """Logits of two classes, their difference a weighted sum of the features' deviations from those of one clip."""
+
+    def __init__(self, weights: torch.Tensor, features: torch.Tensor) -> None:
+        super().__init__()
+        self.weights, self.features = torch.nn.Parameter(weights), features
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = ((x - self.features) * self.weights).sum(dim=(1, 2, 3))
+        return torch.stack([y / 2, -y / 2], dim=1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long) if name == "ROAD" else name
+        for name, (family, _) in QUANTUS.items()
+        if family == "faithfulness" and name != "Monotonicity"  # 1 for every map
+    ],
+)
+def test_a_right_map_is_better_than_a_wrong_one(name):
+    """Under a linear network the effect of each feature is known; the wrong map has the same effects elsewhere."""
+    generator = np.random.default_rng(0)
+    front_end, samples = LogMel(), (0.1 * generator.standard_normal(71 * 240)).astype(np.float32)
+    features = front_end(torch.tensor(samples)[None])
+    weights = torch.tensor(np.kron(generator.standard_normal((16, 9)), np.full((8, 8), 0.01)), dtype=torch.float32)
+    network = LinearNetwork(weights, features)
+    recogniser = TorchRecogniser("linear", ("anger", "sadness"), front_end, network, "0")
+    case = Case(recogniser, Clip("noise", samples, "anger", speaker="s"), "anger", seed=("right",))
+    right = (weights * (features - features.mean()))[0, 0].double().numpy()
+    grid, scores = recogniser.feature_grid(samples.size), []
+    for values in (right, np.roll(right, (64, 32), axis=(0, 1))):
+        explained = Explained(Attribution(values, grid, "anger", "linear"))
+        scores.append(make_metric(f"quantus:{name}").score(case, explained).value)
+    assert (scores[0] > scores[1]) == (QUANTUS[name][1] == "higher"), scores
+    assert abs(scores[0] - scores[1]) > 0.01
 
 
 def test_what_it_needs(linear_recogniser, speech_like, explain, case, explained):
@@ -100,6 +147,18 @@ def test_what_it_needs(linear_recogniser, speech_like, explain, case, explained)
     unplanted = Case(case.recogniser, clip, "anger")
     with pytest.raises(NotApplicable, match="no neutral twin"):
         make_metric("quantus:PointingGame").score(unplanted, explained)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["FaithfulnessCorrelation", "FaithfulnessEstimate", "PixelFlipping"])
+def test_warnings_become_a_status(case, cnn, explain, name):
+    """Features of silence do not change: Quantus and scipy say so on the console, here it is a row."""
+    silent = replace(case, clip=case.clip.with_samples(np.zeros(16000, np.float32), None), _memo={})
+    explained = Explained(explain(np.ones(silent.grid.shape), silent.grid))
+    try:
+        assert np.isfinite(make_metric(f"quantus:{name}").score(silent, explained).value)
+    except NotApplicable as reason:
+        assert "undefined here" in str(reason)
 
 
 def test_steps_divide_the_features():

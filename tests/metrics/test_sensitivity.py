@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +14,14 @@ from serxai import _torchvision
 from serxai.datasets.clip import Clip
 from serxai.errors import NotApplicable
 from serxai.methods.attribution import Attribution
-from serxai.metrics.case import Case, Explained
-from serxai.metrics.records import make_metric
+from serxai.methods.explainer import Request
+from serxai.methods.records import make_method
+from serxai.metrics.case import Case, Explained, work_of
+from serxai.metrics.records import METRICS, make_metric
 from serxai.metrics.sensitivity import (
     COPIES,
     RADIUS,
+    SMALL,
     changes,
     local_lipschitz,
     maps_of_copies,
@@ -153,6 +157,29 @@ def test_zero_maps_and_maps_that_never_move():
     with pytest.raises(NotApplicable, match="does not change"):
         relative_stability(np.zeros(3), np.ones(3))
     assert changes(np.ones((2, 2)), np.ones((3, 2, 2))).max() == 0
+
+
+def test_causes_too_small_to_divide_by_count_as_small():
+    change = np.array([0.5, 3.0, 2.0])
+    assert relative_stability(change, np.array([1.0, 0.0, 1e-9])) == np.log(3.0 / SMALL)
+    assert relative_stability(change, np.array([1.0, 2.0, 2e-6])) == np.log(2.0 / 2e-6)
+
+
+@pytest.mark.parametrize("name", [record.name for record in METRICS if record.explains])
+def test_draws_of_one_method_are_explained_each_by_itself(cnn, speech_like, name):
+    """A case that scored another draw of the same method before gives what a fresh one does."""
+    case, metric, random = Case(cnn, speech_like(), "anger", seed=("draws",)), make_metric(name), make_method("random")
+
+    def drawn(draw: int) -> Explained:
+        def explain(clip, *seed, recogniser=None, target=None):
+            return random.attribute(Request(recogniser or cnn, clip, target or "anger", ("draw", draw, *seed)))
+
+        return Explained(explain(case.clip), explain=explain, draw=draw)
+
+    alone = [metric.score(replace(case, _memo={}), drawn(draw)) for draw in range(3)]
+    assert [metric.score(case, drawn(draw)) for draw in range(3)] == alone
+    keys = [set(work_of(metric, case, drawn(draw))) for draw in range(3)]
+    assert all(a - b for a in keys for b in keys if a is not b)
 
 
 def test_copies_are_as_noisy_as_told_and_keep_their_truth(cnn, planted_clip):

@@ -49,10 +49,6 @@ def test_equals_the_plain_loop(cnn, speech_like, fill, seed):
     np.testing.assert_allclose(fast.morf, morf, rtol=0, atol=1e-6)
     np.testing.assert_allclose(fast.lerf, lerf, rtol=0, atol=1e-6)
     assert np.ptp(morf) > 1e-3  # the curves are not flat, so that agreement says something
-    energy = case.plane.energy(case.grid).ravel()[order]
-    np.testing.assert_allclose(fast.energy_morf[5], energy[: order.size * 5 // 16].sum() / energy.sum(), rtol=1e-12)
-    np.testing.assert_allclose(fast.energy_lerf[5], energy[-(order.size * 5 // 16) :].sum() / energy.sum(), rtol=1e-12)
-    assert fast.energy_morf[-1] == fast.energy_lerf[-1] == 1
 
 
 @pytest.mark.parametrize(("rows", "columns", "copies"), [(1, 1, 2), (1, 5, 10), (3, 5, 30), (16, 1, 32), (16, 40, 32)])
@@ -201,8 +197,7 @@ def test_twin_fill_needs_a_planted_cue(cnn, speech_like, explain, plant):
         trajectory_of(case, explain(np.ones(case.grid.shape), case.grid))
 
 
-def test_a_silent_clip_has_flat_energy(cnn):
+def test_a_silent_clip_has_a_flat_curve(cnn):
     case = Case(cnn, Clip("silence", np.zeros(8000, np.float32)), "anger")
     trajectory = deletion_trajectory(case, np.arange(np.prod(case.grid.shape)))
-    assert not trajectory.energy_morf.any()
     assert np.ptp(trajectory.morf) < 1e-6

@@ -8,6 +8,8 @@ from scipy.special import expit
 from sklearn.metrics import auc as sklearn_auc
 
 from serxai.audio import Grid, band_edges_hz, scoring_grid
+from serxai.errors import NotApplicable
+from serxai.keys import rng
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.faithfulness import (
     SHARES,
@@ -92,6 +94,10 @@ def test_known_values():
     assert monotonicity(area) == 0
     assert monotonicity(flat + 1e-8 * (-1) ** np.arange(17)) == 1  # rounding is no step back
     assert irof(area, np.r_[2.0, np.full(16, -700.0)]) == pytest.approx(1 - 1 / 32)
+    for unlikely in (-6.91, -20.0, -800.0):  # 1e-3 is -6.9068
+        with pytest.raises(NotApplicable, match=r"probability on the clip is below 0\.001"):
+            irof(area, np.r_[unlikely, np.zeros(16)])
+    assert irof(area, np.r_[-6.9, np.full(16, -6.9)]) == 0
 
 
 def test_random_orders_are_drawn_once_for_all_methods_and_again_for_each_fill(cnn, speech_like, explain):
@@ -102,7 +108,9 @@ def test_random_orders_are_drawn_once_for_all_methods_and_again_for_each_fill(cn
     assert random_trajectories(case.with_fill("attenuate")) is first
     noise = random_trajectories(case.with_fill("noise"))
     # the same orders, so that fills differ in the fill alone
-    np.testing.assert_array_equal(noise[0].energy_morf, first[0].energy_morf)
+    order = rng("r", "random order", 0).permutation(np.prod(case.grid.shape))
+    for fill, found in (("attenuate", first), ("noise", noise)):
+        np.testing.assert_array_equal(found[0].morf, deletion_trajectory(case.with_fill(fill), order).morf)
     assert not np.array_equal(noise[0].morf, first[0].morf)
     assert not np.array_equal(first[1].morf, first[0].morf)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +88,26 @@ def test_saved_and_loaded_gives_the_same_bits_and_training_again_the_same_weight
     x = torch.from_numpy(X)
     assert torch.equal(loaded(x), head(x)) and torch.equal(again(x), head(x))
     assert head(x).dtype == torch.float64
+
+
+def test_what_was_learned_are_frozen_parameters_in_the_file_format_of_ever():
+    """Name, shape, type and order of the tensors decide a file's digest, and with it every key of a head's scores."""
+    X, y, groups = data(4, 30)
+    head = fit_head(X, y, groups, 4, seed=0, C=0.01)
+    learned = dict(head.named_parameters())
+    assert set(learned) == {"weight", "bias", "platt_a", "platt_b"} and set(dict(head.named_buffers())) == {
+        "mean",
+        "scale",
+    }
+    assert not any(parameter.requires_grad for parameter in learned.values())
+    content = save(head.state_dict())
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    assert {name: tuple(told["shape"]) for name, told in header.items()} == {
+        "bias": (4,), "mean": (30,), "platt_a": (4,), "platt_b": (4,), "scale": (30,), "weight": (4, 30),
+    }  # fmt: skip
+    assert {told["dtype"] for told in header.values()} == {"F64"}
+    assert list(header) == sorted(header, key=lambda name: header[name]["data_offsets"]) == sorted(header)
 
 
 def test_gradients_flow_to_the_features():

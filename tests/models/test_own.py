@@ -294,6 +294,19 @@ def test_onnx_with_its_metadata(tmp_path: Path):
     assert onnx(one).batch == 1 and onnx(one).fingerprint != recogniser.fingerprint
 
 
+@pytest.mark.parametrize("n", [1, 3, 8, 64, 100])
+def test_onnx_of_one_batch_is_given_that_batch_and_counts_it(tmp_path: Path, n: int):
+    """A single copy is filled up as well: calls are what `calls_for` says, of tables of removals too."""
+    pytest.importorskip("onnxruntime")
+    said = {"classes": "anger,sadness", "outputs": "logits"}
+    recogniser = onnx(write_onnx(tmp_path / "fixed.onnx", WEIGHT, said, n=n))
+    free = onnx(write_onnx(tmp_path / "free.onnx", WEIGHT, said))
+    for copies in (0, 1, 2, 9, 70):
+        x, before = waveforms(copies), recogniser.calls
+        np.testing.assert_allclose(recogniser.log_odds(x), free.log_odds(x), rtol=1e-5)
+        assert recogniser.calls - before == recogniser.calls_for(copies) == -(-copies // n) * n
+
+
 def test_onnx_with_a_file_beside_it(tmp_path: Path):
     pytest.importorskip("onnxruntime")
     path = write_onnx(tmp_path / "m.onnx", np.abs(WEIGHT) / 10, {})

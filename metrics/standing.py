@@ -1,0 +1,86 @@
+"""What a metric's trial said of it, as every board shows it: qualified, failed (†), or without a verdict (‡).
+
+Unmarked means qualified. A variant (``name:argument``) that was not on trial itself stands as the metric it narrows.
+Cost is counted, not judged: there is nothing to qualify, and it bears no mark. This module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .qualified import MARK, failing
+from .qualified import NOTE as FAILED
+from .record import MetricRecord
+from .records import METRICS
+
+UNTRIED = "‡"  # beside a metric of which no trial says that it is qualified or that it failed
+TRIAL = "serxai run --preset qualify --metric"
+NOTE = (
+    f"{FAILED}; {UNTRIED} not put on trial, or no claim possible: nothing says that it is qualified ({TRIAL} NAME puts "
+    "it on trial)"
+)
+YES, NO, NO_VERDICT, NOT_APPLICABLE = "yes", "no", "no verdict", "not applicable"
+
+
+def judged(metric: str) -> MetricRecord | None:
+    """The record whose verdict holds for a metric; None for a metric that is not registered here."""
+    if metric not in METRICS:
+        return None
+    record, parent = METRICS.get(metric), metric.partition(":")[0]
+    return METRICS.get(parent) if record.qualified is None and parent != metric and parent in METRICS else record
+
+
+def standing(metric: str) -> str:
+    """Whether a metric is qualified, in one word or two.
+
+    Parameters
+    ----------
+    metric : str
+
+    Returns
+    -------
+    {'yes', 'no', 'no verdict', 'not applicable'}
+        ``no verdict``: it was not put on trial with its present version, or nothing could be claimed; ``not
+        applicable``: it counts cost.
+
+    Examples
+    --------
+    >>> [standing(name) for name in ("mass-accuracy", "weak-stress-auc", "explanation-calls")]
+    ['yes', 'no verdict', 'not applicable']
+    """
+    record = judged(metric)
+    if record is None or record.qualified is None:
+        return NOT_APPLICABLE if record is not None and record.family == "cost" else NO_VERDICT
+    return YES if record.qualified else NO
+
+
+def labelled(metric: str) -> str:
+    """A metric's name with its mark: † where it failed its qualification, ‡ where there is no verdict."""
+    return metric + {NO: MARK, NO_VERDICT: UNTRIED}.get(standing(metric), "")
+
+
+def fails(metric: str) -> str:
+    """What a metric failed in its qualification, with numbers; empty where it did not fail, or has no verdict."""
+    record = judged(metric)
+    return record.fails if record is not None and record.qualified is False else ""
+
+
+def mark_told(metric: str) -> str:
+    """What a metric's mark means, with numbers; empty for an unmarked one."""
+    stands = standing(metric)
+    if stands == NO:
+        return f"failed its qualification: {fails(metric)}"
+    if stands == NO_VERDICT:
+        return f"no verdict: not put on trial, or no claim possible; try {TRIAL} {metric}"
+    return ""
+
+
+def marks_note(metrics: Iterable[str]) -> str:
+    """Which property each failed metric failed, and which have no verdict; empty where none is marked."""
+    by: dict[str, list[str]] = {}
+    for name in dict.fromkeys(metrics):
+        by.setdefault(standing(name), []).append(name)
+    failed = "; ".join(f"{name}: {failing(fails(name))}" for name in by.get(NO, ()))
+    untried = ", ".join(by.get(NO_VERDICT, ()))
+    told = [f"{MARK} failed {failed}"] * bool(failed) + [f"{UNTRIED} no verdict on {untried}"] * bool(untried)
+    return "; ".join(told)
