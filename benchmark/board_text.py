@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ..metrics.qualified import NOTE
+from ..metrics.standing import NOTE, labelled, marks_note
 from .fill_spread import SpreadTable, spread_tables
 from .leaderboard import (
     ARROWS,
@@ -22,8 +22,6 @@ from .leaderboard import (
     RANKING_RULE,
     SETTING,
     Table,
-    failing_note,
-    labelled,
     mark,
     number,
     ordered,
@@ -86,7 +84,8 @@ def spread_grid(table: SpreadTable) -> list[list[str]]:
     lines = []
     for method, cells in table.lines.items():
         found = [cells.get(name) for name in table.metrics]
-        clips = [f"{row['fill_clips']} of {row['n_planned']}" for row in found if row is not None]
+        # clips on both sides: the board's own n_planned counts each repeat
+        clips = [f"{row['fill_clips']} of {row['fill_planned']}" for row in found if row is not None]
         lines.append([method, *map(_range, found), min(clips, key=lambda text: int(text.split()[0]))])
     return [["method", *metrics, "clips"], *lines]
 
@@ -122,7 +121,7 @@ def fill_grid(table: pd.DataFrame) -> list[list[str]]:
 _LEGEND = (
     f"{RANKING_RULE} Cells: mean, 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers), ▲ better "
     "or ▼ worse than random (Holm-corrected, 5 %), letters: methods that share one are not distinguishable. "
-    "Coverage: clips scored / planned, the lowest over the family's metrics. – no score. "
+    "Coverage: scores / planned, the lowest over the family's metrics. – no score. "
     f"{NOTE}."
 )
 SPREAD_LEGEND = (
@@ -141,7 +140,7 @@ def as_markdown(board: pd.DataFrame) -> str:
             setting = table.setting
             parts.append(f"## {_plain(setting_title(setting))}")
         parts.append(f"### {_plain(table.title)}\n\n{_markdown_table(_grid(table), texts=2)}")
-        parts += [_plain(note) for note in [failing_note(table.metrics)] if note]
+        parts += [_plain(note) for note in [marks_note(table.metrics)] if note]
     spreads = list(spread_tables(board, SETTING))
     parts += ["## Spread over fills", SPREAD_LEGEND] if spreads else []
     for over in spreads:
@@ -169,7 +168,7 @@ _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "▲": r"$^{\blacktriangle}$", "▼": r"$^{\blacktriangledown}$", "–": "--",
-    "†": r"$^{\dagger}$", "…": r"\ldots{}",
+    "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "…": r"\ldots{}",
 }  # fmt: skip
 
 
@@ -177,7 +176,7 @@ def as_latex(board: pd.DataFrame) -> str:
     """All rankings, and the spread over fills where there are several, as LaTeX tables (needs booktabs and amssymb)."""
     parts = ["% needs \\usepackage{booktabs,amssymb}", f"% {_LEGEND}"]
     for table in tables(board):
-        note = failing_note(table.metrics)
+        note = marks_note(table.metrics)
         caption = f"{table.title}: {setting_title(table.setting)}" + (f". {note}" if note else "")
         parts.append(_latex_table(caption, _grid(table), texts=2))
     spreads = list(spread_tables(board, SETTING))
@@ -206,7 +205,8 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
     """Key metrics of a board in 80 columns, one table for each corpus and recogniser; the report holds all of them.
 
     A metric is shown under ``clean``, or under its first condition where it is defined only for shifted clips. Its
-    heading says how many clips were scored at most, of how many; methods with fewer are named below. Of several fills
+    heading says how many scores there are at most, of how many (a clip has one for each repeat); methods with fewer are
+    named below. Of several fills
     one is shown, and below the range of the means over all of them.
 
     Parameters
@@ -239,7 +239,8 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
         for (metric, condition, fill, target), rows in columns:
             where = [condition] * (condition != "clean") + [f"fill {fill}"] * bool(fill)
             where += [f"{target} class" if target == "true" else target] * (target != "predicted")
-            where += [f"{rows['n_ok'].max()} of {rows['n_planned'].max()}"]
+            most = _most_covered(rows)
+            where += [f"{most['n_ok']} of {most['n_planned']}"]
             title = "calls" if metric == CALLS_METRIC else labelled(metric).replace("-", "-\n")
             head = "\n".join([title, f"[dim]{ARROWS[rows['direction'].iloc[0]]} better", *where]) + "[/]"
             grid.add_column(head, justify="right", vertical="bottom", no_wrap=True)
@@ -250,18 +251,27 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
             name = f"[italic]{escape(method)}[/]*" if method in BASELINES else escape(method)
             grid.add_row(name, *map(_terminal_cell, found))
         parts += [grid, *_fewer_clips(columns), *_terminal_spread(part, first), Text()]
-    notes = [Text(note, style="dim") for note in [failing_note(m for m in wanted if m in set(shown["metric"]))] if note]
+    notes = [Text(note, style="dim") for note in [marks_note(m for m in wanted if m in set(shown["metric"]))] if note]
     return Group(*parts, Text(MARKS, style="dim"), *notes)
+
+
+def _most_covered(rows: pd.DataFrame) -> pd.Series:
+    """The row with the largest share of its scores; with repeats, methods that draw have more scores than others."""
+    return rows.sort_values(["coverage", "n_planned"]).iloc[-1]
 
 
 def _fewer_clips(columns: Iterable[tuple[tuple, pd.DataFrame]]) -> Iterator[Text]:
     """Who was scored on fewer clips than a column's heading says."""
     told = []
     for (metric, *_), rows in columns:
-        # by share: with repeats, methods that draw have more rows a clip than others
-        fewer = rows[rows["coverage"] < rows["coverage"].max()].sort_values(["n_ok", "method"])
-        if len(fewer):
-            told.append(f"{metric}: " + ", ".join(f"{row.method} {row.n_ok}" for row in fewer.itertuples()))
+        most = _most_covered(rows)
+        fewer = rows[rows["coverage"] < most["coverage"]].sort_values(["n_ok", "method"])
+        counts = [
+            f"{row.method} {row.n_ok}" + (f" of {row.n_planned}" if row.n_planned != most["n_planned"] else "")
+            for row in fewer.itertuples()
+        ]
+        if counts:
+            told.append(f"{metric}: {', '.join(counts)}")
     if told:
         yield Text(f"scored on fewer clips: {'; '.join(told)}", style="dim")
 
@@ -280,7 +290,8 @@ def _terminal_spread(part: pd.DataFrame, methods: Sequence[str]) -> Iterator[Any
         found = [rows.loc[method] if method in rows.index else None for rows in by_metric.values()]
         clips = [f" [dim]({row['fill_clips']})[/]" if row is not None else "" for row in found]
         grid.add_row(escape(method), *(_range(row) + n for row, n in zip(found, clips, strict=True)))
-    title = f"least … largest mean over {fills} fills, on the clips (n) scored under all of them"
+    planned = several["fill_planned"].max()
+    title = f"least … largest mean over {fills} fills, on the clips (n of {planned}) scored under all of them"
     yield from (Text(), Text(title, style="bold"), grid)
 
 
@@ -297,10 +308,9 @@ def _plainest(conditions: pd.Series) -> str:
 def _terminal_cell(row: pd.Series | None) -> str:
     if row is None or pd.isna(row["mean"]):
         return "–"
+    half = row["high"] - row["mean"]  # 0 where all clips score alike, which is not the same as no claim
     if row["metric"] == CALLS_METRIC:
-        half = row["high"] - row["mean"]
-        return f"{row['mean']:.0f}" + (f" [dim]±{half:.0f}[/]" if half >= 0.5 else "")
+        return f"{row['mean']:.0f}" + (f" [dim]±{half:.0f}[/]" if pd.notna(half) else "")
     style = {"▲": "green", "▼": "red", "": "default"}[mark(row)]
-    half = row["high"] - row["mean"]
-    interval = f" [dim]±{number(half)}[/]" if half > 0 else ""
+    interval = f" [dim]±{number(half)}[/]" if pd.notna(half) else ""
     return f"{number(row['mean'])}[{style}]{mark(row) or ' '}[/]{interval}"

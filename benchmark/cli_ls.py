@@ -38,6 +38,12 @@ def ls(arguments: Namespace) -> int:
         print(json.dumps(finite, indent=2, default=str, allow_nan=False))
         return 0
     _print(rows, columns)
+    if arguments.kind == "metrics":
+        from rich.console import Console
+
+        from ..metrics.standing import NOTE
+
+        Console().print(NOTE, highlight=False, markup=False)
     return 0
 
 
@@ -49,7 +55,7 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     from rich.table import Table
 
     console = Console()
-    texts = [{column: _cell(column, row[column]) for column in columns} for row in rows]
+    texts = [{column: _cell(column, row) for column in columns} for row in rows]
     longest = {c: max([len(c), *(len(text[c]) for text in texts)]) for c in columns}
     short = [column for column in columns if column == "name" or longest[column] <= SHORT]
     if sum(longest[c] if c in short else WRAPPED for c in columns) + len(columns) <= console.width:
@@ -74,7 +80,16 @@ def _rows(kind: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         return special[kind](), ("name", "summary")
     source, columns = _SOURCES[kind]
     module, attribute = source.split(":")
-    return [asdict(record) for record in getattr(import_module(module, __package__), attribute)], columns
+    rows = [asdict(record) for record in getattr(import_module(module, __package__), attribute)]
+    return ([_judged(row) for row in rows] if kind == "metrics" else rows), columns
+
+
+def _judged(row: dict[str, Any]) -> dict[str, Any]:
+    """A metric's row with the verdict that holds for it: a variant's is that of the metric it narrows."""
+    from ..metrics.standing import fails, judged
+
+    record = judged(row["name"])
+    return row | {"qualified": record and record.qualified, "fails": fails(row["name"])}
 
 
 def _presets() -> list[dict[str, Any]]:
@@ -95,7 +110,12 @@ def _figures() -> list[dict[str, Any]]:
     return [{"name": name, "summary": figure[0]} for name, figure in FIGURES.items()]
 
 
-def _cell(column: str, value: Any) -> str:
+def _cell(column: str, row: dict[str, Any]) -> str:
+    value = row[column]
+    if column == "qualified":
+        from ..metrics.standing import labelled, standing
+
+        return f"{standing(row['name'])} {labelled(row['name']).removeprefix(row['name'])}".rstrip()
     if column == "fails":  # the numbers are in --json
         from ..metrics.qualified import failing
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -13,6 +15,8 @@ from .executors import Execution, writing
 from .qualify_report import qualification_table, write_qualification
 from .qualify_run import forecast, qualify
 from .qualify_table import properties, verdicts
+
+LEAST_UAR = 0.85  # of a network, for verdicts to say something
 
 
 def run(config: RunConfig, execution: Execution, out: Path, dry_run: bool, as_json: bool) -> int:
@@ -32,9 +36,12 @@ def run(config: RunConfig, execution: Execution, out: Path, dry_run: bool, as_js
         return 1 if failed else 0
     console = Console()
     console.print(qualification_table(table))
+    for warning in weak_recognisers(info):
+        console.print(f"[yellow]warning:[/] {warning}", highlight=False)
     counts = verdicts(table)["qualified"].value_counts()
     console.print(
-        f"{counts.get('yes', 0)} metrics qualified, {counts.get('no', 0)} not, {counts.get('no claim', 0)} without a "
+        f"{counts.get('yes', 0)} metrics qualified, {counts.get('one fill', 0)} under one fill, {counts.get('no', 0)} "
+        f"not, {counts.get('no claim', 0)} without a "
         f"claim, {counts.get('not tested', 0)} not tested; {rows['clip'].nunique()} clips, {len(rows)} trials "
         f"({failed} failed), {info['model_calls']:.0f} model calls.",
         highlight=False,
@@ -43,6 +50,25 @@ def run(config: RunConfig, execution: Execution, out: Path, dry_run: bool, as_js
         console.print(f"[red]failed:[/] {reason}", highlight=False)
     console.print(f"report: {files['html'].resolve()}", highlight=False, soft_wrap=True)
     return 1 if failed else 0
+
+
+def weak_recognisers(info: Mapping[str, Any]) -> list[str]:
+    """A sentence for each network whose accuracy is known and too low for its verdicts to say much.
+
+    Parameters
+    ----------
+    info : dict
+        What run.json says.
+    """
+    found = []
+    for name, about in info.get("models", {}).items():
+        uar = ((about.get("scores") or {}).get("pooled") or {}).get("uar")
+        if uar is not None and uar < LEAST_UAR:
+            found.append(
+                f"{name} has a UAR of {uar:.2f}, less than {LEAST_UAR}: where a metric fails on it, the network may be "
+                "to blame, which does not listen to what was planted."
+            )
+    return found
 
 
 def _forecast(config: RunConfig, execution: Execution, out: Path, as_json: bool) -> int:

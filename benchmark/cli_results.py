@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..errors import InputError, UnknownNameError
+from ..metrics.standing import labelled, mark_told, standing
 from .console import Bars
 from .figures import draw_figure
 from .leaderboard import SETTING, setting_title
@@ -58,6 +59,7 @@ def compare(arguments: Namespace) -> int:
         if arguments.method
         else compare_pairwise(scores, arguments.metric)
     )
+    pairs["metric_qualified"] = standing(arguments.metric)
     if arguments.json:
         print(json.dumps(json.loads(pairs.to_json(orient="records")), indent=2))
         return 0
@@ -67,7 +69,7 @@ def compare(arguments: Namespace) -> int:
         facts = dict(zip(CELL, cell, strict=True))
         setting = setting_title({name: facts[name] for name in SETTING})
         under = ", ".join(filter(None, (facts["condition"], facts["fill"] and f"fill {facts['fill']}")))
-        title = escape(f"{arguments.metric}, {under}: {setting}")
+        title = escape(f"{labelled(arguments.metric)}, {under}: {setting}")
         table = Table(title=title, title_justify="left", box=None, header_style="bold")
         for column in ("better", "worse"):
             table.add_column(column, no_wrap=True)
@@ -90,42 +92,57 @@ def compare(arguments: Namespace) -> int:
         console.print(table)
         if arguments.method:
             _print_gap(console, group)
+    if told := mark_told(arguments.metric):
+        console.print(f"{labelled(arguments.metric)} {told}", style="dim", highlight=False, markup=False)
     return 0
 
 
 def _print_gap(console: Console, pairs: pd.DataFrame) -> None:
-    """How far the explanations of one cell lie apart, pair by pair, and what each method repeats and costs."""
+    """How two methods score on the clips both have, how far their maps lie apart, and what each repeats and costs."""
+    scored = Table(title="scores on the clips that both have", title_justify="left", box=None, header_style="bold")
     apart = Table(title="explanations of the same clips", title_justify="left", box=None, header_style="bold")
-    for column in ("a", "b"):
-        apart.add_column(column, no_wrap=True)
-    for column in ("rank correlation", "of means", "slope a on b", "at equal shrinkage"):
-        apart.add_column(column, justify="right")
-    for pair in pairs.to_dict("records"):
-        bounds = ("rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage")
-        apart.add_row(escape(pair["method_a"]), escape(pair["method_b"]), *(_estimate(pair, name) for name in bounds))
-    console.print(apart)
+    bounds = ("rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage")
+    heads = ("rank correlation", "of means", "slope a on b", "at equal shrinkage", "clips")
+    for table, columns in ((scored, ("score of a", "score of b", "clips", "speakers")), (apart, heads)):
+        for column in ("a", "b"):
+            table.add_column(column, no_wrap=True)
+        for column in columns:
+            table.add_column(column, justify="right")
+    scored.add_column("")
     alone = Table(title="each method", title_justify="left", box=None, header_style="bold")
     alone.add_column("method", no_wrap=True)
-    columns = {
-        "score": "mean", "repeats": "repeats", "noise": "noise", "at equal shrinkage": "noise_at_equal_shrinkage",
-        "relative noise": "relative_noise", "repeats agree": "rank_correlation_of_repeats",
-        "shrinkage": "shrinkage", "calls": "calls", "seconds": "seconds",
+    estimates = {
+        "noise": "noise", "at equal shrinkage": "noise_at_equal_shrinkage", "relative noise": "relative_noise",
+        "repeats agree": "rank_correlation_of_repeats", "shrinkage": "shrinkage", "calls": "calls",
+        "seconds": "seconds",
     }  # fmt: skip
-    for column in columns:
+    for column in ("clips", "repeats", *estimates):
         alone.add_column(column, justify="right")
     told: dict[str, list[str]] = {}
     for pair in pairs.to_dict("records"):
-        for side in ("a", "b"):
-            facts = [pair[f"{fact}_{side}"] for fact in columns.values()]
-            told.setdefault(pair[f"method_{side}"], [_number(fact) for fact in facts])
+        planned, names = pair["n_planned"], [escape(pair["method_a"]), escape(pair["method_b"])]
+        means = [_estimate(pair, f"mean_{side}") for side in ("a", "b")]
+        scored.add_row(*names, *means, f"{pair['n_clips']} of {planned}", str(pair["n_speakers"]), pair["note"])
+        gaps = [_estimate(pair, name) for name in bounds]
+        apart.add_row(*names, *gaps, f"{pair['n_explained']} of {planned}")
+        for side, name in zip(("a", "b"), names, strict=True):
+            counts = [f"{pair[f'n_explained_{side}']} of {planned}", str(pair[f"repeats_{side}"])]
+            told.setdefault(name, counts + [_half_width(pair, f"{what}_{side}") for what in estimates.values()])
     for name, cells in told.items():
-        alone.add_row(escape(name), *cells)
-    console.print(alone)
+        alone.add_row(name, *cells)
+    for table in (scored, apart, alone):
+        console.print(table)
 
 
 def _estimate(row: dict[str, Any], name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return _number(row[name]) + (f" [{_number(low)}, {_number(high)}]" if pd.notna(low) else "")
+
+
+def _half_width(row: dict[str, Any], name: str) -> str:
+    """An estimate and half its interval: seven of these fit side by side."""
+    half = row[f"{name}_high"] - row[name]
+    return _number(row[name]) + (f" ±{half:.3f}" if half > 0 else " ±0" if half == 0 else "")
 
 
 def _number(value: float) -> str:

@@ -19,7 +19,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..errors import InputError
-from .leaderboard import ARROWS, BASELINES, SETTING, labelled, leaderboard, setting_title
+from ..metrics.standing import labelled, marks_note
+from .leaderboard import ARROWS, BASELINES, SETTING, leaderboard, setting_title
+from .statistics import MIN_SPEAKERS
 from .store import Store, write_atomically
 
 if TYPE_CHECKING:
@@ -108,7 +110,12 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
         figure = new_figure(2.2 + 2.9 * columns, 0.7 + rows * (1.0 + 0.24 * len(methods)))
         axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for ax, ((family, metric, condition, filled), part) in zip(axes, panels, strict=False):
-            _forest(ax, part.set_index("method").reindex(methods))
+            rows_of = part.set_index("method").reindex(methods)
+            _forest(ax, rows_of)
+            for place, counts in enumerate(_counts(rows_of)):
+                ax.text(
+                    1.02, place, counts, transform=ax.get_yaxis_transform(), fontsize=7, color=GREY, va="center"
+                )  # fmt: skip
             where = ", ".join([condition] * (condition != "clean") + [f"fill {filled}"] * bool(filled)) or family
             ax.set_title(
                 f"{labelled(str(metric))} {ARROWS[part['direction'].iloc[0]]}\n", loc="left", fontweight="bold"
@@ -121,15 +128,28 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
         title(figure, setting_title(board.iloc[0][SETTING].to_dict()))
         footnote(
             figure,
-            "mean and 95 % interval (speakers as clusters); line: random; filled: significantly different from random; "
-            "* baseline",
+            f"mean and 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers); right: "
+            "scores / planned; line: random; filled: significantly different from random; * baseline"
+            + _marks(board["metric"]),
         )
         drawn = pd.concat([part for _, part in panels])
         numbers = drawn[
-            [*SETTING, "family", "metric", "direction", "condition", "fill", "method", "mean", "low", "high", "n_ok",
-             "n_planned", "p_holm", "beats_random"]
+            [*SETTING, "family", "metric", "metric_qualified", "direction", "condition", "fill", "method", "mean",
+             "low", "high", "n_ok", "n_planned", "coverage", "n_speakers", "p_holm", "beats_random"]
         ]  # fmt: skip
         return save(figure, numbers, picture)
+
+
+def _counts(rows: pd.DataFrame) -> list[str]:
+    """Scores / planned of each row; empty where the method was not run."""
+    known = rows[["n_ok", "n_planned"]].itertuples(index=False)
+    return ["" if pd.isna(planned) else f"{ok:.0f}/{planned:.0f}" for ok, planned in known]
+
+
+def _marks(metrics: pd.Series) -> str:
+    """What the marks beside the metrics' names mean, to end a footnote."""
+    told = marks_note(map(str, metrics))
+    return f"; {told}" if told else ""
 
 
 def _by_mean_rank(board: pd.DataFrame) -> list[str]:
@@ -190,22 +210,34 @@ def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consist
         for offset, method in zip(spread, methods, strict=True):
             rows = part[part["method"] == method].set_index("condition").reindex(conditions)
             places = np.arange(len(conditions)) + offset
+            counts = dict.fromkeys(filter(None, _counts(rows)))
             ax.errorbar(
                 places, rows["mean"].astype(float), yerr=(rows["high"] - rows["mean"]).astype(float).to_numpy(),
                 marker=markers[method], color=colours[method], linewidth=1.3, elinewidth=1.1, markersize=6,
-                linestyle="--" if method in BASELINES else "-", label=f"{method} *" if method in BASELINES else method,
+                linestyle="--" if method in BASELINES else "-",
+                label=f"{method}{' *' * (method in BASELINES)}, {', '.join(counts)}",
             )  # fmt: skip
         ax.axhline(0, color=GREY, linewidth=0.9, zorder=0)
         ax.axhline(1, color=GREY, linewidth=0.9, linestyle=":", zorder=0)
         ax.set_xticks(range(len(conditions)), conditions)
         ax.set_xlim(-0.4, len(conditions) - 0.6)
-        ax.set_ylabel(f"{metric} (0: another clip, 1: a repeat)" if metric == "consistency" else metric)
+        scale = " (0: another clip, 1: a repeat)" if metric == "consistency" else ""
+        ax.set_ylabel(labelled(metric) + scale)
         ax.grid(axis="y", color="#e4e4e4", linewidth=0.8)
         ax.set_axisbelow(True)
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="method (* baseline)", alignment="left")
+        ax.legend(
+            loc="center left", bbox_to_anchor=(1.0, 0.5), title="method (* baseline), scores/planned", alignment="left"
+        )
         title(figure, setting_title(part.iloc[0][SETTING].to_dict()))
-        footnote(figure, "mean and 95 % interval, speakers as clusters")
-        numbers = part[[*SETTING, "condition", "method", "mean", "low", "high", "n_ok", "n_planned"]]
+        footnote(
+            figure,
+            f"mean and 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers); behind a name: "
+            "scores/planned, of each condition where they differ" + _marks(part["metric"]),
+        )
+        numbers = part[
+            [*SETTING, "metric", "metric_qualified", "condition", "method", "mean", "low", "high", "n_ok", "n_planned",
+             "coverage", "n_speakers"]
+        ]  # fmt: skip
         return save(figure, numbers, picture)
 
 

@@ -12,6 +12,7 @@ from ..errors import InputError
 from .figures_board import BLUE, GREY, STYLE, footnote, new_figure, save, title
 from .method_gap import pooled_slope, repeats_of
 from .runner import Progress
+from .statistics import MIN_SPEAKERS, clustered_mean
 from .store import Store
 
 EXACT, PAPER = "emolime", ("emolime-paper-unshrunk", "emolime-paper")
@@ -58,8 +59,9 @@ def emolime_gap_of_run(
     InputError
         If the run holds no clip that both methods explain.
     """
-    ran = set(store.scores(["method"])["method"])
-    paper = next((name for name in PAPER if name in ran), PAPER[0])
+    scores = store.scores(["corpus", "model", "condition", "method", "clip", "speaker"])
+    paper = next((name for name in PAPER if name in set(scores["method"])), PAPER[0])
+    speakers = scores.drop_duplicates(["corpus", "clip"]).set_index(["corpus", "clip"])["speaker"].to_dict()
     table = band_weights(store, paper)
     if table.empty:
         raise InputError(
@@ -72,8 +74,14 @@ def emolime_gap_of_run(
         figure = new_figure(0.6 + 3.9 * len(panels), 4.6)
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for ax, ((corpus, model, condition), part) in zip(axes, panels, strict=True):
-            clips = [(c["paper"].to_numpy(), c["exact"].to_numpy()) for _, c in part.groupby(["clip", "target"])]
-            slope = pooled_slope(clips)[0]
+            of_clips = list(part.groupby(["clip", "target"]))
+            clips = [(c["paper"].to_numpy(), c["exact"].to_numpy()) for _, c in of_clips]
+            slope, influence = pooled_slope(clips)
+            low, high = clustered_mean(influence, [speakers[corpus, clip] for (clip, _), _ in of_clips]).bounds
+            interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+            of_panel = pd.Series({"corpus": corpus, "model": model, "condition": condition})
+            planned = scores[(scores[of_panel.index] == of_panel).all(axis=1)]
+            counted = f"{part['clip'].nunique()} of {planned['clip'].nunique()} clips"
             ends = np.array([-largest, largest])
             ax.plot(ends, ends, color=GREY, linewidth=0.8, linestyle="--")
             ax.plot(ends, part["paper"].mean() + slope * (ends - part["exact"].mean()), color=BLUE, linewidth=1)
@@ -81,7 +89,7 @@ def emolime_gap_of_run(
                 part["exact"], part["paper"], part["sd"].fillna(0.0), fmt="o", markersize=3.5, elinewidth=0.8,
                 color=BLUE, ecolor=GREY,
             )  # fmt: skip
-            ax.set_title(f"{corpus}, {model}, {condition}: slope {slope:.2f}, {len(clips)} clips", loc="left")
+            ax.set_title(f"{corpus}, {model}, {condition}\nslope {slope:.2f}{interval}, {counted}", loc="left")
             ax.set_xlabel(f"weight by {EXACT}")
             ax.set_xlim(*ends)
             ax.set_ylim(*ends)
@@ -91,6 +99,6 @@ def emolime_gap_of_run(
         footnote(
             figure,
             "a point is a band of a clip, its bar the standard deviation over seeds (one explanation's noise); dashed: "
-            "equal weights",
+            f"equal weights; slope: 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers)",
         )
         return save(figure, table, picture)

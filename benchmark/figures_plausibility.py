@@ -13,6 +13,7 @@ from matplotlib import rc_context
 from ..cues.records import CUES
 from ..errors import InputError
 from ..methods.records import METHODS
+from ..metrics.standing import labelled
 from .figures_board import STYLE, footnote, new_figure, save, title
 from .leaderboard import number, ordered
 from .plausibility_report import COLUMNS, MEASURED, RANDOM, plausibility_table
@@ -54,16 +55,24 @@ def draw_plausibility(table: pd.DataFrame, picture: str | Path) -> Path:
     ]
     tallest = max(part["row"].nunique() for _, part in panels)
     with rc_context(STYLE):
-        figure = new_figure(1.2 + len(panels) * (2.3 + 0.5 * len(methods)), 2.6 + 0.2 * tallest)
+        figure = new_figure(1.2 + len(panels) * (2.3 + 0.75 * len(methods)), 2.6 + 0.2 * tallest)
         for ax, (emotion, part) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             rows = list(dict.fromkeys(part.sort_values(["cue", "source"], kind="stable")["row"]))
-            gains = part.pivot(index="row", columns="method", values="gain").reindex(index=rows, columns=methods)
+            half = (part["gain_high"] - part["gain_low"]) / 2
+            pairs = zip(part["gain"], half, strict=True)
+            part = part.assign(text=[f"{gain:+.2f}" + ("" if pd.isna(h) else f" ±{h:.2f}") for gain, h in pairs])
+            gains, text = (
+                part.pivot(index="row", columns="method", values=name).reindex(index=rows, columns=methods)
+                for name in ("gain", "text")
+            )
+            least, most = part["clips"].min(), part["clips"].max()
+            clips = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
             sns.heatmap(
-                gains, annot=True, fmt="+.2f", cmap="vlag", vmin=-1, vmax=1, cbar=False, linewidths=0.5, ax=ax,
-                annot_kws={"fontsize": 7}, xticklabels=methods, yticklabels=rows,
+                gains, annot=text.fillna("").to_numpy(), fmt="", cmap="vlag", vmin=-1, vmax=1, cbar=False,
+                linewidths=0.5, ax=ax, annot_kws={"fontsize": 7}, xticklabels=methods, yticklabels=rows,
             )  # fmt: skip
             ax.set(xlabel="", ylabel="")
-            ax.set_title(f"{emotion}, {part['clips'].max()} clips", loc="left", fontweight="bold")
+            ax.set_title(f"{emotion}, {clips} of {part['planned'].max():.0f} clips", loc="left", fontweight="bold")
             ax.tick_params(length=0)
             ax.tick_params(axis="x", rotation=90)
         title(
@@ -71,7 +80,9 @@ def draw_plausibility(table: pd.DataFrame, picture: str | Path) -> Path:
             f"direction agreement of cues, gain over matched random windows: {first['corpus']}, {first['model']}",
         )
         footnote(
-            figure, "0 is chance; intervals, other measures and other recognisers in the CSV; sources are never merged"
+            figure,
+            f"0 is chance; ± half the 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers, nor "
+            "where all clips agree); other measures and other recognisers in the CSV; sources are never merged",
         )
         return save(figure, table, picture)
 
@@ -139,7 +150,8 @@ def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
                     "caption": f"Direction agreement in {emotion}, by cue and source: {where}",
                     "note": "Share of clips whose cue, where a method points against the rest of the clip, has the "
                     "direction that the source expects, less that of matched random windows: 0 is chance. In brackets "
-                    "95 %, speakers as clusters; then clips. Sources that expect the same have the same numbers.",
+                    "95 %, speakers as clusters; then clips of those planned. Sources that expect the same have the "
+                    "same numbers.",
                     "header": ["cue", "expects", "sources", *methods],
                     "rows": list(_agreement(of_class, methods)),
                     "folded": True,
@@ -151,7 +163,7 @@ def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
             found.append(
                 {
                     "caption": f"Mean scores by emotion explained: {where}",
-                    "note": "In brackets 95 %, speakers as clusters; then clips.",
+                    "note": "In brackets 95 %, speakers as clusters; then clips of those planned.",
                     "header": ["metric", "of", "emotion", *methods],
                     "rows": list(_scores(scores, methods)),
                     "folded": True,
@@ -167,7 +179,7 @@ def _planted(part: pd.DataFrame) -> Iterator[list[str]]:
         yield [
             method, _with_interval(recall), number(recall["chance"]), _with_interval(precision),
             number(precision["chance"]), f"{recall['counted']:.0f}", f"{precision['counted']:.0f}",
-            f"{recall['clips']:.0f}",
+            _clips(recall),
         ]  # fmt: skip
 
 
@@ -176,8 +188,16 @@ def _right_or_wrong(part: pd.DataFrame) -> Iterator[list[str]]:
         interval = "–" if pd.isna(row.get("low")) else f"{number(row['low'])} … {number(row['high'])}"
         p, p_holm = ("–" if pd.isna(row.get(name)) else f"{row[name]:.3f}" for name in ("p", "p_holm"))
         difference = "–" if pd.isna(row["value"]) else f"{row['value']:+.3f}"
-        counts = [f"{row[name]:.0f}" for name in ("clips", "speakers")]
-        yield [row["measure"].removesuffix(RIGHT_OR_WRONG), row["method"], difference, interval, p, p_holm, *counts]
+        counts = [_clips(row), f"{row['speakers']:.0f}"]
+        yield [
+            labelled(row["measure"].removesuffix(RIGHT_OR_WRONG)),
+            row["method"],
+            difference,
+            interval,
+            p,
+            p_holm,
+            *counts,
+        ]
 
 
 def _agreement(part: pd.DataFrame, methods: Iterable[str]) -> Iterator[list[str]]:
@@ -202,17 +222,19 @@ def _scores(part: pd.DataFrame, methods: Iterable[str]) -> Iterator[list[str]]:
     of = part["cue"].fillna("").where(part["cue"].fillna("") != "", part["source"].fillna(""))
     named = part.assign(of=of.where(of != "", "all"), metric=part["measure"].str.removeprefix("score of "))
     for (metric, what, emotion), rows in named.groupby(["metric", "of", "emotion"], sort=False):
-        yield [metric, what, emotion, *_cells(rows, methods, "value", "low", "high")]
+        yield [labelled(metric), what, emotion, *_cells(rows, methods, "value", "low", "high")]
 
 
 def _cells(rows: pd.DataFrame, methods: Iterable[str], *columns: str) -> list[str]:
     by_method = rows.set_index("method")
     return [
-        f"{_with_interval(by_method.loc[m], *columns)} ({by_method.loc[m, 'clips']:.0f})"
-        if m in by_method.index
-        else "–"
+        f"{_with_interval(by_method.loc[m], *columns)} ({_clips(by_method.loc[m])})" if m in by_method.index else "–"
         for m in methods
     ]
+
+
+def _clips(row: pd.Series) -> str:
+    return f"{row['clips']:.0f} of {row['planned']:.0f}"
 
 
 def _with_interval(row: pd.Series, value: str = "value", low: str = "low", high: str = "high") -> str:

@@ -23,7 +23,7 @@ ALL = "all"  # in column ``emotion``
 COLUMNS = [
     *GROUP, "method", "emotion", "fill", "mean", "low", "high", "n_clips", "n_planned", "coverage", "n_speakers",
 ]  # fmt: skip
-SPREAD = ["n_fills", "fill_low", "fill_high", "fill_clips"]
+SPREAD = ["n_fills", "fill_low", "fill_high", "fill_clips", "fill_planned"]
 
 
 def by_fill(scores: pd.DataFrame) -> pd.DataFrame:
@@ -87,12 +87,14 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row per (setting, condition, metric, method, emotion): ``n_fills``, ``fill_low`` and ``fill_high`` (the
-        least and the largest mean, missing where no clip has a score under all fills), ``fill_clips`` that entered.
+        least and the largest mean, missing where no clip has a score under all fills), ``fill_clips`` that entered, of
+        ``fill_planned``.
     """
     found = table.groupby([*GROUP, "method", "emotion"], dropna=False, sort=False)
     return found.agg(
-        n_fills=("fill", "size"), fill_low=("mean", "min"), fill_high=("mean", "max"), fill_clips=("n_clips", "first")
-    ).reset_index()
+        n_fills=("fill", "size"), fill_low=("mean", "min"), fill_high=("mean", "max"), fill_clips=("n_clips", "first"),
+        fill_planned=("n_planned", "first"),
+    ).reset_index()  # fmt: skip
 
 
 def with_spread(board: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -110,7 +112,7 @@ def with_spread(board: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     used = merged["fill"] != ""
     for name in SPREAD:
         merged[name] = merged[name].where(used)
-    return merged.astype({"n_fills": "Int64", "fill_clips": "Int64"})
+    return merged.astype(dict.fromkeys(("n_fills", "fill_clips", "fill_planned"), "Int64"))
 
 
 class SpreadTable(NamedTuple):

@@ -13,8 +13,9 @@ import pandas as pd
 
 from ..datasets.conditions import CONDITIONS
 from ..errors import InputError
-from ..metrics.qualified import MARK, NOTE, failing
+from ..metrics.qualified import failing
 from ..metrics.records import FAMILIES, METRICS
+from ..metrics.standing import NOTE, fails, standing
 from .fill_spread import SPREAD, by_fill, with_spread
 from .statistics import (
     CELL,
@@ -45,8 +46,9 @@ RANKING = [*SETTING, "condition", "fill", "family"]
 
 BOARD_COLUMNS = [
     *CELL, "method", "baseline", "rank", "mean", "low", "high", "n_ok", "n_failed", "n_skipped", "n_planned",
-    "coverage", "n_speakers", "difference", "difference_low", "difference_high", "p_holm", "effect", "superiority",
-    "beats_random", "group", *SPREAD, "model_calls", "metric_fails", "note",
+    "coverage", "n_speakers", "difference", "difference_low", "difference_high", "difference_clips",
+    "difference_planned", "difference_speakers", "p_holm", "effect", "superiority", "beats_random", "group", *SPREAD,
+    "model_calls", "metric_qualified", "metric_fails", "note",
 ]  # fmt: skip
 
 
@@ -67,12 +69,14 @@ def leaderboard(scores: pd.DataFrame, baseline: str = "random", fills: pd.DataFr
     DataFrame
         Columns `BOARD_COLUMNS`, one row per (setting, condition, fill, metric, method), in a fixed order. ``mean``
         with ``low`` and ``high`` (95 %, speakers as clusters; missing below 6 speakers) is in the metric's own
-        direction; ``difference`` to the baseline is oriented, positive is better. ``beats_random`` is yes, no, ``no
-        claim`` or, for the baseline itself, empty. ``coverage`` = n_ok / n_planned. ``group``: methods that share a
-        letter are not distinguishable. Where several fills were used, ``fill_low`` and ``fill_high`` are the least and
-        the largest mean over ``n_fills`` fills, on the ``fill_clips`` clips scored under all of them. ``model_calls``
-        is the mean cost of one score if computed alone. ``metric_fails`` names the properties that the metric failed in
-        its qualification.
+        direction; ``difference`` to the baseline is oriented, positive is better, and rests on the
+        ``difference_clips`` clips that both have a score for, of ``difference_planned``, by ``difference_speakers``.
+        ``beats_random`` is yes, no, ``no claim`` or, for the baseline itself, empty. ``coverage`` = n_ok / n_planned,
+        which count scores: a clip has one for each repeat. ``group``: methods that share a letter are not
+        distinguishable. Where several fills were used, ``fill_low`` and ``fill_high`` are the least and the largest
+        mean over ``n_fills`` fills, on the ``fill_clips`` clips, of ``fill_planned``, scored under all of them.
+        ``model_calls`` is the mean cost of one score if computed alone. ``metric_qualified`` is the metric's
+        `metrics.standing.standing`; ``metric_fails`` names the properties that it failed in its qualification.
 
     Raises
     ------
@@ -84,14 +88,20 @@ def leaderboard(scores: pd.DataFrame, baseline: str = "random", fills: pd.DataFr
         return pd.DataFrame(columns=BOARD_COLUMNS)
     board = pd.concat([_cell_rows(cell) for cell in found], ignore_index=True)
     board["baseline"] = board["method"].isin(BASELINES)
-    versus = tests_against(found, baseline).rename(columns={"low": "difference_low", "high": "difference_high"})
-    columns = ["difference", "difference_low", "difference_high", "p_holm", "effect", "superiority", "note"]
+    versus = tests_against(found, baseline).rename(
+        columns={"low": "difference_low", "high": "difference_high", "n_clips": "difference_clips",
+                 "n_planned": "difference_planned", "n_speakers": "difference_speakers"}
+    )  # fmt: skip
+    counts = ["difference_clips", "difference_planned", "difference_speakers"]
+    columns = ["difference", "difference_low", "difference_high", *counts, "p_holm", "effect", "superiority", "note"]
     board = board.merge(versus[[*CELL, "method", *columns]], on=[*CELL, "method"], how="left")
+    board = board.astype(dict.fromkeys(counts, "Int64"))  # the baseline has none
     board["note"] = board["note"].fillna("")
     won = board["difference"].gt(0) & board["p_holm"].lt(ALPHA)
     board["beats_random"] = np.select(
         [board["method"] == baseline, board["p_holm"].isna(), won], ["", "no claim", "yes"], "no"
     )
+    board["metric_qualified"] = [standing(str(name)) for name in board["metric"]]
     board["metric_fails"] = [failing(fails(str(name))) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
     return _in_order(_with_letters(board, tests_of_pairs(found)))[BOARD_COLUMNS]
@@ -281,22 +291,6 @@ def number(value: float) -> str:
         return "–"
     size = abs(value)
     return f"{value:.2f}" if size < 9.995 else f"{value:.1f}" if size < 99.95 else f"{value:.0f}"
-
-
-def labelled(metric: str) -> str:
-    """A metric's name, marked † where it failed its qualification."""
-    return metric + MARK if metric in METRICS and METRICS.get(metric).qualified is False else metric
-
-
-def fails(metric: str) -> str:
-    """What a metric failed in its qualification, with numbers; empty where it passed, or is not registered here."""
-    return METRICS.get(metric).fails if metric in METRICS else ""
-
-
-def failing_note(metrics: Iterable[str]) -> str:
-    """Which property each of the marked metrics failed; empty where none is marked."""
-    told = [f"{name}: {failing(fails(name))}" for name in metrics if labelled(name) != name]
-    return f"{MARK} failed {'; '.join(told)}" if told else ""
 
 
 def mark(row: pd.Series) -> str:

@@ -22,12 +22,10 @@ from ..audio import scoring_grid
 from ..errors import InputError, UnknownNameError
 from ..methods.attribution import Attribution
 from ..methods.records import make_method
-from .statistics import CELL, Cell, cells, clustered_mean, tests_of_pairs
+from .statistics import CELL, Cell, cells, clustered_mean, per_clip, tests_of_pairs
 from .store import Store
 
 _PAIR = ["rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage"]
-_METHOD = ["mean", "repeats", "noise", "noise_at_equal_shrinkage", "relative_noise", "rank_correlation_of_repeats",
-           "shrinkage", "calls", "seconds"]  # fmt: skip
 # what is explained: an explanation does not depend on metric and fill
 _WHAT = ["corpus", "model", "condition", "clip", "target"]
 
@@ -70,14 +68,18 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
           ``rank_correlation_of_means``: of the means over repeats, what remains of a difference without noise;
         - ``slope`` and ``slope_at_equal_shrinkage``: of the weights of a on those of b, means over repeats, centred
           clip by clip; 1 where a change of b's weight is the same change of a's;
-        - for a and for b: ``mean`` score; ``repeats``; ``noise``, the standard deviation of a weight over repeats (root
-          mean square over cells, mean over clips), in the unit of the weights, and ``noise_at_equal_shrinkage``;
-          ``relative_noise``, noise beside the standard deviation of the mean weights over cells;
-          ``rank_correlation_of_repeats``; ``shrinkage`` (missing where the method tells none); ``calls`` and
-          ``seconds`` of one explanation.
+        - ``n_explained``: the clips, of ``n_planned``, that both explain, which these four rest on;
+        - ``mean_a`` and ``mean_b``: the scores on the ``n_clips`` clips of the paired difference, which is their own
+          difference (with the sign of the metric's direction); where there are no bounds, ``note`` says why;
+        - for a and for b, on all clips that it explains (``n_explained_a``): ``repeats``; ``noise``, the standard
+          deviation of a weight over repeats (root mean square over cells, mean over clips), in the unit of the weights,
+          and ``noise_at_equal_shrinkage``; ``relative_noise``, noise beside the standard deviation of the mean weights
+          over cells (both root mean squares over clips); ``rank_correlation_of_repeats``; ``shrinkage`` (missing where
+          the method tells none); ``calls`` and ``seconds`` of one explanation.
 
-        ``_low`` and ``_high`` bound estimates with 95 %, speakers being clusters; missing below 6 speakers. Noise is 0
-        where nothing is drawn and missing where a method that draws was not repeated.
+        ``..._low`` and ``..._high`` bound each of them (``low`` and ``high`` the difference) with 95 %, speakers being
+        clusters; missing below 6 speakers. Noise is 0 where nothing is drawn and missing where a method that draws was
+        not repeated.
 
     Raises
     ------
@@ -115,8 +117,11 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
         }  # fmt: skip
         facts = {name: _of_method(name, cell, by_clip) for name in cell.table}
         for a, b in combinations(cell.table, 2):
-            row = {"method_a": a, "method_b": b} | _of_pair(a, b, cell, by_clip)
-            row |= {f"{key}_{side}": facts[name][key] for key in _METHOD for side, name in (("a", a), ("b", b))}
+            row = {"method_a": a, "method_b": b} | _scores_of_pair(a, b, cell) | _of_pair(a, b, cell, by_clip)
+            for side, name in (("a", a), ("b", b)):
+                row["n_explained_" + side], row["repeats_" + side] = facts[name].counts
+                for what, (values, speakers) in facts[name].estimates.items():
+                    row |= _bounded(f"{what}_{side}", values, speakers)
             rows.append(names | row)
     gaps = pd.DataFrame(rows)
     return tests_of_pairs(laid_out).merge(gaps, on=[*CELL, "method_a", "method_b"], how="left")
@@ -198,8 +203,15 @@ def pooled_slope(maps: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, 
         return slope, slope + (together - slope * alone) / alone.mean()
 
 
+def _scores_of_pair(a: str, b: str, cell: Cell) -> dict[str, float]:
+    """Mean scores on what the paired difference rests on: replicates, then clips, that both have."""
+    both = cell.table[[a, b]].dropna()
+    values, codes = per_clip(both.to_numpy(), both.index, cell.speakers)
+    return _bounded("mean_a", values[:, 0], codes) | _bounded("mean_b", values[:, 1], codes)
+
+
 def _of_pair(a: str, b: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats]]) -> dict[str, Any]:
-    """Columns `_PAIR` with their intervals."""
+    """Columns `_PAIR` with their intervals, and the clips they rest on."""
     clips = [clip for clip, told in by_clip.items() if a in told and b in told]
     single, of_means = [], []
     means: list[tuple[np.ndarray, ...]] = []
@@ -213,35 +225,58 @@ def _of_pair(a: str, b: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repe
     plain, level = ([(row[i], row[i + 1]) for row in means] for i in (0, 2))
     values = (single, of_means, pooled_slope(plain)[1], pooled_slope(level)[1])
     speakers = cell.speakers.reindex(clips).tolist()
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"n_explained": len(clips)}
     for name, of_clips in zip(_PAIR, values, strict=True):
         found |= _bounded(name, of_clips, speakers)
     return found
 
 
-def _of_method(name: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats]]) -> dict[str, float]:
-    """Values of `_METHOD`."""
-    told = [told[name] for told in by_clip.values() if name in told]
-    noise, levelled, signal, alike = [], [], [], []
+class _Facts(NamedTuple):
+    """What one method repeats and costs: clips explained and repeats; by name, values and speakers of the clips."""
+
+    counts: tuple[int, int]
+    estimates: dict[str, tuple[np.ndarray, list[Any]]]
+
+
+def _of_method(name: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats]]) -> _Facts:
+    """Of each estimate one number a clip whose mean it is."""
+    told = {clip: told[name] for clip, told in by_clip.items() if name in told}
     draws = make_method(name).stochastic
-    for maps, _ in told:
-        rows = np.stack([map_.values.ravel() for map_ in maps]).astype(np.float64)
-        noise.append(_spread(rows, draws))
-        levelled.append(_spread(rows / _shrinkages(maps)[:, None], draws))
-        signal.append(rows.mean(axis=0).std())
-        pairs = rank_correlations(rows, rows)[np.triu_indices(len(rows), 1)]
-        alike.append(_mean(pairs) if draws else 1.0)
-    return {
-        "mean": float(cell.table[name].mean()),
-        "repeats": min((len(maps) for maps, _ in told), default=0),
-        "noise": _mean(noise),
-        "noise_at_equal_shrinkage": _mean(levelled),
-        "relative_noise": float(np.sqrt(_mean(np.square(noise)) / _mean(np.square(signal)))) if any(signal) else np.nan,
-        "rank_correlation_of_repeats": _mean(alike),
-        "shrinkage": _mean([s for maps, _ in told for s in _shrinkages(maps)]),
-        "calls": _mean([map_.model_calls for maps, _ in told for map_ in maps]),
-        "seconds": _mean([seconds for _, seconds in told]),
-    }
+    rows = []
+    for maps, seconds in told.values():
+        values = np.stack([map_.values.ravel() for map_ in maps]).astype(np.float64)
+        pairs = rank_correlations(values, values)[np.triu_indices(len(values), 1)]
+        rows.append(
+            {
+                "noise": _spread(values, draws),
+                "noise_at_equal_shrinkage": _spread(values / _shrinkages(maps)[:, None], draws),
+                "signal": values.mean(axis=0).std(),
+                "rank_correlation_of_repeats": _mean(pairs) if draws else 1.0,
+                "shrinkage": _mean(_shrinkages(maps)),
+                "calls": _mean([map_.model_calls for map_ in maps]),
+                "seconds": seconds,
+            }
+        )
+    names = ["noise", "noise_at_equal_shrinkage", "signal", "rank_correlation_of_repeats", "shrinkage", "calls",
+             "seconds"]  # fmt: skip
+    table = pd.DataFrame(rows, columns=names, dtype=np.float64)
+    table["relative_noise"] = _relative_noise(table["noise"].to_numpy(), table.pop("signal").to_numpy())
+    speakers = cell.speakers.reindex(list(told)).tolist()
+    repeats = min((len(maps) for maps, _ in told.values()), default=0)
+    return _Facts((len(told), repeats), {what: (table[what].to_numpy(), speakers) for what in table})
+
+
+def _relative_noise(noise: np.ndarray, signal: np.ndarray) -> np.ndarray:
+    """Root mean square of noise by that of signal, linearised: one number a clip whose mean it is."""
+    known = np.isfinite(noise)
+    n2, s2 = np.square(np.where(known, noise, np.nan)), np.square(np.where(known, signal, np.nan))
+    if not known.any() or not np.nansum(s2) > 0:
+        return np.full(noise.shape, np.nan)
+    ratio = float(np.sqrt(np.nanmean(n2) / np.nanmean(s2)))
+    if ratio == 0:
+        return np.where(known, 0.0, np.nan)
+    influence: np.ndarray = ratio + (n2 - ratio**2 * s2) / (2 * ratio * np.nanmean(s2))
+    return influence
 
 
 def on_common_grid(a: Sequence[Attribution], b: Sequence[Attribution]) -> tuple[np.ndarray, np.ndarray]:
@@ -273,6 +308,6 @@ def _mean(values: Any) -> float:
     return float(known.mean()) if known.size else np.nan
 
 
-def _bounded(name: str, values: Any, speakers: Sequence[Any]) -> dict[str, float]:
+def _bounded(name: str, values: Any, speakers: Any) -> dict[str, float]:
     found = clustered_mean(values, speakers)
     return dict(zip((name, f"{name}_low", f"{name}_high"), (found.mean, *found.bounds), strict=True))

@@ -4,6 +4,8 @@ Read from stored explanations of clean clips, without any model call. Convention
 
 - ``emotion`` is the class explained; ``method`` is a method of the run, or ``random windows``: as many windows of each
   clip drawn at random, which every measure treats as it treats an explanation.
+- ``value`` rests on ``clips`` clips, of ``planned``: those of the class that any method of the run explained (of
+  scores: those that the run planned a score of). Repeats of a clip are averaged.
 - ``measure`` says what ``value`` is, with its 95 % interval clustered by speaker (missing below 6 speakers and where
   all clips are equal), and ``chance`` what it would be by chance; ``gain`` is the mean difference of the two, clip by
   clip.
@@ -35,10 +37,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..audio import Grid
+from ..audio import Grid, band_edges_hz
+from ..audio.grid import SCORING_BANDS
 from ..cues.expert import NEUTRAL, directions
 from ..cues.records import LEVEL_CUES, REGION_CUES
-from ..cues.windows import TOP, WindowCues, salient_windows, window_edges, window_relevance
+from ..cues.windows import TOP, WindowCues, salient_windows, window_edges
 from ..datasets.clip import Clip
 from ..datasets.corpora import load_corpus
 from ..datasets.corpus import Corpus
@@ -47,7 +50,7 @@ from ..keys import rng
 from ..methods.attribution import Attribution
 from ..metrics.planted_cues import FamilyCounts, claims, family_counts, planted_cues, pooled_effects
 from ..metrics.plausibility import DRAWS, KEEP
-from ..metrics.salience_contrast import ShiftTest, shift_test
+from ..metrics.salience_contrast import ShiftTest, shift_test, window_scores
 from .cue_report import clip_table
 from .shares import clustered_share
 from .statistics import MIN_SPEAKERS, Estimate, clustered_mean, holm
@@ -55,7 +58,7 @@ from .store import Explanation, Store
 
 COLUMNS = [
     "corpus", "model", "measure", "emotion", "cue", "source", "direction", "method", "value", "low", "high", "chance",
-    "gain", "gain_low", "gain_high", "p", "p_holm", "counted", "clips", "speakers",
+    "gain", "gain_low", "gain_high", "p", "p_holm", "counted", "clips", "planned", "speakers",
 ]  # fmt: skip
 CONTRASTS = [
     "corpus", "model", "method", "emotion", "clip", "speaker", "cue", "contrast", "effect", "p", "rising"
@@ -150,7 +153,7 @@ def clip_rows(
     targets = dict.fromkeys(e.attribution.target for e in explanations)
     pointed = [(RANDOM, target, 0, drawn) for target in targets]
     for e in explanations:
-        scores = window_relevance(e.attribution.values, e.attribution.grid.time_edges_s, edges)
+        _, scores = window_scores(e.attribution, clip.duration_s)
         again = (e.repeat,) if e.repeat else ()
         generator = rng("plausibility report", *seed, e.attribution.method, *again)
         try:
@@ -176,8 +179,8 @@ def contrast_table(
     Returns
     -------
     table : DataFrame
-        Columns `CONTRASTS`; ``rising`` is the share of matched random windows with a positive contrast. Only the first
-        of repeated explanations.
+        Columns `CONTRASTS`, NaN where nothing could be heard of a clip; ``rising`` is the share of matched random
+        windows with a positive contrast. Only the first of repeated explanations.
     pools : dict
         Lists by (corpus, model, method, emotion, speaker, repeat).
     """
@@ -190,6 +193,7 @@ def contrast_table(
     pools: dict[Pool, list[tuple[Mapping[str, float], ShiftTest]]] = {}
     for done, ((corpus, model, name), group) in enumerate(groups, 1):
         clip = corpora[corpus].clip(name)
+        found: set[tuple[str, str]] = set()
         for facts, test, rising in clip_rows(clip, group, (corpus, name)):
             method, emotion = facts["method"], facts["emotion"]
             if clip.plant is not None and clip.plant.words and emotion == clip.emotion:
@@ -197,16 +201,26 @@ def contrast_table(
                 pools.setdefault(pool, []).append((clip.plant.cues, test))
             if facts["repeat"]:
                 continue
+            found.add((method, emotion))
             shared = (corpus, model, method, emotion, name, clip.speaker)
             rows += [
                 (*shared, *values) for values in zip(REGION_CUES, test.own, test.effects, test.p, rising, strict=True)
             ]
+        for method, target in dict.fromkeys((e.attribution.method, e.attribution.target) for e in group):
+            if (method, target) not in found:  # planned, though nothing could be heard there
+                unknown = (np.nan,) * 4
+                rows += [(corpus, model, method, target, name, clip.speaker, cue, *unknown) for cue in REGION_CUES]
         if progress is not None:
             progress("comparing cues", done, len(groups))
     return pd.DataFrame(rows, columns=CONTRASTS), pools
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
+
+
+def _explained(table: pd.DataFrame) -> dict[tuple[str, str, str], int]:
+    """Clips that any method explained, by corpus, model and class explained."""
+    return table.groupby(["corpus", "model", "emotion"], sort=False)["clip"].nunique().to_dict()
 
 
 def _row(values: pd.Series, speakers: pd.Series, chance: Any = None, **facts: Any) -> dict[str, Any]:
@@ -242,6 +256,7 @@ def agreement_rows(
     own : mapping, optional
         `measured_directions` by (corpus, speaker left out).
     """
+    planned = _explained(table)
     known = table[np.isfinite(table["contrast"]) & np.isfinite(table["rising"])]
     for (corpus, model, emotion, cue, method), part in known.groupby(
         ["corpus", "model", "emotion", "cue", "method"], sort=False
@@ -260,14 +275,17 @@ def agreement_rows(
             yield _row(
                 agrees, used["speaker"], chance, corpus=corpus, model=model, measure="direction-agreement",
                 emotion=emotion, cue=cue, source=source, direction=int(np.sign(sign.sum())), method=method,
+                planned=planned[corpus, model, emotion],
             )  # fmt: skip
 
 
 def effect_rows(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Salience contrast per corpus, model, emotion, cue and method."""
+    planned = _explained(table)
     known = table[np.isfinite(table["effect"])]
     for names, part in known.groupby(["corpus", "model", "emotion", "cue", "method"], sort=False):
         facts = dict(zip(["corpus", "model", "emotion", "cue", "method"], names, strict=True))
+        facts["planned"] = planned[facts["corpus"], facts["model"], facts["emotion"]]
         p = float(stats.combine_pvalues(part["p"]).pvalue)
         yield _row(part["effect"], part["speaker"], measure="salience-contrast", **facts) | {"p": p}
 
@@ -282,10 +300,13 @@ def planted_rows(pools: Mapping[Pool, Sequence[tuple[Mapping[str, float], ShiftT
         repeat). Repeats are pools of their own: the more, the more claims of a method that seldom claims.
     """
     counted: dict[tuple[str, str, str], list[tuple[str, int, FamilyCounts, FamilyCounts]]] = {}
+    explained: dict[tuple[str, str, str], int] = {}
     for pool, clips in pools.items():
+        corpus, model, method, _, speaker, repeat = pool
+        if repeat == 0:
+            explained[corpus, model, method] = explained.get((corpus, model, method), 0) + len(clips)
         if len(clips) < MIN_POOL:
             continue
-        corpus, model, method, _, speaker, repeat = pool
         truth = planted_cues([cues for cues, _ in clips])
         effects = pooled_effects([test for _, test in clips], rng("plausibility report", *pool))
         own = family_counts(claims(effects), truth)
@@ -293,6 +314,7 @@ def planted_rows(pools: Mapping[Pool, Sequence[tuple[Mapping[str, float], ShiftT
         by_chance = FamilyCounts(*np.sum(drawn, axis=0))
         counted.setdefault((corpus, model, method), []).append((speaker, 0 if repeat else len(clips), own, by_chance))
     for (corpus, model, method), rows in counted.items():
+        planned = max(n for what, n in explained.items() if what[:2] == (corpus, model))
         speakers = [speaker for speaker, *_ in rows]
         found_families, chance_families = (np.array([row[k] for row in rows]) for k in (2, 3))
         for measure, whole in (("cue-recall", 1), ("cue-precision", 2)):
@@ -304,13 +326,13 @@ def planted_rows(pools: Mapping[Pool, Sequence[tuple[Mapping[str, float], ShiftT
             if found.clusters >= MIN_SPEAKERS and np.isfinite(found.low):
                 row |= {"low": found.low, "high": found.high}
                 row |= {"gain_low": found.low - chance, "gain_high": found.high - chance}
-            yield row | {"clips": sum(n for _, n, *_ in rows), "speakers": found.clusters}
+            yield row | {"clips": sum(n for _, n, *_ in rows), "planned": planned, "speakers": found.clusters}
 
 
 def score_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Mean plausibility scores per class explained, and their difference between right and wrong predictions."""
-    ok = scores[(scores["family"] == "plausibility") & (scores["condition"] == "clean") & (scores["status"] == "ok")]
-    for (corpus, model, metric, method), part in ok.groupby(
+    """Mean plausibility scores of all clips and per class explained."""
+    of_family = scores[(scores["family"] == "plausibility") & (scores["condition"] == "clean")]
+    for (corpus, model, metric, method), part in of_family.groupby(
         ["corpus", "model", "metric", "method"], sort=False, observed=True
     ):
         measure, _, choice = str(metric).partition(":")
@@ -318,8 +340,18 @@ def score_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
         facts = {"corpus": corpus, "model": model, "method": method}
         facts |= {"cue": choice} if causal else {"source": choice}
         for emotion, of_class in [("", part), *part.groupby("target", sort=True, observed=True)]:
-            named = facts | {"measure": f"score of {measure}", "emotion": emotion}
-            yield _row(of_class["value"], of_class["speaker"], **named)
+            known = _by_clip(of_class)
+            if len(known):
+                named = facts | {"measure": f"score of {measure}", "emotion": emotion}
+                yield _row(known["value"], known["speaker"], planned=of_class["clip"].nunique(), **named)
+
+
+def _by_clip(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores with the repeats of each clip and class explained averaged: a clip counts once."""
+    ok = scores[scores["status"] == "ok"]
+    first = ok.drop_duplicates(["clip", "target"])
+    mean = ok.groupby(["clip", "target"], sort=False, observed=True)["value"].mean()
+    return first.assign(value=mean.loc[list(zip(first["clip"], first["target"], strict=True))].to_numpy())
 
 
 def correctness_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -327,13 +359,14 @@ def correctness_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
     Only explanations of what was heard are compared: of a class that was not heard there is no right and wrong.
     """
-    ok = scores[(scores["family"] == "plausibility") & (scores["condition"] == "clean") & (scores["status"] == "ok")]
-    heard = ok[(ok["target"] == ok["predicted"]) & ok["correct"].notna()]
+    of_family = scores[(scores["family"] == "plausibility") & (scores["condition"] == "clean")]
+    heard = of_family[(of_family["target"] == of_family["predicted"]) & of_family["correct"].notna()]
     for (corpus, model, metric), part in heard.groupby(["corpus", "model", "metric"], sort=False, observed=True):
         facts = {"corpus": corpus, "model": model, "measure": f"{metric}: correct - wrong"}
         rows = [
-            correctness_row(of_method) | {"method": method}
+            correctness_row(_by_clip(of_method)) | {"method": method, "planned": of_method["clip"].nunique()}
             for method, of_method in part.groupby("method", sort=False, observed=True)
+            if (of_method["status"] == "ok").any()
         ]
         for row, p_holm in zip(rows, holm([row.get("p", np.nan) for row in rows]), strict=True):
             yield facts | row | {"p_holm": p_holm}
@@ -419,8 +452,6 @@ def plausibility_table(
 
 
 def _in_time(attribution: Attribution) -> Attribution:
-    """All that salient windows depend on: positive relevance over time. Thousands of these fit into memory."""
-    positive = np.clip(attribution.values, 0, None).sum(axis=0, keepdims=True, dtype=np.float64)
-    edges = attribution.grid.freq_edges_hz
-    grid = Grid(edges[[0, -1]], attribution.grid.time_edges_s)
-    return replace(attribution, values=positive, grid=grid, errors=None, cues=(), base=None)
+    """All that salient windows depend on: relevance in the scoring grid's bands. Thousands of these fit into memory."""
+    grid = Grid(band_edges_hz(SCORING_BANDS), attribution.grid.time_edges_s)
+    return replace(attribution, values=attribution.on(grid), grid=grid, errors=None, cues=(), base=None)

@@ -8,7 +8,8 @@ best. What a ladder is made of depends on what the metric claims to measure:
                 oracle
 ``oracle``      localisation and plausibility: the planted truth mixed with noise, whatever the recogniser
 ``sparsity``    complexity: equal cells, from all of them to a single one
-``stability``   robustness by explaining noisy copies: a map that changes by 1 to 1/1000 of its norm
+``stability``   robustness by explaining noisy copies: a map that changes by 1 to 1/1000 of its norm on average, by
+                more on one copy than on another
 ``consistency`` robustness between conditions: the clean map mixed with that of another clip
 ``dependence``  sanity by explaining another network or class: a map that changes from not at all to altogether
 ``independence`` sanity against another clip: the other clip's map, from the same to an unrelated one
@@ -36,7 +37,7 @@ import numpy as np
 
 from ..datasets.clip import Clip
 from ..errors import NotApplicable
-from ..keys import rng
+from ..keys import digest, rng
 from ..methods.attribution import Attribution
 from ..methods.blend import blended, blurred, even_map, noise_like, shuffled, sign_noise, unit
 from ..methods.explainer import Request
@@ -47,7 +48,7 @@ from ..metrics.records import METRICS, make_metric
 from ..models.planted_rule import PlantedRule
 from ..models.recogniser import Recogniser
 
-VERSION = "1"  # of trials and ladders, part of every key
+VERSION = "2"  # of trials and ladders, part of every key
 LEVELS = tuple(i / 10 for i in range(11))
 SOME_LEVELS = LEVELS[::2]  # under other fills, and with noise on the map
 SEED_LEVELS = (0.0, 0.3, 0.6, 1.0)
@@ -56,6 +57,7 @@ SPOILT = (0.0, 0.5)  # of the best map is left
 RANDOM_DRAWS = 4  # beside the ladder's own level 0
 SEED_DRAWS = 2
 NOISE = 0.05  # of the map's norm
+COPY_SPREAD = 0.25  # standard deviation of the log of a copy's change
 REAL = {"sanity": ("energy", "input-x-gradient"), "robustness": ("random", "energy")}  # worse, better
 
 
@@ -68,7 +70,8 @@ class Trial:
     check : str
     level : float
         0..1, higher is better.
-    explained : Explained
+    explained : Explained or NotApplicable
+        Or why this trial alone cannot be made.
     draw : int
         Number of the draw: of the map in check ``random``, of the metric in check ``seed``.
     fill : str
@@ -77,9 +80,21 @@ class Trial:
 
     check: str
     level: float
-    explained: Explained
+    explained: Explained | NotApplicable
     draw: int = 0
     fill: str = ""
+
+    def made(self) -> Explained:
+        """The explanation.
+
+        Raises
+        ------
+        NotApplicable
+            If it cannot be made.
+        """
+        if isinstance(self.explained, NotApplicable):
+            raise self.explained
+        return self.explained
 
 
 Ladder = Callable[[float, int], Explained]  # level, draw
@@ -164,8 +179,12 @@ class ClipTrials:
 
     def _stability(self, best: np.ndarray, level: float, draw: int) -> Explained:
         def explain(clip: Clip, *seed: Hashable, **others: Any) -> Attribution:
-            change = noise_like(best, self._rng("stability", draw, *seed))
-            return self._attribution("copy", best + 10 ** (-3 * level) * change)
+            # by what is heard in the copy: other copies, drawn by another seed of the metric, change the map by more or
+            # less, as they do with real methods
+            copy = digest(clip.samples)
+            size = self._rng("size", level, draw, copy).lognormal(-(COPY_SPREAD**2) / 2, COPY_SPREAD)
+            change = noise_like(best, self._rng("stability", level, draw, copy, *seed))
+            return self._attribution("copy", best + 10 ** (-3 * level) * size * change)
 
         return replace(self._explained("stability", level, draw, best), explain=explain)
 
@@ -231,9 +250,15 @@ class ClipTrials:
             reference = case.plane.istft(case.with_fill(fill).fill_spectrum).cpu().numpy()
             best = recogniser.relevance(case.clip.samples, reference, case.target, case.grid)
             for level in SOME_LEVELS:
-                values = self._mixed("truth", best, level, 0)
-                its_own = self._explained(f"truth under {fill}", level, 0, values)
-                yield Trial("own fill", level, ladder(level, 0) if fill == "twin" else its_own, fill=fill)
+                own: Explained | NotApplicable
+                try:
+                    own = ladder(level, 0) if fill == "twin" else self._under(fill, best, level)
+                except NotApplicable as reason:  # this fill changes nothing: the other checks stand
+                    own = reason
+                yield Trial("own fill", level, own, fill=fill)
+
+    def _under(self, fill: str, best: np.ndarray, level: float) -> Explained:
+        return self._explained(f"truth under {fill}", level, 0, self._mixed("truth", best, level, 0))
 
     def _spoilt(self, kind: str, ladder: Ladder) -> Iterator[Trial]:
         best = ladder(1.0, 0).attribution.values.astype(np.float64)
@@ -316,7 +341,7 @@ def score_trials(trials: ClipTrials, metrics: Sequence[str]) -> list[dict[str, A
         row |= {"check": trial.check, "level": trial.level, "draw": trial.draw}
         row["fill"] = case.fill if record.uses_fill else ""
         try:
-            value = float(made[record.name].score(case, trial.explained).value)
+            value = float(made[record.name].score(case, trial.made()).value)
             finite = bool(np.isfinite(value))
             row |= {"value": value, "status": "ok"} if finite else {"status": "failed", "reason": f"returned {value}"}
         except NotApplicable as reason:
@@ -334,7 +359,7 @@ def calls_of_trials(trials: ClipTrials, metrics: Sequence[str]) -> int:
     for record, case, trial in trials(metrics):
         if not isinstance(trial, NotApplicable):
             try:
-                asked = work_of(made[record.name], case, trial.explained)
+                asked = work_of(made[record.name], case, trial.made())
             except NotApplicable:
                 continue
             work |= {(case.seed, key): calls for key, calls in asked.items()}

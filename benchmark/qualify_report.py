@@ -16,22 +16,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib import rc_context
-from matplotlib.patches import Rectangle
 from rich.table import Table as RichTable
 
 from ..metrics.records import METRICS
-from .figures_board import INK, STYLE, footnote, new_figure, save, title
-from .qualify_table import AVERAGED, PROPERTIES, verdicts, wide
+from .figures_qualify import heat_map
+from .qualify_properties import PROPERTIES
+from .qualify_table import AVERAGED, DETERMINISTIC, NO_SPREAD, SILENT, verdicts
 from .store import write_atomically
 
 READING = (
-    "Each number is a mean over clips. Higher is better; 0 is no better than chance but for oracle-vs-random and real "
-    "(.5). Boxed: a required property whose 95 % interval does not reach its threshold (monotone, seeds, real .9; "
-    "oracle-vs-random above .9; fills .7). Empty: does not apply."
+    "Each number is a mean over clips; higher is better. What knowing nothing would reach differs by property: 0 for "
+    "the correlations and seeds, .5 for oracle-vs-random, real, resilience and reactivity, 1 over their number for "
+    "fills (column chance). A required property passes by the lower end of its 95 % interval. Deterministic: the two "
+    "draws differ on no trial, so that seeds is 1 by construction. No spread: all clips have the same value, and the "
+    "interval says nothing beyond their number. Silent: clips on which all scores are alike, counted as 0 where they "
+    "would be undefined. One fill: only fills fails, and the metric follows the truth of each fill. Where the ladder "
+    "is not truth, a pass says that the metric does what its formula says, not that it tells faithful explanations."
 )
-SIGNS = {"yes": "✓", "no": "✗", "no claim": "?", "not tested": "–"}
+SIGNS = {"yes": "✓", "one fill": "1", "no": "✗", "no claim": "?", "not tested": "–"}
+SHORT = {DETERMINISTIC: "d", NO_SPREAD: "n", SILENT: "s"}  # notes, in the terminal
 
 
 def write_qualification(table: pd.DataFrame, info: Mapping[str, Any], out: str | Path) -> dict[str, Path]:
@@ -78,63 +81,19 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def heat_map(table: pd.DataFrame, picture: str | Path) -> Path:
-    """Metrics as rows, properties as columns, one block a recogniser; what fails is boxed.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of `qualify_table.properties`.
-    picture : path
-
-    Returns
-    -------
-    Path
-        The PNG; the SVG and the numbers as CSV lie beside it.
-    """
-    shown = wide(table)
-    recognisers = list(dict.fromkeys(shown.columns.get_level_values(0)))
-    judged = verdicts(table).set_index("metric")["qualified"]
-    failed = set(
-        table.loc[table["passed"] == "no", ["recogniser", "metric", "property"]].itertuples(index=False, name=None)
-    )
-    with rc_context(STYLE):
-        figure = new_figure(3.4 + 0.56 * shown.shape[1], 2.2 + 0.26 * len(shown))
-        axes = figure.subplots(1, len(recognisers), sharey=True, squeeze=False).ravel()
-        for ax, recogniser in zip(axes, recognisers, strict=True):
-            block = shown[recogniser].dropna(axis=1, how="all")
-            sns.heatmap(
-                block, ax=ax, vmin=-1, vmax=1, cmap="vlag_r", annot=True, fmt=".2f", annot_kws={"size": 7.5},
-                linewidths=0.5, linecolor="white", cbar=False,
-            )  # fmt: skip
-            for i, metric in enumerate(block.index):
-                for j, name in enumerate(block.columns):
-                    if (recogniser, metric, name) in failed:
-                        ax.add_patch(Rectangle((j + 0.04, i + 0.06), 0.92, 0.88, fill=False, edgecolor=INK, lw=1.3))
-            ax.set_title(f"on {recogniser}", loc="left", fontweight="bold")
-            ax.set(xlabel="", ylabel="")
-            ax.tick_params(axis="x", rotation=45)
-            for label in ax.get_xticklabels():
-                label.set_ha("right")
-        labels = [f"{metric}  {SIGNS[judged[metric]]}" for metric in shown.index]
-        axes[0].set_yticks(np.arange(len(labels)) + 0.5, labels, rotation=0)
-        title(figure, "Which metrics put explanations of known worth in order?  ✓ qualified  ✗ not")
-        footnote(figure, READING)
-        numbers = shown.set_axis([f"{r}: {p}" for r, p in shown.columns], axis=1).reset_index()
-        return save(figure, numbers, picture)
-
-
 def qualification_table(table: pd.DataFrame) -> RichTable:
     """The required properties in 80 columns: the lower end of each interval, which decides."""
     required = [p for p in PROPERTIES if p.threshold is not None]
     grid = RichTable(
-        title="Lower end of the 95 % interval (red: below its threshold; in brackets: the estimate, where nothing is "
-        "claimed)", title_justify="left", title_style="dim", box=None, header_style="bold", pad_edge=False,
-        padding=(0, 1, 0, 0),
+        title="Lower end of the 95 % interval, which decides (red: below its threshold; in brackets: the estimate, "
+        "where nothing is claimed). d deterministic, n no spread, s silent on some clips. Clips: fewest of a required "
+        "property. Verdicts: ✓ yes, 1 under one fill, ✗ no, ? no claim.",
+        title_justify="left", title_style="dim", box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0),
     )  # fmt: skip
     grid.add_column("metric", vertical="bottom", no_wrap=True)
     grid.add_column("", no_wrap=True)
     grid.add_column("on", vertical="bottom", no_wrap=True)
+    grid.add_column("clips", justify="right", vertical="bottom", no_wrap=True)
     for p in required:
         head = f"{p.name.replace('-vs-', chr(10) + 'vs ')}\n[dim]{'>' if p.above else '≥'} {p.threshold:g}[/]"
         grid.add_column(head, justify="right", vertical="bottom", no_wrap=True)
@@ -144,31 +103,38 @@ def qualification_table(table: pd.DataFrame) -> RichTable:
         for place, recogniser in enumerate(part["recogniser"].unique()):
             keys = [(metric, recogniser, p.name) for p in required]
             texts = [_terminal_cell(cells.loc[key]) if key in cells.index else "" for key in keys]
-            grid.add_row(*([str(metric), SIGNS[judged[metric]]] if place == 0 else ["", ""]), recogniser, *texts)
+            mine = part[(part["recogniser"] == recogniser) & part["threshold"].notna()]
+            counted = f"{mine['n_clips'].min()}/{mine['n_planned'].max()}"
+            start = [str(metric), SIGNS[judged[metric]]] if place == 0 else ["", ""]
+            grid.add_row(*start, recogniser, counted, *texts)
     return grid
 
 
 def _terminal_cell(row: pd.Series) -> str:
-    if pd.isna(row["low"]):
-        return "–" if pd.isna(row["estimate"]) else f"({row['estimate']:.2f})"
-    return f"[red]{row['low']:.2f}[/]" if row["passed"] == "no" else f"{row['low']:.2f}"
+    marks = "".join(sign for note, sign in SHORT.items() if note in row["note"])
+    if row["passed"] == "no claim" or pd.isna(row["low"]):
+        return "–" if pd.isna(row["estimate"]) else f"({row['estimate']:.2f}){marks}"
+    return f"[red]{row['low']:.2f}[/]{marks}" if row["passed"] == "no" else f"{row['low']:.2f}{marks}"
 
 
 def _page(table: pd.DataFrame, judged: pd.DataFrame, info: Mapping[str, Any], svg: Path) -> str:
     source = "data:image/svg+xml;base64," + base64.b64encode(svg.read_bytes()).decode()
     lines = [
-        [name, SIGNS[q], METRICS.get(name).family, fails or "–"]
-        for name, q, fails in judged[["metric", "qualified", "fails"]].itertuples(index=False)
-    ]
-    header = ["recogniser", "metric", "property", "estimate", "95 %", "clips", "speakers", "threshold", "passed"]
-    numbers = [
-        [row.recogniser, row.metric, row.property, f"{row.estimate:.3f}", _interval(row),
-         f"{row.n_clips} of {row.n_planned}", str(row.n_speakers),
-         "" if pd.isna(row.threshold) else f"{row.threshold:g}", row.passed]
-        for row in table[(table["property"] != "") & table["estimate"].notna()].itertuples()
+        [row.metric, row.qualified, METRICS.get(row.metric).family, row.ladder or "–", row.fills or "–",
+         str(row.n_clips), row.fails or "–", row.no_claim or "–"]
+        for row in judged.itertuples()
     ]  # fmt: skip
-    meaning = [[p.name, "" if p.threshold is None else f"{p.threshold:g}", p.summary] for p in PROPERTIES]
-    meaning.append([AVERAGED, "", "Spearman correlation of the score's mean over clips with the share of truth"])
+    verdict_header = ["metric", "qualified", "family", "ladder", "fills", "clips", "fails", "no claim, or not tested"]
+    header = ["recogniser", "metric", "ladder", "property", "estimate", "95 %", "clips", "speakers", "chance",
+              "threshold", "passed", "note"]  # fmt: skip
+    numbers = [
+        [row.recogniser, row.metric, row.ladder, row.property or "–", _number(row.estimate, ".3f"), _interval(row),
+         f"{row.n_clips} of {row.n_planned}", str(row.n_speakers), _number(row.chance), _number(row.threshold),
+         row.passed, row.note]
+        for row in table.itertuples()
+    ]  # fmt: skip
+    meaning = [[p.name, _number(p.threshold), _number(p.chance), p.summary] for p in PROPERTIES]
+    meaning.append([AVERAGED, "–", "0", "Spearman correlation of the score's mean over clips with the share of truth"])
     config = json.dumps(info.get("config", {}), indent=1, sort_keys=True)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>serxai: qualification of metrics</title>'
@@ -177,10 +143,14 @@ def _page(table: pd.DataFrame, judged: pd.DataFrame, info: Mapping[str, Any], sv
         "border-bottom:1px solid #ddd}img{max-width:100%}</style>"
         f"<h1>Metrics on trial</h1><p>{escape(READING)}</p>"
         f'<img alt="Heat map of all estimates; the same numbers are in the tables below." src="{source}">'
-        f"<h2>Verdicts</h2>{_html(['metric', '', 'family', 'fails (lower end)'], lines)}"
-        f"<h2>Properties</h2>{_html(['property', 'threshold', 'what it is'], meaning)}<h2>Estimates</h2>"
+        f"<h2>Verdicts</h2>{_html(verdict_header, lines)}"
+        f"<h2>Properties</h2>{_html(['property', 'threshold', 'chance', 'what it is'], meaning)}<h2>Estimates</h2>"
         f"{_html(header, numbers)}<h2>Configuration</h2><pre>{escape(config)}</pre></html>\n"
     )
+
+
+def _number(value: float | None, form: str = "g") -> str:
+    return "–" if value is None or pd.isna(value) else f"{value:{form}}"
 
 
 def _interval(row: Any) -> str:

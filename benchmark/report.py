@@ -22,6 +22,7 @@ from ..cues.records import CUES
 from ..datasets.conditions import CONDITIONS
 from ..methods.records import METHODS
 from ..metrics.records import METRICS
+from ..metrics.standing import NOTE, labelled, mark_told, marks_note, standing
 from ..registry import Record, Registry
 from .board_text import SPREAD_LEGEND, fill_grid, spread_grid, write_leaderboard
 from .figures_board import consistency, ranking
@@ -32,9 +33,6 @@ from .leaderboard import (
     RANKING_RULE,
     SETTING,
     Table,
-    failing_note,
-    fails,
-    labelled,
     leaderboard,
     mark,
     number,
@@ -150,6 +148,7 @@ def report_page(
         facts=_facts(scores, infos),
         warnings=_warnings(scores, board),
         rule=RANKING_RULE,
+        marks=NOTE,
         min_speakers=MIN_SPEAKERS,
         arrows=ARROWS,
         settings=_settings(board, fills),
@@ -158,7 +157,12 @@ def report_page(
         plausibility=[] if told.empty else page_tables(told),
         plausibility_file=PLAUSIBILITY if plausibility is not None else "",
         failures=_failures(scores),
-        metrics=_records(METRICS, scores["metric"], "family direction summary citation perfect random cost version"),
+        metrics=[
+            [*row, standing(row[0])]
+            for row in _records(
+                METRICS, scores["metric"], "family direction summary citation perfect random cost version"
+            )
+        ],
         methods=_records(METHODS, scores["method"], "family needs summary citation cost resolution version"),
         conditions=_records(CONDITIONS, scores["condition"], "summary version"),
         runs=[_run(info) for info in infos],
@@ -208,7 +212,7 @@ def _environment() -> Environment:
     environment.filters["number"] = number
     environment.filters["plain"] = plain
     environment.filters["labelled"] = labelled
-    environment.filters["fails"] = fails
+    environment.filters["mark_told"] = mark_told
     environment.filters["cue_label"] = lambda name: CUES.get(name).label
     return environment
 
@@ -339,8 +343,8 @@ def _table(table: Table) -> dict[str, Any]:
         for line in table.lines
         if name in line.cells and pd.notna(line.cells[name]["difference"])
     ]
-    metrics, note = list(table.metrics.items()), failing_note(table.metrics)
-    return {"title": table.title, "metrics": metrics, "failing": note, "lines": lines, "tests": tests}
+    metrics, note = list(table.metrics.items()), marks_note(table.metrics)
+    return {"title": table.title, "metrics": metrics, "marked": note, "lines": lines, "tests": tests}
 
 
 def _cell(row: pd.Series | None) -> dict[str, Any] | None:
@@ -360,8 +364,8 @@ def _test(method: str, metric: str, row: pd.Series) -> list[str]:
     p = "–" if pd.isna(row["p_holm"]) else "< .001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
     won = "–" if pd.isna(row["superiority"]) else f"{row['superiority']:.0%}"
     return [
-        method, metric, f"{row['difference']:+.3g}", interval, p, number(row["effect"]), won,
-        f"{row['n_ok']} of {row['n_planned']}", str(row["n_speakers"]), row["note"],
+        method, labelled(metric), f"{row['difference']:+.3g}", interval, p, number(row["effect"]), won,
+        f"{row['difference_clips']} of {row['difference_planned']}", str(row["difference_speakers"]), row["note"],
     ]  # fmt: skip
 
 

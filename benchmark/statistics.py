@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations
 from string import ascii_letters
 from typing import Any, NamedTuple
 
@@ -187,41 +187,6 @@ def t_quantile(df: np.ndarray, level: float = LEVEL) -> np.ndarray:
     return stats.t.ppf((1 + level) / 2, df)
 
 
-def wild_bootstrap_p(values: Any, clusters: Any) -> float:
-    """Two-sided p of mean 0 by the wild cluster bootstrap-t, all Rademacher signs enumerated.
-
-    An independent check of the CR2 test (Cameron, Gelbach & Miller 2008, Review of Economics and Statistics 90(3),
-    null imposed). Its smallest p is 2 / 2^clusters.
-
-    Parameters
-    ----------
-    values : array_like, shape (n,)
-        NaN is left out.
-    clusters : array_like, shape (n,)
-        At least 2, at most 16 different labels.
-
-    Raises
-    ------
-    InputError
-        For fewer than 2 or more than 16 clusters.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    known = np.isfinite(values)
-    codes, labels = pd.factorize(np.asarray(clusters)[known])
-    if not 2 <= len(labels) <= 16:
-        raise InputError(f"wild_bootstrap_p: needs 2 to 16 clusters to enumerate all signs, got {len(labels)}.")
-    size, sums = np.bincount(codes).astype(float), np.bincount(codes, weights=values[known])
-    # half of all sign vectors: the other half mirrors it
-    signs = np.array([(1, *rest) for rest in product((1, -1), repeat=len(labels) - 1)])
-    flipped = signs * sums
-    mean = flipped.sum(1) / size.sum()
-    spread = np.sqrt((((flipped - mean[:, None] * size) ** 2) / (1 - size / size.sum())).sum(1)) / size.sum()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        t = np.abs(mean) / spread
-    t = np.where(np.isnan(t), 0.0, t)
-    return float((t >= t[0] * (1 - 1e-12)).mean())
-
-
 def holm(p: Any) -> np.ndarray:
     """Holm's step-down correction (1979); NaN stays NaN and does not count as a test.
 
@@ -260,8 +225,8 @@ def compare_to_random(scores: pd.DataFrame, baseline: str = "random") -> pd.Data
         One row per cell (columns `CELL`) and method other than the baseline: ``difference`` (oriented; positive is
         better than the baseline) with ``low`` and ``high`` (95 %), ``se``, ``t``, ``df``, two-sided ``p``, ``p_holm``
         over the methods of the cell, ``effect`` (mean / standard deviation of the clips' differences), ``superiority``
-        (share of clips won, ties half), ``n_clips``, ``n_speakers``, ``coverage`` (clips compared / clips planned)
-        and ``note``: why there is no p, if there is none.
+        (share of clips won, ties half), ``n_clips`` compared of ``n_planned``, ``n_speakers``, ``coverage`` (their
+        ratio) and ``note``: why there is no p, if there is none.
     """
     return tests_against(cells(scores), baseline)
 
@@ -277,9 +242,10 @@ def tests_against(cells: Iterable[Cell], baseline: str) -> pd.DataFrame:
             found["note"] = f"{baseline!r} was not run"
         planned = group.groupby("method", observed=True)["clip"].nunique()
         found.insert(0, "method", methods)
-        found["coverage"] = found["n_clips"] / planned[methods].to_numpy()
+        found["n_planned"] = planned[methods].to_numpy()
+        found["coverage"] = found["n_clips"] / found["n_planned"]
         frames.append(found.assign(**cell))
-    return _stacked(frames, [*CELL, "method", *_TEST, "coverage"])
+    return _stacked(frames, [*CELL, "method", *_TEST, "n_planned", "coverage"])
 
 
 def compare_pairwise(scores: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:

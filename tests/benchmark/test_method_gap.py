@@ -13,11 +13,12 @@ from scipy.stats import spearmanr
 from serxai.audio import Grid, scoring_grid
 from serxai.benchmark.cli import main
 from serxai.benchmark.figures import draw_figure
-from serxai.benchmark.method_gap import method_gap, on_common_grid, pooled_slope, rank_correlations
+from serxai.benchmark.method_gap import _relative_noise, method_gap, on_common_grid, pooled_slope, rank_correlations
 from serxai.benchmark.statistics import clustered_mean, compare_pairwise
 from serxai.benchmark.store import Explanation, Store
 from serxai.errors import InputError, UnknownNameError
 from serxai.methods.attribution import Attribution
+from serxai.metrics.standing import standing
 
 BANDS = Grid(np.linspace(0, 8000, 9), [0.0, 1.5])
 SPEAKERS, CLIPS, REPEATS = 8, 2, 10
@@ -226,6 +227,39 @@ def test_the_figure_shows_the_weights_and_their_noise(store: Store, tmp_path: Pa
         draw_figure("emolime-gap", other, tmp_path)
 
 
+def test_scores_are_of_the_clips_that_both_have(store: Store):
+    """Means of each method's own clips would not differ by the difference that is tested."""
+    scores, lost = store.scores(), ["s0c0", "s1c1"]
+    scores.loc[(scores["method"] == "emolime") & scores["clip"].isin(lost), ["value", "status"]] = [np.nan, "failed"]
+    scores.loc[(scores["method"] == "emolime-paper") & scores["clip"].isin(lost), "value"] += 1000
+    found = method_gap(store, scores, "deletion", ["emolime-paper", "emolime"]).iloc[0]
+    assert (found["n_clips"], found["n_planned"], found["n_speakers"]) == (14, 16, 8)
+    assert found["mean_b"] - found["mean_a"] == pytest.approx(found["difference"])
+    table = scores.groupby(["method", "clip"])["value"].mean().unstack(0)[["emolime-paper", "emolime"]].dropna()
+    for side, method in (("a", "emolime-paper"), ("b", "emolime")):
+        expected = clustered_mean(table[method].to_numpy(), [clip[:2] for clip in table.index])
+        bounds = found[[f"mean_{side}", f"mean_{side}_low", f"mean_{side}_high"]].tolist()
+        assert bounds == pytest.approx([expected.mean, expected.low, expected.high])
+    few = scores[scores["speaker"].isin(["s2", "s3"])]
+    found = method_gap(store, few, "deletion", ["emolime-paper", "emolime"]).iloc[0]
+    assert np.isnan(found["mean_a_low"]) and np.isfinite(found["mean_a"]) and "2 speakers" in found["note"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_relative_noise_is_linearised(seed: int):
+    """Its mean is the ratio of root mean squares, its spread that of ratios without one clip (jackknife)."""
+    draw = np.random.default_rng(seed)
+    noise, signal = draw.uniform(0.5, 1, 40), draw.uniform(1, 2, 40)
+    influence = _relative_noise(noise, signal)
+    assert influence.mean() == pytest.approx(np.sqrt(np.mean(noise**2) / np.mean(signal**2)))
+    kept = [np.arange(40) != i for i in range(40)]
+    without = np.array([np.sqrt(np.mean(noise[k] ** 2) / np.mean(signal[k] ** 2)) for k in kept])
+    jackknife = np.sqrt(39 / 40 * np.sum((without - without.mean()) ** 2))
+    assert influence.std(ddof=1) / np.sqrt(40) == pytest.approx(jackknife, rel=0.1)
+    assert (_relative_noise(np.zeros(3), np.ones(3)) == 0).all()
+    assert np.isnan(_relative_noise(np.full(3, np.nan), np.ones(3))).all()
+
+
 def test_on_the_command_line(store: Store, capsys: pytest.CaptureFixture[str]):
     asked = ["compare", str(store.path), "--metric", "deletion", "--method", "emolime-paper", "--method", "emolime"]
     assert main(asked) == 0
@@ -234,10 +268,14 @@ def test_on_the_command_line(store: Store, capsys: pytest.CaptureFixture[str]):
     pair = [line for line in lines if line.split()[:2] == ["emolime-paper", "emolime"]][-1]
     assert f"{expected['rank_correlation']:.3f}" in pair and f"{expected['slope_at_equal_shrinkage']:.3f}" in pair
     paper, exact = (next(n for n in lines[::-1] if n.startswith(f" {name} ")) for name in ("emolime-paper", "emolime"))
-    assert paper.split()[2:4] == ["10", f"{expected['noise_a']:.3f}"] and paper.split()[-3:] == ["0.876", "66", "100"]
-    assert exact.split()[-2:] == ["256", "2"]
+    assert paper.split()[1:6] == ["16", "of", "16", "10", f"{expected['noise_a']:.3f}"]
+    assert "±" in paper and {"0.876", "66", "100"} <= set(paper.split())
+    assert "256 ±0" in exact and "2 ±0" in exact
+    score = f"{expected['mean_a']:.3f} [{expected['mean_a_low']:.3f}, {expected['mean_a_high']:.3f}]"
+    assert any(score in line and line.endswith("16 of 16 8") for line in (" ".join(n.split()) for n in lines))
     assert main([*asked, "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
+    assert told["metric_qualified"] == standing("deletion")
     assert told["noise_a"] == pytest.approx(expected["noise_a"])
     assert told["p_holm"] == pytest.approx(expected["p_holm"], abs=1e-9)
     assert main(["compare", str(store.path), "--metric", "deletion"]) == 0

@@ -1,0 +1,212 @@
+"""Properties that a metric is tested for, each a number for every clip.
+
+Scores are oriented: higher is better whatever the metric's direction. A metric that gives all levels of a clip the same
+score is silent there: its correlation, agreement and resilience count as 0, so that no metric passes by saying nothing.
+
+Sources
+-------
+Intraclass correlation: Shrout & Fleiss 1979, Psychological Bulletin 86(2), ICC(2,1). Concordance: Kendall & Babington
+Smith 1939, Annals of Mathematical Statistics 10(3), with correction for ties. Noise resilience and adversary
+reactivity: after the inter-consistency criteria of Hedström, Bommer, Wickstrøm, Samek, Lapuschkin, Höhne 2023, "The
+meta-evaluation problem in explainable AI" (MetaQuantus), TMLR; what differs is told in docs/qualification.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+
+def rank_follow(levels: np.ndarray, scores: np.ndarray) -> float:
+    """Spearman's correlation of scores with levels; 0 for scores that are all equal.
+
+    Parameters
+    ----------
+    levels, scores : array, shape (n,)
+        Levels must not all be equal.
+    """
+    x, y = (rankdata(v) - (len(v) + 1) / 2 for v in (levels, scores))
+    scale = np.sqrt((x @ x) * (y @ y))
+    return float(x @ y / scale) if scale > 0 else 0.0
+
+
+def win_share(better: np.ndarray, worse: np.ndarray) -> float:
+    """Area under the ROC curve: share of pairs in which the better one scores higher, ties count half."""
+    difference = np.subtract.outer(better, worse)
+    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+
+
+def intraclass(scores: np.ndarray) -> float:
+    """ICC(2,1), absolute agreement of single draws.
+
+    Parameters
+    ----------
+    scores : array, shape (n_levels, n_draws)
+        At least 2 x 2.
+
+    Returns
+    -------
+    float
+        1 where draws do not matter; NaN where all scores are equal.
+    """
+    n, k = scores.shape
+    mean = scores.mean()
+    rows = k * np.sum((scores.mean(1) - mean) ** 2) / (n - 1)
+    columns = n * np.sum((scores.mean(0) - mean) ** 2) / (k - 1)
+    rest = np.sum((scores - scores.mean(1, keepdims=True) - scores.mean(0) + mean) ** 2) / ((n - 1) * (k - 1))
+    below = rows + (k - 1) * rest + k * (columns - rest) / n
+    return float((rows - rest) / below) if below > 0 else np.nan
+
+
+def concordance(scores: np.ndarray) -> float:
+    """Kendall's W over raters, corrected for ties.
+
+    Parameters
+    ----------
+    scores : array, shape (n_raters, n_objects)
+
+    Returns
+    -------
+    float
+        0..1: 1 where all raters rank alike; NaN where all scores are equal.
+    """
+    m, n = scores.shape
+    ranks = np.apply_along_axis(rankdata, 1, scores)
+    spread = np.sum((ranks.sum(0) - m * (n + 1) / 2) ** 2)
+    ties = sum(np.sum(c**3 - c) for row in ranks for c in [np.unique(row, return_counts=True)[1]])
+    most = m**2 * (n**3 - n) - m * ties
+    return float(12 * spread / most) if most > 0 else np.nan
+
+
+def order_kept(clean: np.ndarray, noisy: np.ndarray) -> float:
+    """Share of the pairs that clean scores put in an order which noisy ones put in the same; 0 if they order none.
+
+    Parameters
+    ----------
+    clean, noisy : array, shape (n,)
+    """
+    first, second = np.triu_indices(len(clean), 1)
+    order = np.sign(clean[first] - clean[second])
+    kept = order == np.sign(noisy[first] - noisy[second])
+    return float(np.mean(kept[order != 0])) if order.any() else 0.0
+
+
+# -- properties --------------------------------------------------------------------------------------------------------
+
+# trials of one clip and metric by check, each with level, draw, fill, status and score
+Trials = Mapping[str, pd.DataFrame]
+
+
+def _ladder(trials: Trials) -> pd.Series:
+    return trials["ladder"].set_index("level")["score"]
+
+
+def _monotone(trials: Trials) -> float:
+    found = _ladder(trials)
+    return rank_follow(found.index.to_numpy(), found.to_numpy())
+
+
+def _discriminating(trials: Trials) -> float:
+    ladder = _ladder(trials)
+    worst = np.append(trials["random"]["score"], ladder[0.0])
+    return win_share(ladder[[1.0]].to_numpy(), worst)
+
+
+def _seeds(trials: Trials) -> float:
+    scores = trials["seed"].pivot(index="level", columns="draw", values="score").to_numpy()
+    return max(intraclass(scores), -1.0) if np.ptp(scores) > 0 else 0.0  # of few levels the estimate can be below -1
+
+
+def _fills(trials: Trials) -> float:
+    found = concordance(trials["fill"].pivot(index="fill", columns="level", values="score").to_numpy())
+    return found if np.isfinite(found) else 0.0
+
+
+def _spoilt(check: str) -> Callable[[Trials], float]:
+    def follows(trials: Trials) -> float:
+        left = trials[check].set_index("level")["score"]
+        left[1.0] = _ladder(trials)[1.0]
+        return rank_follow(left.index.to_numpy(), left.to_numpy())
+
+    return follows
+
+
+def _resilience(trials: Trials) -> float:
+    noisy = trials["noise"].set_index("level")["score"]
+    return order_kept(_ladder(trials)[noisy.index].to_numpy(), noisy.to_numpy())
+
+
+def _reactivity(trials: Trials) -> float:
+    disrupted = trials["disrupted"].set_index("level")["score"]
+    return float(np.mean(_ladder(trials)[disrupted.index].to_numpy() > disrupted.to_numpy()))
+
+
+def _own_fills(trials: Trials) -> float:
+    table = trials["own fill"].pivot(index="fill", columns="level", values="score")
+    return float(np.mean([rank_follow(table.columns.to_numpy(), row) for row in table.to_numpy()]))
+
+
+def _real(trials: Trials) -> float:
+    score = trials["real"].set_index("level")["score"]
+    return win_share(score[[1.0]].to_numpy(), score[[0.0]].to_numpy())
+
+
+@dataclass(frozen=True)
+class Property:
+    """What a metric is tested for.
+
+    Attributes
+    ----------
+    name : str
+    checks : tuple of str
+        Checks that it reads.
+    threshold : float or None
+        Least value of the interval's lower end; None where nothing is required.
+    chance : float
+        What a metric that knows nothing would reach; of ``fills`` with four of them (1 over their number).
+    least : float
+        Smallest possible value; the largest is 1.
+    of_clip : callable
+        Value from the trials of one clip.
+    summary : str
+    above : bool
+        Whether the threshold itself is not enough.
+    """
+
+    name: str
+    checks: tuple[str, ...]
+    threshold: float | None
+    chance: float
+    least: float
+    of_clip: Callable[[Trials], float]
+    summary: str
+    above: bool = False
+
+    def passed(self, low: float) -> bool:
+        """Whether the lower end of an interval is high enough."""
+        assert self.threshold is not None
+        return low > self.threshold if self.above else low >= self.threshold
+
+
+PROPERTIES = (
+    Property("monotone", ("ladder",), 0.9, 0, -1, _monotone, "Spearman correlation of the score with the level"),
+    Property("oracle-vs-random", ("ladder", "random"), 0.9, 0.5, 0, _discriminating,
+             "area under the curve, the best map against five drawn at random", above=True),
+    Property("seeds", ("seed",), 0.9, 0, -1, _seeds,
+             "intraclass correlation over two draws of the metric's own randomness"),
+    Property("real", ("real",), 0.9, 0.5, 0, _real, "share of clips on which two methods stand in the order they must"),
+    Property("fills", ("fill",), 0.7, 0.25, 0, _fills, "Kendall's W of the order of maps over the fills"),
+    Property("own-fills", ("own fill",), None, 0, -1, _own_fills,
+             "Spearman correlation with the share of the truth for the very fill, mean over fills (white box)"),
+    Property("blur", ("ladder", "blur"), None, 0, -1, _spoilt("blur"), "Spearman correlation with what blurring left"),
+    Property("signs", ("ladder", "signs"), None, 0, -1, _spoilt("signs"), "... with what flipping signs left"),
+    Property("shuffle", ("ladder", "shuffle"), None, 0, -1, _spoilt("shuffle"), "... with what exchanging cells left"),
+    Property("resilience", ("ladder", "noise"), None, 0.5, 0, _resilience,
+             "share of orders of the clean maps that 5 % noise on them leaves"),
+    Property("reactivity", ("ladder", "disrupted"), None, 0.5, 0, _reactivity,
+             "share of maps that score worse with their cells exchanged"),
+)  # fmt: skip
