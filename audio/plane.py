@@ -75,6 +75,11 @@ class Plane:
         length = self.samples.numel() if n_samples is None else n_samples
         return torch.istft(spectra, N_FFT, HOP, window=self._window, center=True, length=length)
 
+    def breath(self, generator: np.random.Generator) -> np.ndarray:
+        """Noise with the power that the clip has at each moment and frequency, float64, shape (n_samples,)."""
+        noise = self.stft(torch.from_numpy(generator.standard_normal(self.samples.numel(), dtype=np.float32)))
+        return self.istft(torch.polar(self.spectrum.abs(), noise.angle())).double().numpy()
+
     def cells(self, grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
         """Grid row of each bin and grid column of each frame; together every STFT value lies in exactly one cell."""
         device = self.spectrum.device

@@ -168,7 +168,7 @@ _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "▲": r"$^{\blacktriangle}$", "▼": r"$^{\blacktriangledown}$", "–": "--",
-    "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "…": r"\ldots{}",
+    "†": r"$^{\dagger}$", "°": r"$^{\circ}$", "‡": r"$^{\ddagger}$", "…": r"\ldots{}",
 }  # fmt: skip
 
 

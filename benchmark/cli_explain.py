@@ -20,6 +20,7 @@ from ..methods.explainer import Request
 from ..methods.masks import FillEffect, fill_effects
 from .api import DEFAULT_METHODS, Explained, explain, kept_and_removed
 from .console import Bars
+from .executors import writing
 from .figures import explanation_overlay
 from .figures_cues import beyond_saliency_figure
 from .figures_maps import BANDS_AT_MOST, channel_maps
@@ -47,7 +48,8 @@ def run(arguments: Namespace) -> int:
     withheld = sounds_withheld(explained, arguments.audio, arguments.data_root)
     seed = ("fills", arguments.seed, explained.clip.sha256)
     fills = fill_effects(Request(explained.recogniser, explained.clip, explained.target, seed))
-    files = write_explanation(explained, arguments.audio, arguments.out, withheld, fills)
+    with writing(arguments.out, resumable=False):
+        files = write_explanation(explained, arguments.audio, arguments.out, withheld, fills)
     if arguments.json:
         print(json.dumps(as_json(explained, arguments.audio, withheld, fills), indent=2))
     else:

@@ -14,6 +14,7 @@ from rich.table import Table
 from ..errors import InputError, UnknownNameError
 from ..metrics.standing import labelled, mark_told, standing
 from .console import Bars
+from .executors import writing
 from .figures import draw_figure
 from .leaderboard import SETTING, setting_title
 from .method_gap import method_gap
@@ -31,14 +32,15 @@ def leaderboard(arguments: Namespace) -> int:
     scores = pd.concat([store.scores() for store in stores], ignore_index=True)
     if scores.empty:
         raise InputError(f"{', '.join(map(str, arguments.runs))}: no scores yet; finish the run with --resume.")
-    _, page = write_board(scores, infos, arguments.out)
+    with writing(arguments.out, resumable=False):
+        _, page = write_board(scores, infos, arguments.out)
     Console().print(f"leaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
     return 0
 
 
 def figures(arguments: Namespace) -> int:
     """Draw one figure by name."""
-    with Bars() as bars:
+    with Bars() as bars, writing(arguments.out, resumable=False):
         paths = draw_figure(arguments.name, Store(arguments.run), arguments.out, arguments.data_root, bars)
     for path in paths:
         Console().print(str(path), highlight=False, soft_wrap=True)

@@ -38,7 +38,7 @@ def run(arguments: Namespace) -> int:
             assert models is not None  # trained where there was none
             for tested_on, other in corpora.items():
                 rows.append(transfer_row(models, other, progress=partial(bars, f"{trained_on} to {tested_on}")))
-    with writing(arguments.out):
+    with writing(arguments.out, resumable=False):
         arguments.out.mkdir(parents=True, exist_ok=True)
         write_atomically(arguments.out / "transfer.json", json.dumps(rows, indent=2).encode())
         picture = draw(rows, arguments.out / "transfer.png", f"{arguments.model}: UAR on speakers not heard")

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..audio import SAMPLE_RATE, Plane
 from ..cues.regions import region_cues, window_mask
@@ -228,7 +227,7 @@ def _plant(
         generator=generator,
     )
     if np.isfinite(recipe.breath_db):
-        sound = sound + 10 ** (recipe.breath_db / 20) * _breath(sound, generator)
+        sound = sound + 10 ** (recipe.breath_db / 20) * Plane(sound.astype(np.float32)).breath(generator)
     sound = _filtered(sound, recipe.shelf_db * size[3] * _shelf(_frequencies(sound.size)))
     level = np.sqrt(np.sum((weight * sham) ** 2) / np.sum((weight * sound) ** 2))
     return sound * level * 10 ** (recipe.level_db * size[4] / 20)
@@ -240,13 +239,6 @@ def _plant_band(sham: np.ndarray, recipe: BandRecipe, generator: np.random.Gener
     depth = np.minimum(freqs - recipe.low_hz, recipe.high_hz - freqs) / 60.0
     shape = 0.5 - 0.5 * np.cos(np.pi * np.clip(depth, 0, 1))
     return _filtered(sham, recipe.gain_db * generator.uniform(0.85, 1.15) * shape)
-
-
-def _breath(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Noise with the level and the spectrum that the speech has at each moment."""
-    plane = Plane(samples.astype(np.float32))
-    noise = plane.stft(torch.from_numpy(generator.standard_normal(samples.size, dtype=np.float32)))
-    return plane.istft(torch.polar(plane.spectrum.abs(), noise.angle())).double().numpy()
 
 
 def _frequencies(n: int) -> np.ndarray:

@@ -18,7 +18,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..audio import SAMPLE_RATE, Plane
 from ..errors import NotApplicable
@@ -95,7 +94,7 @@ def edited(samples: np.ndarray, cue: str, n_stretches: int, generator: np.random
     if cue == "tilt":
         return np.stack([_tilted(x, amount) for amount in amounts])
     if cue == "noise":
-        breath = _breath(x, generator)
+        breath = Plane(x.astype(np.float32)).breath(generator)
         return np.stack([x + 10 ** (amount / 20) * breath for amount in amounts])
     noise = np.clip(generator.standard_normal(x.size), -2.5, 2.5)  # one number a sample, read at the pulses
 
@@ -189,10 +188,3 @@ def _tilted(samples: np.ndarray, amount_db: float) -> np.ndarray:
     freqs = np.maximum(np.fft.rfftfreq(samples.size, 1 / SAMPLE_RATE), 1.0)
     gain_db = amount_db * 0.5 * np.tanh(1.2 * np.log2(freqs / SHELF_HZ))
     return np.fft.irfft(np.fft.rfft(samples) * 10 ** (gain_db / 20), samples.size)
-
-
-def _breath(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Noise with the power that the speech has at each moment and frequency."""
-    plane = Plane(samples.astype(np.float32))
-    noise = plane.stft(torch.from_numpy(generator.standard_normal(samples.size, dtype=np.float32)))
-    return plane.istft(torch.polar(plane.spectrum.abs(), noise.angle())).double().numpy()

@@ -10,8 +10,7 @@ import csv
 from functools import cache
 from importlib.resources import files
 
-MARK = "†"  # beside a metric that failed, wherever it is shown
-NOTE = f"{MARK} failed its qualification: it does not reliably put explanations of known worth in order"
+ONE_FILL = "one fill"  # the grade of a metric that is right under each fill, but whose order changes with the fill
 
 
 @cache
@@ -21,17 +20,24 @@ def verdicts() -> dict[tuple[str, str], dict[str, str]]:
     return {(row["metric"], row["version"]): row for row in csv.DictReader(text.splitlines())}
 
 
-def qualified(metric: str, version: str) -> bool | None:
-    """Whether a metric is qualified; None where it was not put to it, or nothing could be claimed.
-
-    False as well for the grade ``one fill``: right under each fill, but its order of maps changes with the fill.
+def grade(metric: str, version: str) -> str:
+    """What the trial of a metric ended with: ``yes``, ``one fill``, ``no``, ``no claim``, ``not tested``; empty: none.
 
     Parameters
     ----------
     metric, version : str
     """
-    verdict = verdicts().get((metric, version), {}).get("qualified")
-    return {"yes": True, "no": False, "one fill": False}.get(verdict or "")
+    return verdicts().get((metric, version), {}).get("qualified", "")
+
+
+def qualified(metric: str, version: str) -> bool | None:
+    """Whether a metric is qualified over all fills; None where it was not on trial, or nothing could be claimed.
+
+    Parameters
+    ----------
+    metric, version : str
+    """
+    return {"yes": True, "no": False, ONE_FILL: False}.get(grade(metric, version))
 
 
 def fails(metric: str, version: str) -> str:

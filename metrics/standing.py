@@ -1,4 +1,6 @@
-"""What a metric's trial said of it, as every board shows it: qualified, failed (†), or without a verdict (‡).
+"""What a metric's trial said of it, as every board shows it.
+
+Qualified, qualified under one fill at a time (°), failed (†), or without a verdict (‡).
 
 Unmarked means qualified. A variant (``name:argument``) that was not on trial itself stands as the metric it narrows.
 Cost is counted, not judged: there is nothing to qualify, and it bears no mark. This module imports nothing heavy.
@@ -8,18 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .qualified import MARK, failing
-from .qualified import NOTE as FAILED
+from .qualified import ONE_FILL, failing, grade
 from .record import MetricRecord
 from .records import METRICS
 
-UNTRIED = "‡"  # beside a metric of which no trial says that it is qualified or that it failed
+YES, NO, NO_VERDICT, NOT_APPLICABLE = "yes", "no", "no verdict", "not applicable"
+MARKS = {ONE_FILL: "°", NO: "†", NO_VERDICT: "‡"}
 TRIAL = "serxai run --preset qualify --metric"
 NOTE = (
-    f"{FAILED}; {UNTRIED} not put on trial, or no claim possible: nothing says that it is qualified ({TRIAL} NAME puts "
-    "it on trial)"
+    f"{MARKS[NO]} failed its qualification: it does not reliably put explanations of known worth in order; "
+    f"{MARKS[ONE_FILL]} does so under each fill, but which explanation is better changes with the fill, so a ranking "
+    f"holds for its fill; {MARKS[NO_VERDICT]} not put on trial, or no claim possible: nothing says that it is "
+    f"qualified ({TRIAL} NAME puts it on trial)"
 )
-YES, NO, NO_VERDICT, NOT_APPLICABLE = "yes", "no", "no verdict", "not applicable"
 
 
 def judged(metric: str) -> MetricRecord | None:
@@ -39,9 +42,9 @@ def standing(metric: str) -> str:
 
     Returns
     -------
-    {'yes', 'no', 'no verdict', 'not applicable'}
-        ``no verdict``: it was not put on trial with its present version, or nothing could be claimed; ``not
-        applicable``: it counts cost.
+    {'yes', 'one fill', 'no', 'no verdict', 'not applicable'}
+        ``one fill``: it orders explanations rightly under each fill by itself, but not alike; ``no verdict``: it was
+        not put on trial with its present version, or nothing could be claimed; ``not applicable``: it counts cost.
 
     Examples
     --------
@@ -51,12 +54,14 @@ def standing(metric: str) -> str:
     record = judged(metric)
     if record is None or record.qualified is None:
         return NOT_APPLICABLE if record is not None and record.family == "cost" else NO_VERDICT
-    return YES if record.qualified else NO
+    if record.qualified:
+        return YES
+    return ONE_FILL if grade(record.name, record.version) == ONE_FILL else NO
 
 
 def labelled(metric: str) -> str:
-    """A metric's name with its mark: † where it failed its qualification, ‡ where there is no verdict."""
-    return metric + {NO: MARK, NO_VERDICT: UNTRIED}.get(standing(metric), "")
+    """A metric's name with its mark, if any: see `NOTE`."""
+    return metric + MARKS.get(standing(metric), "")
 
 
 def fails(metric: str) -> str:
@@ -70,17 +75,22 @@ def mark_told(metric: str) -> str:
     stands = standing(metric)
     if stands == NO:
         return f"failed its qualification: {fails(metric)}"
+    if stands == ONE_FILL:
+        return f"qualified under each fill, not over fills: {fails(metric)}"
     if stands == NO_VERDICT:
         return f"no verdict: not put on trial, or no claim possible; try {TRIAL} {metric}"
     return ""
 
 
 def marks_note(metrics: Iterable[str]) -> str:
-    """Which property each failed metric failed, and which have no verdict; empty where none is marked."""
+    """Which property each failed metric failed, and which bear another mark; empty where none is marked."""
     by: dict[str, list[str]] = {}
     for name in dict.fromkeys(metrics):
         by.setdefault(standing(name), []).append(name)
     failed = "; ".join(f"{name}: {failing(fails(name))}" for name in by.get(NO, ()))
-    untried = ", ".join(by.get(NO_VERDICT, ()))
-    told = [f"{MARK} failed {failed}"] * bool(failed) + [f"{UNTRIED} no verdict on {untried}"] * bool(untried)
-    return "; ".join(told)
+    told = {
+        NO: f"failed {failed}",
+        ONE_FILL: f"one fill at a time {', '.join(by.get(ONE_FILL, ()))}",
+        NO_VERDICT: f"no verdict on {', '.join(by.get(NO_VERDICT, ()))}",
+    }
+    return "; ".join(f"{MARKS[stands]} {text}" for stands, text in told.items() if stands in by)

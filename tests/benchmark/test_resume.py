@@ -117,6 +117,16 @@ def test_a_trial_of_metrics_is_not_read_as_a_run(command, tmp_path: Path, capsys
     assert "verdicts.csv" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["leaderboard"], ["figures", "ranking", "--run"]])
+def test_an_out_that_cannot_be_made_is_named(command, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    flags = ["--method", "energy", "--method", "random", "--metric", "gini", "--condition", "clean", "--limit", "2"]
+    assert main(["run", *flags, "--workers", "1", "--out", str(tmp_path / "run")]) == 0
+    (tmp_path / "file").write_text("in the way")
+    assert main([*command, str(tmp_path / "run"), "--out", str(tmp_path / "file" / "board")]) == 2
+    told = capsys.readouterr().err
+    assert str(tmp_path / "file" / "board") in told and "another --out" in told and "--resume" not in told
+
+
 def test_the_report_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     made = []
     write = cli_run.write_board

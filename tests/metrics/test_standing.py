@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from serxai.benchmark.cli import main
+from serxai.metrics.qualified import grade
 from serxai.metrics.records import METRICS, make_metric
 from serxai.metrics.standing import fails, judged, labelled, mark_told, marks_note, standing
 
@@ -16,7 +17,10 @@ def test_unmarked_is_qualified_or_cost() -> None:
     for record in METRICS:
         parent = judged(record.name)
         assert parent is not None
-        expected = {True: "", False: "†", None: "" if record.family == "cost" else "‡"}[parent.qualified]
+        one = grade(parent.name, parent.version) == "one fill"
+        expected = {True: "", False: "°" if one else "†", None: "" if record.family == "cost" else "‡"}[
+            parent.qualified
+        ]
         assert labelled(record.name) == record.name + expected
         assert (standing(record.name) == "yes") == (parent.qualified is True)
 
@@ -42,6 +46,16 @@ def test_a_new_version_is_no_longer_qualified_nor_failed(monkeypatch: pytest.Mon
     newer = replace(METRICS.get("mass-accuracy"), version="next", qualified=None, fails="")
     monkeypatch.setitem(METRICS._records, "mass-accuracy", newer)
     assert labelled("mass-accuracy") == "mass-accuracy‡"
+
+
+def test_a_metric_that_is_right_under_each_fill_has_a_mark_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = METRICS.get("abpc")
+    row = {"metric": "abpc", "version": record.version, "qualified": "one fill", "fails": "fills on cnn (0.60)"}
+    monkeypatch.setattr("serxai.metrics.qualified.verdicts", lambda: {("abpc", record.version): row})
+    monkeypatch.setitem(METRICS._records, "abpc", replace(record, qualified=False, fails=row["fails"]))
+    assert standing("abpc") == "one fill" and labelled("abpc") == "abpc°"
+    assert "not over fills: fills on cnn" in mark_told("abpc")
+    assert marks_note(["abpc", "mass-accuracy"]).startswith("° one fill at a time abpc")
 
 
 def test_notes_name_each_marked_metric_once() -> None:
