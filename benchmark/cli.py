@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="serxai",
         description="Benchmark explanations of speech emotion recognition: run, score, test, rank.",
-        epilog="Start with `serxai run`: planted corpus, bundled recogniser, nine cheap methods, thirteen metrics.",
+        epilog="Start with `serxai run`: planted corpus, bundled recogniser, nine cheap methods, fourteen metrics.",
     )
     parser.add_argument("--version", action="version", version=f"serxai {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

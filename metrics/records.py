@@ -382,6 +382,12 @@ METRICS: Registry[MetricRecord] = Registry(
             "serxai, docs/metrics",
             core=True, low=0.0,
         ),
+        _metric(
+            "energy-removed", "cost:EnergyRemoved", "cost", "lower", "0",
+            "mean share of the clip's energy that is gone along the deletion: what its drop was paid with",
+            "serxai, docs/metrics",
+            random=0.5, low=0.0, high=1.0,
+        ),
     ],
 )  # fmt: skip
 

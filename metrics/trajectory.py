@@ -116,9 +116,14 @@ def deletion_trajectory(case: Case, order: np.ndarray, grid: Grid | None = None)
     )
 
 
+def order_of(case: Case, attribution: Attribution) -> np.ndarray:
+    """Order in which the scoring grid's cells are removed, the most relevant first, as flat indices."""
+    return ranking(case.map(attribution), rng(*case.seed, "ties", attribution.method))
+
+
 def trajectory_of(case: Case, attribution: Attribution) -> Trajectory:
     """Deletion trajectory of an explanation under the case's fill, computed once per case, fill and ranking."""
-    order = ranking(case.map(attribution), rng(*case.seed, "ties", attribution.method))
+    order = order_of(case, attribution)
     return case.shared(("trajectory", case.fill, order.tobytes()), lambda: deletion_trajectory(case, order))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.stats import entropy as scipy_entropy
 from scipy.stats import spearmanr
+from sklearn.metrics import auc as sklearn_auc
 from sklearn.metrics import jaccard_score, roc_auc_score
 
 from serxai.audio import Plane
@@ -16,6 +17,7 @@ from serxai.methods.attribution import Attribution
 from serxai.metrics.localisation import case_truth_mask
 from serxai.metrics.sanity import PARTS, randomised
 from serxai.metrics.sensitivity import noisy_copies, representations
+from serxai.metrics.trajectory import STEPS
 from serxai.metrics.weak_truth import case_marks
 from serxai.tests.metrics.oracles import Pairs, Scored, most_first, oracle
 
@@ -106,6 +108,14 @@ def _(scored: Scored) -> Pairs:
             break
         left, cells = left - cell, cells + 1
     yield scored("effective-area"), cells / scored.map.size
+
+
+@oracle("energy-removed", "scikit-learn auc, cell by cell", 1e-9)
+def _(scored: Scored) -> Pairs:
+    energy, order = scored.case.plane.energy(scored.case.grid).ravel(), most_first(scored.map)
+    counts = [round(i * order.size / STEPS) for i in range(STEPS + 1)]
+    gone = [sum(energy[cell] for cell in order[:count]) / energy.sum() for count in counts]
+    yield scored("energy-removed"), sklearn_auc(np.array(counts) / order.size, gone)
 
 
 # -- robustness, sanity ------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from serxai.errors import InputError, UnknownNameError
+from serxai.errors import InputError, NotApplicable, UnknownNameError
+from serxai.keys import rng
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.records import METRICS, MetricRecord, make_metric
 
@@ -64,6 +65,21 @@ def test_explanation_calls(cnn, speech_like, explain):
     explained = Explained(explain(np.ones(case.grid.shape), case.grid, model_calls=256))
     outcome = make_metric("explanation-calls").score(case, explained)
     assert (outcome.value, outcome.model_calls) == (256, 0)
+
+
+def test_energy_removed_tells_loud_cells_from_quiet_ones(cnn, speech_like, explain):
+    case = Case(cnn, speech_like(), "anger", seed=("energy",))
+    score = make_metric("energy-removed").score
+    energy = case.plane.energy(case.grid)
+    drawn = [rng("drawn", i).standard_normal(case.grid.shape) for i in range(6)]
+    forth, back = (np.array([score(case, Explained(explain(s * m, case.grid))).value for m in drawn]) for s in (1, -1))
+    np.testing.assert_allclose(forth + back, 1, atol=1e-9)  # what one order removes last, the other removes first
+    loud, quiet = (score(case, Explained(explain(s * energy, case.grid))).value for s in (1, -1))
+    assert quiet < forth.min() < 0.5 + np.ptp(forth) and forth.max() < loud <= 1
+    assert score(case, Explained(explain(energy, case.grid))).model_calls == 0
+    silent = Case(cnn, case.clip.with_samples(np.zeros(16000, np.float32), None), "anger")
+    with pytest.raises(NotApplicable, match="silent"):
+        score(silent, Explained(explain(np.ones(silent.grid.shape), silent.grid)))
 
 
 def test_random_rankings_score_what_the_record_says(cnn, speech_like, explain):
