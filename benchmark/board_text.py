@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ..metrics.standing import NOTE, labelled, marks_note
+from ..metrics.standing import labelled, legend, marks_note
 from .fill_spread import SpreadTable, spread_tables
 from .leaderboard import (
     ARROWS,
@@ -122,7 +122,7 @@ _LEGEND = (
     f"{RANKING_RULE} Cells: mean, 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers), ▲ better "
     "or ▼ worse than random (Holm-corrected, 5 %), letters: methods that share one are not distinguishable. "
     "Coverage: scores / planned, the lowest over the family's metrics. – no score. "
-    f"{NOTE}."
+    f"{legend()}."
 )
 SPREAD_LEGEND = (
     "Least … largest mean over fills, on the clips that were scored under all of them (the fewest over the metrics, of "
@@ -251,8 +251,10 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
             name = f"[italic]{escape(method)}[/]*" if method in BASELINES else escape(method)
             grid.add_row(name, *map(_terminal_cell, found))
         parts += [grid, *_fewer_clips(columns), *_terminal_spread(part, first), Text()]
-    notes = [Text(note, style="dim") for note in [marks_note(m for m in wanted if m in set(shown["metric"]))] if note]
-    return Group(*parts, Text(MARKS, style="dim"), *notes)
+    named = [metric for metric in wanted if metric in set(shown["metric"])]
+    rules = "; ".join(filter(None, (MARKS, legend(named))))
+    notes = [Text(note, style="dim") for note in [marks_note(named)] if note]
+    return Group(*parts, Text(rules, style="dim"), *notes)
 
 
 def _most_covered(rows: pd.DataFrame) -> pd.Series:

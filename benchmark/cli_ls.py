@@ -41,9 +41,9 @@ def ls(arguments: Namespace) -> int:
     if arguments.kind == "metrics":
         from rich.console import Console
 
-        from ..metrics.standing import NOTE
+        from ..metrics.standing import legend
 
-        Console().print(NOTE, highlight=False, markup=False)
+        Console().print(legend(), highlight=False, markup=False)
     return 0
 
 

@@ -15,7 +15,7 @@ from ..datasets.conditions import CONDITIONS
 from ..errors import InputError
 from ..metrics.qualified import failing
 from ..metrics.records import FAMILIES, METRICS
-from ..metrics.standing import NOTE, fails, standing
+from ..metrics.standing import fails, standing
 from .fill_spread import SPREAD, by_fill, with_spread
 from .statistics import (
     CELL,
@@ -303,7 +303,7 @@ def mark(row: pd.Series) -> str:
 ARROWS = {"higher": "↑", "lower": "↓"}
 MARKS = (
     "* baseline; ± 95 % interval, speakers as clusters; ▲ better, ▼ worse than random (CR2 test against random, "
-    f"Holm-corrected, 5 %); no interval and no mark below {MIN_SPEAKERS} speakers; – no score; {NOTE}"
+    f"Holm-corrected, 5 %); no interval and no mark below {MIN_SPEAKERS} speakers; – no score"
 )
 
 

@@ -22,7 +22,7 @@ from ..cues.records import CUES
 from ..datasets.conditions import CONDITIONS
 from ..methods.records import METHODS
 from ..metrics.records import METRICS
-from ..metrics.standing import NOTE, labelled, mark_told, marks_note, standing
+from ..metrics.standing import labelled, legend, mark_told, marks_note, standing
 from ..registry import Record, Registry
 from .board_text import SPREAD_LEGEND, fill_grid, spread_grid, write_leaderboard
 from .figures_board import consistency, ranking
@@ -148,7 +148,7 @@ def report_page(
         facts=_facts(scores, infos),
         warnings=_warnings(scores, board),
         rule=RANKING_RULE,
-        marks=NOTE,
+        marks=legend(),
         min_speakers=MIN_SPEAKERS,
         arrows=ARROWS,
         settings=_settings(board, fills),

@@ -17,12 +17,11 @@ from .records import METRICS
 YES, NO, NO_VERDICT, NOT_APPLICABLE = "yes", "no", "no verdict", "not applicable"
 MARKS = {ONE_FILL: "°", NO: "†", NO_VERDICT: "‡"}
 TRIAL = "serxai run --preset qualify --metric"
-NOTE = (
-    f"{MARKS[NO]} failed its qualification: it does not reliably put explanations of known worth in order; "
-    f"{MARKS[ONE_FILL]} does so under each fill, but which explanation is better changes with the fill, so a ranking "
-    f"holds for its fill; {MARKS[NO_VERDICT]} not put on trial, or no claim possible: nothing says that it is "
-    f"qualified ({TRIAL} NAME puts it on trial)"
-)
+MEANINGS = {
+    NO: "failed its qualification: it does not reliably put explanations of known worth in order",
+    ONE_FILL: "puts explanations in order under each fill, but not in the same order: a ranking holds for its fill",
+    NO_VERDICT: f"not put on trial, or no claim possible: nothing says that it is qualified ({TRIAL} NAME tries it)",
+}
 
 
 def judged(metric: str) -> MetricRecord | None:
@@ -60,7 +59,7 @@ def standing(metric: str) -> str:
 
 
 def labelled(metric: str) -> str:
-    """A metric's name with its mark, if any: see `NOTE`."""
+    """A metric's name with its mark, if any: see `legend`."""
     return metric + MARKS.get(standing(metric), "")
 
 
@@ -80,6 +79,12 @@ def mark_told(metric: str) -> str:
     if stands == NO_VERDICT:
         return f"no verdict: not put on trial, or no claim possible; try {TRIAL} {metric}"
     return ""
+
+
+def legend(metrics: Iterable[str] | None = None) -> str:
+    """What the marks mean; with `metrics`, only those that some of them bear, empty where none does."""
+    stand = set(MEANINGS) if metrics is None else {standing(name) for name in metrics}
+    return "; ".join(f"{MARKS[stands]} {text}" for stands, text in MEANINGS.items() if stands in stand)
 
 
 def marks_note(metrics: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from serxai.benchmark.cli import main
 from serxai.metrics.qualified import grade
 from serxai.metrics.records import METRICS, make_metric
-from serxai.metrics.standing import fails, judged, labelled, mark_told, marks_note, standing
+from serxai.metrics.standing import fails, judged, labelled, legend, mark_told, marks_note, standing
 
 
 def test_unmarked_is_qualified_or_cost() -> None:
@@ -64,6 +64,12 @@ def test_notes_name_each_marked_metric_once() -> None:
         assert marks_note(names).startswith("† failed deletion: ")
     assert marks_note(names).endswith("‡ no verdict on weak-stress-auc")
     assert marks_note(["explanation-calls"]) == marks_note([]) == ""
+
+
+def test_the_legend_explains_the_marks_that_are_borne() -> None:
+    assert [part[0] for part in legend().split("; ")] == ["†", "°", "‡"]
+    assert legend(["mass-accuracy", "explanation-calls"]) == ""
+    assert legend(["weak-stress-auc", "mass-accuracy"]).startswith("‡ not put on trial")
 
 
 def test_the_list_of_metrics_shows_the_marks(capsys: pytest.CaptureFixture[str]) -> None:
