@@ -69,7 +69,7 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     for text in texts:
         console.print(f"[bold]{escape(text['name'])}[/]", highlight=False)
         facts = [f"{column.replace('_', ' ')}: {text[column]}" for column in short if column != "name" and text[column]]
-        long = [f"{column.replace('_', ' ')}: {text[column]}" for column in columns if column not in short]
+        long = [f"{c.replace('_', ' ')}: {text[c]}" for c in columns if c not in short and text[c]]
         for line in filter(None, (" · ".join(facts), *long)):
             console.print(Padding(escape(line), (0, 0, 0, 4)), highlight=False)
 

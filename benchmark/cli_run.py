@@ -235,7 +235,8 @@ def status(arguments: Namespace) -> int:
     console = Console()
     console.print(f"{arguments.run}: {told['status']}; {done} of {planned} shards", highlight=False)
     if told["cells"]:
-        console.print("cells: " + ", ".join(f"{n} {name}" for name, n in told["cells"].items()), highlight=False)
+        counts = [f"{told['cells'][name]} {name}" for name in ("planned", "done", "failed") if name in told["cells"]]
+        console.print(f"cells: {', '.join(counts)}", highlight=False)
     rows = told["rows"]
     console.print(
         f"scores: {rows['planned']} planned, {rows['ok']} ok, {rows['skipped']} skipped, {rows['failed']} failed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from difflib import get_close_matches
 from importlib.resources import files
 from itertools import product
@@ -238,14 +238,15 @@ def load_config(
     """
     merged = dict(earlier) if earlier is not None else _read_preset(preset or "quick")
     given = _read_toml(path) if path is not None else {}
-    given |= {key: value for key, value in overrides.items() if value not in (None, [], ())}
+    named = {key: value for key, value in overrides.items() if value not in (None, [], ())}
+    given |= named
     if given.get("conditions") or given.get("metrics"):
         merged.pop("clean_only", None)  # who names conditions or metrics wants all of them
     merged |= given
     try:
         return RunConfig.model_validate(merged)
     except ValidationError as error:
-        raise InputError(_explain(error, path)) from None
+        raise InputError(_explain(error, path, named.keys())) from None
 
 
 def _read_preset(name: str) -> dict[str, Any]:
@@ -265,7 +266,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"config {path}: not valid TOML in UTF-8 ({error}).") from None
 
 
-def _explain(error: ValidationError, path: Path | None) -> str:
+def _explain(error: ValidationError, path: Path | None, overridden: Set[str]) -> str:
+    """What is wrong, by key, or by flag for values that came from the command line."""
     lines = []
     for fault in error.errors():
         *above, last = map(str, fault["loc"]) if fault["loc"] else [""]
@@ -278,5 +280,7 @@ def _explain(error: ValidationError, path: Path | None) -> str:
         else:
             told = fault["msg"].removeprefix("Value error, ")
             told = told if told.endswith(".") else f"{told}, got {reprlib.repr(fault['input'])}."
-            lines.append(f"key {key!r}: {told}" if key else told)
-    return f"config{f' {path}' if path else ''}: " + " ".join(lines)
+            name = f"--{key}" if key in overridden else f"key {key!r}"
+            lines.append(f"{name}: {told}" if key else told)
+    flags = all(line.startswith("--") for line in lines)
+    return ("" if flags else f"config{f' {path}' if path else ''}: ") + " ".join(lines)

@@ -240,3 +240,12 @@ def test_clean_only_metrics_save_their_calls_until_conditions_or_metrics_are_nam
     path.write_text('clean_only = ["abcp"]')
     with pytest.raises(InputError, match="abpc"):
         load_config(path)
+
+
+def test_a_wrong_value_is_named_as_it_was_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "c.toml").write_text("limit = -2")
+    assert main(["run", "--limit", "-1", "--seed", "-3"]) == 2
+    assert capsys.readouterr().err.startswith("serxai: --limit: ")
+    assert main(["run", str(tmp_path / "c.toml"), "--seed", "-3"]) == 2
+    told = capsys.readouterr().err
+    assert f"config {tmp_path / 'c.toml'}: key 'limit'" in told and "--seed" in told
