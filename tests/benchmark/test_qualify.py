@@ -223,13 +223,15 @@ def test_every_metric_has_a_ladder_or_a_reason():
 @pytest.mark.parametrize(
     "kind", ["truth", "oracle", "sparsity", "stability", "consistency", "dependence", "independence"]
 )
-def test_maps_of_a_ladder_have_names_of_their_own(trials, kind):
+def test_maps_of_a_ladder_have_names_of_their_own(trials, kind, clip):
     """What metrics share within a case is found by the method's name: two maps of one name would be taken for one."""
-    maps: dict[str, bytes] = {}
+    told: dict[str, bytes] = {}
     for trial in trials.trials(kind):
-        values = trial.explained.attribution.values.tobytes()
-        if kind in ("truth", "oracle", "sparsity", "consistency"):
-            assert maps.setdefault(trial.explained.attribution.method, values) == values
+        made = trial.explained
+        maps = [made.attribution, made.other, made.explain and made.explain(clip, "again")]
+        content = b"".join(map_.values.tobytes() for map_ in maps if map_ is not None)
+        assert told.setdefault(made.attribution.method, content) == content
+    assert len(set(told.values())) >= len(LEVELS)
 
 
 def test_ladders_end_at_truth_and_at_noise(trials, clip):
