@@ -248,7 +248,7 @@ FLOOR = 1e-9  # of energy: silence has a level, as in any front end
 
 
 def hearing_the_burst(white_box, clip: Clip, time_s: float, freq_hz: float):
-    """A recogniser whose log-odds are the level of the cell of the scoring grid in which the burst is, above a floor."""
+    """A recogniser whose log-odds are the level of the scoring cell in which the burst is, above a floor."""
     grid = scoring_grid(clip.duration_s)
     row, column = cell_of(grid, time_s, freq_hz)
     return white_box(lambda waveform: float(np.log10(Plane(waveform.numpy()).energy(grid)[row, column] + FLOOR)))
