@@ -78,6 +78,7 @@ def test_repeats_with_its_seed_alone(tiny_cnn, voice, ask):
     assert recogniser.calls - before == method.calls(clip.samples.size, recogniser) == 10
 
 
+@pytest.mark.long
 def test_repeats_share_what_no_seed_moves(tiny_cnn, voice, ask, monkeypatch):
     """One inversion for each of the distinct masks, whatever the seed and target, and the same bytes as alone."""
     recogniser, clip, shared, inverted = tiny_cnn(), voice(0, 0.2), SharedWork(), []
