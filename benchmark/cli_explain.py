@@ -20,12 +20,11 @@ from ..methods.explainer import Request
 from ..methods.masks import FillEffect, fill_effects
 from .api import DEFAULT_METHODS, Explained, explain, kept_and_removed
 from .console import Bars
-from .executors import writing
 from .figures import explanation_overlay
 from .figures_cues import beyond_saliency_figure
 from .figures_maps import BANDS_AT_MOST, channel_maps
 from .report import explanation_page
-from .store import write_atomically
+from .store import write_atomically, writing
 
 
 def run(arguments: Namespace) -> int:

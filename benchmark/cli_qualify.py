@@ -11,10 +11,11 @@ from rich.console import Console
 
 from .config import RunConfig
 from .console import Bars
-from .executors import Execution, writing
+from .executors import Execution
 from .qualify_report import qualification_table, write_qualification
 from .qualify_run import forecast, qualify
 from .qualify_table import properties, verdicts
+from .store import writing
 
 LEAST_UAR = 0.85  # of a network, for verdicts to say something
 

@@ -14,13 +14,12 @@ from rich.table import Table
 from ..errors import InputError, UnknownNameError
 from ..metrics.standing import labelled, mark_told, standing
 from .console import Bars
-from .executors import writing
 from .figures import draw_figure
 from .leaderboard import SETTING, setting_title
 from .method_gap import method_gap
 from .report import write_board
 from .statistics import CELL, compare_pairwise
-from .store import Store
+from .store import Store, writing
 
 WIDTH = 120  # narrower tables would cut names and numbers short
 

@@ -21,12 +21,11 @@ from ..models.records import MODELS
 from .board_text import terminal_table
 from .config import RunConfig, load_config
 from .console import Bars
-from .executors import writing
 from .plausibility_report import plausibility_table
 from .report import PLAUSIBILITY, write_board
 from .runner import Execution, check_out, default_workers, free_folder
 from .runner import run as compute
-from .store import Store, write_atomically
+from .store import Store, write_atomically, writing
 
 IN_TERMINAL = 4  # metrics asked for; of more, only the key ones have room
 _MADE_OF = b"serxai-made-of"

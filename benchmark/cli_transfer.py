@@ -15,9 +15,8 @@ from ..models.foldmodels import obtain_models
 from ..models.records import MODELS
 from ..models.transfer import transfer_row
 from .console import Bars
-from .executors import writing
 from .figures import transfer as draw
-from .store import write_atomically
+from .store import write_atomically, writing
 
 
 def run(arguments: Namespace) -> int:

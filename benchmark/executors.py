@@ -8,7 +8,6 @@ attempt) moves a score.
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import resource
 import signal
@@ -35,15 +34,11 @@ from ..models.recogniser import Recogniser
 from .config import RunConfig
 from .plan import Shard, clip_identity
 from .scoring import ShardScorer
-from .store import Store
+from .store import Store, writing
 
 ATTEMPTS = 3  # how often a shard is tried before its rows are written as failed
 GB = 1e9
 S = TypeVar("S", bound=ShardScorer)
-_DISK = {
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ENOENT,
-    errno.ENOTDIR, errno.EEXIST,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -215,34 +210,6 @@ class LostShard(ShardScorer):
 
     def _predicted(self, clip_id: str, condition: str) -> str:
         raise ClipError(self.reason)
-
-
-@contextmanager
-def writing(path: Path, resumable: bool = True) -> Iterator[None]:
-    """Say what to do when a folder cannot be written.
-
-    Parameters
-    ----------
-    path : Path
-    resumable : bool
-        Whether it is a run, which goes on where it stopped.
-
-    Raises
-    ------
-    InputError
-        For a full or read-only disk, an exceeded quota, missing rights, or a path that cannot be made a folder.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK:
-            raise
-        advice = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Make it writable"
-        kept, again = ("What is finished is kept. ", " with --resume") if resumable else ("", "")
-        raise InputError(
-            f"{path}: cannot write there ({error.strerror}). {kept}{advice}, then run again{again}; or give another "
-            "--out."
-        ) from None
 
 
 def keep_heap() -> None:

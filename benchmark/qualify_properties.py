@@ -175,6 +175,8 @@ class Property:
     summary : str
     above : bool
         Whether the threshold itself is not enough.
+    share : bool
+        Whether a clip's value is a yes or no, so that the mean is a share of clips.
     """
 
     name: str
@@ -185,6 +187,7 @@ class Property:
     of_clip: Callable[[Trials], float]
     summary: str
     above: bool = False
+    share: bool = False
 
     def passed(self, low: float) -> bool:
         """Whether the lower end of an interval is high enough."""
@@ -198,7 +201,8 @@ PROPERTIES = (
              "area under the curve, the best map against five drawn at random", above=True),
     Property("seeds", ("seed",), 0.9, 0, -1, _seeds,
              "intraclass correlation over two draws of the metric's own randomness"),
-    Property("real", ("real",), 0.9, 0.5, 0, _real, "share of clips on which two methods stand in the order they must"),
+    Property("real", ("real",), 0.9, 0.5, 0, _real, "share of clips on which two methods stand in the order they must",
+             share=True),
     Property("fills", ("fill",), 0.7, 0.25, 0, _fills, "Kendall's W of the order of maps over the fills"),
     Property("own-fills", ("own fill",), None, 0, -1, _own_fills,
              "Spearman correlation with the share of the truth for the very fill, mean over fills (white box)"),

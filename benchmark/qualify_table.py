@@ -139,14 +139,15 @@ def _estimate(clips: Sequence[_Clip], wanted: Property) -> dict[str, object]:
     values = np.array([wanted.of_clip(clip.trials) for clip in known])
     speakers = [clip.speaker for clip in known]
     fills = _fills_read(clips, wanted)
-    share = wanted.name == "real"
+    over_fills = wanted.checks == FILLS.checks
     found = None
     if known:
-        found = clustered_share(values, np.ones(len(values)), speakers) if share else clustered_mean(values, speakers)
+        each = np.ones(len(values))
+        found = clustered_share(values, each, speakers) if wanted.share else clustered_mean(values, speakers)
     row: dict[str, object] = {
         "property": wanted.name, "estimate": np.nan if found is None else found.mean, "low": np.nan, "high": np.nan,
         "n_clips": len(known), "n_planned": len(clips), "n_speakers": len(set(speakers)), "fills": " ".join(fills),
-        "chance": 1 / len(fills) if FILLS.checks == wanted.checks and fills else wanted.chance,
+        "chance": 1 / len(fills) if over_fills and fills else wanted.chance,
         "threshold": wanted.threshold, "passed": "",
     }  # fmt: skip
     unclear = []
@@ -156,11 +157,11 @@ def _estimate(clips: Sequence[_Clip], wanted: Property) -> dict[str, object]:
         row |= {"low": max(found.low, wanted.least), "high": min(found.high, 1.0)}
     if len(known) < COVERAGE * len(clips):
         unclear.append(f"{len(known)} of {len(clips)} clips")
-    if FILLS.checks == wanted.checks and len(fills) < MIN_FILLS:
+    if over_fills and len(fills) < MIN_FILLS:
         row |= {"estimate": np.nan, "low": np.nan, "high": np.nan}
         unclear.append(f"fewer than {MIN_FILLS} fills")
     if wanted.threshold is not None:
-        if share and not unclear and found is not None and not wanted.passed(found.low):
+        if wanted.share and not unclear and found is not None and not wanted.passed(found.low):
             best = clustered_share(np.ones(len(values)), np.ones(len(values)), speakers)
             if not wanted.passed(best.low) and found.high >= wanted.threshold:
                 unclear.append(f"{len(values)} clips are too few")
@@ -168,7 +169,7 @@ def _estimate(clips: Sequence[_Clip], wanted: Property) -> dict[str, object]:
     notes = list(unclear)
     if "seed" in wanted.checks and known and all(clip.deterministic() for clip in known):
         notes.append(DETERMINISTIC)
-    elif not share and len(values) > 1 and np.ptp(values) == 0 and pd.notna(row["low"]):
+    elif not wanted.share and len(values) > 1 and np.ptp(values) == 0 and pd.notna(row["low"]):
         notes.append(NO_SPREAD)
     if any(silent):
         notes.append(f"{SILENT} on {sum(silent)}")

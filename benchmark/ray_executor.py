@@ -21,9 +21,9 @@ from typing import Any
 
 from ..errors import InputError, SerxaiError
 from .config import RunConfig
-from .executors import ATTEMPTS, GB, Execution, Workbench, died, environment, on_cpu, writing
+from .executors import ATTEMPTS, GB, Execution, Workbench, died, environment, on_cpu
 from .plan import Shard
-from .store import Store, write_atomically
+from .store import Store, write_atomically, writing
 
 AHEAD = 4  # tasks submitted per core, so that no node waits for the driver
 

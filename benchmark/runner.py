@@ -13,10 +13,10 @@ import pandas as pd
 from ..errors import InputError
 from .config import RunConfig
 from .estimate import shard_cost
-from .executors import Execution, execute_local, writing
+from .executors import Execution, execute_local
 from .plan import Cell, Plan, Shard, make_plan
 from .provenance import describe, earlier_sessions, now
-from .store import Store
+from .store import Store, writing
 from .tuning import tune
 
 CELL = list(Cell._fields)

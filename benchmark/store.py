@@ -15,6 +15,7 @@ in 0.1 ms a shard, where decoding the pages takes twenty times as long and does 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -50,8 +51,41 @@ TYPES = {"strength": "float64", "value": "float64", "correct": "boolean", "model
 # what is found out about a row; the other columns identify it
 OUTCOME = ("strength", "value", "status", "reason", "model_calls")
 _MARK, _BLANK = b"serxai-blake2b:", b"0" * 32
+# what a disk or a path can have against being written to
+_DISK = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ENOENT,
+    errno.ENOTDIR, errno.EEXIST,
+}  # fmt: skip
 # what reading a damaged archive can raise
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+@contextmanager
+def writing(path: Path, resumable: bool = True) -> Iterator[None]:
+    """Say what to do when a folder cannot be written.
+
+    Parameters
+    ----------
+    path : Path
+    resumable : bool
+        Whether it is a run, which goes on where it stopped.
+
+    Raises
+    ------
+    InputError
+        For a full or read-only disk, an exceeded quota, missing rights, or a path that cannot be made a folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        advice = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Make it writable"
+        kept, again = ("What is finished is kept. ", " with --resume") if resumable else ("", "")
+        raise InputError(
+            f"{path}: cannot write there ({error.strerror}). {kept}{advice}, then run again{again}; or give another "
+            "--out."
+        ) from None
 
 
 def score_frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:

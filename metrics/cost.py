@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import NotApplicable
 from .case import Case, Explained, Metric, Outcome
-from .trajectory import order_of, step_of
+from .trajectory import order_of, share_removed, step_of
 
 
 class ExplanationCalls(Metric):
@@ -38,8 +38,7 @@ def energy_removed(energy: np.ndarray, step: np.ndarray) -> float:
     float
         0..1: above .5 the loud cells go first; .5 for an order drawn at random, on average.
     """
-    area, gone = (np.append(0, np.cumsum(np.bincount(step, weights=w)) / w.sum()) for w in (np.ones(step.size), energy))
-    return float(np.trapezoid(gone, area))
+    return float(np.trapezoid(share_removed(step, energy), share_removed(step)))
 
 
 class EnergyRemoved(Metric):

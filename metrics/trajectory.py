@@ -84,6 +84,12 @@ def step_of(order: np.ndarray, steps: int = STEPS) -> np.ndarray:
     return step
 
 
+def share_removed(step: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Share of the cells, or of their weights (not all zero), that is gone after each step; shape (steps + 1,)."""
+    running = np.append(0, np.cumsum(np.bincount(step, weights)))
+    return running / running[-1]
+
+
 def deletion_trajectory(case: Case, order: np.ndarray, grid: Grid | None = None) -> Trajectory:
     """Take the cells out of the waveform in this order, and in its reverse.
 
@@ -107,9 +113,8 @@ def deletion_trajectory(case: Case, order: np.ndarray, grid: Grid | None = None)
     log_odds = case.recogniser.log_odds(waveforms)
     calls = case.recogniser.calls - before
     y = case.response(log_odds)
-    removed = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=steps))])
     return Trajectory(
-        area=removed / step.size,
+        area=share_removed(step),
         morf=y[: steps + 1],
         lerf=np.concatenate([y[:1], y[steps + 1 :], y[steps : steps + 1]]),
         model_calls=calls,
