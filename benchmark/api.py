@@ -17,10 +17,11 @@ from ..methods.attribution import Attribution
 from ..methods.beyond_saliency import with_norms
 from ..methods.explainer import Request, SharedWork
 from ..methods.records import make_method
-from ..models.foldmodels import Models, load_models
+from ..models.foldmodels import Models
+from ..models.obtain import load_models
 from ..models.recogniser import Recogniser
-from .norms import speaker_norms
-from .runner import Progress, run
+from .analysis.speaker_reference import speaker_norms
+from .run.runner import Progress, run
 
 __all__ = ["Explained", "explain", "kept_and_removed", "run"]
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
+from .frames import STEP_S
 from .records import CLIP_RECORDS, REGION_RECORDS
-from .tracks import STEP_S, CueTracks, Events
+from .tracks import CueTracks, Events
 
 MIN_SEGMENT_FRAMES = 3  # voiced stretches shorter than 30 ms are not counted as segments
 MIN_PAUSE_FRAMES = 10

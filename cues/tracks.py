@@ -18,21 +18,17 @@ import numpy as np
 
 from ..audio import SAMPLE_RATE
 from ..errors import ClipError
+from .frames import F0_CEILING_HZ, F0_FLOOR_HZ, QUIETEST_DB, STEP_S, frame_power, on_axis
 
 if TYPE_CHECKING:
-    from .fine import FineTracks
+    from .spectral import FineTracks
 
-STEP_S = 0.01
-F0_FLOOR_HZ, F0_CEILING_HZ = 75.0, 600.0
 MIN_SECONDS = 0.1  # Praat's intensity window at the pitch floor is 6.4 / 75 Hz = 85 ms
-QUIETEST_DB = 0.0  # hearing threshold; keeps digital silence (-300 dB) finite and out of the way
 REFERENCE_HZ = 100.0  # of semitones, where the speaker's median is not known
 SOUNDING_DB = 25.0  # below the loudest frame; Praat's default for telling sound from silence
 PERIOD_RANGE_S = (0.0001, 0.02)  # Praat's defaults for voice reports, as are the two below
 MAX_PERIOD_FACTOR = 1.3
 MAX_AMPLITUDE_FACTOR = 1.6
-_SPECTRUM_SAMPLES = 320  # 20 ms, as eGeMAPS
-_SPECTRUM_FFT = 512
 
 
 class Events(NamedTuple):
@@ -87,7 +83,7 @@ class CueTracks:
     @cached_property
     def fine(self) -> FineTracks:
         """Formants, cepstral peak and the spectrum's shape, measured once and only where they are wanted."""
-        from .fine import fine_tracks
+        from .spectral import fine_tracks
 
         return fine_tracks(self.signal, self.times_s)
 
@@ -179,16 +175,6 @@ def _analyse(signal: np.ndarray, duration_s: float, reference_hz: float) -> CueT
     )
 
 
-def on_axis(praat: Any, values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Put the frames of a Praat object on the common axis, each at most once."""
-    offset = (praat.x1 - times[0]) / STEP_S
-    first = int(np.floor(offset + 1e-6))
-    low, high = max(first, 0), min(first + len(values), len(times))
-    out = np.full(len(times), np.nan)
-    out[low:high] = values[low - first : high - first]
-    return out
-
-
 def _points(tier: Any) -> np.ndarray:
     """Times and values of a Praat tier, shape (n, 2)."""
     from parselmouth.praat import call
@@ -257,14 +243,3 @@ def alpha_ratio_db(samples: np.ndarray, times_s: np.ndarray) -> np.ndarray:
     high = power[:, (freqs >= 1000) & (freqs <= 5000)].sum(axis=1)
     usable = (low > 0) & (high > 0)
     return 10 * np.log10(np.where(usable, high, 1.0) / np.where(usable, low, 1.0)) + np.where(usable, 0.0, np.nan)
-
-
-def frame_power(samples: np.ndarray, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Power spectra of 20 ms Hamming windows centred at given times, (n_frames, 257), and their frequencies in Hz."""
-    half = _SPECTRUM_SAMPLES // 2
-    padded = np.pad(samples, half)
-    starts = np.clip(np.round(times_s * SAMPLE_RATE).astype(int), 0, len(samples))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _SPECTRUM_SAMPLES)[starts]
-    spectra = np.fft.rfft(frames * np.hamming(_SPECTRUM_SAMPLES), _SPECTRUM_FFT)
-    power = spectra.real**2 + spectra.imag**2
-    return power, np.arange(power.shape[1]) * SAMPLE_RATE / _SPECTRUM_FFT

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from ..registry import Registry
 from .corpus import Corpus, CorpusRecord, Layout
-from .crema_d import RECORD as CREMA_D
-from .emodb import RECORD as EMODB
 from .folder_record import RECORD as FOLDER
-from .iemocap import EXCITED as IEMOCAP_EXCITED
-from .iemocap import RECORD as IEMOCAP
-from .nemo import RECORD as NEMO
-from .planted_record import RECORDS as PLANTED
-from .ravdess import RECORD as RAVDESS
-from .savee import RECORD as SAVEE
-from .tess import RECORD as TESS
+from .planted.record import RECORDS as PLANTED
+from .publishers.crema_d import RECORD as CREMA_D
+from .publishers.emodb import RECORD as EMODB
+from .publishers.iemocap import EXCITED as IEMOCAP_EXCITED
+from .publishers.iemocap import RECORD as IEMOCAP
+from .publishers.nemo import RECORD as NEMO
+from .publishers.ravdess import RECORD as RAVDESS
+from .publishers.savee import RECORD as SAVEE
+from .publishers.tess import RECORD as TESS
 
 CORPORA: Registry[CorpusRecord] = Registry(
     "corpus",

@@ -56,7 +56,7 @@ class Oracle(Explainer):
         NotApplicable
             If the clip is neutral or not planted, or the target is not what was planted.
         """
-        from ..datasets.planted_truth import truth_map, truth_mask
+        from ..datasets.planted.truth import truth_map, truth_mask
 
         clip = request.clip
         if clip.plant is None or not clip.plant.words:

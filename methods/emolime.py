@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from .explainer import Request
+from .masking_base import EXACT_PARTS, PartMethod, Reading
 from .masks import MaskTable, independent_masks
-from .parts import EXACT_PARTS, PartMethod, Reading
 from .surrogates import fit_linear, lime_weights, linear_errors, shrinkage
 
 PAPER_BANDS = "mel:8"

@@ -187,7 +187,7 @@ METHODS: Registry[MethodRecord] = Registry(
         ),
         MethodRecord(
             name="band-shapley",
-            target=".methods.games:BandShapley",
+            target=".methods.shapley:BandShapley",
             summary="exact Shapley values of 8 frequency bands",
             version="1",
             licence=_OWN,
@@ -200,7 +200,7 @@ METHODS: Registry[MethodRecord] = Registry(
         ),
         MethodRecord(
             name="band-banzhaf",
-            target=".methods.games:BandBanzhaf",
+            target=".methods.shapley:BandBanzhaf",
             summary="exact Banzhaf values of 8 frequency bands",
             version="1",
             licence=_OWN,
@@ -213,7 +213,7 @@ METHODS: Registry[MethodRecord] = Registry(
         ),
         MethodRecord(
             name="band-kernelshap",
-            target=".methods.games:BandKernelShap",
+            target=".methods.shapley:BandKernelShap",
             summary="Shapley values of 8 frequency bands estimated from 64 masks",
             version="1",
             licence=_OWN,
@@ -227,7 +227,7 @@ METHODS: Registry[MethodRecord] = Registry(
         ),
         MethodRecord(
             name="band-forest",
-            target=".methods.games:BandForest",
+            target=".methods.shapley:BandForest",
             summary="importance of 8 frequency bands for a random forest that imitates the recogniser",
             version="1",
             licence=_OWN,
@@ -240,7 +240,7 @@ METHODS: Registry[MethodRecord] = Registry(
         ),
         MethodRecord(
             name="band-loo",
-            target=".methods.games:BandLeaveOneOut",
+            target=".methods.shapley:BandLeaveOneOut",
             summary="drop of the target's log-odds without each of 8 frequency bands",
             version="1",
             licence=_OWN,
@@ -253,7 +253,7 @@ METHODS: Registry[MethodRecord] = Registry(
         ),
         MethodRecord(
             name="word-loo",
-            target=".methods.games:WordLeaveOneOut",
+            target=".methods.shapley:WordLeaveOneOut",
             summary="drop of the target's log-odds without each word (EMODB: syllable) or pause",
             version="1",
             licence=_OWN,

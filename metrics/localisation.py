@@ -21,7 +21,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
-from ..datasets.planted_truth import truth_map, truth_mask
+from ..datasets.planted.truth import truth_map, truth_mask
 from ..errors import NotApplicable
 from .case import Case, Explained, Metric, Outcome
 

@@ -33,8 +33,8 @@ from torch import nn
 from ..errors import InputError, NotApplicable
 from ..keys import digest, rng
 from ..models.recogniser import Recogniser
-from .again import explainer_of, explanation_calls
 from .case import CLIP_LOG_ODDS, Case, Explained, Metric, Outcome
+from .reexplain import explainer_of, explanation_calls
 from .robustness import rank_correlation
 from .sensitivity import network_of
 

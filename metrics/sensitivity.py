@@ -39,8 +39,8 @@ from ..errors import NotApplicable
 from ..keys import rng
 from ..models.recogniser import Recogniser, TorchRecogniser
 from ..models.waveform import WaveformRecogniser
-from .again import explainer_of, explanation_calls
 from .case import CLIP_LOG_ODDS, Case, Explained, Metric, Outcome
+from .reexplain import explainer_of, explanation_calls
 
 COPIES = 8
 RADIUS = 0.02  # of the clip's norm

@@ -44,7 +44,7 @@ from .front_end import LogMel, mel_blocks
 from .recogniser import TorchRecogniser
 
 if TYPE_CHECKING:
-    from .records import ModelRecord
+    from .record import ModelRecord
 
 CLASSES = ("fear", "neutral", "happiness", "anger", "disgust", "surprise", "sadness")  # their order of outputs
 RANGE_DB = 80.0

@@ -19,11 +19,11 @@ from torch import nn
 
 from ..errors import InputError
 from ..keys import digest
-from .extractor import make_extractor
+from .factory import make_extractor, model_kind
 from .front_end import LogMel
 from .head import LinearHead
 from .recogniser import Recogniser, TorchRecogniser
-from .records import MODELS, model_kind
+from .records import MODELS
 
 CARD = "model.json"
 PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".joblib", ".bin", ".ckpt"}

@@ -7,16 +7,15 @@ hashed is its head (`models.head`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from .records import MODELS
-
-if TYPE_CHECKING:
-    from .head import LinearHead
-    from .recogniser import Recogniser
+from ..errors import ClipError
+from .head import LinearHead
+from .recogniser import Recogniser, one_vs_rest
 
 
 class Extractor(ABC):
@@ -56,29 +55,70 @@ class Extractor(ABC):
         device: str | torch.device = "cpu",
     ) -> Recogniser:
         """A recogniser of this extractor and a trained head."""
-        from .feature_recogniser import FeatureRecogniser
 
         return FeatureRecogniser(name, classes, self, head, fingerprint, trained_on)
 
 
-def make_extractor(name: str, **params: Any) -> Extractor:
-    """The extractor of a model of kind ``head``.
+class FeatureRecogniser(Recogniser):
+    """Waveforms to features (`extractor`) to one-vs-rest probabilities (`head`).
+
+    Each copy is analysed by itself, so nothing is filled up: a copy's score cannot depend on those beside it, and
+    a call costs as many copies as it was given.
 
     Parameters
     ----------
     name : str
-    **params
-        As in `Extractor.params`; default: the model's own.
-
-    Raises
-    ------
-    UnknownNameError
-    InputError
-        If its extra is missing, or a checkpoint cannot be read.
+    classes : tuple of str
+    extractor : Extractor
+    head : LinearHead
+    fingerprint : str
+    trained_on : str
     """
-    record = MODELS.get(name)
-    if record.kind == "hf":
-        from .hf import Backbone
 
-        return Backbone(**{"path": record.argument} | params)
-    return record.load()(**params)
+    def __init__(
+        self,
+        name: str,
+        classes: tuple[str, ...],
+        extractor: Extractor,
+        head: LinearHead,
+        fingerprint: str,
+        trained_on: str = "",
+    ) -> None:
+        self.name = name
+        self.classes = tuple(classes)
+        self.extractor = extractor
+        self.head = head.eval().requires_grad_(False)
+        self.fingerprint = fingerprint
+        self.trained_on = trained_on
+        self.min_samples = extractor.min_samples
+
+    def calls_for(self, n: int) -> int:
+        """Model calls of `n` copies: `n`."""
+        return n
+
+    def log_odds(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
+        """Log-odds of the normalised probabilities; see `Recogniser.log_odds`."""
+        # log p_c - log sum of the others is the same before and after normalising: no probability is ever formed
+        return one_vs_rest(nn.functional.logsigmoid(torch.from_numpy(self.raw(waveforms)))).numpy()
+
+    def raw(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
+        """Calibrated one-vs-rest log-odds before normalising, shape (n, n_classes), float64.
+
+        Raises
+        ------
+        InputError, ClipError
+            As `Recogniser.log_odds`.
+        """
+        tensor = self.checked(waveforms)
+        if not len(tensor):
+            return np.empty((0, len(self.classes)))
+        self.calls += len(tensor)
+        with self.metered(), torch.inference_mode():
+            features = torch.from_numpy(self.extractor.features(tensor.cpu().numpy()))
+            z = torch.cat([self.head(row[None]) for row in features]).numpy()  # a product's last bits follow its shape
+        if not np.all(np.isfinite(z)):
+            raise ClipError(f"recogniser {self.name!r} returned log-odds that are not finite.")
+        return z
+
+    def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self.log_odds(waveforms))

@@ -5,23 +5,17 @@ A foreign model, used as it comes, stands beside them with a single fold and say
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..datasets.corpora import CORPORA, load_corpus
-from ..datasets.corpus import cache_root
+from ..datasets.corpora import CORPORA
 from ..datasets.folds import Folds
 from ..errors import InputError
 from .checkpoint import CARD, Card, load_card, load_recogniser
-from .records import MODELS, model_kind
+from .records import MODELS
 
 if TYPE_CHECKING:
-    from ..datasets.corpus import Corpus
     from .recogniser import Recogniser
-    from .training import Task
 
 BUNDLED = Path(__file__).parent / "bundled"
 ALL = "all"  # the one fold of a foreign model
@@ -180,98 +174,6 @@ class ForeignModel:
 Models = FoldModels | ForeignModel
 
 
-def obtain_models(
-    model: str,
-    corpus: Callable[[], Corpus],
-    *,
-    checkpoint: Path | None = None,
-    trust: bool = False,
-    train: bool = True,
-    progress: Callable[[int, int], None] | None = None,
-) -> Models | None:
-    """The recognisers of a model, from wherever they come.
-
-    Parameters
-    ----------
-    model : str
-    corpus : callable
-        Gives the corpus to train on; not called for what was trained elsewhere.
-    checkpoint : path, optional
-        Folder written by ``serxai train``, or the file or folder of a foreign model.
-    trust : bool
-        Whether code in a foreign checkpoint may run.
-    train : bool
-        Whether models may be trained now.
-    progress : callable, optional
-        Called with (done, total) while training.
-
-    Returns
-    -------
-    FoldModels or ForeignModel
-        None where they must be trained and `train` is false.
-
-    Raises
-    ------
-    UnknownNameError
-        For an unknown model.
-    InputError
-        If the checkpoint is not of this model, or for what `obtain_fold_models` raises.
-    """
-    if model_kind(model) == "foreign":
-        return ForeignModel(model, checkpoint, trust)
-    if checkpoint is not None:
-        models = load_fold_models(checkpoint)
-        if models.name != model:
-            raise InputError(f"{checkpoint}: holds model {models.name!r}, not {model!r}; give --model {models.name}.")
-        return models
-    return obtain_fold_models(model, corpus(), progress) if train else find_fold_models(model, corpus())
-
-
-def load_models(
-    model: str,
-    trained_on: str,
-    *,
-    data_root: str | Path | None = None,
-    checkpoint: str | Path | None = None,
-    trust: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Models:
-    """The recognisers of a model; the corpus is loaded only if they are neither given, nor foreign, nor bundled.
-
-    Parameters
-    ----------
-    model : str
-    trained_on : str
-        Corpus.
-    data_root : path, optional
-    checkpoint, trust
-        See `obtain_models`.
-    progress : callable, optional
-        Called with (what, done, total).
-
-    Raises
-    ------
-    UnknownNameError
-        For an unknown model or corpus.
-    InputError
-        See `obtain_models`.
-    """
-    report = progress or (lambda what, done, total: None)
-    record = CORPORA.get(trained_on)
-    bundled = None
-    if checkpoint is None and model_kind(model) != "foreign":
-        bundled = find_bundled(model, record.name, record.version)
-    found = bundled or obtain_models(
-        model,
-        lambda: load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}")),
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        trust=trust,
-        progress=partial(report, f"training {model} on {trained_on}"),
-    )
-    assert found is not None  # trained where there was none
-    return found
-
-
 def load_fold_models(folder: str | Path) -> FoldModels:
     """Read a folder written by ``serxai train``.
 
@@ -296,80 +198,3 @@ def find_bundled(model: str, corpus: str, version: str) -> FoldModels | None:
         return None
     models = load_fold_models(folder)
     return models if models.card.corpus.version == version else None
-
-
-def cache_folder() -> Path:
-    """Where trained models are kept: ``models`` in ``SERXAI_CACHE``, else in the user's cache folder."""
-    return cache_root() / "models"
-
-
-def obtain_fold_models(
-    model: str,
-    corpus: Corpus,
-    progress: Callable[[int, int], None] | None = None,
-    *,
-    emotions: Sequence[str] | None = None,
-) -> FoldModels:
-    """Bundled models, else cached ones, else train now and keep them.
-
-    The cache's key holds everything the training depends on, so a changed corpus, setting or procedure is trained
-    anew.
-
-    Parameters
-    ----------
-    model : str
-    corpus : Corpus
-    progress : callable, optional
-        Called with (done, total) while training.
-    emotions : sequence of str, optional
-        Classes; default: see `training.plan_training`.
-
-    Raises
-    ------
-    UnknownNameError
-        For an unknown model.
-    InputError
-        If the corpus cannot be trained on, or what is cached is damaged.
-    """
-    from .training import plan_training, train
-
-    task = plan_training(model, corpus, emotions=emotions)
-    return _find(task) or train(task, _cached(task), progress=progress)
-
-
-def find_fold_models(model: str, corpus: Corpus, *, emotions: Sequence[str] | None = None) -> FoldModels | None:
-    """What `obtain_fold_models` would return without training, or None.
-
-    Raises
-    ------
-    UnknownNameError
-        For an unknown model.
-    InputError
-        If the corpus cannot be trained on, or what is cached is damaged.
-    """
-    from .training import plan_training
-
-    return _find(plan_training(model, corpus, emotions=emotions))
-
-
-def _find(task: Task) -> FoldModels | None:
-    bundled = find_bundled(task.name, task.corpus.name, task.corpus.record.version)
-    if (
-        bundled is not None
-        and bundled.card.classes == task.classes
-        and set(task.corpus.table["speaker"])
-        <= {speaker for held_out in bundled.card.folds.values() for speaker in held_out}
-    ):
-        return bundled
-    folder = _cached(task)
-    if not (folder / CARD).is_file():
-        return None
-    try:
-        return load_fold_models(folder)
-    except InputError as error:
-        raise InputError(f"{error} The folder is a cache: delete it, and the models are trained again.") from None
-
-
-def _cached(task: Task) -> Path:
-    named = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{task.name}-{task.corpus.name}")  # a name may hold a path
-    return cache_folder() / f"{named[:80]}-{task.key}"

@@ -13,11 +13,11 @@ import torch
 from ..errors import ClipError, InputError
 from .checkpoint import save_weights, weights_file
 from .extractor import Extractor
-from .fitted import Fitted
 from .head import fit_head, log_probabilities
+from .training_result import Fitted
 
 if TYPE_CHECKING:
-    from .training import Task
+    from .task import Task
 
 Progress = Callable[[int, int], None]
 

@@ -36,7 +36,7 @@ from .waveform import WaveformRecogniser
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-    from .records import ModelRecord
+    from .record import ModelRecord
 
 # what checkpoints call emotions, besides the spellings that corpora use; other labels stay classes of their own name
 LABELS = SYNONYMS | {

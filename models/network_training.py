@@ -25,12 +25,12 @@ from ..errors import ClipError
 from ..keys import digest, rng
 from .augment import Augmentation, augment
 from .checkpoint import save_weights, weights_file
-from .fitted import Fitted
 from .front_end import LogMel
 from .records import MODELS
+from .training_result import Fitted
 
 if TYPE_CHECKING:
-    from .training import Task
+    from .task import Task
 
 Progress = Callable[[int, int], None]
 

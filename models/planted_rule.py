@@ -12,7 +12,7 @@ log-odds of the clip over those of another sound of the same length is known in 
 adds up exactly (`relevance`). The log-odds of neutral are 0.
 
 The weights are not trained. They say in round numbers what the recipes of the planted corpus do
-(`datasets.planted_voices.RECIPES`): anger raises the level, mostly of the upper bands; happiness raises it less, and
+(`datasets.planted.voices.RECIPES`): anger raises the level, mostly of the upper bands; happiness raises it less, and
 lifts the voice's fundamental out of the lowest band; sadness takes energy away, least from the upper bands, which have
 little to lose. The bias puts the corpus' mean neutral clip `MARGIN` below an even decision.
 """
@@ -32,7 +32,7 @@ from ..keys import digest
 from .recogniser import TorchRecogniser
 
 if TYPE_CHECKING:
-    from .records import ModelRecord
+    from .record import ModelRecord
 
 CLASSES = ("anger", "happiness", "sadness", "neutral")
 BANDS = 16

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..audio import SAMPLE_RATE
-from ..cues.tracks import STEP_S, CueTracks, cue_tracks
+from ..cues.frames import STEP_S
+from ..cues.tracks import CueTracks, cue_tracks
 from ..errors import ClipError
 from ..keys import digest
 from .extractor import Extractor

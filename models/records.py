@@ -2,41 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from ..registry import Record, Registry
-
-if TYPE_CHECKING:
-    from .recogniser import Recogniser
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelRecord(Record):
-    """A kind of recogniser.
-
-    Attributes
-    ----------
-    kind : {'network', 'head', 'foreign', 'hf'}
-        ``network``: trained here on log-mel features; the target is its class, ``Network(n_classes, width, dropout)``.
-        ``head``: a linear head trained here on fixed features; the target makes the `extractor.Extractor`.
-        ``foreign``: used as it comes; the target is ``load(record, checkpoint, trust, device) -> Recogniser``.
-        ``hf``: ``foreign`` for a checkpoint with a classifier, ``head`` for a backbone without.
-    checkpoint : bool
-        Whether a foreign model must be given a file or folder.
-    differentiable : bool or None
-        Whether gradient and relevance methods apply; None where only the loaded recogniser tells
-        (`Recogniser.differentiable`, which is what methods ask).
-    needs : str
-        Extra that must be installed (``pip install 'serxai[NAME]'``); empty for none.
-    """
-
-    kind: str
-    differentiable: bool | None
-    needs: str = ""
-    checkpoint: bool = False
-
+from ..registry import Registry
+from .record import ModelRecord
 
 MODELS: Registry[ModelRecord] = Registry(
     "model",
@@ -140,7 +107,7 @@ MODELS: Registry[ModelRecord] = Registry(
         ),
         ModelRecord(
             name="python:",
-            target=".models.own:load_python",
+            target=".models.custom:load_python",
             summary="python:MODULE:FACTORY, your own torch module, scikit-learn pipeline or function on waveforms",
             version="1",
             licence="the user's own",
@@ -150,7 +117,7 @@ MODELS: Registry[ModelRecord] = Registry(
         ),
         ModelRecord(
             name="onnx:",
-            target=".models.own:load_onnx",
+            target=".models.custom:load_onnx",
             summary="onnx:FILE, your own network in ONNX format",
             version="1",
             licence="the user's own",
@@ -161,61 +128,3 @@ MODELS: Registry[ModelRecord] = Registry(
         ),
     ],
 )
-
-
-def model_kind(name: str) -> str:
-    """``network``, ``head`` or ``foreign``; for ``hf:`` what its checkpoint is.
-
-    Raises
-    ------
-    UnknownNameError
-    InputError
-        If a checkpoint cannot be read.
-    """
-    record = MODELS.get(name)
-    if record.kind != "hf":
-        return record.kind
-    from .hf import has_classifier
-
-    return "foreign" if has_classifier(record.argument) else "head"
-
-
-def load_model(
-    name: str,
-    trained_on: str = "planted",
-    fold: str | None = None,
-    checkpoint: str | Path | None = None,
-    device: str = "cpu",
-    data_root: str | Path | None = None,
-    trust: bool = False,
-) -> Recogniser:
-    """One recogniser.
-
-    Parameters
-    ----------
-    name : str
-        Name in `MODELS`.
-    trained_on : str
-        Corpus. Models of the planted corpus are bundled; others are taken from the user's cache, or trained now.
-    fold : str, optional
-        Which fold's model; default the first. To explain a clip of the training corpus take the fold that holds its
-        speaker out (`FoldModels.for_speaker`).
-    checkpoint : path, optional
-        Folder written by ``serxai train``, or file or folder of a foreign model; `trained_on` is then read from it.
-    device : str
-    data_root : path, optional
-        Where the corpora lie, if the model must be trained.
-    trust : bool
-        Whether code in a foreign checkpoint may run.
-
-    Raises
-    ------
-    UnknownNameError
-        For an unknown model or corpus.
-    InputError
-        If the checkpoint is missing, damaged, or of another model; for an unknown fold.
-    """
-    from .foldmodels import load_models
-
-    models = load_models(name, trained_on, data_root=data_root, checkpoint=checkpoint, trust=trust)
-    return models.recogniser(models.default_fold if fold is None else fold, device)

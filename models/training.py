@@ -11,75 +11,31 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..datasets.folds import Folds
 from ..errors import InputError
-from ..keys import digest
 from .checkpoint import Card, Origin, save_card
-from .extractor import Extractor, make_extractor
-from .fitted import Fitted
-from .front_end import LogMel
+from .factory import model_kind
+from .foldmodels import FoldModels, load_fold_models
 from .head_training import HeadSettings, fit_heads
 from .network_training import SETTINGS, Settings, fit_networks
-from .records import MODELS, model_kind
+from .records import MODELS
 from .scores import INTERVAL, calibration_error, confusion, score
+from .task import VERSION, Task
+from .training_result import Fitted
 
 if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
-    from .foldmodels import FoldModels
 
-VERSION = "1"  # of the procedure; part of every cached model's key
 COMMON_EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 LIBRARIES = ("torch", "numpy", "librosa", "scikit-learn", "praat-parselmouth", "safetensors")
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """Everything a training depends on, settled before it starts.
-
-    Attributes
-    ----------
-    name : str
-        Of the model.
-    corpus : Corpus
-    classes : tuple of str
-    clips : tuple of str
-        Ids, in the order of the corpus' table sorted by id.
-    folds : Folds
-    settings : Settings or HeadSettings
-    seed : int
-    """
-
-    name: str
-    corpus: Corpus
-    classes: tuple[str, ...]
-    clips: tuple[str, ...]
-    folds: Folds
-    settings: Any
-    seed: int
-
-    @cached_property
-    def extractor(self) -> Extractor | None:
-        """What makes the features of a linear head; None for a network."""
-        return make_extractor(self.name) if model_kind(self.name) == "head" else None
-
-    @property
-    def key(self) -> str:
-        """Digest under which the trained models may be kept."""
-        front_end = LogMel().params if self.extractor is None else self.extractor.fingerprint
-        return digest(
-            "fold models", VERSION, self.name, MODELS.get(self.name).version, self.corpus.name, self.corpus.digest,
-            self.classes, self.clips, self.folds.speakers, asdict(self.settings), front_end, self.seed,
-        )  # fmt: skip
 
 
 def plan_training(
@@ -192,7 +148,6 @@ def train_fold_models(
 
 def train(task: Task, out: Path, *, workers: int | None = None, progress: Progress | None = None) -> FoldModels:
     """Train what is planned; the folder appears whole or not at all."""
-    from .foldmodels import load_fold_models
 
     out.parent.mkdir(parents=True, exist_ok=True)
     # beside `out`, so that the last step is a rename within one file system

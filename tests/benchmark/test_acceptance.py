@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serxai.benchmark.config import load_config
-from serxai.benchmark.runner import Execution, run
-from serxai.benchmark.statistics import compare_to_random
+from serxai.benchmark.run.config import load_config
+from serxai.benchmark.run.runner import Execution, run
+from serxai.benchmark.stats.clustered import compare_to_random
 
 
 @pytest.fixture(scope="module")

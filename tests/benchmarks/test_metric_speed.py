@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from serxai import _torchvision
 from serxai.audio import SAMPLE_RATE
-from serxai.benchmark.executors import keep_heap
+from serxai.benchmark.run.processes import keep_heap
 from serxai.datasets.clip import Clip
 from serxai.keys import rng
 from serxai.metrics.case import Case

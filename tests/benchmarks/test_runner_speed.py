@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from serxai.benchmark import scoring
-from serxai.benchmark.config import load_config
-from serxai.benchmark.executors import Execution, Workbench
-from serxai.benchmark.plan import make_plan
-from serxai.benchmark.runner import run
+from serxai.benchmark.run import scoring
+from serxai.benchmark.run.config import load_config
+from serxai.benchmark.run.execution import Execution
+from serxai.benchmark.run.plan import make_plan
+from serxai.benchmark.run.runner import run
+from serxai.benchmark.run.workbench import Workbench
 from serxai.models import recogniser
 
 SHARE = 0.7  # of a run's time inside the recogniser, front end included

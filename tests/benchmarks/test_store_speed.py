@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serxai.benchmark.leaderboard import leaderboard
-from serxai.benchmark.store import SCORE_COLUMNS, Store, pack_scores
+from serxai.benchmark.analysis.leaderboard import leaderboard
+from serxai.benchmark.storage.store import SCORE_COLUMNS, Store, pack_scores
 
 CLIPS, METHODS, METRICS, CONDITIONS = 4, 20, 10, ("clean", "noise-20db")
 SHARD_ROWS = CLIPS * METHODS * METRICS * len(CONDITIONS)
@@ -127,8 +127,8 @@ def test_board(benchmark, store: Store):
 
 MEASURED = """
 import json, resource, sys, time
-from serxai.benchmark.leaderboard import leaderboard
-from serxai.benchmark.store import Store
+from serxai.benchmark.analysis.leaderboard import leaderboard
+from serxai.benchmark.storage.store import Store
 start = time.process_time()
 store = Store(sys.argv[1])
 scores = store.scores()

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from serxai.audio import SAMPLE_RATE, load_audio
+from serxai.cues.frames import STEP_S
 from serxai.cues.regions import region_cues
-from serxai.cues.tracks import STEP_S, cue_tracks
+from serxai.cues.tracks import cue_tracks
 from serxai.errors import ClipError
 
 

@@ -328,7 +328,8 @@ def test_selection_refuses_unknown_emotions_and_limits() -> None:
 
 def test_listing_corpora_and_conditions_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from serxai.datasets.corpora import CORPORA; from serxai.datasets.conditions import CONDITIONS;"
+        "import sys; from serxai.datasets.corpora import CORPORA; "
+        "from serxai.datasets.shifts.conditions import CONDITIONS; "
         "CORPORA.names(), CONDITIONS.names();"
         "print([m for m in ('torch', 'pandas', 'librosa', 'parselmouth', 'soundfile') if m in sys.modules])"
     )

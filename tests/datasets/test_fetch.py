@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from serxai.benchmark.cli import main
+from serxai.benchmark.cli.main import main
 from serxai.datasets import fetch as fetch_module
 from serxai.datasets.corpora import CORPORA, load_corpus
 from serxai.datasets.fetch import PUBLIC, fetch_corpus

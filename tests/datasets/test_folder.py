@@ -386,7 +386,7 @@ def test_a_database_without_the_extra_or_damaged_is_told(data: Path, monkeypatch
 
 
 def test_a_plan_takes_a_folder_under_any_spelling(data: Path) -> None:
-    from serxai.benchmark.config import RunConfig
+    from serxai.benchmark.run.config import RunConfig
 
     given = {"models": ["cnn"], "methods": ["random"], "metrics": ["deletion"], "fills": ["attenuate"]}
     config = RunConfig(corpora=["folder:./my/data/"], trained_on="folder:my//data", **given)

@@ -18,7 +18,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serxai.benchmark.cli_corpus import verify
+from serxai.benchmark.cli.corpus import verify
 from serxai.datasets import corpora, sums
 from serxai.datasets.corpora import CORPORA, forbids_derivatives
 from serxai.datasets.sums import official_sums, read_manifest

@@ -8,7 +8,7 @@ from scipy import stats
 
 from serxai.audio import Plane, scoring_grid
 from serxai.datasets.clip import Plant
-from serxai.datasets.planted_truth import truth_map, truth_mask
+from serxai.datasets.planted.truth import truth_map, truth_mask
 from serxai.errors import NotApplicable
 from serxai.methods.baselines import Energy, Oracle, Random
 

@@ -11,7 +11,7 @@ import torch
 
 from serxai.datasets.corpora import load_corpus
 from serxai.methods.explainer import Request, SharedWork
-from serxai.methods.games import BandBanzhaf, BandShapley
+from serxai.methods.shapley import BandBanzhaf, BandShapley
 from serxai.models.recogniser import Recogniser
 
 

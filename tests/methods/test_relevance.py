@@ -298,7 +298,7 @@ def test_records_call_relevance_what_needs_layers():
 def test_the_authors_checkpoint_is_explained_to_the_last_unit(data_root):
     """Their rules, biases zeroed, on what their network makes of TESS clips."""
     from serxai.datasets.corpora import load_corpus
-    from serxai.models.records import load_model
+    from serxai.models.obtain import load_model
 
     path = data_root / "beyond-saliency-checkpoints" / "best_model_tess.pth"
     recogniser = load_model("beyond-saliency-tess", checkpoint=path)

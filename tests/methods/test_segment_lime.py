@@ -13,7 +13,9 @@ from serxai.datasets.clip import Clip, Word
 from serxai.errors import InputError, NotApplicable
 from serxai.methods.emolime import EmoLime, EmoLimeSampled, EnergyLime, NmfLime, PatchLime, SegmentLime
 from serxai.methods.explainer import SharedWork
-from serxai.methods.games import (
+from serxai.methods.masks import fill_effects
+from serxai.methods.partitions import make_partition
+from serxai.methods.shapley import (
     BandBanzhaf,
     BandForest,
     BandKernelShap,
@@ -21,8 +23,6 @@ from serxai.methods.games import (
     BandShapley,
     WordLeaveOneOut,
 )
-from serxai.methods.masks import fill_effects
-from serxai.methods.partitions import make_partition
 
 LINEAR = [
     EmoLime(response="log-odds"), EmoLimeSampled(response="log-odds", alpha=0.0), SegmentLime("windows:0.04", masks=64),

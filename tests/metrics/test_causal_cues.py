@@ -15,16 +15,10 @@ from serxai.methods.attribution import Attribution
 from serxai.methods.baselines import Energy, Random
 from serxai.methods.explainer import Request
 from serxai.metrics.case import Case, Explained
-from serxai.metrics.causal_cues import (
-    N_STRETCHES,
-    CausalCueFidelity,
-    causal_fidelity,
-    claimed_shares,
-    cue_effects,
-)
+from serxai.metrics.causal_cues import N_STRETCHES, CausalCueFidelity, causal_fidelity, claimed_shares, cue_effects
 from serxai.metrics.cue_edits import EDITS, FADE_S, edited, faded, resynthesised, stretch_weights
 from serxai.metrics.records import CUE_EDITS, make_metric
-from serxai.models.foldmodels import load_models
+from serxai.models.obtain import load_models
 from serxai.models.recogniser import Recogniser
 
 

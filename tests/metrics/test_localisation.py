@@ -10,7 +10,7 @@ import pytest
 
 from serxai import _torchvision  # noqa: F401  (before quantus)
 from serxai.datasets.clip import Plant, Word
-from serxai.datasets.planted_truth import TRUTH_MASS, truth_map
+from serxai.datasets.planted.truth import TRUTH_MASS, truth_map
 from serxai.errors import NotApplicable
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.localisation import (

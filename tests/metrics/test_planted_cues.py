@@ -8,15 +8,8 @@ from serxai.audio import Plane, scoring_grid
 from serxai.cues.records import REGION_CUES
 from serxai.cues.windows import salient_windows, window_edges, window_relevance
 from serxai.datasets.corpora import load_corpus
-from serxai.datasets.planted_truth import truth_map
-from serxai.metrics.planted_cues import (
-    FAMILIES,
-    claims,
-    family_counts,
-    p_values,
-    planted_cues,
-    pooled_effects,
-)
+from serxai.datasets.planted.truth import truth_map
+from serxai.metrics.planted_cues import FAMILIES, claims, family_counts, p_values, planted_cues, pooled_effects
 from serxai.metrics.salience_contrast import ShiftTest, shift_test
 
 N = len(REGION_CUES)

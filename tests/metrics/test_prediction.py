@@ -24,13 +24,7 @@ from serxai.metrics.prediction import (
     sensitivity_n,
 )
 from serxai.metrics.records import make_metric
-from serxai.metrics.removals import (
-    SUBSET_SHARES,
-    SUBSETS,
-    random_removals,
-    random_subsets,
-    single_removals,
-)
+from serxai.metrics.removals import SUBSET_SHARES, SUBSETS, random_removals, random_subsets, single_removals
 from serxai.metrics.trajectory import super_grid
 
 _torchvision.ensure_torchvision()

@@ -10,11 +10,12 @@ import pytest
 
 from serxai.datasets.corpora import CORPORA, load_corpus
 from serxai.errors import InputError, UnknownNameError
-from serxai.models.foldmodels import BUNDLED, find_bundled, load_fold_models, obtain_fold_models
+from serxai.models.foldmodels import BUNDLED, find_bundled, load_fold_models
 from serxai.models.network_training import SETTINGS, Settings
-from serxai.models.records import MODELS, load_model
+from serxai.models.obtain import load_model, obtain_fold_models
+from serxai.models.records import MODELS
 from serxai.models.scores import confusion, unweighted_average_recall
-from serxai.models.training import VERSION
+from serxai.models.task import VERSION
 
 FOLDER = BUNDLED / "cnn-planted"
 

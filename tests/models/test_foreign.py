@@ -10,9 +10,12 @@ import torch
 
 from serxai.errors import InputError
 from serxai.models import foldmodels
-from serxai.models.foldmodels import ALL, ForeignModel, obtain_models
+from serxai.models.factory import model_kind
+from serxai.models.foldmodels import ALL, ForeignModel
+from serxai.models.obtain import obtain_models
 from serxai.models.recogniser import Recogniser
-from serxai.models.records import MODELS, ModelRecord, model_kind
+from serxai.models.record import ModelRecord
+from serxai.models.records import MODELS
 
 
 class Constant(Recogniser):

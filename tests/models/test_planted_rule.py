@@ -12,8 +12,8 @@ from serxai.errors import NotApplicable
 from serxai.methods.explainer import Request
 from serxai.methods.records import make_method
 from serxai.models.foldmodels import ForeignModel
+from serxai.models.obtain import load_model
 from serxai.models.planted_rule import CLASSES, FLOOR_DB, GROUPS, MARGIN, NEUTRAL_DB, REFERENCE, WEIGHTS, PlantedRule
-from serxai.models.records import load_model
 
 EMOTIONS = ("anger", "happiness", "sadness")
 

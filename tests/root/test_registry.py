@@ -86,7 +86,7 @@ def test_rng_depends_on_identity_only():
 
 def test_listing_is_fast_and_free_of_torch():
     code = (
-        "import sys; from serxai.benchmark.cli import main; main(['ls', 'methods']); "
+        "import sys; from serxai.benchmark.cli.main import main; main(['ls', 'methods']); "
         "heavy = {'torch', 'pandas', 'librosa', 'captum', 'matplotlib'} & set(sys.modules); "
         "sys.exit(str(heavy) if heavy else 0)"
     )

@@ -1,0 +1,1 @@
+"""What score rows and stored explanations say: rankings, gaps, agreement, plausibility."""

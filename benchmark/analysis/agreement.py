@@ -1,0 +1,117 @@
+"""How alike do two methods explain the same clips? Read from stored explanations, without any model call.
+
+Similarity is Spearman's rank correlation over the cells of the scoring grid. High agreement is no quality: methods can
+share a fault. It says which methods are near-copies, and where the choice of the method decides what one sees.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ...audio import scoring_grid
+from ...errors import NotApplicable
+from ...methods.attribution import Attribution
+from ...methods.records import METHODS
+from ...metrics.case import summed_on
+from ...metrics.robustness import rank_correlation
+from ..stats.clustered import clustered_mean
+from ..storage.store import Explanation
+from .leaderboard import ordered
+
+if TYPE_CHECKING:
+    from ..run.runner import Progress
+
+COLUMNS = ["corpus", "model", "condition", "method", "other", "mean", "low", "high", "clips", "planned", "speakers"]
+
+
+def similarities(maps: Mapping[str, Attribution], duration_s: float | None = None) -> dict[tuple[str, str], float]:
+    """Rank correlation of each pair of maps of one clip, on its scoring grid.
+
+    Parameters
+    ----------
+    maps : mapping of str to Attribution
+        By method.
+    duration_s : float, optional
+        Length of the clip. Front ends pad: without it, the clip is taken to end where the first of its maps does.
+
+    Returns
+    -------
+    dict of (str, str) to float
+        Each pair once, in the order of `maps`; without pairs of which a map is constant.
+    """
+    grid = scoring_grid(duration_s or min(float(map_.grid.time_edges_s[-1]) for map_ in maps.values()))
+    moved = {name: summed_on(map_.values, map_.grid, grid) for name, map_ in maps.items()}
+    found = {}
+    for one, other in combinations_with_replacement(moved, 2):
+        try:
+            found[one, other] = rank_correlation(moved[one], moved[other])
+        except NotApplicable:
+            continue
+    return found
+
+
+def agreement(
+    explanations: Iterable[Explanation],
+    speakers: Mapping[tuple[str, str], str],
+    progress: Progress | None = None,
+    durations: Callable[[str, str], float | None] = lambda corpus, clip: None,
+) -> pd.DataFrame:
+    """Mean similarity of each pair of methods over the clips and targets that both explained.
+
+    Parameters
+    ----------
+    explanations : iterable of Explanation
+        Repeats other than the first are left out.
+    speakers : mapping of (str, str) to str
+        Speaker of each (corpus, clip); clips of one speaker are not independent.
+    progress : callable, optional
+        Called with (what, done, total).
+    durations : callable, optional
+        Length of a clip (corpus, clip) in seconds, None where it is not known; see `similarities`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `COLUMNS`, one row per (corpus, model, condition) and unordered pair of methods, in the order of the
+        registry; ``low`` and ``high`` bound the mean with 95 % (missing below 6 speakers). ``clips`` are the maps
+        compared, of ``planned`` clips and targets that any method explained.
+    """
+    by_clip: dict[tuple[str, ...], dict[str, Attribution]] = {}
+    for e in explanations:
+        if e.repeat == 0:
+            what = (e.corpus, e.model, e.condition, e.clip, e.attribution.target)
+            by_clip.setdefault(what, {})[e.attribution.method] = e.attribution
+    rows = []
+    for done, ((corpus, model, condition, clip, _), maps) in enumerate(sorted(by_clip.items(), key=lambda i: i[0]), 1):
+        named = {name: maps[name] for name in ordered(maps, METHODS.names())}
+        rows += [
+            (corpus, model, condition, *pair, value, speakers[corpus, clip])
+            for pair, value in similarities(named, durations(corpus, clip)).items()
+        ]
+        if progress is not None:
+            progress("comparing maps", done, len(by_clip))
+    table = pd.DataFrame(rows, columns=[*COLUMNS[:5], "value", "speaker"])
+    planned = Counter(what[:3] for what in by_clip)
+    found = []
+    for names, part in table.groupby(COLUMNS[:5], sort=False):
+        mean = clustered_mean(part["value"], part["speaker"].tolist())
+        found.append((*names, mean.mean, *mean.bounds, mean.n, planned[names[:3]], mean.clusters))
+    places = {name: i for i, name in enumerate(ordered({*table["method"], *table["other"]}, METHODS.names()))}
+    result = pd.DataFrame(found, columns=COLUMNS)
+    by = [*COLUMNS[:3], "method", "other"]
+    return result.sort_values(
+        by, key=lambda c: c.map(places) if c.name in ("method", "other") else c, ignore_index=True
+    )
+
+
+def agreement_matrix(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """Square and symmetric matrix of the means of one setting; NaN where two methods share no clip."""
+    pairs = table.set_index(["method", "other"])["mean"].to_dict()
+    values = [[pairs.get((a, b), pairs.get((b, a), np.nan)) for b in methods] for a in methods]
+    return pd.DataFrame(values, index=list(methods), columns=list(methods))

@@ -1,0 +1,215 @@
+"""From score rows to a leaderboard: one row for each cell and method, one ranking for each metric family.
+
+There is no grand score. What could not be scored is missing and counted, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from ...datasets.shifts.conditions import CONDITIONS
+from ...errors import InputError
+from ...metrics.qualified import failing
+from ...metrics.records import FAMILIES, METRICS
+from ...metrics.verdict import fails, standing
+from ..stats.clustered import (
+    CELL,
+    Cell,
+    cells,
+    cluster_fit,
+    compact,
+    per_clip,
+    significance_groups,
+    tests_against,
+    tests_of_pairs,
+)
+from .fill_spread import SPREAD, by_fill, with_spread
+
+BASELINES = ("random", "energy", "oracle")
+ALPHA = 0.05
+CALLS_METRIC = "explanation-calls"
+
+RANKING_RULE = (
+    "Methods are ranked within a metric by their mean, and within a family by the mean of these ranks over its core "
+    "metrics; the others, near-copies of those, are only shown (where a family has no core metric, all count). "
+    "A method without a score in one of the metrics that count is listed, not ranked."
+)
+
+# what a ranking is made within
+SETTING = ["corpus", "model", "trained_on", "seen_in_training", "space", "target_rule"]
+RANKING = [*SETTING, "condition", "fill", "family"]
+
+BOARD_COLUMNS = [
+    *CELL, "method", "baseline", "rank", "mean", "low", "high", "n_ok", "n_failed", "n_skipped", "n_planned",
+    "coverage", "n_speakers", "difference", "difference_low", "difference_high", "difference_clips",
+    "difference_planned", "difference_speakers", "p_holm", "effect", "superiority", "beats_random", "group", *SPREAD,
+    "model_calls", "metric_qualified", "metric_fails", "note",
+]  # fmt: skip
+
+
+def leaderboard(scores: pd.DataFrame, baseline: str = "random", fills: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Rank methods within each cell.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Score rows of one or several runs.
+    baseline : str
+        Method that the others are tested against.
+    fills : DataFrame, optional
+        Their `fill_spread.by_fill`; computed where it is not given.
+
+    Returns
+    -------
+    DataFrame
+        Columns `BOARD_COLUMNS`, one row per (setting, condition, fill, metric, method), in a fixed order. ``mean``
+        with ``low`` and ``high`` (95 %, speakers as clusters; missing below 6 speakers) is in the metric's own
+        direction; ``difference`` to the baseline is oriented, positive is better, and rests on the
+        ``difference_clips`` clips that both have a score for, of ``difference_planned``, by ``difference_speakers``.
+        ``beats_random`` is yes, no, ``no claim`` or, for the baseline itself, empty. ``coverage`` = n_ok / n_planned,
+        which count scores: a clip has one for each repeat. ``group``: methods that share a letter are not
+        distinguishable. Where several fills were used, ``fill_low`` and ``fill_high`` are the least and the largest
+        mean over ``n_fills`` fills, on the ``fill_clips`` clips, of ``fill_planned``, scored under all of them.
+        ``model_calls`` is the mean cost of one score if computed alone. ``metric_qualified`` is the metric's
+        `metrics.standing.standing`; ``metric_fails`` names the properties that it failed in its qualification.
+
+    Raises
+    ------
+    InputError
+        If two different scores stand for the same clip and cell.
+    """
+    found = list(cells(_without_repeats(compact(scores))))
+    if not found:
+        return pd.DataFrame(columns=BOARD_COLUMNS)
+    board = pd.concat([_cell_rows(cell) for cell in found], ignore_index=True)
+    board["baseline"] = board["method"].isin(BASELINES)
+    versus = tests_against(found, baseline).rename(
+        columns={"low": "difference_low", "high": "difference_high", "n_clips": "difference_clips",
+                 "n_planned": "difference_planned", "n_speakers": "difference_speakers"}
+    )  # fmt: skip
+    counts = ["difference_clips", "difference_planned", "difference_speakers"]
+    columns = ["difference", "difference_low", "difference_high", *counts, "p_holm", "effect", "superiority", "note"]
+    board = board.merge(versus[[*CELL, "method", *columns]], on=[*CELL, "method"], how="left")
+    board = board.astype(dict.fromkeys(counts, "Int64"))  # the baseline has none
+    board["note"] = board["note"].fillna("")
+    won = board["difference"].gt(0) & board["p_holm"].lt(ALPHA)
+    board["beats_random"] = np.select(
+        [board["method"] == baseline, board["p_holm"].isna(), won], ["", "no claim", "yes"], "no"
+    )
+    board["metric_qualified"] = [standing(str(name)) for name in board["metric"]]
+    board["metric_fails"] = [failing(fails(str(name))) for name in board["metric"]]
+    board = with_spread(board, by_fill(scores) if fills is None else fills)
+    return _in_order(_with_letters(board, tests_of_pairs(found)))[BOARD_COLUMNS]
+
+
+def _without_repeats(scores: pd.DataFrame) -> pd.DataFrame:
+    """Score rows of several runs with each score once; a score takes the place of a failure in another run."""
+    identity = [*CELL, "method", "clip", "seed", "repeat"]
+    ok = scores[scores["status"] == "ok"].drop_duplicates([*identity, "value"])
+    twice = ok[ok.duplicated(identity)]
+    if len(twice):
+        row = twice.iloc[0]
+        raise InputError(
+            f"leaderboard: clip {row['clip']!r} has two different scores of metric {row['metric']!r} for method "
+            f"{row['method']!r} on {row['corpus']} under {row['condition']}; the runs differ in weights or versions. "
+            "Make one leaderboard for each."
+        )
+    return pd.concat([ok, scores[scores["status"] != "ok"]]).drop_duplicates(identity)
+
+
+def _cell_rows(cell: Cell) -> pd.DataFrame:
+    group, table = cell.rows, cell.table
+    values, codes = per_clip(table.to_numpy(), table.index, cell.speakers)
+    fit = cluster_fit(values, codes)
+    counts = group.groupby(["method", "status"], observed=True).size().unstack(fill_value=0)
+    counts = counts.reindex(index=table.columns, columns=["ok", "failed", "skipped"], fill_value=0)
+    ok = group[group["status"] == "ok"]
+    rows = pd.DataFrame(
+        {"method": table.columns, "mean": fit.mean, "low": fit.mean - fit.half, "high": fit.mean + fit.half}
+    )
+    rows["rank"] = rows["mean"].rank(method="min", ascending=cell.names["direction"] == "lower").astype("Int64")
+    for status in counts:
+        rows[f"n_{status}"] = counts[status].to_numpy()
+    rows["n_planned"] = counts.sum(axis=1).to_numpy()
+    rows["coverage"] = rows["n_ok"] / rows["n_planned"]
+    rows["n_speakers"] = fit.clusters
+    rows["model_calls"] = ok.groupby("method", observed=True)["model_calls"].mean().reindex(table.columns).to_numpy()
+    return rows.assign(**cell.names)
+
+
+def _with_letters(board: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    of_cell = dict(list(pairs.groupby(CELL, dropna=False)))
+    letters = np.full(len(board), "", dtype=object)
+    for cell, rows in board.groupby(CELL, dropna=False):
+        ranked = rows[rows["mean"].notna()].sort_values(["rank", "method"])
+        if cell in of_cell:
+            found = significance_groups(of_cell[cell], ranked["method"].tolist(), ALPHA)
+            letters[rows.index] = [found.get(method, "") for method in rows["method"]]
+    return board.assign(group=letters)
+
+
+def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Names in the order of a registry, those it does not hold last and by name."""
+    place = {name: i for i, name in enumerate(known)}
+    return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
+
+
+def _in_order(board: pd.DataFrame) -> pd.DataFrame:
+    """Settings by name; conditions, families and metrics as in their registries; best method first."""
+    places = {"condition": CONDITIONS.names(), "family": FAMILIES, "metric": METRICS.names()}
+    keys = {
+        column: board[column].map({name: i for i, name in enumerate(ordered(board[column], known))})
+        for column, known in places.items()
+    }
+    by = [*SETTING, "condition", "family", "fill", "metric", "rank", "method"]
+    order = board.assign(**keys).sort_values(by, na_position="last").index
+    return board.loc[order].reset_index(drop=True)
+
+
+def family_ranking(board: pd.DataFrame) -> pd.DataFrame:
+    """One ranking for each metric family, by `RANKING_RULE`.
+
+    Parameters
+    ----------
+    board : DataFrame
+        As `leaderboard` returns it.
+
+    Returns
+    -------
+    DataFrame
+        One row per (setting, condition, fill, family, method): ``rank``, ``mean_rank``, ``metrics`` (scored),
+        ``of_metrics`` (that count in the family), ``beats_random`` and ``with_the_best``: on how many of them the
+        method beats random, and is not distinguishable from the best.
+    """
+    columns = [*RANKING, "method", "baseline", "rank", "mean_rank", "metrics", "of_metrics", "beats_random",
+               "with_the_best"]  # fmt: skip
+    frames = []
+    for names, part in board.groupby(RANKING, dropna=False, sort=False):
+        part = counting(part)
+        best = part.groupby("metric")["group"].transform("first")  # a board lists the best method first
+        shared = [bool(set(mine) & set(its)) for mine, its in zip(part["group"], best, strict=True)]
+        rows = part.assign(won=part["beats_random"] == "yes", best=shared).groupby("method", sort=True).agg(
+            baseline=("baseline", "first"), mean_rank=("rank", "mean"), metrics=("rank", "count"),
+            beats_random=("won", "sum"), with_the_best=("best", "sum"),
+        ).reset_index()  # fmt: skip
+        rows["of_metrics"] = part["metric"].nunique()
+        rows["mean_rank"] = rows["mean_rank"].astype(float).where(rows["metrics"] == rows["of_metrics"])
+        rows["rank"] = rows["mean_rank"].rank(method="min").astype("Int64")
+        rows = rows.sort_values(["rank", "method"], na_position="last")
+        frames.append(rows.assign(**dict(zip(RANKING, names, strict=True))))
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def counting(part: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one family whose metrics enter its ranking: the core ones, or all where there is none.
+
+    A metric that is not registered here says nothing about itself, and counts.
+    """
+    core = [name not in METRICS or METRICS.get(name).core for name in part["metric"]]
+    return part[core] if any(core) else part
+
+
+# -- tables as people read them ----------------------------------------------------------------------------------------

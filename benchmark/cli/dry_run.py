@@ -1,0 +1,119 @@
+"""`serxai run --dry-run`: the forecast of a run, printed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ..run.config import RunConfig
+from ..run.execution import Execution
+from ..run.forecast import Forecast, calibrate, forecast
+from ..run.plan import Plan, make_plan
+from ..run.tuning import candidate_config, candidates, folder_of, tuned
+from ..storage.store import Store
+
+
+def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as_json: bool = False) -> int:
+    """Print what a run would compute and what it costs; computes no score that is kept.
+
+    Parameters
+    ----------
+    config : RunConfig
+    execution : Execution
+    out : Path, optional
+        The run's folder; what it holds already is told apart from what is left.
+    as_json : bool
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    tuning, config = _forecast_tuning(config, execution, out)
+    plan = _plan(config, execution)
+    store = _store(out)
+    found = forecast(plan, store, execution.retry_failed)
+    left = [shard for shard in plan.shards if store is None or store.is_pending(shard.key, execution.retry_failed)]
+    some = left or plan.shards[: bool(tuning.total)]
+    per_second, size = _calibrated(replace(plan, shards=some), execution.device) if some else (0.0, 0)
+    seconds = per_second * (found.audio_s + tuning.audio_s) / max(1, execution.workers)
+    by_method = {
+        name: {part: found.calls[part, name] for part in ("explanations", "scores")} for name in config.methods
+    }
+    told: dict[str, Any] = {
+        "cells": len(plan.cells),
+        "clips": plan.n_clips,
+        "rows": plan.n_rows,
+        "shards": len(plan.shards),
+        "shards_done": len(plan.shards) - len(left),
+        "model_calls": found.total + tuning.total,
+        "tuning_calls": tuning.total,
+        "predictions": found.calls["predictions", ""],
+        "methods": by_method,
+        "seconds": round(seconds, 1),
+        "workers": execution.workers,
+        "bytes": size * sum(len(shard.clips) for shard in left),
+    }
+    console = Console()
+    if as_json:
+        console.print_json(json.dumps(told))
+        return 0
+    console.print(
+        f"{told['cells']} cells, {told['clips']} clips, {told['rows']} scores, {told['shards']} shards"
+        + (f"; {told['shards_done']} shards are finished in {out}, {len(left)} are left" if store else ""),
+        highlight=False,
+    )
+    console.print(
+        f"{told['model_calls']} model calls ({told['predictions']} predictions"
+        + (f", {tuning.total} to tune" if config.tuning else "")
+        + f"), about {seconds / 60:.1f} min with "
+        f"{execution.workers} workers, about {told['bytes'] / 1e6:.1f} MB",
+        highlight=False,
+    )
+    table = Table("method", "calls to explain", "calls to score", box=None, header_style="bold")
+    for name, parts in by_method.items():
+        table.add_row(name, str(parts["explanations"]), str(parts["scores"]))
+    console.print(table)
+    return 0
+
+
+def _plan(config: RunConfig, execution: Execution) -> Plan:
+    return make_plan(config, execution.data_root, train=False, checkpoints=execution.checkpoints, trust=execution.trust)
+
+
+def _store(out: Path | None) -> Store | None:
+    return Store(out) if out is not None and (out / "run.json").is_file() else None
+
+
+def _forecast_tuning(config: RunConfig, execution: Execution, out: Path | None) -> tuple[Forecast, RunConfig]:
+    """What is left to tune costs, and the run with the parameters chosen, or with the dearest where none are yet."""
+    total = Forecast()
+    dearest: dict[str, tuple[float, dict[str, Any]]] = {}
+    for method, parameters in candidates(config):
+        plan = _plan(candidate_config(config, method, parameters), execution)
+        store = None if out is None else _store(folder_of(out, method, parameters))
+        left = forecast(plan, store, execution.retry_failed)
+        total.calls += left.calls
+        total.audio_s += left.audio_s
+        cost = forecast(plan).total
+        if method not in dearest or cost > dearest[method][0]:
+            dearest[method] = cost, parameters
+    store = _store(out)
+    told = store.info.get("tuning", {}).get("methods", {}) if store is not None and not total.total else {}
+    chosen = {method: entry["chosen"] for method, entry in told.items()}
+    return total, tuned(config, {method: chosen.get(method, parameters) for method, (_, parameters) in dearest.items()})
+
+
+def _calibrated(plan: Plan, device: str) -> tuple[float, int]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a worker
+    try:
+        return calibrate(plan, device)
+    finally:
+        torch.set_num_threads(threads)

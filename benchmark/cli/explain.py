@@ -1,0 +1,236 @@
+"""``serxai explain``: one audio file, pictures, sounds and numbers of why the recogniser decided."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import soundfile
+from rich.console import Console
+
+from ...audio import SAMPLE_RATE
+from ...datasets.corpora import CORPORA, forbids_derivatives, load_corpus
+from ...errors import InputError
+from ...methods.attribution import Attribution
+from ...methods.explainer import Request
+from ...methods.masks import FillEffect, fill_effects
+from ..api import DEFAULT_METHODS, Explained, explain, kept_and_removed
+from ..report.catalogue import explanation_overlay
+from ..report.figures.cues import beyond_saliency_figure
+from ..report.figures.maps import BANDS_AT_MOST, channel_maps
+from ..report.html import explanation_page
+from ..storage.files import write_atomically, writing
+from .console import Bars
+
+
+def run(arguments: Namespace) -> int:
+    """Explain one file; exit status 1 if some method could not."""
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise InputError(f"--out {arguments.out} is a file; give a folder.")
+    with Bars() as bars:
+        explained = explain(
+            arguments.audio,
+            tuple(dict.fromkeys(arguments.method)) or DEFAULT_METHODS,
+            arguments.model,
+            target=arguments.target,
+            trained_on=arguments.trained_on,
+            checkpoint=arguments.checkpoint,
+            trust=arguments.trust,
+            data_root=arguments.data_root,
+            seed=arguments.seed,
+            progress=bars,
+        )
+    withheld = sounds_withheld(explained, arguments.audio, arguments.data_root)
+    seed = ("fills", arguments.seed, explained.clip.sha256)
+    fills = fill_effects(Request(explained.recogniser, explained.clip, explained.target, seed))
+    with writing(arguments.out, resumable=False):
+        files = write_explanation(explained, arguments.audio, arguments.out, withheld, fills)
+    if arguments.json:
+        print(json.dumps(as_json(explained, arguments.audio, withheld, fills), indent=2))
+    else:
+        _print(explained, files, fills)
+        if withheld:
+            Console().print(f"[yellow]{withheld}[/]", highlight=False, soft_wrap=True)
+    return 1 if explained.failures else 0
+
+
+def sounds_withheld(explained: Explained, audio: Path, data_root: Path | None) -> str:
+    """Why no sound of what was kept and removed may be written, as a sentence; empty where it may."""
+    corpus = explained.clip.corpus
+    record = load_corpus(corpus, data_root).record if corpus and not CORPORA.get(corpus).derivatives_allowed else None
+    if record is None or record.derivatives_allowed:
+        record = forbids_derivatives(audio, data_root)
+    if record is None:
+        return ""
+    return (
+        f"No sounds were written: {audio.name} belongs to the corpus {record.name}, whose licence ({record.licence}) "
+        "does not let audio made from it be passed on."
+    )
+
+
+def write_explanation(
+    explained: Explained, audio: Path, out: Path, withheld: str, fills: Sequence[FillEffect] = ()
+) -> dict[str, Path]:
+    """Write PNG, JSON, HTML and the sounds of what was kept and removed; returns the files by kind.
+
+    `withheld` is the reason not to write sounds, empty where they may be written (see `sounds_withheld`); `fills` says
+    what each fill alone does to the prediction.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    stem = audio.stem
+    title = _title(explained, audio)
+    files = {"picture": explanation_overlay(explained.clip.samples, explained.attributions, title, out / f"{stem}.png")}
+    cues, channels = {}, {}
+    for name, attribution in explained.attributions.items():
+        if attribution.channels:
+            file = out / f"{_file_name(stem, name)}-channels.png"
+            channels[name] = files[f"channels of {name}"] = channel_maps(
+                explained.clip.samples, attribution, title, file
+            )
+        if attribution.cues:
+            file = out / f"{_file_name(stem, name)}.png"
+            cues[name] = files[f"picture of {name}"] = beyond_saliency_figure(
+                explained.clip.samples, attribution, title, file
+            )
+    sounds: dict[str, tuple[str, str]] = {}
+    for name, attribution in () if withheld else explained.attributions.items():
+        names = f"{_file_name(stem, name)}-kept.wav", f"{_file_name(stem, name)}-removed.wav"
+        for sound, samples in zip(names, kept_and_removed(explained.clip, attribution), strict=True):
+            soundfile.write(out / sound, samples, SAMPLE_RATE, subtype="PCM_16")
+        sounds[name] = names
+    files["numbers"] = out / f"{stem}.json"
+    write_atomically(files["numbers"], json.dumps(as_json(explained, audio, withheld, fills), indent=2).encode())
+    files["page"] = out / f"{stem}.html"
+    page = explanation_page(
+        as_json(explained, audio, withheld, fills),
+        files["picture"].read_bytes(),
+        sounds,
+        {name: file.read_bytes() for name, file in cues.items()},
+        {name: file.read_bytes() for name, file in channels.items()},
+    )
+    write_atomically(files["page"], page.encode())
+    return files
+
+
+def _title(explained: Explained, audio: Path) -> str:
+    heard = max(explained.probabilities, key=explained.probabilities.__getitem__)
+    title = f"{audio.name}: {explained.target} (p = {explained.probabilities[explained.target]:.2f})"
+    if heard != explained.target:
+        title += f", heard as {heard} (p = {explained.probabilities[heard]:.2f})"
+    label = explained.clip.emotion
+    return title + (f", labelled {label}{'' if label == heard else ': misheard'}" if label else "")
+
+
+def _file_name(stem: str, method: str) -> str:
+    """Start of the name of a method's files; a colon is no letter of file names everywhere, nor is a slash."""
+    return f"{stem}-{method.replace(':', '-').replace('/', '-')}"
+
+
+def as_json(explained: Explained, audio: Path, withheld: str = "", fills: Sequence[FillEffect] = ()) -> dict[str, Any]:
+    """Everything but the samples, in JSON's types; the same bytes for the same input."""
+    return {
+        "audio": audio.name,
+        "clip_sha256": explained.clip.sha256,
+        "duration_s": explained.clip.duration_s,
+        "model": explained.recogniser.name,
+        "trained_on": explained.recogniser.trained_on,
+        "fingerprint": explained.recogniser.fingerprint,
+        "seen_in_training": explained.seen_in_training,
+        "probabilities": explained.probabilities,
+        "target": explained.target,
+        "contrast": explained.contrast,
+        "explanations": {name: _attribution(a, explained) for name, a in explained.attributions.items()},
+        "failures": explained.failures,
+        "fills": [asdict(effect) | {"note": effect.note} for effect in fills],
+        "sounds_withheld": withheld,
+    }
+
+
+def _attribution(attribution: Attribution, explained: Explained) -> dict[str, Any]:
+    return {
+        "values": attribution.values.tolist(),
+        "errors": None if attribution.errors is None else attribution.errors.tolist(),
+        "freq_edges_hz": attribution.grid.freq_edges_hz.tolist(),
+        "time_edges_s": attribution.grid.time_edges_s.tolist(),
+        "outside_share": attribution.outside_share(explained.clip.duration_s),
+        "model_calls": attribution.model_calls,
+        "details": attribution.details,
+        "cues": list(attribution.cues),
+        "sentence": sentence(attribution),
+    }
+
+
+def sentence(attribution: Attribution) -> str:
+    """One sentence for a person: from the cue table where there is one, else where the relevance lies."""
+    if attribution.cues:
+        from ...methods.cue_sentence import sentence as cue_sentence
+
+        return cue_sentence(attribution)
+    values = attribution.values
+    if not (values > 0).any():
+        return f"Nothing in the clip speaks for {attribution.target}."
+    row, column = divmod(int(values.argmax()), values.shape[1])
+    low, high = attribution.grid.freq_edges_hz[row : row + 2]
+    text = f"What speaks most for {attribution.target} lies at {low:.0f}-{high:.0f} Hz"
+    if values.shape[1] == 1:
+        return text + "."
+    start, end = attribution.grid.time_edges_s[column : column + 2]
+    return text + f", {max(start, 0):.2f}-{end:.2f} s."
+
+
+def weights_in_words(attribution: Attribution) -> list[str]:
+    """Weights of few bands with their true edges, and how far the surrogate can be trusted; nothing for other maps."""
+    values, edges, details = attribution.values, attribution.grid.freq_edges_hz, attribution.details
+    if values.shape[1] > 1 or values.shape[0] > BANDS_AT_MOST or "full" not in details:
+        return []
+    noise = [""] * len(values) if attribution.errors is None else [f" ± {e:.3f}" for e in attribution.errors[:, 0]]
+    lines = [
+        f"{low:.0f}-{high:.0f} Hz: {weight:+.3f}{error}"
+        for low, high, weight, error in zip(edges[:-1], edges[1:], values[:, 0], noise, strict=True)
+    ]
+    fit = f"R² {details['r2']:.3f}, " if "r2" in details else ""
+    if details.get("shrinkage", 1) < 1:
+        fit += f"shrunk to {details['shrinkage']:.3f} by its penalty, "
+    if "noise" in details:
+        fit += f"noise {details['noise']:.3f} a weight, " if details["noise"] else "no noise: no mask was drawn, "
+    clip = f" (the clip itself {details['clip']:.3f})" if "clip" in details else ""
+    return [*lines, f"{fit}with all kept {details['full']:.3f}{clip}, with all removed {details['none']:.3f}"]
+
+
+def fills_in_words(fills: Sequence[FillEffect]) -> list[str]:
+    """What each fill alone makes of the prediction, and a warning of those that drive it beyond what speech does."""
+    unfilled = {"none": "the clip", "resynthesis": "resynthesised with nothing removed"}
+    told = [f"{unfilled[e.fill]} {e.probability:.3f}" for e in fills if e.fill in unfilled]
+    filled = [
+        f"{e.fill}{' at the level of the clip' if e.match_level else ''} {e.probability:.3f}"
+        for e in fills
+        if e.fill not in unfilled
+    ]
+    replaced = [f"all of it replaced by {', '.join(filled)}"] if filled else []
+    lines = [f"probability: {'; '.join([*told, *replaced])}"] if fills else []
+    return lines + [e.note for e in fills if e.note]
+
+
+def _print(explained: Explained, files: dict[str, Path], fills: Sequence[FillEffect]) -> None:
+    console = Console()
+    ranked = sorted(explained.probabilities.items(), key=lambda item: -item[1])
+    console.print("heard: " + ", ".join(f"{name} {p:.2f}" for name, p in ranked), highlight=False)
+    if explained.seen_in_training == "unknown":
+        heard = explained.recogniser.trained_on or "the training data"
+        console.print(f"[yellow]Whether {heard} holds this speaker is unknown.[/]")
+    for name, attribution in explained.attributions.items():
+        console.print(
+            f"[bold]{name}[/] ({attribution.model_calls} model calls): {sentence(attribution)}", highlight=False
+        )
+        for line in weights_in_words(attribution):
+            console.print(f"  {line}", highlight=False)
+    for name, reason in explained.failures.items():
+        console.print(f"[red]{name} could not explain the clip:[/] {reason}", highlight=False)
+    for line in fills_in_words(fills):
+        console.print(line, highlight=False)
+    for kind, path in files.items():
+        console.print(f"{kind}: {path}", highlight=False, soft_wrap=True)

@@ -1,0 +1,133 @@
+"""``serxai ls KIND``: tables of what can be named; reads records only, so it needs neither torch nor pandas."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
+from typing import Any
+
+SHORT, WRAPPED = 20, 20  # a column this narrow is not wrapped; the others get at least so much room
+
+# what is listed -> where its records are, and the columns a person sees
+_SOURCES = {
+    "corpora": (
+        "...datasets.corpora:CORPORA",
+        ("name", "clips", "speakers", "hours", "language", "licence", "label_counts"),
+    ),
+    "models": ("...models.records:MODELS", ("name", "kind", "differentiable", "needs", "licence", "summary")),
+    "methods": ("...methods.records:METHODS", ("name", "family", "needs", "cost", "version", "summary")),
+    "metrics": (
+        "...metrics.records:METRICS",
+        ("name", "family", "direction", "core", "qualified", "fails", "cost", "summary", "citation"),
+    ),
+    "conditions": ("...datasets.shifts.conditions:CONDITIONS", ("name", "kind", "strength", "unit", "summary")),
+    "cues": ("...cues.records:CUES", ("name", "unit", "summary")),
+}
+_COUNTS = {"clips", "speakers"}  # 0 where they are not known before the folder is named
+
+
+def ls(arguments: Namespace) -> int:
+    """Print one list as a table or as JSON."""
+    rows, columns = _rows(arguments.kind)
+    if arguments.json:
+        # JSON has no NaN
+        finite = [{key: None if value != value else value for key, value in row.items()} for row in rows]
+        print(json.dumps(finite, indent=2, default=str, allow_nan=False))
+        return 0
+    _print(rows, columns)
+    if arguments.kind == "metrics":
+        from rich.console import Console
+
+        from ...metrics.verdict import legend
+
+        Console().print(legend(), highlight=False, markup=False)
+    return 0
+
+
+def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    """A table where its columns fit side by side, else a paragraph for each row."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.padding import Padding
+    from rich.table import Table
+
+    console = Console()
+    texts = [{column: _cell(column, row) for column in columns} for row in rows]
+    longest = {c: max([len(c), *(len(text[c]) for text in texts)]) for c in columns}
+    short = [column for column in columns if column == "name" or longest[column] <= SHORT]
+    if sum(longest[c] if c in short else WRAPPED for c in columns) + len(columns) <= console.width:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in columns:
+            table.add_column(column.replace("_", " "), no_wrap=column in short, overflow="fold")
+        for text in texts:
+            table.add_row(*(escape(text[column]) for column in columns))
+        console.print(table)
+        return
+    for text in texts:
+        console.print(f"[bold]{escape(text['name'])}[/]", highlight=False)
+        facts = [f"{column.replace('_', ' ')}: {text[column]}" for column in short if column != "name" and text[column]]
+        long = [f"{c.replace('_', ' ')}: {text[c]}" for c in columns if c not in short and text[c]]
+        for line in filter(None, (" · ".join(facts), *long)):
+            console.print(Padding(escape(line), (0, 0, 0, 4)), highlight=False)
+
+
+def _rows(kind: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    special: dict[str, Callable[[], list[dict[str, Any]]]] = {"presets": _presets, "figures": _figures}
+    if kind in special:
+        return special[kind](), ("name", "summary")
+    source, columns = _SOURCES[kind]
+    module, attribute = source.split(":")
+    rows = [asdict(record) for record in getattr(import_module(module, __package__), attribute)]
+    return ([_judged(row) for row in rows] if kind == "metrics" else rows), columns
+
+
+def _judged(row: dict[str, Any]) -> dict[str, Any]:
+    """A metric's row with the verdict that holds for it: a variant's is that of the metric it narrows."""
+    from ...metrics.verdict import fails, judged
+
+    record = judged(row["name"])
+    return row | {"qualified": record and record.qualified, "fails": fails(row["name"])}
+
+
+def _presets() -> list[dict[str, Any]]:
+    from importlib.resources import files
+
+    folder = files("serxai.benchmark.run.presets")
+    entries = sorted((e for e in folder.iterdir() if e.name.endswith(".toml")), key=lambda e: e.name)
+    # a preset's first line is a comment that says what it is for
+    return [
+        {"name": e.name.removesuffix(".toml"), "summary": e.read_text("utf-8").splitlines()[0].lstrip("# ")}
+        for e in entries
+    ]
+
+
+def _figures() -> list[dict[str, Any]]:
+    from ..report.catalogue import FIGURES
+
+    return [{"name": name, "summary": figure[0]} for name, figure in FIGURES.items()]
+
+
+def _cell(column: str, row: dict[str, Any]) -> str:
+    value = row[column]
+    if column == "qualified":
+        from ...metrics.verdict import labelled, standing
+
+        return f"{standing(row['name'])} {labelled(row['name']).removeprefix(row['name'])}".rstrip()
+    if column == "fails":  # the numbers are in --json
+        from ...metrics.qualified import failing
+
+        return failing(value)
+    if column == "differentiable" and value is None:
+        return "as loaded"  # the user's own: a torch module is, a function is not
+    return _text(value or None if column in _COUNTS else value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
+    return "" if value is None or value != value else str(value)

@@ -1,0 +1,316 @@
+"""The command line: ``serxai COMMAND``. Only the parser lives here; a command's imports happen when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from ... import __version__
+from ...errors import SerxaiError
+
+DONE, FAILED_CELLS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+RUN_FOLDER = "folder made by `serxai run`, such as runs/quick"
+LISTS = ("corpora", "models", "methods", "metrics", "conditions", "cues", "presets", "figures")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (0 done, 1 finished with failed cells, 2 bad input)."""
+    arguments = build_parser().parse_args(argv)
+    module, function = arguments.handler.split(":")
+    try:
+        return getattr(import_module(module, __package__), function)(arguments)
+    except SerxaiError as error:
+        print(f"serxai: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        kept = " What is finished is kept; run again with --resume." if arguments.command == "run" else ""
+        print(f"serxai: interrupted.{kept}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return DONE
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="serxai",
+        description="Benchmark explanations of speech emotion recognition: run, score, test, rank.",
+        epilog="Start with `serxai run`: planted corpus, bundled recogniser, nine cheap methods, fourteen metrics.",
+    )
+    parser.add_argument("--version", action="version", version=f"serxai {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _run(commands)
+    _status(commands)
+    _ls(commands)
+    _explain(commands)
+    _train(commands)
+    _transfer(commands)
+    _corpus(commands)
+    _leaderboard(commands)
+    _figures(commands)
+    _compare(commands)
+    _validate(commands)
+    return parser
+
+
+def _command(commands: argparse._SubParsersAction, name: str, summary: str, handler: str, examples: str):
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog="examples:\n" + "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _add_many(parser: argparse.ArgumentParser, flag: str, metavar: str, text: str) -> None:
+    parser.add_argument(flag, action="append", default=[], metavar=metavar, help=text + " (may be repeated)")
+
+
+def _add_data_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-root", type=Path, metavar="DIR",
+        help="folder that holds the corpora, one sub-folder each (default: $SERXAI_DATA, else the user cache folder)",
+    )  # fmt: skip
+
+
+def _add_trust(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust", action="store_true", help="let a foreign checkpoint run its own code; only for files you trust"
+    )
+
+
+def _run(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "run", "run a benchmark: explain, score, test, rank", ".run:run",
+        """
+        serxai run
+        serxai run --corpus emodb --model cnn --limit 40 --data-root DIR --out runs/emodb
+        serxai run --method emolime --method random --metric deletion --fill attenuate --fill noise
+        serxai run --out runs/emodb --resume
+        serxai run --preset full --corpus emodb --data-root DIR --dry-run
+        serxai run --target anger-sadness --method crp --method random
+        """,
+    )  # fmt: skip
+    parser.add_argument(
+        "config",
+        nargs="?",
+        type=Path,
+        metavar="CONFIG.toml",
+        help="settings, as in serxai/benchmark/presets; flags override them",
+    )
+    parser.add_argument(
+        "--preset", metavar="NAME", help="shipped settings to start from (see: serxai ls presets); default quick"
+    )
+    _add_many(parser, "--corpus", "N", "corpus to explain; see: serxai ls corpora")
+    _add_many(parser, "--model", "N", "recogniser; see: serxai ls models")
+    _add_many(parser, "--method", "N", "explanation method; see: serxai ls methods")
+    _add_many(parser, "--metric", "N", "metric; see: serxai ls metrics")
+    _add_many(parser, "--condition", "N", "distribution shift, `clean` among them; see: serxai ls conditions")
+    _add_many(parser, "--emotion", "N", "explain only clips of this emotion")
+    _add_many(parser, "--fill", "N", "what replaces removed parts: attenuate, noise, spectral-mean, twin")
+    parser.add_argument("--target", metavar="predicted|true|EMOTION|A-B", help="class to explain; default predicted")
+    parser.add_argument("--trained-on", metavar="CORPUS", help="whose fold models explain; default the corpus itself")
+    parser.add_argument(
+        "--limit", type=int, metavar="CLIPS", help="at most so many clips per corpus, balanced; 0 for all"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of every draw; default 0")
+    parser.add_argument(
+        "--repeats", type=int, metavar="N", help="explanations of a clip by each method that draws; default 1"
+    )
+    _add_many(
+        parser, "--checkpoint", "[MODEL=]PATH", "a folder written by `serxai train`, or the file of a foreign model"
+    )
+    _add_trust(parser)
+    _add_data_root(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder; default runs/PRESET, or the next free one")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in --out with its own settings, but for flags given now; what is finished costs nothing",
+    )
+    parser.add_argument("--retry-failed", action="store_true", help="with --resume: compute failed rows again")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
+    parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where the recogniser runs; default cpu")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be computed, and what it costs")
+    parser.add_argument("--memory", type=float, metavar="GB", help="most that all workers may hold together")
+    parser.add_argument(
+        "--batch-memory", type=float, metavar="GB", help="most that one batch of copies may take in the recogniser"
+    )
+    parser.add_argument("--executor", default="local", choices=("local", "ray"), help="where shards run; default local")
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="cluster to join (auto: the one running); default a new one"
+    )
+    parser.add_argument("--json", action="store_true", help="print the leaderboard as JSON instead of a table")
+
+
+def _status(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "status", "show what a run has done, and its failures by reason", ".run:status",
+        "serxai status runs/quick",
+    )  # fmt: skip
+    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _ls(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "ls", "list what can be named on the command line", ".ls:ls",
+        """
+        serxai ls methods
+        serxai ls metrics --json
+        """,
+    )  # fmt: skip
+    parser.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _explain(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "explain", "explain one audio file", ".explain:run",
+        """
+        serxai explain FILE.wav --model cnn --method saliency --method emolime --out out/
+        serxai explain FILE.wav --trained-on emodb --data-root DIR --method emolime --target anger
+        """,
+    )  # fmt: skip
+    parser.add_argument("audio", type=Path, metavar="AUDIO", help="any file libsndfile reads, at most 60 s")
+    parser.add_argument("--model", default="cnn", metavar="N", help="recogniser; default cnn")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="PATH", help="folder written by `serxai train`, or a foreign model's file"
+    )
+    _add_trust(parser)
+    parser.add_argument(
+        "--trained-on", default="planted", metavar="CORPUS", help="whose fold models explain; default planted (bundled)"
+    )
+    _add_many(parser, "--method", "N", "explanation method; default saliency, emolime and beyond-saliency")
+    parser.add_argument(
+        "--target",
+        default="predicted",
+        metavar="EMOTION|A-B",
+        help="class to explain, or A-B: why A rather than B; default the predicted one",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every draw; default 0")
+    _add_data_root(parser)
+    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default out")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _train(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "train", "train a recogniser in speaker-grouped folds", ".train:run",
+        """
+        serxai train cnn --corpus emodb --data-root DIR --out models/emodb
+        serxai train cnn --corpus planted --out models/planted
+        """,
+    )  # fmt: skip
+    parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
+    parser.add_argument("--corpus", required=True, metavar="N", help="what to learn from; see: serxai ls corpora")
+    _add_data_root(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write the models to")
+    _add_many(parser, "--emotion", "N", "class to learn; default the four common ones, if the corpus has them")
+    parser.add_argument("--folds", type=int, metavar="N", help="speaker-grouped folds; default 5")
+    parser.add_argument(
+        "--width", type=int, metavar="N", help="channels of the first layer; default depends on the corpus"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batches; default 0")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
+
+
+def _transfer(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "transfer", "train on each corpus, test on each, as a heat map", ".transfer:run",
+        "serxai transfer opensmile-svc --corpus emodb --corpus ravdess --data-root DIR --out transfer",
+    )  # fmt: skip
+    parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
+    _add_many(parser, "--corpus", "N", "corpus to train and test on, two or more")
+    _add_data_root(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _corpus(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "corpus", "check a corpus, look for its shortcuts, or fetch it", "",
+        """
+        serxai corpus verify emodb --data-root DIR
+        serxai corpus probe tess --data-root DIR --out probes
+        serxai corpus fetch emodb --data-root DIR
+        """,
+    )  # fmt: skip
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    verify = _command(
+        actions, "verify", "check presence, counts, checksums, sound of a corpus' files", ".corpus:verify",
+        """
+        serxai corpus verify emodb --data-root DIR
+        serxai corpus verify tess --json
+        """,
+    )  # fmt: skip
+    probe = _command(
+        actions, "probe", "report how well duration, padding, level or silence alone tell the label",
+        ".probe:probe", "serxai corpus probe tess --data-root DIR --out probes",
+    )  # fmt: skip
+    fetch = _command(
+        actions, "fetch", "fetch a public corpus through audb (extra)", ".fetch:fetch",
+        "serxai corpus fetch emodb --data-root DIR",
+    )  # fmt: skip
+    for action in (verify, probe, fetch):
+        action.add_argument("name", metavar="NAME", help="see: serxai ls corpora")
+        _add_data_root(action)
+        action.add_argument("--json", action="store_true", help="print JSON")
+    probe.add_argument("--out", type=Path, metavar="DIR", help="also write the report as CSV, JSON and picture")
+
+
+def _leaderboard(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "leaderboard", "build the leaderboard of one or several runs", ".results:leaderboard",
+        "serxai leaderboard runs/quick runs/emodb --out board",
+    )  # fmt: skip
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+
+
+def _figures(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "figures", "draw a published figure with its numbers as CSV", ".results:figures",
+        """
+        serxai figures ranking --run runs/quick --out figures
+        serxai figures emolime-example --run runs/emodb --out figures
+        """,
+    )  # fmt: skip
+    parser.add_argument("name", metavar="NAME", help="see: serxai ls figures")
+    parser.add_argument("--run", type=Path, required=True, metavar="RUN", help=RUN_FOLDER)
+    _add_data_root(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+
+
+def _compare(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "compare", "test methods pairwise on one metric", ".results:compare",
+        """
+        serxai compare runs/quick --metric abpc
+        serxai compare runs/paper-emolime --metric deletion --method emolime-paper --method emolime
+        """,
+    )  # fmt: skip
+    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("--metric", required=True, metavar="N", help="one that the run has scored")
+    _add_many(parser, "--method", "N", "only these, with how far their explanations lie apart, noise and cost")
+    parser.add_argument("--corpus", metavar="N", help="only this corpus of the run")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _validate(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "validate", "check a run: schema, versions, coverage, a sample scored again", ".validate:run",
+        "serxai validate runs/quick --sample 4",
+    )  # fmt: skip
+    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("--sample", type=int, default=2, metavar="CLIPS", help="clips to score again; default 2")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which clips; default 0")
+    _add_data_root(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")

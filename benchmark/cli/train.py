@@ -1,0 +1,59 @@
+"""``serxai train``: fold models of one corpus, their held-out scores and confusion matrix."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ...datasets.corpora import load_corpus
+from ...errors import InputError
+from ...models.records import MODELS
+from ...models.training import train_fold_models
+from ..report.catalogue import confusion
+from ..run.runner import default_workers
+from .console import Bars
+
+
+def run(arguments: Namespace) -> int:
+    """Train, write the folder, print UAR and accuracy on held-out speakers."""
+    MODELS.get(arguments.model)
+    if arguments.folds is not None and arguments.folds < 2:
+        raise InputError(
+            f"--folds must be at least 2, got {arguments.folds}; more than speakers leaves one out at a time."
+        )
+    with Bars() as bars:
+        corpus = load_corpus(arguments.corpus, arguments.data_root, partial(bars, f"rendering {arguments.corpus}"))
+        models = train_fold_models(
+            arguments.model,
+            corpus,
+            arguments.out,
+            folds=arguments.folds or 5,
+            seed=arguments.seed,
+            emotions=arguments.emotion or None,
+            width=arguments.width,
+            workers=arguments.workers or default_workers(),
+            progress=partial(bars, f"training {arguments.model} on {corpus.name}"),
+        )
+    scores = models.info["scores"]
+    picture = confusion(scores["confusion"], models.info["classes"], arguments.out / "confusion.png")
+    console = Console()
+    table = Table("fold", "held-out speakers", "clips", "UAR", "accuracy", box=None, header_style="bold")
+    for fold, held_out in models.folds.speakers.items():
+        table.add_row(fold, " ".join(held_out), *_numbers(scores["folds"][fold]))
+    table.add_row("all", f"{scores['pooled']['speakers']} speakers", *_numbers(scores["pooled"]), style="bold")
+    console.print(table)
+    console.print(f"model: {arguments.out}\nconfusion matrix: {picture}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _numbers(score: dict[str, Any]) -> tuple[str, str, str]:
+    return str(score["n"]), _with_interval(score, "uar"), _with_interval(score, "accuracy")
+
+
+def _with_interval(score: dict[str, Any], name: str) -> str:
+    interval = score.get(f"{name}_interval")  # a single fold has too few speakers for one
+    return f"{score[name]:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")

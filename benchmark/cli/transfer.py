@@ -1,0 +1,57 @@
+"""``serxai transfer``: train on each corpus, test on each, as a heat map."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from functools import partial
+
+from rich.console import Console
+from rich.table import Table
+
+from ...datasets.corpora import load_corpus
+from ...errors import InputError
+from ...models.obtain import obtain_models
+from ...models.records import MODELS
+from ...models.transfer import transfer_row
+from ..report.catalogue import transfer as draw
+from ..storage.files import write_atomically, writing
+from .console import Bars
+
+
+def run(arguments: Namespace) -> int:
+    """Train where needed, test every pair of corpora, write numbers and picture, print the table."""
+    MODELS.get(arguments.model)
+    names = list(dict.fromkeys(arguments.corpus))
+    if len(names) < 2:
+        raise InputError(f"transfer needs at least 2 corpora, got {', '.join(names) or 'none'}; repeat --corpus.")
+    rows = []
+    with Bars() as bars:
+        corpora = {name: load_corpus(name, arguments.data_root, partial(bars, f"rendering {name}")) for name in names}
+        for trained_on in corpora:
+            models = obtain_models(
+                arguments.model,
+                partial(corpora.__getitem__, trained_on),
+                progress=partial(bars, f"training {arguments.model} on {trained_on}"),
+            )
+            assert models is not None  # trained where there was none
+            for tested_on, other in corpora.items():
+                rows.append(transfer_row(models, other, progress=partial(bars, f"{trained_on} to {tested_on}")))
+    with writing(arguments.out, resumable=False):
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(arguments.out / "transfer.json", json.dumps(rows, indent=2).encode())
+        picture = draw(rows, arguments.out / "transfer.png", f"{arguments.model}: UAR on speakers not heard")
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    table = Table("trained on", "tested on", "emotions", "clips", "speakers", "UAR", box=None, header_style="bold")
+    for row in rows:
+        interval = row["uar_interval"]
+        shown = f"{row['uar']:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+        table.add_row(
+            row["trained_on"], row["tested_on"], str(len(row["emotions"])), str(row["n"]), str(row["speakers"]), shown
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"heat map: {picture}", highlight=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,49 @@
+"""``serxai validate``: the checks of a run as a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..validation.check_result import FAIL, NOT_CHECKED, PASS, WARNING, Check
+from ..validation.validate import validate
+from .console import Bars
+
+SHOWN = 10  # of what one check found; --json has all
+_STYLES = {PASS: "green", FAIL: "red", WARNING: "yellow", NOT_CHECKED: "dim"}
+
+
+def run(arguments: Namespace) -> int:
+    """Check a run; exit status 1 if anything differs."""
+    with Bars() as bars:
+        checks = validate(arguments.run, arguments.sample, arguments.seed, arguments.data_root, bars)
+    failed = any(check.result == FAIL for check in checks)
+    if arguments.json:
+        told = {"run": str(arguments.run), "valid": not failed, "checks": [asdict(check) for check in checks]}
+        print(json.dumps(told, indent=2))
+    else:
+        _print(Console(), checks)
+    return 1 if failed else 0
+
+
+def _print(console: Console, checks: list[Check]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("check", "result", "what"):
+        table.add_column(column, no_wrap=column != "what")
+    for check in checks:
+        style = _STYLES[check.result]
+        table.add_row(check.name, f"[{style}]{check.result}[/]", escape(check.summary))
+    console.print(table)
+    for check in checks:
+        if check.found:
+            more = len(check.found) - SHOWN
+            console.print(f"\n[{_STYLES[check.result]}]{check.name}[/] ({len(check.found)})", highlight=False)
+            for line in check.found[:SHOWN]:
+                console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+            if more > 0:
+                console.print(f"  ... and {more} more (--json lists all)", highlight=False)

@@ -1,0 +1,1 @@
+"""Metrics on trial: ladders of known order, properties, verdicts."""

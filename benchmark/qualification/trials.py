@@ -1,0 +1,366 @@
+"""Qualifying the metrics themselves: each is given explanations whose worth is known, and must put them in order.
+
+A *trial* is one explanation made for the purpose, of a planted clip, with its level: 0 the worst of its ladder, 1 the
+best. What a ladder is made of depends on what the metric claims to measure:
+
+=============== ======================================================================================================
+``truth``       faithfulness: the true map mixed with noise. The truth is the closed form on `planted-rule`, else the
+                oracle
+``oracle``      localisation and plausibility: the planted truth mixed with noise, whatever the recogniser
+``sparsity``    complexity: equal cells, from all of them to a single one
+``stability``   robustness by explaining noisy copies: a map that changes by 1 to 1/1000 of its norm on average, by
+                more on one copy than on another
+``consistency`` robustness between conditions: the clean map mixed with that of another clip
+``dependence``  sanity by explaining another network or class: a map that changes from not at all to altogether
+``independence`` sanity against another clip: the other clip's map, from the same to an unrelated one
+=============== ======================================================================================================
+
+Checks
+------
+``ladder``: eleven levels. ``random``: more draws of level 0. ``blur``, ``signs``, ``shuffle``: the best map spoilt;
+their level is what is left. ``noise``: levels of the ladder with 5 % noise on the map. ``disrupted``: levels of the
+ladder with all cells exchanged. ``fill``: levels under each fill. ``own fill``: on `planted-rule`, levels under each
+fill of the truth for that very fill. ``seed``: levels, with the metric's own draws
+made anew. ``real``: two methods whose order is beyond doubt (level 1 and 0).
+
+The target is the planted emotion: the truth speaks of no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...datasets.clip import Clip
+from ...errors import NotApplicable
+from ...keys import digest, rng
+from ...methods.attribution import Attribution
+from ...methods.blend import blended, blurred, even_map, noise_like, shuffled, sign_noise, unit
+from ...methods.explainer import Request
+from ...methods.records import make_method
+from ...metrics.case import Case, Explained, work_of
+from ...metrics.record import MetricRecord
+from ...metrics.records import METRICS, make_metric
+from ...models.planted_rule import PlantedRule
+from ...models.recogniser import Recogniser
+
+VERSION = "2"  # of trials and ladders, part of every key
+LEVELS = tuple(i / 10 for i in range(11))
+SOME_LEVELS = LEVELS[::2]  # under other fills, and with noise on the map
+SEED_LEVELS = (0.0, 0.3, 0.6, 1.0)
+DISRUPTED_LEVELS = (0.6, 1.0)
+SPOILT = (0.0, 0.5)  # of the best map is left
+RANDOM_DRAWS = 4  # beside the ladder's own level 0
+SEED_DRAWS = 2
+NOISE = 0.05  # of the map's norm
+COPY_SPREAD = 0.25  # standard deviation of the log of a copy's change
+REAL = {"sanity": ("energy", "input-x-gradient"), "robustness": ("random", "energy")}  # worse, better
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One explanation of known worth.
+
+    Attributes
+    ----------
+    check : str
+    level : float
+        0..1, higher is better.
+    explained : Explained or NotApplicable
+        Or why this trial alone cannot be made.
+    draw : int
+        Number of the draw: of the map in check ``random``, of the metric in check ``seed``.
+    fill : str
+        Empty for the first one of the qualification.
+    """
+
+    check: str
+    level: float
+    explained: Explained | NotApplicable
+    draw: int = 0
+    fill: str = ""
+
+    def made(self) -> Explained:
+        """The explanation.
+
+        Raises
+        ------
+        NotApplicable
+            If it cannot be made.
+        """
+        if isinstance(self.explained, NotApplicable):
+            raise self.explained
+        return self.explained
+
+
+Ladder = Callable[[float, int], Explained]  # level, draw
+
+
+def ladder_kind(record: MetricRecord) -> str:
+    """Which ladder a metric is put to.
+
+    Raises
+    ------
+    NotApplicable
+        For metrics that measure nothing about a map.
+    """
+    if record.family in ("localisation", "plausibility"):
+        return "oracle"
+    if record.family == "faithfulness":
+        return "truth"
+    if record.family == "complexity":
+        return "sparsity"
+    if record.family == "robustness":
+        return "stability" if record.explains else "consistency"
+    if record.family == "sanity":
+        return "dependence" if record.explains else "independence"
+    raise NotApplicable(f"metrics of family {record.family!r} count, they do not judge a map")
+
+
+class ClipTrials:
+    """The trials of one clip and one recogniser.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+        With a class of the clip's emotion.
+    clip : Clip
+        Planted.
+    fills : sequence of str
+        The first is used in all checks but ``fill``.
+    seed : int
+    """
+
+    def __init__(self, recogniser: Recogniser, clip: Clip, fills: Sequence[str], seed: int = 0) -> None:
+        self.fills = tuple(fills)
+        self.cases = [
+            Case(recogniser, clip, clip.emotion, fills[0], ("qualify", seed, clip.id, draw))
+            for draw in range(SEED_DRAWS)
+        ]
+        self.case = self.cases[0]
+        self.seed = ("trial", seed, clip.id)
+
+    # -- the ladders -------------------------------------------------------------------------------------------------
+
+    def truth(self, kind: str) -> np.ndarray:
+        """The best map of a ladder, shape of the scoring grid.
+
+        Raises
+        ------
+        NotApplicable
+            If nothing is planted, or what is planted changes nothing that could be seen.
+        """
+        method = "oracle" if kind == "oracle" or not isinstance(self.case.recogniser, PlantedRule) else "rule-truth"
+        case = self.case
+        made = make_method(method).attribute(Request(case.recogniser, case.clip, case.target))
+        return unit(made.on(case.grid))
+
+    def ladder(self, kind: str) -> Ladder:
+        """Explanations by level and draw."""
+        if kind == "sparsity":
+            return self._sparsity
+        best = self.truth(kind)
+        if kind in ("truth", "oracle"):
+            return lambda level, draw: self._explained(kind, level, draw, self._mixed(kind, best, level, draw))
+        return partial({"stability": self._stability, "dependence": self._dependence, "consistency": self._consistency,
+                        "independence": self._independence}[kind], best)  # fmt: skip
+
+    def _mixed(self, kind: str, best: np.ndarray, level: float, draw: Hashable) -> np.ndarray:
+        return blended(best, noise_like(best, self._rng(kind, "noise", draw)), level)
+
+    def _sparsity(self, level: float, draw: int) -> Explained:
+        shape = self.case.grid.shape
+        cells = round((shape[0] * shape[1]) ** (1 - level))
+        return self._explained("sparsity", level, draw, even_map(shape, cells, self._rng("places", level, draw)))
+
+    def _stability(self, best: np.ndarray, level: float, draw: int) -> Explained:
+        def explain(clip: Clip, *seed: Hashable, **others: Any) -> Attribution:
+            # by what is heard in the copy: other copies, drawn by another seed of the metric, change the map by more or
+            # less, as they do with real methods
+            copy = digest(clip.samples)
+            size = self._rng("size", level, draw, copy).lognormal(-(COPY_SPREAD**2) / 2, COPY_SPREAD)
+            change = noise_like(best, self._rng("stability", level, draw, copy, *seed))
+            return self._attribution("copy", best + 10 ** (-3 * level) * size * change)
+
+        return replace(self._explained("stability", level, draw, best), explain=explain)
+
+    def _dependence(self, best: np.ndarray, level: float, draw: int) -> Explained:
+        def explain(
+            clip: Clip, *seed: Hashable, recogniser: Recogniser | None = None, target: str | None = None
+        ) -> Attribution:
+            asked = ("" if recogniser is None else recogniser.fingerprint, target or "")
+            return self._attribution("other", self._mixed("dependence", best, 1 - level, (draw, *asked)))
+
+        return replace(self._explained("dependence", level, draw, best), explain=explain)
+
+    def _consistency(self, best: np.ndarray, level: float, draw: int) -> Explained:
+        own = self._explained("consistency", level, draw, self._mixed("consistency", best, level, draw))
+        other = self._attribution("other", noise_like(best, self._rng("consistency", "noise", draw)))
+        clean = self._attribution("clean", best)
+        return replace(own, clean=clean, repeat=clean, other=other)
+
+    def _independence(self, best: np.ndarray, level: float, draw: int) -> Explained:
+        other = self._attribution("other", self._mixed("independence", best, 1 - level, draw))
+        return replace(self._explained("independence", level, draw, best), other=other)
+
+    def _explained(self, kind: str, level: float, draw: Hashable, values: np.ndarray) -> Explained:
+        # the name is part of what metrics share within a case: no two maps may have the same
+        return Explained(self._attribution(f"{kind} {level} {draw}", values))
+
+    def _attribution(self, name: str, values: np.ndarray) -> Attribution:
+        return Attribution(values, self.case.grid, self.case.target, name)
+
+    def _rng(self, *parts: Hashable) -> np.random.Generator:
+        return rng(*self.seed, *parts)
+
+    # -- the trials --------------------------------------------------------------------------------------------------
+
+    def trials(self, kind: str) -> Iterator[Trial]:
+        """All trials of a ladder, those of check ``real`` apart.
+
+        Raises
+        ------
+        NotApplicable
+            As `truth`.
+        """
+        ladder = self.ladder(kind)
+        for level in LEVELS:
+            yield Trial("ladder", level, ladder(level, 0))
+        for draw in range(1, 1 + RANDOM_DRAWS):
+            yield Trial("random", 0.0, ladder(0.0, draw), draw)
+        for draw in range(SEED_DRAWS):
+            for level in SEED_LEVELS:
+                yield Trial("seed", level, ladder(level, 0), draw)
+        if kind in ("truth", "oracle"):
+            yield from self._spoilt(kind, ladder)
+        for fill in self.fills:
+            for level in SOME_LEVELS:
+                yield Trial("fill", level, ladder(level, 0), fill=fill)
+        if kind == "truth" and isinstance(self.case.recogniser, PlantedRule):
+            yield from self._own_fills(self.case.recogniser, ladder)
+
+    def _own_fills(self, recogniser: PlantedRule, ladder: Ladder) -> Iterator[Trial]:
+        """The truth depends on what stands in for what is removed: for the rule it is known under every fill."""
+        case = self.case
+        for fill in self.fills:
+            reference = case.plane.istft(case.with_fill(fill).fill_spectrum).cpu().numpy()
+            best = recogniser.relevance(case.clip.samples, reference, case.target, case.grid)
+            for level in SOME_LEVELS:
+                own: Explained | NotApplicable
+                try:
+                    own = ladder(level, 0) if fill == "twin" else self._under(fill, best, level)
+                except NotApplicable as reason:  # this fill changes nothing: the other checks stand
+                    own = reason
+                yield Trial("own fill", level, own, fill=fill)
+
+    def _under(self, fill: str, best: np.ndarray, level: float) -> Explained:
+        return self._explained(f"truth under {fill}", level, 0, self._mixed("truth", best, level, 0))
+
+    def _spoilt(self, kind: str, ladder: Ladder) -> Iterator[Trial]:
+        best = ladder(1.0, 0).attribution.values.astype(np.float64)
+        for left in SPOILT:
+            spoilt = {
+                "blur": blurred(best, 1 - left),
+                "signs": sign_noise(best, 1 - left, self._rng("signs")),
+                "shuffle": shuffled(best, 1 - left, self._rng("shuffle")),
+            }
+            for check, values in spoilt.items():
+                yield Trial(check, left, self._explained(f"{kind} {check}", left, 0, values))
+        for level in SOME_LEVELS:
+            values = unit(ladder(level, 0).attribution.values)
+            values = values + NOISE * noise_like(values, self._rng("little noise", level))
+            yield Trial("noise", level, self._explained(f"{kind} noise", level, 0, values))
+        for level in DISRUPTED_LEVELS:
+            values = shuffled(ladder(level, 0).attribution.values, 1.0, self._rng("disrupted", level))
+            yield Trial("disrupted", level, self._explained(f"{kind} disrupted", level, 0, values))
+
+    def real(self, family: str) -> Iterator[Trial]:
+        """Two real methods, of which it is known how a metric that explains again must order them."""
+        case = self.case
+        for level, name in enumerate(REAL.get(family, ())):
+
+            def explain(
+                clip: Clip, *seed: Hashable, recogniser: Recogniser | None = None, target: str | None = None,
+                name: str = name,
+            ) -> Attribution:  # fmt: skip
+                used = case.recogniser if recogniser is None else recogniser
+                asked = Request(used, clip, target or case.target, (*self.seed, name, *seed))
+                return replace(make_method(name).attribute(asked), model_calls=0)
+
+            yield Trial("real", float(level), Explained(explain(case.clip), explain=explain))
+
+    def __call__(self, metrics: Sequence[str]) -> Iterator[tuple[MetricRecord, Case, Trial | NotApplicable]]:
+        """Every metric with every trial that it is put to, or the reason why there is none."""
+        kinds: dict[str, list[MetricRecord]] = {}
+        for name in metrics:
+            record = METRICS.get(name)
+            try:
+                kinds.setdefault(ladder_kind(record), []).append(record)
+            except NotApplicable as reason:
+                yield record, self.case, reason
+        for kind, records in kinds.items():
+            try:
+                trials = list(self.trials(kind))
+            except NotApplicable as reason:
+                yield from ((record, self.case, reason) for record in records)
+                continue
+            for trial in trials:
+                for record in records:
+                    if not trial.fill:
+                        yield record, self.cases[trial.draw if trial.check == "seed" else 0], trial
+                    elif record.uses_fill:
+                        yield record, self.case.with_fill(trial.fill), trial
+            for record in records:
+                if record.explains:
+                    yield from ((record, self.case, trial) for trial in self.real(record.family))
+
+
+def score_trials(trials: ClipTrials, metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """Score all trials of a clip, one row each, come what may.
+
+    Returns
+    -------
+    list of dict
+        ``metric metric_version family direction check level draw fill value status reason``.
+    """
+    made = {name: make_metric(name) for name in metrics}
+    rows = []
+    for record, case, trial in trials(metrics):
+        row: dict[str, Any] = {
+            "metric": record.name, "metric_version": record.version, "family": record.family,
+            "direction": record.direction, "check": "", "level": np.nan, "draw": 0, "fill": "", "value": np.nan,
+            "status": "skipped", "reason": "",
+        }  # fmt: skip
+        if isinstance(trial, NotApplicable):
+            rows.append(row | {"reason": str(trial)})
+            continue
+        row |= {"check": trial.check, "level": trial.level, "draw": trial.draw}
+        row["fill"] = case.fill if record.uses_fill else ""
+        try:
+            value = float(made[record.name].score(case, trial.made()).value)
+            finite = bool(np.isfinite(value))
+            row |= {"value": value, "status": "ok"} if finite else {"status": "failed", "reason": f"returned {value}"}
+        except NotApplicable as reason:
+            row["reason"] = str(reason)
+        except Exception as error:
+            row |= {"status": "failed", "reason": " ".join(f"{type(error).__name__}: {error}".split())}
+        rows.append(row)
+    return rows
+
+
+def calls_of_trials(trials: ClipTrials, metrics: Sequence[str]) -> int:
+    """Model calls that `score_trials` will make, each shared piece of work counted once; nothing is scored."""
+    made = {name: make_metric(name) for name in metrics}
+    work: dict[Hashable, int] = {}
+    for record, case, trial in trials(metrics):
+        if not isinstance(trial, NotApplicable):
+            try:
+                asked = work_of(made[record.name], case, trial.made())
+            except NotApplicable:
+                continue
+            work |= {(case.seed, key): calls for key, calls in asked.items()}
+    return sum(work.values())

@@ -1,0 +1,1 @@
+"""Reports, boards and figures."""

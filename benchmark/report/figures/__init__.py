@@ -1,0 +1,1 @@
+"""Drawing modules, one a family of figures."""

@@ -1,0 +1,97 @@
+"""Heat map of the agreement between methods."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import rc_context
+
+from ....datasets.corpora import load_corpus
+from ....errors import ClipError, InputError
+from ....methods.records import METHODS
+from ...analysis.agreement import agreement, agreement_matrix
+from ...analysis.leaderboard import ordered
+from ...stats.clustered import MIN_SPEAKERS
+from ...storage.store import Store
+from .style import STYLE, footnote, new_figure, save, title
+
+if TYPE_CHECKING:
+    from ...run.runner import Progress
+
+
+def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
+    """Heat map of the agreement of methods in the first setting of a table, and all its numbers as CSV.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `agreement` returns it.
+    picture : path
+
+    Raises
+    ------
+    InputError
+        If the table is empty.
+    """
+    if table.empty:
+        raise InputError(
+            "figure: the run holds no explanations to compare; finish it with `serxai run --resume` first."
+        )
+    setting = table.iloc[0][["corpus", "model", "condition"]]
+    part = table[(table[setting.index] == setting).all(axis=1)]
+    methods = ordered({*part["method"], *part["other"]}, METHODS.names())
+    matrix = agreement_matrix(part, methods)
+    half = agreement_matrix(part.assign(mean=(part["high"] - part["low"]) / 2), methods)
+    texts = [
+        ["" if np.isnan(m) else f"{m:.2f}" + ("" if np.isnan(h) else f"\n±{h:.2f}") for m, h in zip(*row, strict=True)]
+        for row in zip(matrix.round(2).to_numpy() + 0.0, half.to_numpy(), strict=True)  # without -0.00
+    ]
+    least, most = part["clips"].min(), part["clips"].max()
+    size = 0.62 * len(methods)
+    with rc_context(STYLE):
+        figure = new_figure(3.4 + size, 2.2 + size)
+        ax = figure.subplots()
+        labels = [shorten(name, 28, placeholder="…") for name in methods]
+        sns.heatmap(
+            matrix, annot=np.array(texts), fmt="", cmap="vlag", vmin=-1, vmax=1, square=True, linewidths=1,
+            ax=ax, annot_kws={"fontsize": 8}, xticklabels=labels, yticklabels=labels,
+            cbar_kws={"label": "rank correlation", "shrink": 0.6},
+        )  # fmt: skip
+        ax.tick_params(length=0)
+        ax.tick_params(axis="x", rotation=90)
+        title(figure, f"agreement of methods: {setting['corpus']}, {setting['model']}, {setting['condition']}")
+        over = f"{most}" if least == most else f"{least} to {most}"
+        footnote(
+            figure,
+            f"mean ± half its 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers) over {over} of "
+            f"{part['planned'].max()} clips; agreement is no quality",
+        )
+        return save(figure, part, picture)
+
+
+def agreement_of_run(
+    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
+) -> Path:
+    """`draw_agreement` of a run's explanations of clean clips; where the corpora are at hand they tell the lengths."""
+    root = data_root or store.info["execution"]["data_root"]
+    known = store.scores(["corpus", "clip", "speaker"]).drop_duplicates(["corpus", "clip"])
+    speakers = {(str(r.corpus), str(r.clip)): str(r.speaker) for r in known.itertuples()}
+    corpora = {}
+    for name in known["corpus"].unique():
+        with suppress(InputError):
+            corpora[name] = load_corpus(name, root)
+
+    def duration(corpus: str, clip: str) -> float | None:
+        try:
+            return corpora[corpus].clip(clip).duration_s
+        except (KeyError, InputError, ClipError):
+            return None
+
+    found = (e for e in store.explanations(condition="clean") if (e.corpus, e.clip) in speakers)
+    return draw_agreement(agreement(found, speakers, progress, duration), picture)

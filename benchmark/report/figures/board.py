@@ -1,0 +1,299 @@
+"""Figures of boards: rankings, consistency under shift, confusion matrices.
+
+Each function writes ``picture`` (PNG), the same as SVG, and the numbers as CSV beside it, and returns the PNG's path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import rc_context
+
+from ....errors import InputError
+from ....metrics.verdict import labelled, marks_note
+from ...analysis.leaderboard import BASELINES, SETTING, leaderboard
+from ...stats.clustered import MIN_SPEAKERS
+from ...storage.store import Store
+from ..tables import ARROWS, setting_title
+from .style import BLUE, GREY, ORANGE, STYLE, footnote, new_figure, save, title
+
+if TYPE_CHECKING:
+    from ...run.runner import Progress
+
+MAX_PANELS = 24
+
+
+def one_setting(board: pd.DataFrame) -> pd.DataFrame:
+    """The part of a board with its first corpus, recogniser and target rule (a figure shows one).
+
+    Raises
+    ------
+    InputError
+        If the board is empty.
+    """
+    if board.empty:
+        raise InputError("figure: the run holds no scores; finish it with `serxai run --resume` first.")
+    first = board[SETTING].iloc[0]
+    return board[(board[SETTING] == first).all(axis=1)]
+
+
+def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
+    """Forest plot: mean and 95 % interval of each method, one panel per metric, the random explanation as a line.
+
+    A metric is shown under ``clean``, or under each of its conditions where it is defined only for shifted clips.
+
+    Parameters
+    ----------
+    board : DataFrame
+        As `leaderboard.leaderboard` returns it; its first setting is drawn.
+    picture : path
+
+    Raises
+    ------
+    InputError
+        If the board is empty.
+    """
+    board = one_setting(board)
+    clean = board.groupby("metric")["condition"].transform(lambda conditions: (conditions == "clean").any())
+    board = board[~clean | (board["condition"] == "clean")]
+    panels = list(board.groupby(["family", "metric", "condition", "fill"], dropna=False, sort=False))[:MAX_PANELS]
+    methods = _by_mean_rank(board)
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    with rc_context(STYLE):
+        figure = new_figure(2.2 + 2.9 * columns, 0.7 + rows * (1.0 + 0.24 * len(methods)))
+        axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+        for ax, ((family, metric, condition, filled), part) in zip(axes, panels, strict=False):
+            rows_of = part.set_index("method").reindex(methods)
+            _forest(ax, rows_of)
+            for place, counts in enumerate(_counts(rows_of)):
+                ax.text(
+                    1.02, place, counts, transform=ax.get_yaxis_transform(), fontsize=7, color=GREY, va="center"
+                )  # fmt: skip
+            where = ", ".join([condition] * (condition != "clean") + [f"fill {filled}"] * bool(filled)) or family
+            ax.set_title(
+                f"{labelled(str(metric))} {ARROWS[part['direction'].iloc[0]]}\n", loc="left", fontweight="bold"
+            )
+            ax.text(0, 1.02, where, transform=ax.transAxes, fontsize=9, color=GREY, va="bottom")
+            ax.set_ylim(len(methods) - 0.5, -0.5)
+            ax.set_yticks(range(len(methods)), [f"{m} *" if m in BASELINES else m for m in methods])
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        title(figure, setting_title(board.iloc[0][SETTING].to_dict()))
+        footnote(
+            figure,
+            f"mean and 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers); right: "
+            "scores / planned; line: random; filled: significantly different from random; * baseline"
+            + _marks(board["metric"]),
+        )
+        drawn = pd.concat([part for _, part in panels])
+        numbers = drawn[
+            [*SETTING, "family", "metric", "metric_qualified", "direction", "condition", "fill", "method", "mean",
+             "low", "high", "n_ok", "n_planned", "coverage", "n_speakers", "p_holm", "beats_random"]
+        ]  # fmt: skip
+        return save(figure, numbers, picture)
+
+
+def _counts(rows: pd.DataFrame) -> list[str]:
+    """Scores / planned of each row; empty where the method was not run."""
+    known = rows[["n_ok", "n_planned"]].itertuples(index=False)
+    return ["" if pd.isna(planned) else f"{ok:.0f}/{planned:.0f}" for ok, planned in known]
+
+
+def _marks(metrics: pd.Series) -> str:
+    """What the marks beside the metrics' names mean, to end a footnote."""
+    told = marks_note(map(str, metrics))
+    return f"; {told}" if told else ""
+
+
+def _by_mean_rank(board: pd.DataFrame) -> list[str]:
+    mean_rank = board.groupby("method")["rank"].mean()
+    return [str(name) for name in mean_rank.sort_values(kind="stable", na_position="last").index]
+
+
+def _forest(ax: Any, rows: pd.DataFrame) -> None:
+    places = np.arange(len(rows))
+    if "random" in rows.index and np.isfinite(rows.loc["random", "mean"]):
+        ax.axvline(rows.loc["random", "mean"], color=ORANGE, linewidth=1.2, zorder=1)
+    half = (rows["high"] - rows["mean"]).astype(float)
+    significant = rows["p_holm"].lt(0.05).to_numpy()
+    for place, (name, row), length, filled in zip(places, rows.iterrows(), half, significant, strict=True):
+        if pd.isna(row["mean"]):
+            continue
+        colour = ORANGE if name == "random" else GREY if name in BASELINES else BLUE
+        ax.errorbar(
+            row["mean"], place, xerr=None if np.isnan(length) else length, fmt="o", markersize=5, color=colour,
+            markerfacecolor=colour if filled or name == "random" else "white", elinewidth=1.4, capsize=0, zorder=3,
+        )  # fmt: skip
+    ax.grid(axis="x", color="#e4e4e4", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.tick_params(axis="y", length=0)
+    ax.locator_params(axis="x", nbins=5)
+
+
+def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consistency") -> Path:
+    """Slope chart: consistency of each method under each shifted condition, with 95 % intervals.
+
+    Parameters
+    ----------
+    board : DataFrame
+        As `leaderboard.leaderboard` returns it; its first setting is drawn.
+    picture : path
+    metric : str
+
+    Raises
+    ------
+    InputError
+        If the board holds no score of the metric.
+    """
+    part = board[board["metric"] == metric]
+    if part.empty:
+        raise InputError(
+            f"figure: the run holds no scores of metric {metric!r}; run it with --metric {metric} --condition "
+            "noise-20db --condition noise-10db."
+        )
+    part = one_setting(part)
+    conditions = list(dict.fromkeys(part["condition"]))
+    methods = _by_mean_rank(part)
+    colours = dict(zip(methods, sns.color_palette("colorblind", len(methods)), strict=True))
+    markers = dict(zip(methods, np.resize(list("osD^vPX*<>"), len(methods)), strict=True))
+    with rc_context(STYLE):
+        figure = new_figure(3.2 + 2.4 * len(conditions), 4.6)
+        ax = figure.subplots()
+        spread = np.linspace(-0.16, 0.16, len(methods)) if len(methods) > 1 else [0.0]
+        for offset, method in zip(spread, methods, strict=True):
+            rows = part[part["method"] == method].set_index("condition").reindex(conditions)
+            places = np.arange(len(conditions)) + offset
+            counts = dict.fromkeys(filter(None, _counts(rows)))
+            ax.errorbar(
+                places, rows["mean"].astype(float), yerr=(rows["high"] - rows["mean"]).astype(float).to_numpy(),
+                marker=markers[method], color=colours[method], linewidth=1.3, elinewidth=1.1, markersize=6,
+                linestyle="--" if method in BASELINES else "-",
+                label=f"{method}{' *' * (method in BASELINES)}, {', '.join(counts)}",
+            )  # fmt: skip
+        ax.axhline(0, color=GREY, linewidth=0.9, zorder=0)
+        ax.axhline(1, color=GREY, linewidth=0.9, linestyle=":", zorder=0)
+        ax.set_xticks(range(len(conditions)), conditions)
+        ax.set_xlim(-0.4, len(conditions) - 0.6)
+        scale = " (0: another clip, 1: a repeat)" if metric == "consistency" else ""
+        ax.set_ylabel(labelled(metric) + scale)
+        ax.grid(axis="y", color="#e4e4e4", linewidth=0.8)
+        ax.set_axisbelow(True)
+        ax.legend(
+            loc="center left", bbox_to_anchor=(1.0, 0.5), title="method (* baseline), scores/planned", alignment="left"
+        )
+        title(figure, setting_title(part.iloc[0][SETTING].to_dict()))
+        footnote(
+            figure,
+            f"mean and 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers); behind a name: "
+            "scores/planned, of each condition where they differ" + _marks(part["metric"]),
+        )
+        numbers = part[
+            [*SETTING, "metric", "metric_qualified", "condition", "method", "mean", "low", "high", "n_ok", "n_planned",
+             "coverage", "n_speakers"]
+        ]  # fmt: skip
+        return save(figure, numbers, picture)
+
+
+def confusion(counts: Any, classes: Sequence[str], picture: str | Path, heading: str = "") -> Path:
+    """Confusion matrix: rows are true classes, cells show counts, coloured by the share of the row.
+
+    Parameters
+    ----------
+    counts : array_like of int, shape (n, n)
+    classes : sequence of str, length n
+    picture : path
+    heading : str
+
+    Raises
+    ------
+    InputError
+        If the shape does not fit the classes.
+    """
+    counts = np.asarray(counts)
+    if counts.shape != (len(classes), len(classes)):
+        raise InputError(f"confusion: {len(classes)} classes need a square matrix of counts, got shape {counts.shape}.")
+    total = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
+    labels = np.array([[f"{n}\n{s:.0%}" for n, s in zip(*row, strict=True)] for row in zip(counts, share, strict=True)])
+    with rc_context(STYLE):
+        figure = new_figure(2.6 + 0.95 * len(classes), 1.3 + 0.8 * len(classes))
+        ax = figure.subplots()
+        sns.heatmap(
+            share, annot=labels, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=1, ax=ax,
+            xticklabels=list(classes), yticklabels=list(classes), cbar_kws={"label": "share of the true class"},
+        )  # fmt: skip
+        ax.set(xlabel="recognised", ylabel="true")
+        ax.tick_params(axis="x", rotation=30 if max(map(len, classes)) > 10 else 0, length=0)
+        ax.tick_params(axis="y", rotation=0, length=0)
+        ax.set_title(heading, loc="left")
+        pairs = [(i, j) for i in range(len(classes)) for j in range(len(classes))]
+        numbers = pd.DataFrame(
+            {
+                "true": [classes[i] for i, _ in pairs],
+                "recognised": [classes[j] for _, j in pairs],
+                "clips": counts.ravel(),
+                "share_of_true": share.ravel(),
+            }
+        )
+        return save(figure, numbers, picture)
+
+
+# -- from a run --------------------------------------------------------------------------------------------------------
+
+
+def ranking_of_run(
+    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
+) -> Path:
+    """`ranking` of a run's scores."""
+    return ranking(leaderboard(store.scores()), picture)
+
+
+def consistency_of_run(
+    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
+) -> Path:
+    """`consistency` of a run's scores."""
+    return consistency(leaderboard(store.scores()), picture)
+
+
+def transfer(rows: Sequence[dict[str, Any]], picture: str | Path, heading: str = "") -> Path:
+    """Heat map of unweighted average recall: corpus of training down, corpus of testing across.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        From `models.transfer.transfer_row`.
+    picture : path
+    heading : str
+    """
+    numbers = pd.DataFrame(rows)
+    numbers[["low", "high"]] = [interval or (np.nan, np.nan) for interval in numbers["uar_interval"]]
+    numbers["text"] = [
+        f"{row.uar:.2f}" + (f"\n{row.low:.2f}-{row.high:.2f}" if row.low == row.low else "")
+        for row in numbers.itertuples()
+    ]
+    order = list(dict.fromkeys(numbers["trained_on"]))
+    table, text = (
+        numbers.pivot(index="trained_on", columns="tested_on", values=name).loc[order, order]
+        for name in ("uar", "text")
+    )
+    with rc_context(STYLE):
+        figure = new_figure(3 + 1.1 * len(order), 1.6 + 0.8 * len(order))
+        ax = figure.subplots()
+        sns.heatmap(
+            table.astype(float), annot=text, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=1, ax=ax,
+            cbar_kws={"label": "UAR"},
+        )  # fmt: skip
+        ax.set(xlabel="tested on", ylabel="trained on")
+        ax.tick_params(axis="both", rotation=0, length=0)
+        ax.set_title(heading, loc="left")
+        footnote(
+            figure, "Unweighted average recall with 95 % interval over speakers; on the diagonal, speakers held out."
+        )
+        columns = ["model", "trained_on", "tested_on", "n", "speakers", "uar", "low", "high", "accuracy"]
+        return save(figure, numbers[columns], picture)

@@ -1,0 +1,388 @@
+"""Explanations drawn over the spectrogram of their clip, on a true frequency axis.
+
+Each function writes ``picture`` (PNG) and the numbers as CSV beside it, and returns the PNG's path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from ....audio import SAMPLE_RATE, Plane, scoring_grid
+from ....datasets.corpora import load_corpus
+from ....errors import InputError
+from ....methods.attribution import Attribution
+from ...storage.store import Store
+from .style import GREY, INK, STYLE, footnote, new_figure, save, title
+
+if TYPE_CHECKING:
+    from ...run.runner import Progress
+
+FOR, AGAINST = "#009E73", "#D55E00"  # Okabe and Ito's bluish green and vermilion
+AGAINST_TO_FOR = LinearSegmentedColormap.from_list("against-for", [AGAINST, "#ffffff", FOR])
+FLOOR_DB = -70.0
+MAX_HZ = SAMPLE_RATE / 2
+TICKS_HZ = (0, 250, 500, 1000, 2000, 4000, 8000)
+CHANNELS_AT_MOST = 8
+BANDS_AT_MOST = 16  # an explanation with so few parts is drawn as bands with printed weights
+
+
+@dataclass(frozen=True, eq=False)
+class BandExample:
+    """A clip explained by weights of frequency bands.
+
+    Attributes
+    ----------
+    samples : array, shape (n_samples,)
+    weights : array, shape (n_bands,)
+    freq_edges_hz : array, shape (n_bands + 1,)
+    title : str
+    published : array, shape (n_bands,), optional
+        Weights to set beside them.
+    """
+
+    samples: np.ndarray
+    weights: np.ndarray
+    freq_edges_hz: np.ndarray
+    title: str
+    published: np.ndarray | None = None
+
+
+def _mel(hz: Any) -> Any:
+    return 2595 * np.log10(1 + np.maximum(hz, 0) / 700)
+
+
+def _hz(mel: Any) -> Any:
+    return 700 * (10 ** (np.asarray(mel) / 2595) - 1)
+
+
+def _frequency_axis(ax: Any) -> None:
+    """Mel-scaled, labelled in Hz."""
+    ax.set_yscale("function", functions=(_mel, _hz))
+    ax.set_ylim(0, MAX_HZ)
+    ax.yaxis.set_major_locator(FixedLocator(TICKS_HZ))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda hz, _: f"{hz:.0f}"))
+
+
+def spectrogram(ax: Any, samples: np.ndarray) -> float:
+    """Grey power spectrogram in dB below its maximum; returns the clip's length in seconds."""
+    plane = Plane(samples)
+    power = plane.spectrum.abs().square().numpy()
+    db = 10 * np.log10(np.maximum(power / max(float(power.max()), 1e-20), 1e-12))
+    step_hz, step_s = plane.freqs_hz[1], plane.times_s[1] if len(plane.times_s) > 1 else plane.duration_s
+    freqs = np.append(plane.freqs_hz - step_hz / 2, MAX_HZ).clip(0)
+    times = (np.append(plane.times_s, plane.times_s[-1] + step_s) - step_s / 2).clip(0, plane.duration_s)
+    times[-1] = max(times[-1], times[-2] + 1e-6)
+    ax.pcolormesh(times, freqs, db, cmap="Greys", vmin=FLOOR_DB, vmax=0, rasterized=True)
+    ax.set_xlim(0, plane.duration_s)
+    _frequency_axis(ax)
+    return plane.duration_s
+
+
+def tint(ax: Any, attribution_edges: tuple[np.ndarray, np.ndarray], values: np.ndarray, largest: float) -> None:
+    """Relevance over the spectrogram: colour by sign, opacity by size."""
+    freqs, times = attribution_edges
+    norm = Normalize(-largest, largest)
+    strength = np.abs(values) / largest
+    # hue by sign alone, so that a weak cell is a faint tint and not white paint
+    colours = AGAINST_TO_FOR(norm(np.sign(values) * largest))
+    colours[..., 3] = 0.75 * np.clip(strength, 0, 1) ** 0.8
+    mesh = ax.pcolormesh(times, np.clip(freqs, 0, MAX_HZ), values, norm=norm, cmap=AGAINST_TO_FOR, rasterized=True)
+    mesh.set_array(None)
+    mesh.set_facecolor(colours.reshape(-1, 4))
+    mesh.set_edgecolor("none")
+
+
+def _print_weights(
+    ax: Any, edges: np.ndarray, weights: np.ndarray, duration_s: float, errors: np.ndarray | None = None
+) -> None:
+    """Each band's true range and weight in its middle, with its standard error if any, on a readable plate."""
+    noise = [""] * len(weights) if errors is None else [f" ± {error:.2f}" for error in errors.ravel()]
+    for low, high, weight, error in zip(edges[:-1], edges[1:], weights, noise, strict=True):
+        middle = _hz((_mel(low) + _mel(high)) / 2)
+        ax.text(
+            duration_s * 0.985, middle, f"{low:.0f}-{high:.0f} Hz  {weight:+.2f}{error}", ha="right", va="center",
+            fontsize=9, color=INK,
+            bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.2},
+        )  # fmt: skip
+    for edge in edges[1:-1]:
+        ax.axhline(edge, color="white", linewidth=0.8)
+
+
+def explanation_overlay(
+    samples: np.ndarray, maps: Mapping[str, Attribution], heading: str, picture: str | Path
+) -> Path:
+    """The clip's spectrogram with each explanation over it, one panel per method.
+
+    Green speaks for the target, vermilion against it; opacity grows with relevance. The CSV holds every cell.
+
+    Parameters
+    ----------
+    samples : array, shape (n_samples,)
+    maps : dict of str to Attribution
+    heading : str
+        E.g. file, target and probability.
+    picture : path
+
+    Raises
+    ------
+    InputError
+        If there is no explanation to draw.
+    """
+    if not maps:
+        raise InputError("explanation_overlay: there is no explanation to draw; no method could explain the clip.")
+    columns = min(2, len(maps))
+    rows = -(-len(maps) // columns)
+    with rc_context(STYLE):
+        figure = new_figure(5.6 * columns + 0.6, 3.1 * rows + 0.7)
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for ax, (name, attribution) in zip(axes.ravel(), maps.items(), strict=False):
+            duration = spectrogram(ax, samples)
+            grid, values = attribution.grid, attribution.values.astype(np.float64)
+            scale = float(np.abs(values).max()) or 1.0
+            # a single bright cell must not hide the rest of a fine map
+            largest = scale if values.size <= 64 else float(np.quantile(np.abs(values), 0.995)) or scale
+            bands = grid.shape[1] == 1 and grid.shape[0] <= BANDS_AT_MOST
+            times = np.clip(grid.time_edges_s, 0, duration) if bands else grid.time_edges_s
+            tint(ax, (grid.freq_edges_hz, times), values, largest)
+            if bands:
+                _print_weights(ax, grid.freq_edges_hz, values[:, 0], duration, attribution.errors)
+            ax.set_xlim(0, duration)
+            fit = f" (R² {attribution.details['r2']:.2f})" if "r2" in attribution.details else ""
+            ax.set_title(f"{name}: {attribution.target}{fit}", loc="left", fontweight="bold")
+            figure.colorbar(
+                _colours(largest), ax=ax, pad=0.015, aspect=18, extend="neither" if largest == scale else "both",
+                format=FuncFormatter(lambda x, _: f"{x:.2g}"), ticks=[-largest, 0, largest],
+            )  # fmt: skip
+        for ax in axes.ravel()[len(maps) :]:
+            ax.set_axis_off()
+        _label_outer(axes, len(maps))
+        title(figure, heading)
+        footnote(figure, "green: for the target, vermilion: against it; the fainter, the less relevant")
+        return save(figure, _cells_of(maps), picture, svg=False)
+
+
+def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, picture: str | Path) -> Path:
+    """Small multiples of an explanation's conditional maps, the most relevant channels first, in one colour scale.
+
+    The CSV holds the maps summed onto the scoring grid.
+
+    Parameters
+    ----------
+    samples : array, shape (n_samples,)
+    attribution : Attribution
+        With `channels`, and in `details` the share of each; the first `CHANNELS_AT_MOST` are drawn.
+    heading : str
+    picture : path
+
+    Raises
+    ------
+    InputError
+        If it has no channels.
+    """
+    if not attribution.channels:
+        raise InputError(f"channel_maps: an explanation by {attribution.method} has no channels; crp's has.")
+    shown = dict(list(attribution.channels.items())[:CHANNELS_AT_MOST])
+    sizes = np.abs(np.stack(list(shown.values())))
+    largest = float(np.quantile(sizes, 0.999)) or float(sizes.max()) or 1.0
+    columns = min(4, len(shown))
+    rows = -(-len(shown) // columns)
+    edges = attribution.grid.freq_edges_hz, attribution.grid.time_edges_s
+    with rc_context(STYLE):
+        figure = new_figure(3.2 * columns + 0.6, 2.3 * rows + 0.9)
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for ax, (name, values) in zip(axes.ravel(), shown.items(), strict=False):
+            duration = spectrogram(ax, samples)
+            tint(ax, edges, values.astype(np.float64), largest)
+            ax.set_xlim(0, duration)
+            ax.set_title(f"{name}  {attribution.details.get(name, np.nan):.0%}", loc="left")
+        for ax in axes.ravel()[len(shown) :]:
+            ax.set_axis_off()
+        _label_outer(axes, len(shown))
+        figure.colorbar(
+            _colours(largest), ax=axes, pad=0.015, aspect=25, extend="both",
+            format=FuncFormatter(lambda x, _: f"{x:.2g}"), ticks=[-largest, 0, largest],
+        )  # fmt: skip
+        title(figure, f"{attribution.method}, channel by channel. {heading}")
+        footnote(
+            figure,
+            "Percentages: share of all relevance that flows through the channel. Green: for the target, vermilion: "
+            "against it; one scale for all panels.",
+        )
+        grid = scoring_grid(len(samples) / SAMPLE_RATE)
+        cells = {name: replace(attribution, values=attribution.grid.transfer(values, grid), grid=grid, errors=None)
+                 for name, values in shown.items()}  # fmt: skip
+        return save(figure, _cells_of(cells).rename(columns={"method": "channel"}), picture, svg=False)
+
+
+def _label_outer(axes: np.ndarray, used: int) -> None:
+    columns = axes.shape[1]
+    for place, ax in enumerate(axes.ravel()[:used]):
+        if place % columns == 0:
+            ax.set_ylabel("frequency / Hz")
+        if place + columns >= used:
+            ax.set_xlabel("time / s")
+            ax.tick_params(labelbottom=True)
+
+
+def _colours(largest: float) -> Any:
+    from matplotlib.cm import ScalarMappable
+
+    return ScalarMappable(Normalize(-largest, largest), AGAINST_TO_FOR)
+
+
+def _cells_of(maps: Mapping[str, Attribution]) -> pd.DataFrame:
+    parts = []
+    for name, attribution in maps.items():
+        freqs, times = attribution.grid.freq_edges_hz, attribution.grid.time_edges_s
+        rows, columns = np.indices(attribution.grid.shape).reshape(2, -1)
+        part = {
+            "method": name, "target": attribution.target, "low_hz": freqs[rows], "high_hz": freqs[rows + 1],
+            "start_s": times[columns], "end_s": times[columns + 1], "relevance": attribution.values.ravel(),
+        }  # fmt: skip
+        parts.append(pd.DataFrame(part))
+    return pd.concat(parts, ignore_index=True)
+
+
+def emolime_example(examples: Sequence[BandExample], picture: str | Path) -> Path:
+    """Band explanations as in EmoLIME's example figure, on the true frequency axis, beside published weights.
+
+    Parameters
+    ----------
+    examples : sequence of BandExample
+        One row of the figure each.
+    picture : path
+
+    Raises
+    ------
+    InputError
+        If there is no example, or weights and edges do not fit.
+    """
+    if not examples:
+        raise InputError("emolime_example: there is no example to draw.")
+    for example in examples:
+        if len(example.weights) + 1 != len(example.freq_edges_hz):
+            raise InputError(
+                f"emolime_example: {len(example.weights)} weights need one more band edge, got "
+                f"{len(example.freq_edges_hz)}."
+            )
+    with rc_context(STYLE):
+        figure = new_figure(10.5, 4.1 * len(examples) + 0.7)
+        axes = figure.subplots(len(examples), 2, width_ratios=(1.7, 1), squeeze=False, sharey="row")
+        for (left, right), example in zip(axes, examples, strict=True):
+            duration = spectrogram(left, example.samples)
+            edges, weights = np.asarray(example.freq_edges_hz, float), np.asarray(example.weights, float)
+            largest = float(np.abs(weights).max()) or 1.0
+            tint(left, (edges, np.array([0.0, duration])), weights[:, None], largest)
+            _print_weights(left, edges, weights, duration)
+            left.yaxis.set_major_locator(FixedLocator(list(edges)))
+            left.set(xlabel="time / s", ylabel="true band edges / Hz")
+            left.set_title(example.title, loc="left", fontweight="bold")
+            _weights_beside(right, example, edges)
+        title(figure, "EmoLIME: weights of eight bands for the explained emotion")
+        footnote(
+            figure,
+            "Green speaks for the emotion, vermilion against it. The published pictures label the same bands 0-1, 1-2, "
+            "... 7-8 kHz; they are 16 mel rows each, so those labels are wrong: this axis shows their true edges. "
+            "Published weights come from other recognisers.",
+        )
+        return save(figure, _bands_of(examples), picture, svg=False)
+
+
+def _weights_beside(ax: Any, example: BandExample, edges: np.ndarray) -> None:
+    middle = _hz((_mel(edges[:-1]) + _mel(edges[1:])) / 2)
+    ax.axvline(0, color=GREY, linewidth=0.9)
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.plot(example.weights, middle, "o-", color=INK, markersize=6, linewidth=1, label="here")
+    if example.published is not None:
+        ax.plot(
+            example.published, middle, "D--", color="#0072B2", markerfacecolor="white", markersize=5, linewidth=1,
+            label="published",
+        )  # fmt: skip
+    for edge in edges[1:-1]:
+        ax.axhline(edge, color="#e4e4e4", linewidth=0.8, zorder=0)
+    ax.set_xlabel("weight")
+    ax.tick_params(labelleft=False, left=False)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    ax.margins(x=0.1)
+
+
+def _bands_of(examples: Sequence[BandExample]) -> pd.DataFrame:
+    parts = []
+    for example in examples:
+        part = pd.DataFrame({"example": example.title, "band": np.arange(len(example.weights))})
+        part["low_hz"], part["high_hz"] = example.freq_edges_hz[:-1], example.freq_edges_hz[1:]
+        part["weight"] = example.weights
+        part["published"] = np.nan if example.published is None else example.published
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def published_weights() -> pd.DataFrame:
+    """Weights read off the EmoLIME authors' example pictures, with their source; one row per picture and band."""
+    source = files("serxai.benchmark.report") / "reference" / "emolime_example_published.csv"
+    with source.open(encoding="utf-8") as file:
+        return pd.read_csv(file, comment="#")
+
+
+# clip -> the emotion explained in the authors' picture, and that picture in `published_weights`
+EXAMPLES = {
+    "11b03Wa": ("anger", "figures/11b03Wa_example.png"),
+    "10b01Fa": ("happiness", "figures/10b01Fa_example.png"),
+}
+
+
+def emolime_example_of_run(
+    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
+) -> Path:
+    """`emolime_example`: the two clips explained by the run's recogniser, beside the weights of the README's pictures.
+
+    The clips are explained anew (512 model calls): a run seldom holds both, and explains the predicted class.
+
+    Raises
+    ------
+    InputError
+        If EMODB, or one of the two clips, is not there.
+    """
+    from ...api import explain
+
+    info = store.info
+    model, config = info["config"]["models"][0], info["config"]
+    root = data_root or info["execution"]["data_root"]
+    corpus = load_corpus("emodb", root)
+    published = published_weights()
+    examples = []
+    for clip, (emotion, source) in EXAMPLES.items():
+        if clip not in corpus.table.index:
+            raise InputError(f"figure emolime-example: {corpus.root} lacks clip {clip}; complete the corpus.")
+        explained = explain(
+            corpus.root / corpus.table.at[clip, "file"],
+            ["emolime"],
+            model,
+            target=emotion,
+            trained_on=config["trained_on"] or config["corpora"][0],
+            data_root=root,
+            seed=config["seed"],
+            progress=progress,
+        )
+        attribution = explained.attributions["emolime"]
+        examples.append(
+            BandExample(
+                samples=explained.clip.samples,
+                weights=attribution.values[:, 0].astype(np.float64),
+                freq_edges_hz=attribution.grid.freq_edges_hz,
+                title=f"{clip}, {emotion} ({model} trained on {explained.recogniser.trained_on})",
+                published=published.loc[published["picture"] == source].sort_values("band")["weight"].to_numpy(),
+            )
+        )
+    return emolime_example(examples, picture)

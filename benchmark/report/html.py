@@ -1,0 +1,394 @@
+"""Self-contained HTML pages: the report of a run, and the page of one explained clip.
+
+A page loads nothing from elsewhere: style, script and figures are inside it. Everything that comes from data is
+escaped by the template engine. A report holds no audio.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ...cues.records import CUES
+from ...datasets.shifts.conditions import CONDITIONS
+from ...methods.records import METHODS
+from ...metrics.records import METRICS
+from ...metrics.verdict import labelled, legend, mark_told, marks_note, standing
+from ...registry import Record, Registry
+from ..analysis.fill_spread import SpreadTable, by_fill, spread_tables
+from ..analysis.leaderboard import RANKING_RULE, SETTING, leaderboard, ordered
+from ..analysis.plausibility import correctness_rows
+from ..stats.clustered import MIN_SPEAKERS, clustered_mean
+from ..storage.files import write_atomically
+from .figures.board import consistency, ranking
+from .figures.plausibility import page_tables
+from .tables import ARROWS, Table, mark, number, setting_title, tables
+from .text import SPREAD_LEGEND, fill_grid, spread_grid, write_leaderboard
+
+PLAUSIBILITY = "plausibility.csv"
+
+
+def write_board(
+    scores: pd.DataFrame,
+    infos: Sequence[Mapping[str, Any]],
+    out: str | Path,
+    plausibility: pd.DataFrame | None = None,
+) -> tuple[pd.DataFrame, Path]:
+    """Write ``leaderboard.csv``, ``.md``, ``.tex``, the page ``index.html`` and, under ``figures/``, what it shows.
+
+    Where several fills were used, ``fills.csv`` holds the mean under each of them, all emotions and each; with
+    `plausibility`, ``plausibility.csv`` holds that.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Score rows of one or several runs.
+    infos : sequence of dict
+        Content of each run's run.json.
+    out : path
+        Folder.
+    plausibility : DataFrame, optional
+        Of `plausibility_table`, which takes more than scores; default what scores alone can tell.
+
+    Returns
+    -------
+    board : DataFrame
+    page : Path
+    """
+    out = Path(out)
+    fills = by_fill(scores)
+    board = leaderboard(scores, fills=fills)
+    write_leaderboard(board, out)
+    if len(fills):
+        text = fills.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+        write_atomically(out / "fills.csv", text.encode())
+    if plausibility is not None:
+        text = plausibility.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+        write_atomically(out / PLAUSIBILITY, text.encode())
+    page = report_page(scores, board, infos, draw_report_figures(board, out / "figures"), fills, plausibility)
+    write_atomically(out / "index.html", page.encode())
+    return board, out / "index.html"
+
+
+def draw_report_figures(board: pd.DataFrame, folder: Path) -> list[dict[str, str]]:
+    """Draw the ranking of each setting, and its consistency where that was scored; returns source, alt and caption."""
+    found = []
+    for place, (names, part) in enumerate(board.groupby(SETTING, dropna=False, sort=False)):
+        setting = setting_title(dict(zip(SETTING, names, strict=True)))
+        pictures = [(ranking, "ranking", "Mean score of each method with its 95 % interval, one panel per metric")]
+        if (part["metric"] == "consistency").any():
+            pictures.append((consistency, "consistency", "Consistency of explanations under noise, by method"))
+        for draw, name, caption in pictures:
+            path = draw(part, folder / (f"{name}-{place + 1}.png" if place else f"{name}.png")).with_suffix(".svg")
+            source = "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+            text = f"{caption}: {setting}"
+            found.append({"source": source, "alt": f"{text}. The same numbers are in the tables.", "caption": text})
+    return found
+
+
+def report_page(
+    scores: pd.DataFrame,
+    board: pd.DataFrame,
+    infos: Sequence[Mapping[str, Any]],
+    figures: Sequence[Mapping[str, str]] = (),
+    fills: pd.DataFrame | None = None,
+    plausibility: pd.DataFrame | None = None,
+) -> str:
+    """The report as HTML.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Score rows.
+    board : DataFrame
+        Their `leaderboard`.
+    infos : sequence of dict
+        Content of each run's run.json.
+    figures : sequence of dict
+        With ``source`` (a data URI), ``alt`` and ``caption``.
+    fills : DataFrame, optional
+        Their `fill_spread.by_fill`; computed where it is not given.
+    plausibility : DataFrame, optional
+        See `write_board`.
+    """
+    told = pd.DataFrame(correctness_rows(scores)) if plausibility is None else plausibility
+    fills = by_fill(scores) if fills is None else fills
+    corpora = {name: record for info in infos for name, record in info.get("corpora", {}).items()}
+    models = {name: card for info in infos for name, card in info.get("models", {}).items()}
+    names = ", ".join(sorted(scores["corpus"].unique())) or "no scores"
+    return _environment().get_template("report.html.j2").render(
+        title=f"serxai: explanations of speech emotion recognition on {names}",
+        summary=(
+            f"{scores['method'].nunique()} methods, {scores['metric'].nunique()} metrics, "
+            f"{scores[['corpus', 'clip']].drop_duplicates().shape[0]} clips by "
+            f"{scores[['corpus', 'speaker']].drop_duplicates().shape[0]} speakers."
+        ),
+        corpora=[[n, c.get("version", "–"), c.get("licence", "–"), c.get("citation", "–")] for n, c in corpora.items()],
+        models=[_model(name, card) for name, card in models.items()],
+        recognition=_recognition(scores),
+        facts=_facts(scores, infos),
+        warnings=_warnings(scores, board),
+        rule=RANKING_RULE,
+        marks=legend(),
+        min_speakers=MIN_SPEAKERS,
+        arrows=ARROWS,
+        settings=_settings(board, fills),
+        spread_rule=SPREAD_LEGEND,
+        figures=figures,
+        plausibility=[] if told.empty else page_tables(told),
+        plausibility_file=PLAUSIBILITY if plausibility is not None else "",
+        failures=_failures(scores),
+        metrics=[
+            [*row, standing(row[0])]
+            for row in _records(
+                METRICS, scores["metric"], "family direction summary citation perfect random cost version"
+            )
+        ],
+        methods=_records(METHODS, scores["method"], "family needs summary citation cost resolution version"),
+        conditions=_records(CONDITIONS, scores["condition"], "summary version"),
+        runs=[_run(info) for info in infos],
+    )  # fmt: skip
+
+
+def explanation_page(
+    summary: Mapping[str, Any],
+    picture: bytes,
+    sounds: Mapping[str, tuple[str, str]],
+    cue_pictures: Mapping[str, bytes] | None = None,
+    channel_pictures: Mapping[str, bytes] | None = None,
+) -> str:
+    """The page of one explained file.
+
+    Parameters
+    ----------
+    summary : dict
+        As `cli_explain.as_json` makes it.
+    picture : bytes
+        PNG of the explanations.
+    sounds : dict of str to (str, str)
+        By method, file names beside the page: what the explanation points at, and the rest.
+    cue_pictures : dict of str to bytes, optional
+        By method, PNG of its cues.
+    channel_pictures : dict of str to bytes, optional
+        By method, PNG of its conditional maps.
+    """
+    return _environment().get_template("explanation.html.j2").render(
+        e=summary,
+        ranked=sorted(summary["probabilities"].items(), key=lambda item: -item[1]),
+        picture=_as_uri(picture),
+        cue_pictures={name: _as_uri(png) for name, png in (cue_pictures or {}).items()},
+        channel_pictures={name: _as_uri(png) for name, png in (channel_pictures or {}).items()},
+        sounds={name: sounds.get(name) for name in summary["explanations"]},
+    )  # fmt: skip
+
+
+def _as_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("serxai.benchmark.report", "templates"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["number"] = number
+    environment.filters["plain"] = plain
+    environment.filters["labelled"] = labelled
+    environment.filters["mark_told"] = mark_told
+    environment.filters["cue_label"] = lambda name: CUES.get(name).label
+    return environment
+
+
+def plain(value: Any) -> str:
+    """A value for people: a dash where it is missing, numbers to three digits."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "–"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+# -- what was run ------------------------------------------------------------------------------------------------------
+
+
+def _model(name: str, card: Mapping[str, Any]) -> list[str]:
+    pooled = card.get("scores", {}).get("pooled", {})
+    low, high = pooled.get("uar_interval") or (None, None)
+    interval = "–" if low is None else f"{low:.3f} … {high:.3f}"
+    return [name, plain(pooled.get("uar")), interval, plain(pooled.get("n")), plain(pooled.get("speakers"))]
+
+
+def _recognition(scores: pd.DataFrame) -> list[list[str]]:
+    """How well the recogniser does on the very clips whose explanations are scored."""
+    known = scores[scores["correct"].notna()]
+    keys = ["corpus", "model", "trained_on", "seen_in_training", "condition"]
+    rows = []
+    for names, part in known.groupby(keys, dropna=False, sort=True):
+        clips = part.drop_duplicates("clip")
+        correct = clips["correct"].astype(float)
+        accuracy = clustered_mean(correct.to_numpy(), clips["speaker"].to_numpy())
+        uar = correct.groupby(clips["emotion"]).mean().mean()
+        claim = accuracy.clusters >= MIN_SPEAKERS
+        interval = f"{max(accuracy.low, 0):.3f} … {min(accuracy.high, 1):.3f}" if claim else "–"
+        corpus, model, trained_on, seen, condition = map(str, names)
+        rows.append(
+            [f"{corpus}, {model} trained on {trained_on}", condition, str(accuracy.n), str(accuracy.clusters),
+             f"{uar:.3f}", f"{accuracy.mean:.3f}", interval, seen]
+        )  # fmt: skip
+    place = {name: i for i, name in enumerate(ordered((row[1] for row in rows), CONDITIONS.names()))}
+    return sorted(rows, key=lambda row: (row[0], place[row[1]]))
+
+
+def _facts(scores: pd.DataFrame, infos: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    status = scores["status"].value_counts()
+    counts = ", ".join(f"{status.get(name, 0)} {name}" for name in ("ok", "failed", "skipped"))
+    facts = [
+        ("conditions", ", ".join(ordered(scores["condition"], CONDITIONS.names()))),
+        ("fills", ", ".join(sorted(set(scores["fill"]) - {""})) or "none"),
+        ("targets", ", ".join(sorted(scores["target_rule"].unique()))),
+        ("scores", f"{len(scores)} planned: {counts}"),
+    ]
+    for info in infos:
+        machine = info.get("machine", {})
+        where = [machine.get("platform"), machine.get("cores") and f"{machine['cores']} cores"]
+        calls = info.get("model_calls")
+        what = [info.get("status"), calls is not None and f"{calls} model calls", *where]
+        facts.append(("run", ", ".join(str(text) for text in what if text)))
+        facts += _tuned(info.get("tuning"))
+    return facts
+
+
+def _tuned(told: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """The parameters that were chosen on clips which are not scored."""
+    facts: list[tuple[str, str]] = []
+    if told is None:
+        return facts
+    for method, entry in told["methods"].items():
+        row = next(row for row in entry["candidates"] if row["parameters"] == entry["chosen"])
+        chosen = ", ".join(f"{name} = {value}" for name, value in entry["chosen"].items())
+        where = f"{row['clips']} of {row['planned']} clips that are not scored"
+        interval = "" if row["low"] is None else f" [{number(row['low'])}, {number(row['high'])}]"
+        facts.append(
+            (f"tuned: {method}", f"{chosen}; best of {len(entry['candidates'])} by mean {told['metric']} "
+             f"{number(row['mean'])}{interval} on {where}")
+        )  # fmt: skip
+    return facts
+
+
+def _warnings(scores: pd.DataFrame, board: pd.DataFrame) -> Iterable[str]:
+    few = board.groupby("corpus")["n_speakers"].max()
+    for corpus, speakers in few[few < MIN_SPEAKERS].items():
+        yield f"{corpus}: {speakers} speakers. Nothing is claimed about a population: no intervals, no tests."
+    for seen in sorted(set(scores["seen_in_training"]) - {"no"}):
+        yield f"Some recognisers may have heard the speakers they are tested on (seen in training: {seen}); set apart."
+    if len(scores) and "random" not in set(scores["method"]):
+        yield "The baseline `random` was not run: no method is tested."
+
+
+# -- rankings ----------------------------------------------------------------------------------------------------------
+
+
+def _settings(board: pd.DataFrame, fills: pd.DataFrame) -> list[dict[str, Any]]:
+    found = groupby(tables(board), key=lambda table: table.setting)
+    spreads = list(spread_tables(board, SETTING))
+    return [
+        {
+            "title": setting_title(setting),
+            "tables": [_table(t) for t in members],
+            "spreads": [_spread(t, fills) for t in spreads if t.setting == setting],
+        }
+        for setting, members in found
+    ]
+
+
+def _spread(table: SpreadTable, fills: pd.DataFrame) -> dict[str, Any]:
+    mine = pd.Series(table.setting | {"condition": table.condition, "family": table.family})
+    part = fills[(fills[mine.index] == mine).all(axis=1)]
+    header, *lines = spread_grid(table)
+    by_header, *by_lines = fill_grid(part)
+    return {"title": table.title, "header": header, "lines": lines, "by_header": by_header, "by_lines": by_lines}
+
+
+def _table(table: Table) -> dict[str, Any]:
+    lines = [
+        {
+            "method": line.method,
+            "baseline": line.baseline,
+            "rank": line.rank,
+            "cells": [_cell(line.cells.get(name)) for name in table.metrics],
+            "coverage": line.coverage,
+            "calls": _or_none(line.calls),
+        }
+        for line in table.lines
+    ]
+    tests = [
+        _test(line.method, name, line.cells[name])
+        for name in table.metrics
+        for line in table.lines
+        if name in line.cells and pd.notna(line.cells[name]["difference"])
+    ]
+    metrics, note = list(table.metrics.items()), marks_note(table.metrics)
+    return {"title": table.title, "metrics": metrics, "marked": note, "lines": lines, "tests": tests}
+
+
+def _cell(row: pd.Series | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    numbers = {name: _or_none(row[name]) for name in ("mean", "low", "high")}
+    return numbers | {"mark": mark(row), "group": row["group"]}
+
+
+def _or_none(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)
+
+
+def _test(method: str, metric: str, row: pd.Series) -> list[str]:
+    low, high = row["difference_low"], row["difference_high"]
+    interval = "–" if pd.isna(low) else f"{number(low)} … {number(high)}"
+    p = "–" if pd.isna(row["p_holm"]) else "< .001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
+    won = "–" if pd.isna(row["superiority"]) else f"{row['superiority']:.0%}"
+    return [
+        method, labelled(metric), f"{row['difference']:+.3g}", interval, p, number(row["effect"]), won,
+        f"{row['difference_clips']} of {row['difference_planned']}", str(row["difference_speakers"]), row["note"],
+    ]  # fmt: skip
+
+
+# -- failures, definitions, origin -------------------------------------------------------------------------------------
+
+
+def _failures(scores: pd.DataFrame) -> list[list[str]]:
+    lost = scores[scores["status"] != "ok"]
+    rows = []
+    for (status, reason), part in lost.groupby(["status", "reason"], dropna=False, sort=True):
+        methods, metrics = (", ".join(sorted(part[name].unique())) for name in ("method", "metric"))
+        rows.append((len(part), [status, str(len(part)), reason, methods, metrics]))
+    return [row for _, row in sorted(rows, key=lambda item: (item[1][0], -item[0], item[1][2]))]
+
+
+def _records(registry: Registry, used: Iterable[str], fields: str) -> list[list[str]]:
+    rows = []
+    for name in ordered(used, registry.names()):
+        record: Record | None = registry.get(name) if name in registry else None
+        rows.append([name, *(plain(getattr(record, field, None)) for field in fields.split())])
+    return rows
+
+
+def _run(info: Mapping[str, Any]) -> dict[str, Any]:
+    command = [str(part) for part in info.get("command", [])]
+    if command:
+        command[0] = Path(command[0]).name
+    git = info.get("git") or {}
+    commit = f"commit {git['commit']}{' with changes' if git.get('dirty') else ''}" if git.get("commit") else ""
+    origin = ", ".join(text for text in (str(info.get("started", "")), commit) if text)
+    return {
+        "command": shlex.join(command) or "serxai run",
+        "origin": origin,
+        "config": json.dumps(info.get("config", {}), indent=2, sort_keys=True, default=str),
+        "versions": sorted(info.get("versions", {}).items()),
+    }

@@ -1,0 +1,306 @@
+"""A leaderboard as people read it: CSV, Markdown, LaTeX, and the table of the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from ...metrics.verdict import labelled, legend, marks_note
+from ..analysis.fill_spread import SpreadTable, spread_tables
+from ..analysis.leaderboard import BASELINES, CALLS_METRIC, RANKING_RULE, SETTING, ordered
+from ..stats.clustered import MIN_SPEAKERS
+from ..storage.files import write_atomically
+from .tables import ARROWS, MARKS, Table, mark, number, setting_title, tables
+
+# one or two a family: what a terminal has room for
+KEY_METRICS = ("abpc", "mass-accuracy", "consistency", "direction-agreement", CALLS_METRIC)
+
+
+def write_leaderboard(board: pd.DataFrame, out: str | Path) -> dict[str, Path]:
+    """Write ``leaderboard.csv``, ``.md`` and ``.tex``; the same bytes for the same board.
+
+    Returns
+    -------
+    dict of str to Path
+        By suffix.
+    """
+    out = Path(out)
+    csv = board.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    files = {}
+    for suffix, text in (("csv", csv), ("md", as_markdown(board)), ("tex", as_latex(board))):
+        files[suffix] = out / f"leaderboard.{suffix}"
+        write_atomically(files[suffix], text.encode())
+    return files
+
+
+def _mean(row: pd.Series) -> str:
+    interval = "" if pd.isna(row["low"]) else f" [{number(row['low'])}, {number(row['high'])}]"
+    return f"{number(row['mean'])}{interval}"
+
+
+def _with_interval(row: pd.Series | None) -> str:
+    if row is None or pd.isna(row["mean"]):
+        return "–"
+    return f"{_mean(row)}{mark(row)}{' ' + row['group'] if row['group'] else ''}"
+
+
+def _grid(table: Table) -> list[list[str]]:
+    """Header and lines of a table as text."""
+    metrics = [f"{labelled(name)} {ARROWS[direction]}" for name, direction in table.metrics.items()]
+    lines = [
+        [
+            "–" if line.rank is None else str(line.rank),
+            line.method + (" (baseline)" if line.baseline else ""),
+            *(_with_interval(line.cells.get(name)) for name in table.metrics),
+            f"{line.coverage:.0%}",
+        ]
+        for line in table.lines
+    ]
+    return [["rank", "method", *metrics, "coverage"], *lines]
+
+
+def spread_grid(table: SpreadTable) -> list[list[str]]:
+    """Header and lines of a table of spreads as text: least and largest mean over fills, and the clips they rest on."""
+    metrics = [f"{labelled(name)} {ARROWS[direction]}" for name, direction in table.metrics.items()]
+    lines = []
+    for method, cells in table.lines.items():
+        found = [cells.get(name) for name in table.metrics]
+        # clips on both sides: the board's own n_planned counts each repeat
+        clips = [f"{row['fill_clips']} of {row['fill_planned']}" for row in found if row is not None]
+        lines.append([method, *map(_range, found), min(clips, key=lambda text: int(text.split()[0]))])
+    return [["method", *metrics, "clips"], *lines]
+
+
+def _range(row: pd.Series | None) -> str:
+    return "–" if row is None else _between(row["fill_low"], row["fill_high"])
+
+
+def _between(low: float, high: float) -> str:
+    return "–" if pd.isna(low) else f"{number(low)} … {number(high)}"
+
+
+def fill_grid(table: pd.DataFrame) -> list[list[str]]:
+    """Header and lines of one family's means under each fill, all emotions and each, as text.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `fill_spread.by_fill` for one setting, condition and family.
+    """
+    fills = sorted(table["fill"].unique())
+    lines = []
+    for (metric, method, emotion), rows in table.groupby(["metric", "method", "emotion"], sort=False):
+        of_fill = rows.set_index("fill")
+        means = [_mean(of_fill.loc[fill]) for fill in fills]
+        clips = rows.iloc[0]
+        counted = f"{clips['n_clips']} of {clips['n_planned']}"
+        between = _between(rows["mean"].min(), rows["mean"].max())
+        lines.append([str(method), labelled(str(metric)), str(emotion), *means, between, counted])
+    return [["method", "metric", "emotion", *fills, "least … largest", "clips"], *lines]
+
+
+_LEGEND = (
+    f"{RANKING_RULE} Cells: mean, 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers), ▲ better "
+    "or ▼ worse than random (Holm-corrected, 5 %), letters: methods that share one are not distinguishable. "
+    "Coverage: scores / planned, the lowest over the family's metrics. – no score. "
+    f"{legend()}."
+)
+SPREAD_LEGEND = (
+    "Least … largest mean over fills, on the clips that were scored under all of them (the fewest over the metrics, of "
+    "those planned): how far a score depends on what replaces the removed cells. Intervals of each mean, and emotions "
+    "apart: fills.csv."
+)
+
+
+def as_markdown(board: pd.DataFrame) -> str:
+    """All rankings as Markdown tables, then the spread over fills where there are several."""
+    parts = ["# Leaderboard", _LEGEND]
+    setting = None
+    for table in tables(board):
+        if table.setting != setting:
+            setting = table.setting
+            parts.append(f"## {_plain(setting_title(setting))}")
+        parts.append(f"### {_plain(table.title)}\n\n{_markdown_table(_grid(table), texts=2)}")
+        parts += [_plain(note) for note in [marks_note(table.metrics)] if note]
+    spreads = list(spread_tables(board, SETTING))
+    parts += ["## Spread over fills", SPREAD_LEGEND] if spreads else []
+    for over in spreads:
+        title = f"{setting_title(over.setting)}; {over.title}; fills {', '.join(over.fills)}"
+        parts.append(f"### {_plain(title)}\n\n{_markdown_table(spread_grid(over), texts=1)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(grid: list[list[str]], texts: int) -> str:
+    """Header and lines; all columns from number `texts` on are numbers, and so is the first before a text."""
+    header, *lines = [list(map(_plain, row)) for row in grid]
+    rule = [*["--:"] * (texts - 1), ":--", *["--:"] * (len(header) - texts)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *lines))
+
+
+def _plain(text: str) -> str:
+    return _escape(text, "|<>*_`", "&#{};")
+
+
+def _escape(text: str, characters: str, pattern: str) -> str:
+    return "".join(pattern.format(ord(c)) if c in characters else c for c in text)
+
+
+_TEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "▲": r"$^{\blacktriangle}$", "▼": r"$^{\blacktriangledown}$", "–": "--",
+    "†": r"$^{\dagger}$", "°": r"$^{\circ}$", "‡": r"$^{\ddagger}$", "…": r"\ldots{}",
+}  # fmt: skip
+
+
+def as_latex(board: pd.DataFrame) -> str:
+    """All rankings, and the spread over fills where there are several, as LaTeX tables (needs booktabs and amssymb)."""
+    parts = ["% needs \\usepackage{booktabs,amssymb}", f"% {_LEGEND}"]
+    for table in tables(board):
+        note = marks_note(table.metrics)
+        caption = f"{table.title}: {setting_title(table.setting)}" + (f". {note}" if note else "")
+        parts.append(_latex_table(caption, _grid(table), texts=2))
+    spreads = list(spread_tables(board, SETTING))
+    parts += [f"% {SPREAD_LEGEND}"] if spreads else []
+    for over in spreads:
+        caption = f"{over.title} {', '.join(over.fills)}: {setting_title(over.setting)}"
+        parts.append(_latex_table(caption, spread_grid(over), texts=1))
+    return "\n\n".join(parts) + "\n"
+
+
+def _latex_table(caption: str, grid: list[list[str]], texts: int) -> str:
+    header, *lines = [" & ".join(map(_tex, row)) + r" \\" for row in grid]
+    body = "\n".join([r"\toprule", header, r"\midrule", *lines, r"\bottomrule"])
+    columns = "r" * (texts - 1) + "l" + "r" * (len(grid[0]) - texts)
+    return (
+        f"\\begin{{table}}\n\\caption{{{_tex(caption)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
+        "\\end{tabular}\n\\end{table}"
+    )
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(c, c) for c in text)
+
+
+def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) -> Group:
+    """Key metrics of a board in 80 columns, one table for each corpus and recogniser; the report holds all of them.
+
+    A metric is shown under ``clean``, or under its first condition where it is defined only for shifted clips. Its
+    heading says how many scores there are at most, of how many (a clip has one for each repeat); methods with fewer are
+    named below. Of several fills
+    one is shown, and below the range of the means over all of them.
+
+    Parameters
+    ----------
+    board : DataFrame
+    metrics : sequence of str, optional
+        Default `KEY_METRICS`, or all metrics where the board holds none of them.
+
+    Returns
+    -------
+    rich.console.Group
+    """
+    wanted = [m for m in metrics or KEY_METRICS if m in set(board["metric"])] or list(dict.fromkeys(board["metric"]))
+    shown = board[board["metric"].isin(wanted)]
+    # a metric that scored nothing here, or a method that was never scored, would only take room
+    scored = shown["n_ok"] > 0
+    shown = shown[shown["metric"].isin(shown.loc[scored, "metric"]) & shown["method"].isin(shown.loc[scored, "method"])]
+    shown = shown[shown["condition"] == shown.groupby("metric")["condition"].transform(_plainest)]
+    shown = shown[shown["fill"] == shown.groupby([*SETTING, "metric"], dropna=False)["fill"].transform(_main_fill)]
+    parts: list[Any] = []
+    for names, part in shown.groupby([s for s in SETTING if s != "target_rule"], dropna=False, sort=False):
+        setting = dict(zip((s for s in SETTING if s != "target_rule"), names, strict=True))
+        grid = RichTable(
+            title=escape(setting_title(setting)), title_justify="left", title_style="bold", box=None,
+            header_style="bold", pad_edge=False, padding=(0, 1, 0, 0),
+        )  # fmt: skip
+        grid.add_column("method", vertical="bottom", no_wrap=True)
+        columns = list(part.groupby(["metric", "condition", "fill", "target_rule"], dropna=False, sort=False))
+        columns.sort(key=lambda column: wanted.index(column[0][0]))
+        for (metric, condition, fill, target), rows in columns:
+            where = [condition] * (condition != "clean") + [f"fill {fill}"] * bool(fill)
+            where += [f"{target} class" if target == "true" else target] * (target != "predicted")
+            most = _most_covered(rows)
+            where += [f"{most['n_ok']} of {most['n_planned']}"]
+            title = "calls" if metric == CALLS_METRIC else labelled(metric).replace("-", "-\n")
+            head = "\n".join([title, f"[dim]{ARROWS[rows['direction'].iloc[0]]} better", *where]) + "[/]"
+            grid.add_column(head, justify="right", vertical="bottom", no_wrap=True)
+        first = columns[0][1].sort_values(["rank", "method"], na_position="last")["method"].tolist()
+        cells_by = [rows.set_index("method") for _, rows in columns]
+        for method in ordered(part["method"], first):
+            found = [rows.loc[method] if method in rows.index else None for rows in cells_by]
+            name = f"[italic]{escape(method)}[/]*" if method in BASELINES else escape(method)
+            grid.add_row(name, *map(_terminal_cell, found))
+        parts += [grid, *_fewer_clips(columns), *_terminal_spread(part, first), Text()]
+    named = [metric for metric in wanted if metric in set(shown["metric"])]
+    rules = "; ".join(filter(None, (MARKS, legend(named))))
+    notes = [Text(note, style="dim") for note in [marks_note(named)] if note]
+    return Group(*parts, Text(rules, style="dim"), *notes)
+
+
+def _most_covered(rows: pd.DataFrame) -> pd.Series:
+    """The row with the largest share of its scores; with repeats, methods that draw have more scores than others."""
+    return rows.sort_values(["coverage", "n_planned"]).iloc[-1]
+
+
+def _fewer_clips(columns: Iterable[tuple[tuple, pd.DataFrame]]) -> Iterator[Text]:
+    """Who was scored on fewer clips than a column's heading says."""
+    told = []
+    for (metric, *_), rows in columns:
+        most = _most_covered(rows)
+        fewer = rows[rows["coverage"] < most["coverage"]].sort_values(["n_ok", "method"])
+        counts = [
+            f"{row.method} {row.n_ok}" + (f" of {row.n_planned}" if row.n_planned != most["n_planned"] else "")
+            for row in fewer.itertuples()
+        ]
+        if counts:
+            told.append(f"{metric}: {', '.join(counts)}")
+    if told:
+        yield Text(f"scored on fewer clips: {'; '.join(told)}", style="dim")
+
+
+def _terminal_spread(part: pd.DataFrame, methods: Sequence[str]) -> Iterator[Any]:
+    """Least and largest mean over fills of the metrics shown."""
+    several = part[part["n_fills"].notna()]
+    if several.empty:
+        return
+    fills = several["n_fills"].max()
+    grid = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    by_metric = {str(name): rows.set_index("method") for name, rows in several.groupby("metric", sort=False)}
+    for name in ("method", *map(labelled, by_metric)):
+        grid.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+    for method in ordered(several["method"], methods):
+        found = [rows.loc[method] if method in rows.index else None for rows in by_metric.values()]
+        clips = [f" [dim]({row['fill_clips']})[/]" if row is not None else "" for row in found]
+        grid.add_row(escape(method), *(_range(row) + n for row, n in zip(found, clips, strict=True)))
+    planned = several["fill_planned"].max()
+    title = f"least … largest mean over {fills} fills, on the clips (n of {planned}) scored under all of them"
+    yield from (Text(), Text(title, style="bold"), grid)
+
+
+def _main_fill(fills: pd.Series) -> str:
+    """The fill that a small table shows: ``twin`` where there is one, else the default one, else the first."""
+    return next((name for name in ("twin", "attenuate") if (fills == name).any()), str(fills.iloc[0]))
+
+
+def _plainest(conditions: pd.Series) -> str:
+    """``clean`` if it is among the conditions, else the first one."""
+    return "clean" if (conditions == "clean").any() else str(conditions.iloc[0])
+
+
+def _terminal_cell(row: pd.Series | None) -> str:
+    if row is None or pd.isna(row["mean"]):
+        return "–"
+    half = row["high"] - row["mean"]  # 0 where all clips score alike, which is not the same as no claim
+    if row["metric"] == CALLS_METRIC:
+        return f"{row['mean']:.0f}" + (f" [dim]±{half:.0f}[/]" if pd.notna(half) else "")
+    style = {"▲": "green", "▼": "red", "": "default"}[mark(row)]
+    interval = f" [dim]±{number(half)}[/]" if pd.notna(half) else ""
+    return f"{number(row['mean'])}[{style}]{mark(row) or ' '}[/]{interval}"

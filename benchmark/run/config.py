@@ -1,0 +1,286 @@
+"""What a run computes: a strict schema over TOML files, presets and command-line flags."""
+
+from __future__ import annotations
+
+import reprlib
+import tomllib
+from collections.abc import Mapping, Set
+from difflib import get_close_matches
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ...datasets.corpora import CORPORA
+from ...datasets.corpus import TAXONOMY
+from ...datasets.shifts.conditions import CONDITIONS
+from ...errors import InputError, UnknownNameError
+from ...methods.records import METHODS, make_method
+from ...metrics.records import METRICS
+from ...models.records import MODELS
+from ...registry import Registry
+
+if TYPE_CHECKING:
+    from ...methods.explainer import Explainer
+
+FILL_NAMES = ("attenuate", "noise", "spectral-mean", "twin")
+RULES, RUNNER_UP = ("predicted", "true"), "runner-up"  # what a target can be beside an emotion
+_REGISTRIES: dict[str, Registry] = {
+    "corpora": CORPORA,
+    "models": MODELS,
+    "methods": METHODS,
+    "metrics": METRICS,
+    "conditions": CONDITIONS,
+    "clean_only": METRICS,
+}
+
+
+class Tuning(BaseModel):
+    """Table ``[tuning]``: parameters of methods that are chosen on clips which are then not scored.
+
+    Attributes
+    ----------
+    metric : str
+        By whose mean they are chosen.
+    clips : int
+        At most so many clips of each corpus are set apart for it.
+    grid : dict of str to dict of str to list
+        Values of each parameter of each method; every combination is tried.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    metric: str
+    clips: int = Field(default=16, ge=1, lt=2**63, strict=True)
+    grid: dict[str, dict[str, list[Any]]] = Field(min_length=1)
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, name: str) -> str:
+        record = METRICS.get(name)
+        if record.conditions == "shifted":
+            raise InputError(f"tuning.metric: {name!r} is defined for shifted clips only; take one that needs none.")
+        return record.name
+
+    @field_validator("grid")
+    @classmethod
+    def _known_parameters(cls, grid: dict[str, dict[str, list[Any]]]) -> dict[str, dict[str, list[Any]]]:
+        for method, values in grid.items():
+            if not values or not all(values.values()):
+                raise InputError(f"tuning.grid.{method}: name at least one parameter, and at least one value of each.")
+            for combination in product(*values.values()):
+                make_method(method, **dict(zip(values, combination, strict=True)))
+        return grid
+
+
+class RunConfig(BaseModel):
+    """Everything that decides which numbers a run holds. How they are computed (workers, device) is not part of it.
+
+    Attributes
+    ----------
+    corpora, models, methods, metrics, conditions : list of str
+        Registry names.
+    clean_only : list of str
+        Metrics that are not scored under shifted conditions, to save their model calls.
+    emotions : list of str
+        Clips of these emotions (of the common taxonomy) are explained.
+    target : str
+        ``predicted`` (the class predicted on the clean clip), ``true``, or the name of an emotion; or the contrast of
+        two, as in ``anger-sadness``, ``true-neutral`` and ``predicted-runner-up``: why the one rather than the other,
+        where the runner-up is the likeliest other class on the clean clip.
+    fills : list of str
+        Fill operators; empty means the corpus' own default (``twin`` on planted ones, else ``attenuate``). ``twin`` is
+        left out on corpora whose clips have none.
+    trained_on : str or None
+        Corpus whose fold models explain; None means the explained corpus itself.
+    limit : int
+        At most so many clips per corpus, balanced over speakers and emotions; 0 for all.
+    repeats : int
+        Explanations of each clip by methods that draw, each from a seed of its own, each scored.
+    parameters : dict of str to dict
+        Parameters of methods that are not their defaults, by method.
+    tuning : Tuning, optional
+        Parameters to be chosen on clips that are not scored.
+    part : {'scored', 'tuning'}
+        Which clips are explained: with `tuning`, those not set apart for it, or those alone.
+    seed : int
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    corpora: list[str] = Field(min_length=1)
+    models: list[str] = Field(min_length=1)
+    methods: list[str] = Field(min_length=1)
+    metrics: list[str] = Field(min_length=1)
+    conditions: list[str] = Field(default=["clean"], min_length=1)
+    clean_only: list[str] = []
+    emotions: list[str] = Field(default=["anger", "happiness", "sadness", "neutral"], min_length=1)
+    target: str = "predicted"
+    fills: list[str] = []
+    trained_on: str | None = None
+    # strict: neither true nor "3" nor 3.0 is a number here; seeds are stored in 64 bits
+    limit: int = Field(default=0, ge=0, lt=2**63, strict=True)
+    repeats: int = Field(default=1, ge=1, le=1000, strict=True)
+    parameters: dict[str, dict[str, Any]] = {}
+    tuning: Tuning | None = None
+    part: Literal["scored", "tuning"] = "scored"
+    seed: int = Field(default=0, ge=0, lt=2**63, strict=True)
+
+    @field_validator("corpora", "models", "methods", "metrics", "conditions", "clean_only")
+    @classmethod
+    def _known(cls, names: list[str], info: Any) -> list[str]:
+        names = [_REGISTRIES[info.field_name].get(name).name for name in names]
+        return _without_repeats(names, info.field_name)
+
+    @field_validator("fills", "emotions")
+    @classmethod
+    def _known_words(cls, names: list[str], info: Any) -> list[str]:
+        kind, known = {"fills": ("fill", FILL_NAMES), "emotions": ("emotion", TAXONOMY)}[info.field_name]
+        for name in names:
+            if name not in known:
+                raise UnknownNameError(kind, name, known)
+        return _without_repeats(names, info.field_name)
+
+    @field_validator("target")
+    @classmethod
+    def _known_target(cls, name: str) -> str:
+        one, contrasted, other = name.partition("-")  # no emotion holds a "-"
+        known = (*RULES, *TAXONOMY)
+        if not contrasted and one not in known:
+            raise UnknownNameError("target", name, (*known, "A-B"))
+        if contrasted and (one not in known or other not in (*TAXONOMY, RUNNER_UP) or one == other):
+            raise InputError(
+                f"target {name!r}: a contrast is A-B: why A rather than B. A is one of {', '.join(known)}, B of "
+                f"{', '.join(TAXONOMY)}, {RUNNER_UP}, and not A."
+            )
+        return name
+
+    @field_validator("parameters")
+    @classmethod
+    def _known_parameters(cls, parameters: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for method, given in parameters.items():
+            make_method(method, **given)
+        return parameters
+
+    @model_validator(mode="after")
+    def _tuned_methods(self) -> RunConfig:
+        strange = sorted(set(self.tuning.grid) - set(self.methods)) if self.tuning else []
+        if strange and self.part == "scored":
+            raise InputError(
+                f"tuning.grid: {', '.join(strange)} not among the methods of the run ({', '.join(self.methods)}); add "
+                "to methods what is to be tuned, or take it out of the grid."
+            )
+        if self.part == "tuning" and self.tuning is None:
+            raise InputError("part: 'tuning' needs the table [tuning], which says what is set apart.")
+        return self
+
+    @field_validator("trained_on")
+    @classmethod
+    def _known_corpus(cls, name: str | None) -> str | None:
+        return name if name is None else CORPORA.get(name).name
+
+    @model_validator(mode="after")
+    def _some_fill(self) -> RunConfig:
+        lacking = [corpus for corpus in self.corpora if not self.fills_for(corpus)]
+        if lacking:
+            raise InputError(
+                f"fills: 'twin' alone cannot fill clips of {', '.join(lacking)}, which have no neutral twin; "
+                f"add one of {', '.join(name for name in FILL_NAMES if name != 'twin')}."
+            )
+        return self
+
+    def explainer(self, method: str) -> Explainer:
+        """A method with the parameters that this run gives it."""
+        return make_method(method, **self.parameters.get(method, {}))
+
+    def fills_for(self, corpus: str) -> list[str]:
+        """Fill operators used on a corpus: those asked for, without ``twin`` where clips have none."""
+        twinned = CORPORA.get(corpus).twinned
+        if not self.fills:
+            return ["twin"] if twinned else ["attenuate"]
+        return [name for name in self.fills if name != "twin" or twinned]
+
+
+def _without_repeats(names: list[str], key: str) -> list[str]:
+    if len(set(names)) < len(names):
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        raise InputError(f"{key}: {', '.join(repeated)} given more than once; name each once.")
+    return names
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped presets."""
+    folder = files("serxai.benchmark.run.presets")
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_config(
+    path: Path | None = None, preset: str | None = None, earlier: Mapping[str, Any] | None = None, **overrides: Any
+) -> RunConfig:
+    """Merge a preset (default ``quick``), a TOML file and overrides, later ones winning key by key.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The TOML file.
+    preset : str, optional
+    earlier : mapping, optional
+        Settings of the run that is continued, in place of a preset.
+    **overrides
+        Keys of `RunConfig`; None and empty lists change nothing.
+
+    Raises
+    ------
+    InputError
+        For a missing or malformed file, an unknown key or name (with near misses), or a value out of range.
+    """
+    merged = dict(earlier) if earlier is not None else _read_preset(preset or "quick")
+    given = _read_toml(path) if path is not None else {}
+    named = {key: value for key, value in overrides.items() if value not in (None, [], ())}
+    given |= named
+    if given.get("conditions") or given.get("metrics"):
+        merged.pop("clean_only", None)  # who names conditions or metrics wants all of them
+    merged |= given
+    try:
+        return RunConfig.model_validate(merged)
+    except ValidationError as error:
+        raise InputError(_explain(error, path, named.keys())) from None
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    if name not in preset_names():
+        raise UnknownNameError("preset", name, preset_names())
+    return tomllib.loads((files("serxai.benchmark.run.presets") / f"{name}.toml").read_text("utf-8"))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"config {path}: no such file. Give a TOML file, or --preset {'|'.join(preset_names())}.")
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"config {path}: cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits or 1,000 brackets is no TOMLDecodeError
+        raise InputError(f"config {path}: not valid TOML in UTF-8 ({error}).") from None
+
+
+def _explain(error: ValidationError, path: Path | None, overridden: Set[str]) -> str:
+    """What is wrong, by key, or by flag for values that came from the command line."""
+    lines = []
+    for fault in error.errors():
+        *above, last = map(str, fault["loc"]) if fault["loc"] else [""]
+        key = ".".join([*above, last])
+        if fault["type"] == "extra_forbidden":
+            allowed = list(Tuning.model_fields if above else RunConfig.model_fields)
+            near = get_close_matches(last, allowed, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            lines.append(f"unknown key {key!r}; {hint}Allowed: {', '.join(allowed)}.")
+        else:
+            told = fault["msg"].removeprefix("Value error, ")
+            told = told if told.endswith(".") else f"{told}, got {reprlib.repr(fault['input'])}."
+            name = f"--{key}" if key in overridden else f"key {key!r}"
+            lines.append(f"{name}: {told}" if key else told)
+    flags = all(line.startswith("--") for line in lines)
+    return ("" if flags else f"config{f' {path}' if path else ''}: ") + " ".join(lines)

@@ -1,0 +1,265 @@
+"""From a configuration to cells and shards.
+
+A *cell* is one (corpus, fold, model, method, condition, metric, fill, seed). A *shard* is the work unit: a few clips of
+one (corpus, fold, model) with all their conditions, methods and metrics, so that audio, predictions, explanations and
+trajectories are shared inside it. Clips of one fold and emotion stand together, because the floor of the consistency
+metric compares a clip with the next one of its emotion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from ...datasets.clip import Clip
+from ...datasets.corpora import load_corpus
+from ...datasets.corpus import Corpus, file_digest
+from ...datasets.shifts.conditions import CONDITIONS, Talkers
+from ...errors import ClipError, InputError
+from ...keys import digest
+from ...methods.records import METHODS
+from ...metrics.records import METRICS
+from ...models.foldmodels import Models
+from ...models.obtain import obtain_models
+from .config import RunConfig
+from .split import split
+
+SHARD_CLIPS = 4
+
+
+class Cell(NamedTuple):
+    """What is scored on each clip of a fold."""
+
+    corpus: str
+    fold: str
+    model: str
+    method: str
+    condition: str
+    metric: str
+    fill: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One work unit; picklable, and enough for a worker that has the configuration.
+
+    Attributes
+    ----------
+    key : str
+        Digest of everything its scores depend on.
+    clips : tuple of str
+    partners : tuple of str
+        For each clip, the next one of the same emotion by another speaker; empty where there is none.
+    mixed : tuple of str
+        Clips by other speakers that a condition mixes into its clips.
+    """
+
+    key: str
+    corpus: str
+    fold: str
+    model: str
+    trained_on: str
+    clips: tuple[str, ...]
+    partners: tuple[str, ...]
+    mixed: tuple[str, ...] = ()
+
+
+@dataclass
+class Plan:
+    """The cells and shards of a configuration, with the corpora and fold models they use."""
+
+    config: RunConfig
+    corpora: dict[str, Corpus]
+    models: dict[tuple[str, str], Models]
+    cells: list[Cell]
+    shards: list[Shard]
+
+    @property
+    def n_rows(self) -> int:
+        """Score rows planned."""
+        rows = {corpus: sum(1 for _ in rows_of(self.config, corpus)) for corpus in self.config.corpora}
+        return sum(len(shard.clips) * rows[shard.corpus] for shard in self.shards)
+
+    @property
+    def n_clips(self) -> int:
+        """Clips planned, counted once per corpus."""
+        return len({(shard.corpus, clip) for shard in self.shards for clip in shard.clips})
+
+
+def cells_of(config: RunConfig, corpus: str) -> Iterator[tuple[str, str, str, str]]:
+    """(condition, method, metric, fill) of one corpus, in the order of the score rows."""
+    for condition, method, metric in product(config.conditions, config.methods, config.metrics):
+        record = METRICS.get(metric)
+        if condition != "clean" and metric in config.clean_only:
+            continue
+        if record.conditions == "any" or (record.conditions == "clean") == (condition == "clean"):
+            for fill in config.fills_for(corpus) if record.uses_fill else [""]:
+                yield condition, method, metric, fill
+
+
+def rows_of(config: RunConfig, corpus: str) -> Iterator[tuple[str, str, str, str, int]]:
+    """(condition, method, metric, fill, repeat) of one clip's score rows: methods that draw explain it repeatedly."""
+    repeats = {name: config.repeats if config.explainer(name).stochastic else 1 for name in config.methods}
+    for cell in cells_of(config, corpus):
+        for repeat in range(repeats[cell[1]]):
+            yield *cell, repeat
+
+
+def make_plan(
+    config: RunConfig,
+    data_root: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    train: bool = True,
+    checkpoints: Mapping[str, Path] = MappingProxyType({}),
+    trust: bool = False,
+) -> Plan:
+    """Load corpora, obtain recognisers (training them where none are cached) and lay out cells and shards.
+
+    Raises
+    ------
+    InputError
+        If nothing is left to do: no clip of the emotions, no cell for the conditions.
+    """
+    report = progress or (lambda what, done, total: None)
+    corpora: dict[str, Corpus] = {}
+
+    def corpus(name: str) -> Corpus:
+        if name not in corpora:
+            corpora[name] = load_corpus(name, data_root, partial(report, f"rendering {name}"))
+        return corpora[name]
+
+    @cache
+    def recognisers(model: str, trained_on: str) -> Models:
+        found = obtain_models(
+            model,
+            partial(corpus, trained_on),
+            checkpoint=checkpoints.get(model),
+            trust=trust,
+            train=train,
+            progress=partial(report, f"training {model} on {trained_on}"),
+        )
+        if found is None:
+            raise InputError(
+                f"{model} has not been trained on {trained_on} yet: run without --dry-run, or make its models with "
+                f"`serxai train {model} --corpus {trained_on}` and the same data, which takes minutes."
+            )
+        return found
+
+    models: dict[tuple[str, str], Models] = {}
+    cells: list[Cell] = []
+    shards: list[Shard] = []
+    for corpus_name, model in product(config.corpora, config.models):
+        used = recognisers(model, config.trained_on or corpus_name)
+        models[model, used.trained_on] = used
+        found = _shards(config, corpus(corpus_name), model, used)
+        kinds = list(cells_of(config, corpus_name))
+        if not kinds:
+            raise InputError(
+                f"no metric of {', '.join(config.metrics)} is defined under the conditions "
+                f"{', '.join(config.conditions)}; add --condition noise-20db for metrics of shifted clips, "
+                "--condition clean for the others."
+            )
+        for fold in dict.fromkeys(shard.fold for shard in found):
+            cells += [
+                Cell(corpus_name, fold, model, method, condition, metric, fill, config.seed)
+                for condition, method, metric, fill in kinds
+            ]
+        shards += found
+    return Plan(config, corpora, models, cells, shards)
+
+
+def _shards(config: RunConfig, corpus: Corpus, model: str, models: Models) -> list[Shard]:
+    known = _known_clips(config, corpus)
+    chosen = known[: config.limit or None]
+    if not chosen:
+        raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}.")
+    groups: dict[tuple[str, str], list[str]] = {}
+    for clip in known:
+        row = corpus.table.loc[clip]
+        groups.setdefault((models.fold_for(corpus.name, row["speaker"]), row["emotion"]), []).append(clip)
+    settings = _settings(config, corpus)
+    mixing = [condition for condition in config.conditions if CONDITIONS.get(condition).others]
+    talkers = Talkers(corpus, config.seed)
+    wanted = set(chosen)
+    partner = {
+        clip: _partner(clip, members, corpus) for members in groups.values() for clip in members if clip in wanted
+    }
+    others = {clip: {m for condition in mixing for m in talkers.of(clip, condition)} for clip in chosen}
+    corpus.prepare(sorted({*chosen, *partner.values()}.union(*others.values()) - {""}))
+    identities: dict[str, str] = {}
+    shards = []
+    for (fold, _), members in sorted(groups.items()):
+        clips = [clip for clip in members if clip in wanted]
+        fingerprint = models.recogniser(fold).fingerprint
+        for start in range(0, len(clips), SHARD_CLIPS):
+            part = tuple(clips[start : start + SHARD_CLIPS])
+            partners = tuple(partner[clip] for clip in part)
+            mixed = tuple(sorted(set().union(*(others[clip] for clip in part))))
+            for clip in {*part, *partners, *mixed} - {""} - identities.keys():
+                identities[clip] = clip_identity(corpus, clip)
+            key = digest(
+                "shard", settings, corpus.name, fold, model, models.trained_on, fingerprint,
+                [(clip, identities[clip]) for clip in part], [(p, identities.get(p)) for p in partners],
+                *((m, identities[m]) for m in mixed),
+            )  # fmt: skip
+            shards.append(Shard(key, corpus.name, fold, model, models.trained_on, part, partners, mixed))
+    return shards
+
+
+def _known_clips(config: RunConfig, corpus: Corpus) -> list[str]:
+    """Clips of the part of a corpus that is explained, in canonical order."""
+    if config.tuning is None:
+        return corpus.select(config.emotions)
+    parts = split(corpus, config.emotions, config.tuning.clips, config.seed)
+    return parts.tuning if config.part == "tuning" else parts.scored
+
+
+def clip_identity(corpus: Corpus, clip: str, load: Callable[[str], Clip] | None = None) -> str:
+    """Digest of a clip's samples and alignment, or of its file's bytes where it cannot be decoded.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    clip : str
+    load : callable, optional
+        Gives a clip by its id, for who keeps decoded clips. Default: decode it.
+    """
+    try:
+        return (load or corpus.clip)(clip).identity
+    except ClipError:
+        return "undecodable: " + file_digest(corpus.root / str(corpus.table.loc[clip, "file"]))
+
+
+def _partner(clip: str, members: list[str], corpus: Corpus) -> str:
+    speakers = corpus.table["speaker"]
+    at = members.index(clip)
+    for other in members[at + 1 :] + members[:at]:
+        if speakers[other] != speakers[clip]:
+            return other
+    return ""
+
+
+def _settings(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
+    """The part of a shard's key that all its clips share."""
+    return {
+        "rows": list(cells_of(config, corpus.name)),
+        "methods": {name: method_identity(name, config) for name in config.methods},
+        "metrics": {name: METRICS.get(name).version for name in config.metrics},
+        "conditions": {name: CONDITIONS.get(name).version for name in config.conditions},
+        "corpus": corpus.record.version,
+        "target": config.target,
+        "seed": config.seed,
+    } | ({"repeats": config.repeats} if config.repeats > 1 else {})
+
+
+def method_identity(name: str, config: RunConfig) -> list[Any]:
+    """What an explanation depends on besides clip and recogniser: version and parameters, the base method's too."""
+    explainer = config.explainer(name)
+    base = [method_identity(explainer.base, config)] if explainer.base else []
+    return [name, METHODS.get(name).version, explainer.get_params(), *base]

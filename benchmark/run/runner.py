@@ -1,0 +1,156 @@
+"""Running a plan: what is missing goes to an executor, most costly first; one run a folder, nothing computed twice."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ...errors import InputError
+from ..storage.files import writing
+from ..storage.store import Store
+from .config import RunConfig
+from .execution import Execution
+from .forecast import shard_cost
+from .plan import Cell, Plan, Shard, make_plan
+from .pool import execute_local
+from .provenance import describe, earlier_sessions, now
+from .tuning import tune
+
+CELL = list(Cell._fields)
+Progress = Callable[[str, int, int], None]
+
+
+def run(
+    config: RunConfig,
+    out: str | Path,
+    execution: Execution | None = None,
+    progress: Progress | None = None,
+) -> Store:
+    """Plan and compute a run, or finish one that was interrupted; what is to be tuned is tuned first.
+
+    Parameters
+    ----------
+    config : RunConfig
+    out : str or Path
+        The run's folder; what it holds already is used.
+    execution : Execution, optional
+    progress : callable, optional
+        Called with (what, done, total).
+
+    Returns
+    -------
+    Store
+        The finished run.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to compute, or the folder is in use or cannot be written.
+    """
+    execution = execution or Execution()
+    if config.tuning is None or config.part == "tuning":
+        return _run(config, Path(out), execution, progress, {})
+
+    def told_apart(what: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(f"tuning: {what}", done, total)
+
+    def compute(one: RunConfig, folder: Path) -> Store:
+        return _run(one, folder, execution, told_apart, {})
+
+    config, told = tune(config, Path(out), compute, execution.data_root)
+    return _run(config, Path(out), execution, progress, {"tuning": told})
+
+
+def _run(config: RunConfig, out: Path, execution: Execution, progress: Progress | None, told: dict[str, Any]) -> Store:
+    """One run; `told` goes into run.json."""
+    report = progress or (lambda what, done, total: None)
+    store = Store(out)
+    with store.locked():
+        plan = make_plan(
+            config, execution.data_root, progress, checkpoints=execution.checkpoints, trust=execution.trust
+        )
+        info = describe(plan, execution) | told | {"sessions": earlier_sessions(store)}
+        pending = [shard for shard in plan.shards if store.is_pending(shard.key, execution.retry_failed)]
+        pending.sort(key=lambda shard: -shard_cost(config, plan.corpora[shard.corpus], shard))
+        with writing(store.path):
+            _remove_remains(store.path)
+            store.write_info(info | {"status": "running"})
+        total = sum(len(shard.clips) for shard in plan.shards)
+        done = total - sum(len(shard.clips) for shard in pending)
+        report("clips", done, total)
+        start = time.perf_counter()
+        for finished in _compute(config, execution, store.path, pending):
+            done += finished
+            report("clips", done, total)
+        scores = store.scores([*CELL, "status"])
+        counts = scores["status"].value_counts().to_dict()
+        info["cells"] = _cell_counts(plan, scores)
+        info["rows"] = {"planned": plan.n_rows} | {s: int(counts.get(s, 0)) for s in ("ok", "failed", "skipped")}
+        info["finished"] = now()
+        spent = store.timings(shard.key for shard in pending)
+        info["computed"] = {
+            "shards": len(pending),
+            "model_calls": sum(timing["model_calls"] for timing in spent),
+            "seconds": time.perf_counter() - start,
+        }
+        info["model_calls"] = sum(timing["model_calls"] for timing in store.timings(info["shards"]))
+        with writing(store.path):
+            store.write_info(info | {"status": "done" if not info["rows"]["failed"] else "done with failures"})
+    return store
+
+
+def _remove_remains(path: Path) -> None:
+    """Remove what a killed writer left; the caller holds the folder."""
+    for left in path.glob("*/.*.tmp"):
+        left.unlink()
+
+
+def _cell_counts(plan: Plan, scores: pd.DataFrame) -> dict[str, int]:
+    """Cells planned, those with a score or reason for every clip, and those with a failed row."""
+    failed = scores["status"].eq("failed").groupby([scores[c] for c in CELL]).any()
+    return {"planned": len(plan.cells), "done": int((~failed).sum()), "failed": int(failed.sum())}
+
+
+def _compute(config: RunConfig, execution: Execution, path: Path, shards: list[Shard]) -> Iterator[int]:
+    """Compute shards where the execution says, yielding the number of clips finished since the last time."""
+    if not shards:
+        return iter(())
+    if execution.executor == "ray":
+        from .ray import execute_ray
+
+        return execute_ray(config, execution, path, shards)
+    return execute_local(config, execution, path, shards)
+
+
+def default_workers() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_folder(base: Path) -> Path:
+    """`base`, or the first of ``base-2``, ``base-3``, ... that does not exist."""
+    candidate, number = base, 2
+    while candidate.exists():
+        candidate, number = base.with_name(f"{base.name}-{number}"), number + 1
+    return candidate
+
+
+def check_out(out: Path, resume: bool) -> None:
+    """Refuse to write into an existing run unless asked to resume it.
+
+    Raises
+    ------
+    InputError
+    """
+    if (out / "run.json").exists() and not resume:
+        raise InputError(f"--out {out} holds a run already. Use --resume to continue it, or give another --out.")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; give a folder.")
+    if resume and not (out / "run.json").exists():
+        raise InputError(f"--resume: {out} holds no run (no run.json); leave out --resume to start one.")

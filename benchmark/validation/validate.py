@@ -1,0 +1,355 @@
+"""Is a run what it says it is? Its files, its tables, what it was computed from, and a sample of it scored again.
+
+Conventions
+-----------
+Each check ends as ``pass``, ``fail``, ``warning`` or ``not checked``. A warning is a fact to know that makes no score
+wrong, such as a metric that has had a new version since. Not checked is what this machine cannot tell, such as the
+bytes of a corpus that it does not hold.
+
+A sampled clip is scored again by the ordinary scorer in a temporary folder. The same machine with the same library
+versions must give the same bits; another one values within 1e-6 (1e-4 if the run was made on another kind of device).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from ... import __version__
+from ...datasets.corpora import load_corpus
+from ...datasets.corpus import Corpus
+from ...errors import InputError
+from ...methods.records import METHODS
+from ...metrics.records import FAMILIES, METRICS
+from ...models.foldmodels import FoldModels, Models
+from ...models.obtain import obtain_models
+from ...registry import Registry
+from ..run.config import RunConfig
+from ..run.plan import rows_of
+from ..storage.files import is_sealed
+from ..storage.store import SCORE_COLUMNS, TYPES, Explanation, Store, read_explanation
+from .check_result import COORDINATES, FAIL, NOT_CHECKED, PASS, WARNING, Check, concluded, dicts, row_name
+from .rescore import score_again
+
+ALLOWED = {
+    "status": ("ok", "failed", "skipped"),
+    "direction": ("higher", "lower"),
+    "family": FAMILIES,
+    "seen_in_training": ("no", "yes", "unknown"),
+}
+_CARD = ("weights", "classes", "front_end", "network", "folds", "version", "fingerprint")
+
+
+def validate(
+    path: str | Path,
+    sample: int = 2,
+    seed: int = 0,
+    data_root: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Check]:
+    """Check a run folder.
+
+    Parameters
+    ----------
+    path : path
+    sample : int
+        Clips to score again, at least 0.
+    seed : int
+        Which clips.
+    data_root : path, optional
+        Folder that holds the corpora.
+    progress : callable, optional
+        Called with (what, done, total).
+
+    Raises
+    ------
+    InputError
+        If the folder is not a run, or an argument is out of range.
+    """
+    if sample < 0 or seed < 0:
+        raise InputError(f"--sample and --seed must be at least 0, got {sample} and {seed}.")
+    store = Store(path)
+    info = store.info
+    lacking = [key for key in ("config", "shards", "planned_rows", "corpora", "models") if key not in info]
+    if lacking:
+        raise InputError(f"{store.path / 'run.json'}: lacks {', '.join(lacking)}; it is not a run of this version.")
+    report = progress or (lambda what, done, total: None)
+    config, description = _described(info)
+    scores, files = _tables(store, info)
+    checks = [description, *files, _values(scores, config), _keys(scores), _coverage(scores, info, config)]
+    checks += [_versions(scores, "metric", METRICS), _versions(scores, "method", METHODS)]
+    checks.append(_explanations(store, info, scores, report))
+    corpora, corpora_check = _corpora(info, data_root)
+    here, models_check = _models(info, corpora)
+    checks += [corpora_check, models_check]
+    if sample == 0:
+        reason = "no sample asked for"
+    elif config is None:
+        reason = "the configuration cannot be read"
+    elif corpora_check.result != PASS or models_check.result != PASS or not here:
+        reason = "corpora or models are not those of the run, or not here"
+    else:
+        changed = info.get("versions", {}).get("serxai") != __version__ or any(c.result == WARNING for c in checks)
+        return [*checks, *score_again(info, config, scores, sample, seed, data_root, report, changed)]
+    return [*checks, Check("scored again", NOT_CHECKED, reason)]
+
+
+# -- what run.json and the files say -----------------------------------------------------------------------------------
+
+
+def _described(info: dict[str, Any]) -> tuple[RunConfig | None, Check]:
+    found = []
+    config = None
+    try:
+        config = RunConfig(**info["config"])
+    except (ValidationError, InputError, TypeError) as error:
+        found.append(f"config: {' '.join(str(error).split())}")
+    status = info.get("status")
+    if status not in ("done", "done with failures"):
+        found.append(f"status {status!r}: the run is not finished; continue it with --resume")
+    return config, concluded("run.json", f"status {status}, configuration as the schema wants it", found)
+
+
+def _tables(store: Store, info: dict[str, Any]) -> tuple[pd.DataFrame, list[Check]]:
+    """All score rows that can be read, and the checks of the files they are in."""
+    damage, misfits, frames = [], [], []
+    for key in info["shards"]:
+        path = store.score_file(key)
+        name = f"scores/{path.name}"
+        if not path.is_file():
+            damage.append(f"{name}: missing")
+            continue
+        if not is_sealed(path.read_bytes()):
+            damage.append(f"{name}: not as serxai wrote it (damaged, or written by another program)")
+        try:
+            table = pq.read_table(path, partitioning=None)
+        except (pa.ArrowException, OSError):
+            continue
+        faults = list(_misfits(table.schema))
+        misfits += [f"{name}: {fault}" for fault in faults]
+        if not faults:
+            frames.append(table.to_pandas(ignore_metadata=True))
+    empty = pd.DataFrame(columns=SCORE_COLUMNS)
+    scores = pd.concat(frames, ignore_index=True) if frames else empty
+    planned = len(info["shards"])
+    return scores, [
+        concluded("shards", f"{planned} planned, {planned - len(damage)} there as they were written", damage),
+        concluded("columns", f"{len(SCORE_COLUMNS)} columns in order, with their types", misfits),
+    ]
+
+
+def _misfits(schema: pa.Schema) -> Iterable[str]:
+    lacking = [name for name in SCORE_COLUMNS if name not in schema.names]
+    extra = [name for name in schema.names if name not in SCORE_COLUMNS]
+    if lacking or extra:
+        yield f"lacks columns {lacking}" * bool(lacking) + f" has unknown columns {extra}" * bool(extra)
+        return
+    moved = [n for n, wanted in zip(schema.names, SCORE_COLUMNS, strict=True) if n != wanted]
+    if moved:
+        yield f"columns in another order: {', '.join(moved)}"
+    fits: dict[str, Callable[[pa.DataType], bool]] = {
+        "float64": pa.types.is_floating, "int64": pa.types.is_integer, "boolean": pa.types.is_boolean,
+        "str": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_dictionary(t),
+    }  # fmt: skip
+    for field in schema:
+        wanted = TYPES.get(field.name, "str")
+        if not fits[wanted](field.type):
+            yield f"column {field.name!r} is {field.type}, not {wanted}"
+
+
+# -- what the rows say -------------------------------------------------------------------------------------------------
+
+
+def _values(scores: pd.DataFrame, config: RunConfig | None) -> Check:
+    found = []
+    rules = {} if config is None else {"target_rule": (config.target, "true")}
+    for column, allowed in (ALLOWED | rules).items():
+        wrong = scores[~scores[column].isin(allowed)]
+        found += [
+            f"{row_name(row)}: {column} {row[column]!r} is not one of {', '.join(allowed)}" for row in dicts(wrong)
+        ]
+    ok = scores["status"] == "ok"
+    value = scores["value"].astype(float)
+    for what, wrong in (
+        ("ok, but has no finite value", ok & ~np.isfinite(value)),
+        ("not ok, but has a value", ~ok & value.notna()),
+        ("not ok, but gives no reason", ~ok & scores["reason"].eq("")),
+        ("a negative number of model calls", scores["model_calls"] < 0),
+    ):
+        found += [f"{row_name(row)}: {what}" for row in dicts(scores[wrong])]
+    columns = ", ".join(ALLOWED | rules)
+    return concluded("values", f"allowed values of {columns}; a finite value where ok, a reason where not", found)
+
+
+def _keys(scores: pd.DataFrame) -> Check:
+    wrong = scores[scores["key"].duplicated(keep=False) | scores["key"].eq("")]
+    return concluded(
+        "keys",
+        f"{len(scores)} rows, each with a key of its own",
+        (f"{row_name(r)}: {r['key']!r}" for r in dicts(wrong)),
+    )
+
+
+def _coverage(scores: pd.DataFrame, info: dict[str, Any], config: RunConfig | None) -> Check:
+    planned = info["planned_rows"]
+    found = [] if len(scores) == planned else [f"{len(scores)} rows, {planned} planned"]
+    counts = scores["status"].value_counts()
+    for status in ALLOWED["status"]:
+        said = info.get("rows", {}).get(status)
+        if said is not None and said != counts.get(status, 0):
+            found.append(f"{counts.get(status, 0)} rows {status}, run.json says {said}")
+    if config is None:
+        return Check("coverage", FAIL if found else NOT_CHECKED, "the configuration cannot be read", tuple(found))
+    for corpus in config.corpora:
+        identity = [*COORDINATES, "repeat"]
+        wanted = pd.DataFrame(sorted(rows_of(config, corpus)), columns=identity)
+        rows = scores[scores["corpus"] == corpus].merge(wanted, on=identity, how="left", indicator="planned")
+        rows["once"] = (rows["planned"] == "both") & ~rows.duplicated(["model", "clip", *identity])
+        whole = rows.groupby(["model", "clip"])["once"].agg(["all", "size"])
+        whole = whole.index[whole["all"] & (whole["size"] == len(wanted))]
+        suspect = rows[~pd.MultiIndex.from_frame(rows[["model", "clip"]]).isin(whole)]
+        for (model, clip), part in suspect.groupby(["model", "clip"], sort=False):
+            missing = wanted[~pd.MultiIndex.from_frame(wanted).isin(pd.MultiIndex.from_frame(part[identity]))]
+            found += [f"{row_name(row | {'clip': clip})} ({model}): not there" for row in dicts(missing)]
+            extra = part["planned"] != "both"
+            found += [f"{row_name(row)} ({model}): not planned" for row in dicts(part[extra])]
+            found += [f"{row_name(row)} ({model}): there more than once" for row in dicts(part[~extra & ~part["once"]])]
+    return concluded("coverage", f"{len(scores)} rows of {planned} planned, every cell once a clip", found)
+
+
+def _versions(scores: pd.DataFrame, kind: str, registry: Registry) -> Check:
+    """Versions and, of metrics, family and direction, beside the registry; another version alone is a warning."""
+    facts = [kind, f"{kind}_version", *(["family", "direction"] if kind == "metric" else [])]
+    seen = scores[facts].drop_duplicates()
+    found, told = [], []
+    for row in dicts(seen):
+        name = row[kind]
+        if name not in registry:
+            told.append(f"{kind} {name!r} is not registered here")
+            continue
+        record = registry.get(name)
+        found += [
+            f"{kind} {name!r}: {field} {row[field]!r}, registered as {getattr(record, field)!r}"
+            for field in facts[2:]
+            if row[field] != getattr(record, field)
+        ]
+        if row[facts[1]] != record.version:
+            told.append(f"{kind} {name!r}: scored with version {row[facts[1]]}, here it is {record.version}")
+    mixed = seen[[kind, facts[1]]].drop_duplicates().groupby(kind)[facts[1]].agg(lambda v: sorted(map(str, v)))
+    found += [f"{kind} {n!r}: versions {', '.join(v)} in one run" for n, v in mixed.items() if len(v) > 1]
+    result = FAIL if found else WARNING if told else PASS
+    return Check(f"{kind} versions", result, f"{seen[kind].nunique()} {kind}s beside the registry", (*found, *told))
+
+
+# -- explanations ------------------------------------------------------------------------------------------------------
+
+
+def _explanations(
+    store: Store, info: dict[str, Any], scores: pd.DataFrame, report: Callable[[str, int, int], None]
+) -> Check:
+    """Every explanation can be read, and there is one for every scored row (it may lie in another plan's shard)."""
+    found = []
+    there = set()
+    planned = set(info["shards"])
+    paths = sorted((store.path / "explanations").glob("*.npz"))
+    found += [f"explanations/{key}.npz: missing" for key in info["shards"] if not store.explanation_file(key).is_file()]
+    for done, path in enumerate(paths):
+        report("explanations", done, len(paths))
+        if path.stem in planned and not is_sealed(path.read_bytes()):
+            found.append(f"explanations/{path.name}: not as serxai wrote it (damaged, or written by another program)")
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    if name.endswith("/values.npy"):
+                        there.add(_facts(read_explanation(archive, name.removesuffix("/values.npy"))))
+        except Exception as error:  # whatever a damaged file leads to
+            if path.stem in planned:
+                found.append(f"explanations/{path.name}: cannot be read ({type(error).__name__}: {error})")
+    report("explanations", len(paths), len(paths))
+    ok = scores.loc[scores["status"] == "ok", ["corpus", "model", "clip", "condition", "method", "target", "repeat"]]
+    wanted = set(ok.itertuples(index=False, name=None))
+    found += [
+        f"no explanation of clip {clip} by {method}, {condition}, target {target}, repeat {repeat}"
+        for *_, clip, condition, method, target, repeat in sorted(wanted - there)
+    ]
+    return concluded("explanations", f"{len(wanted)} explanations of scored rows, all readable", found)
+
+
+def _facts(found: Explanation) -> tuple[str | int, ...]:
+    if not np.isfinite(found.attribution.values).all():
+        raise ValueError(f"the explanation of clip {found.clip} by {found.attribution.method} is not finite")
+    made = found.attribution
+    return found.corpus, found.model, found.clip, found.condition, made.method, made.target, found.repeat
+
+
+# -- what it was computed from -----------------------------------------------------------------------------------------
+
+
+def _corpora(info: dict[str, Any], data_root: Path | None) -> tuple[dict[str, Corpus], Check]:
+    corpora, found, missing = {}, [], []
+    for name, said in info["corpora"].items():
+        try:
+            corpora[name] = load_corpus(name, data_root)
+        except InputError as error:
+            missing.append(f"{name}: not checked: corpus not here ({error})")
+            continue
+        if corpora[name].digest != said["digest"]:
+            found.append(f"{name}: digest {corpora[name].digest} here, {said['digest']} in the run")
+    otherwise = NOT_CHECKED if missing else PASS
+    told = concluded("corpora", f"digests of {len(corpora)} of {len(info['corpora'])} corpora", found, otherwise)
+    return corpora, replace(told, found=(*found, *missing))
+
+
+def _models(info: dict[str, Any], corpora: dict[str, Corpus]) -> tuple[dict[str, Models], Check]:
+    models, found, missing = {}, [], []
+    for name, card in info["models"].items():
+        try:
+            here = _models_here(card, info, corpora)
+        except InputError as error:
+            missing.append(f"{name}: not checked: {error}")
+            continue
+        if here is None:
+            missing.append(f"{name}: not checked: no such models here")
+            continue
+        models[name] = here
+        found += [
+            f"{name}: {field} {here.info.get(field)!r} here, {said!r} in the run"
+            for field, said in card.items()
+            if field in _CARD and here.info.get(field) != said
+        ]
+        for fold in here.folds.speakers if isinstance(here, FoldModels) else ():
+            try:
+                here.recogniser(fold)  # compares the weights with their SHA-256
+            except InputError as error:
+                found.append(f"{name}: {error}")
+    otherwise = NOT_CHECKED if missing else PASS
+    told = concluded("models", f"recognisers of {len(models)} of {len(info['models'])} models", found, otherwise)
+    return models, replace(told, found=(*found, *missing))
+
+
+def _models_here(card: dict[str, Any], info: dict[str, Any], corpora: dict[str, Corpus]) -> Models | None:
+    """A run's recognisers as they are had here: bundled, cached or from the checkpoint named; none are trained."""
+    trained_on = card["corpus"]["name"] if "corpus" in card else ""
+
+    def corpus() -> Corpus:
+        if trained_on not in corpora:
+            raise InputError(f"corpus {trained_on!r} is not here")
+        return corpora[trained_on]
+
+    checkpoint = info["execution"].get("checkpoints", {}).get(card["recogniser"])
+    return obtain_models(
+        card["recogniser"],
+        corpus,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        trust=info["execution"].get("trust", False),
+        train=False,
+    )

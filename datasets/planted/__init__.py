@@ -1,0 +1,1 @@
+"""The planted corpus: synthetic speech whose emotional cues are known."""

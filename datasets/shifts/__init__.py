@@ -1,0 +1,1 @@
+"""Distribution shifts: conditions and the transforms behind them."""

@@ -1,0 +1,262 @@
+"""Distribution shifts by name, each with a strength and a seed.
+
+Conventions
+-----------
+A condition's target is a function ``(signals, strength, generator) -> Shifted``. ``signals`` has shape
+(n_signals, n_samples): row 0 is the clip, any further row a signal that must be shifted exactly alike (the neutral twin
+of a planted clip gets the very noise, room or channel of the clip). The number of samples may change, float32 stays.
+Samples are not clipped to -1..1: clipping would be a shift of its own. The target of a record with `others` takes the
+samples of other clips, a list of arrays, as its fourth argument.
+
+``strength`` is what is asked for. What came out is measured on the signals and returned, with the map of times.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice, zip_longest
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import ClipError, InputError
+from ...keys import digest, rng
+from ...registry import Record, Registry
+
+if TYPE_CHECKING:
+    from ..clip import Clip
+    from ..corpus import Corpus
+
+TALKERS = 6  # voices in babble
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionRecord(Record):
+    """What a condition says about itself.
+
+    Attributes
+    ----------
+    kind : str
+        What is changed.
+    strength : float
+        As asked for, in `unit`; NaN for ``clean``, which has none.
+    unit : str
+    others : int
+        Clips by other speakers that are mixed in.
+    moves_time : bool
+        Whether the clip's length changes.
+    """
+
+    kind: str
+    strength: float
+    unit: str
+    others: int = 0
+    moves_time: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Shifted:
+    """What a shift makes of signals.
+
+    Attributes
+    ----------
+    signals : array, float32, shape (n_signals, n_samples)
+    measured : float
+        The level of the shift in its record's unit, as measured on the clip; NaN for none.
+    time_map : tuple of (float, float)
+        As `Clip.time_map`; empty where nothing was moved.
+    """
+
+    signals: np.ndarray
+    measured: float
+    time_map: tuple[tuple[float, float], ...] = ()
+
+
+def unchanged(signals: np.ndarray, strength: float, generator: np.random.Generator) -> Shifted:
+    """Leave the clip as it is."""
+    return Shifted(signals, float("nan"))
+
+
+def _record(
+    name: str, target: str, strength: float, unit: str, kind: str, summary: str, citation: str, others: int = 0
+) -> ConditionRecord:
+    return ConditionRecord(
+        name=name,
+        target=f".datasets.shifts.{target}",
+        summary=summary,
+        version="1",
+        licence="MIT",
+        citation=citation,
+        kind=kind,
+        strength=strength,
+        unit=unit,
+        others=others,
+        moves_time=kind == "tempo",
+    )
+
+
+def _noise(colour: str, db: int) -> ConditionRecord:
+    prefix = "noise" if colour == "white" else colour
+    what, citation = {
+        "white": ("white Gaussian noise", "serxai; ratio of mean powers over the whole clip"),
+        "pink": ("pink Gaussian noise (-3 dB an octave)", "serxai; ratio of mean powers over the whole clip"),
+        "babble": (
+            f"babble of {TALKERS} clips by other speakers of the corpus",
+            "serxai; after Varga, Steeneken 1993, NOISEX-92, Speech Communication 12, 247-251 (babble)",
+        ),
+    }[colour]
+    return _record(
+        f"{prefix}-{db}db",
+        f"noise:{colour}_{'noise' if colour != 'babble' else 'mix'}",
+        float(db),
+        "dB SNR",
+        "additive noise",
+        f"{what} at {db} dB signal-to-noise ratio",
+        citation,
+        others=TALKERS if colour == "babble" else 0,
+    )
+
+
+def _reverb(ms: int) -> ConditionRecord:
+    return _record(
+        f"reverb-{ms}ms", "channel:room", ms / 1000, "s T60", "reverberation",
+        f"an office of 6 x 5 x 3 m with a reverberation time of {ms} ms, talker 1.5 m from the microphone",
+        "Allen, Berkley 1979, Image method for small-room acoustics, JASA 65, 943-950; Scheibler et al. 2018, "
+        "Pyroomacoustics, ICASSP; T60 by ISO 3382-2 (T20)",
+    )  # fmt: skip
+
+
+CONDITIONS: Registry[ConditionRecord] = Registry(
+    "condition",
+    ConditionRecord,
+    [
+        _record("clean", "conditions:unchanged", float("nan"), "", "none", "the clip as recorded", "serxai"),
+        *(_noise(colour, db) for colour in ("white", "pink", "babble") for db in (20, 10, 0)),
+        _reverb(300),
+        _reverb(600),
+        _record(
+            "telephone", "channel:telephone", 3100.0, "Hz band", "channel",
+            "300-3400 Hz at 8 kHz and 8-bit mu-law", "ITU-T G.711 (mu-law), G.712 (band)",
+        ),
+        _record(
+            "codec-opus", "channel:opus", 12.0, "kbit/s", "codec",
+            "Opus at 12 kbit/s and back", "Valin, Vos, Terriberry 2012, RFC 6716; libsndfile",
+        ),
+        _record(
+            "codec-mp3", "channel:mp3", 16.0, "kbit/s", "codec",
+            "MP3 at 16 kbit/s and back", "ISO/IEC 13818-3 layer III; LAME by libsndfile",
+        ),
+        _record("gain-minus-12db", "channel:gain", -12.0, "dB", "gain", "12 dB softer", "serxai"),
+        _record("gain-plus-6db", "channel:gain", 6.0, "dB", "gain", "6 dB louder, not clipped", "serxai"),
+        *(
+            _record(
+                f"pitch-{sign}-3st", "prosody:pitch", strength, "st", "pitch",
+                f"pitch {way} by 3 semitones, formants and duration kept",
+                "Moulines, Charpentier 1990, Speech Communication 9, 453-467 (PSOLA); Praat",
+            )
+            for sign, strength, way in (("minus", -3.0, "lowered"), ("plus", 3.0, "raised"))
+        ),
+        *(
+            _record(
+                f"tempo-{percent}", "prosody:tempo", percent / 100, "times", "tempo",
+                f"spoken at {percent} % of the tempo, pitch and formants kept",
+                "Moulines, Charpentier 1990, Speech Communication 9, 453-467 (PSOLA); Praat",
+            )
+            for percent in (80, 120)
+        ),
+    ],
+)  # fmt: skip
+
+
+def apply_condition(name: str, clip: Clip, seed: int = 0, others: Sequence[np.ndarray] = ()) -> Clip:
+    """A shifted copy of a clip, under the same id; a planted clip's twin is shifted alike.
+
+    Parameters
+    ----------
+    name : str
+        Registered name.
+    clip : Clip
+        As recorded.
+    seed : int
+        With the condition's name and the clip's id, the seed of every draw.
+    others : sequence of array
+        Samples of the clips that `Talkers` names, for a condition that mixes them in.
+
+    Returns
+    -------
+    Clip
+        With its `time_map`, its words moved along it, and the measured level of the shift as `strength`.
+
+    Raises
+    ------
+    UnknownNameError
+        With the near misses.
+    InputError
+        If the clip's times were moved before.
+    ClipError
+        If the shift is undefined for this clip: it is silent or too short, or there are no clips to be mixed in.
+    """
+    record = CONDITIONS.get(name)
+    if clip.time_map:
+        raise InputError(f"apply_condition: clip {clip.id!r} is shifted in time already; give the clip as recorded.")
+    if record.others and not others:
+        raise ClipError(
+            f"condition {name!r} mixes in clips by other speakers, and there are none; leave it out, or take a corpus "
+            "of several speakers."
+        )
+    if record.kind != "none":
+        if clip.samples.size < 2:
+            raise ClipError("the clip has less than two samples: it cannot be shifted; leave the clip out.")
+        if not np.any(clip.samples):
+            raise ClipError(f"the clip is silent: {record.kind} is undefined for it; leave the clip out.")
+    signals = np.stack([clip.samples] if clip.plant is None else [clip.samples, clip.plant.twin])
+    extra = [list(others)] if record.others else []
+    shifted = record.load()(signals, record.strength, rng("condition", name, seed, clip.id), *extra)
+    samples, *twin = shifted.signals
+    return clip.shifted(samples, twin[0] if twin else None, shifted.time_map, shifted.measured)
+
+
+class Talkers:
+    """Which clips by other speakers are mixed into a clip.
+
+    All clips of the corpus lie on a ring, in the order of their ids' digests; from a place that clip and seed choose,
+    the next ones are taken, one of each speaker before a second of any. So the choice depends neither on a limit nor on
+    an order, another file in the corpus changes it for few clips, and the strengths of one kind share their clips.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    seed : int
+    """
+
+    def __init__(self, corpus: Corpus, seed: int = 0) -> None:
+        self.corpus = corpus
+        self.seed = seed
+        placed = sorted((digest("ring", clip), clip, speaker) for clip, speaker in corpus.table["speaker"].items())
+        self._places = [place for place, _, _ in placed]
+        self._ring = [(clip, speaker) for _, clip, speaker in placed]
+
+    def of(self, clip_id: str, condition: str) -> list[str]:
+        """Ids of the clips that a condition mixes into this one; fewer than its `others` in a tiny corpus, none
+        in a corpus of one speaker.
+
+        Raises
+        ------
+        UnknownNameError
+            With the near misses.
+        """
+        count = CONDITIONS.get(condition).others
+        if count == 0:
+            return []
+        own = self.corpus.table.at[clip_id, "speaker"]
+        start = bisect(self._places, digest("babble", self.seed, clip_id))
+        queues: dict[str, list[str]] = {}
+        for clip, speaker in islice(cycle(self._ring), start, start + len(self._ring)):
+            if speaker != own:
+                queues.setdefault(speaker, []).append(clip)
+                if len(queues) == count:
+                    break
+        turns = zip_longest(*queues.values())
+        return list(islice((clip for turn in turns for clip in turn if clip is not None), count))

@@ -1,0 +1,401 @@
+"""The user's own recogniser: ``python:MODULE:FACTORY`` and ``onnx:FILE``.
+
+Python
+------
+``MODULE`` is imported from the current folder or PYTHONPATH and ``FACTORY()`` called (``FACTORY(path)`` with
+``--checkpoint PATH``). That runs the user's code, which is what naming a module asks for; nothing is run that was not
+named. What the factory returns takes waveforms, float32 (n, n_samples) at 16 kHz, copies of one clip, and is one of
+
+- a torch module that returns logits of a softmax, (n, n_classes); gradients flow through it;
+- a scikit-learn estimator or pipeline: ``predict_proba`` and ``classes_``;
+- any other callable that returns probabilities, (n, n_classes);
+- a `Recogniser`, used as it is.
+
+The object may say more by attributes:
+
+========== ============================================================================================================
+classes     names of the columns in the common taxonomy; needed unless there is ``classes_``
+outputs     of a callable: ``"probabilities"`` (default; they are normalised to a sum of 1) or ``"logits"``
+min_samples shortest waveform it takes; default 1
+sample_rate if given, must be 16000: nothing is resampled behind its back
+trained_on  corpus; unknown by default
+fingerprint string that changes with the model; default: digest of the module's source, and of a torch module's weights
+========== ============================================================================================================
+
+ONNX
+----
+One float32 input (n, n_samples), one float output (n, n_classes). ``classes``, ``outputs`` and the rest come from the
+model's metadata, or from a JSON file of the same name beside it (``mine.onnx``, ``mine.json``), which wins. No code of
+the file is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..audio import SAMPLE_RATE
+from ..datasets.corpus import TAXONOMY
+from ..errors import ClipError, InputError
+from ..keys import digest, rng
+from .recogniser import BATCH, Recogniser, one_vs_rest
+
+if TYPE_CHECKING:
+    from .record import ModelRecord
+
+OUTPUTS = ("probabilities", "logits")
+SMALLEST = 1e-7  # a probability of 0 counts as this, the resolution of float32 at 1: log-odds stay finite
+PROBE_SAMPLES = SAMPLE_RATE  # a model is tried on one second of noise before it is accepted
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model of the user's says about itself; see the module's text.
+
+    Raises
+    ------
+    InputError
+        If something is missing or not allowed.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    outputs: str = "probabilities"
+    min_samples: int = 1
+    sample_rate: int = SAMPLE_RATE
+    trained_on: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise InputError(
+                f"model {self.name!r} does not name its classes: give at least 2 in the order of its columns, as "
+                f"'classes', from {', '.join(TAXONOMY)}."
+            )
+        strange = [name for name in self.classes if name not in TAXONOMY]
+        if strange or len(set(self.classes)) < len(self.classes):
+            what = f"{', '.join(map(repr, strange))} not in the taxonomy" if strange else "a class is named twice"
+            raise InputError(
+                f"model {self.name!r}: classes {', '.join(map(str, self.classes))}: {what}; "
+                f"choose from {', '.join(TAXONOMY)}."
+            )
+        if self.outputs not in OUTPUTS:
+            raise InputError(f"model {self.name!r}: outputs {self.outputs!r}; choose {' or '.join(OUTPUTS)}.")
+        if self.sample_rate != SAMPLE_RATE:
+            raise InputError(
+                f"model {self.name!r} wants {self.sample_rate} Hz; serxai gives {SAMPLE_RATE} Hz. Resample inside the "
+                f"model and let it say {SAMPLE_RATE}."
+            )
+        if self.min_samples < 1:
+            raise InputError(f"model {self.name!r}: min_samples is {self.min_samples}; it must be 1 or more.")
+
+    @classmethod
+    def read(cls, name: str, said: Mapping[str, Any]) -> Facts:
+        """From attributes or metadata, whose numbers may be text."""
+        given = {key: said[key] for key in ("outputs", "trained_on") if key in said}
+        for key in ("min_samples", "sample_rate"):
+            if key in said:
+                try:
+                    given[key] = int(said[key])
+                except (TypeError, ValueError):
+                    raise InputError(f"model {name!r}: {key} is {said[key]!r}; it must be a whole number.") from None
+        classes = said.get("classes", ())
+        if isinstance(classes, str):
+            classes = [part.strip() for part in classes.split(",") if part.strip()]
+        if not isinstance(classes, list | tuple | np.ndarray):
+            raise InputError(f"model {name!r}: 'classes' is {type(classes).__name__}; give a list of names.")
+        return cls(name, tuple(map(str, classes)), **given)
+
+
+class OwnRecogniser(Recogniser):
+    """A recogniser that is a function of waveforms, not differentiable.
+
+    Copies run in batches of one shape, the last one filled up with its last copy.
+
+    Parameters
+    ----------
+    facts : Facts
+    function : callable
+        float32 (n, n_samples) -> (n, n_classes), probabilities or logits as `facts` says.
+    fingerprint : str
+    batch : int, optional
+        The only number of copies it takes, if there is one: a single copy is filled up to it as well.
+    n_samples : int, optional
+        The only length it takes, if there is one.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        function: Callable[[np.ndarray], Any],
+        fingerprint: str,
+        batch: int | None = None,
+        n_samples: int | None = None,
+    ) -> None:
+        self.name, self.classes, self.trained_on = facts.name, facts.classes, facts.trained_on
+        self.min_samples = facts.min_samples if n_samples is None else n_samples
+        self.outputs = facts.outputs
+        self.fingerprint = fingerprint
+        self.fixed_batch = batch is not None
+        self.batch = BATCH if batch is None else batch
+        self.n_samples = n_samples
+        self._function = function
+
+    def calls_for(self, n: int) -> int:
+        """See `Recogniser.calls_for`."""
+        return -(-n // self.batch) * self.batch if self.fixed_batch else super().calls_for(n)
+
+    def raw(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
+        """What the function returns, checked but not normalised, float64 (n, n_classes).
+
+        Raises
+        ------
+        InputError
+            For another shape; for probabilities below 0 or above 1.
+        ClipError
+            As `log_odds`; for values that are not finite; for probabilities that are all 0.
+        """
+        given = self.checked(waveforms).cpu().numpy()
+        if self.n_samples not in (None, given.shape[1]):
+            raise ClipError(f"{given.shape[1]} samples; model {self.name!r} takes exactly {self.n_samples}.")
+        out = [np.empty((0, len(self.classes)))]
+        size = 1 if len(given) == 1 and not self.fixed_batch else self.batch
+        for start in range(0, len(given), size):
+            rows = given[start : start + size]
+            filled = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
+            self.calls += size
+            with self.metered():
+                found = self._function(filled)
+            out.append(self._values(found, size)[: len(rows)])
+        return np.concatenate(out)
+
+    def _values(self, found: Any, n: int) -> np.ndarray:
+        try:
+            values = np.asarray(found.detach().cpu() if isinstance(found, torch.Tensor) else found, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"model {self.name!r} returned {type(found).__name__}, not an array (n, n_classes)."
+            ) from None
+        if values.shape != (n, len(self.classes)):
+            raise InputError(
+                f"model {self.name!r} returned shape {values.shape} for {n} waveforms; its {len(self.classes)} classes "
+                f"({', '.join(self.classes)}) need {(n, len(self.classes))}."
+            )
+        if not np.all(np.isfinite(values)):
+            raise ClipError(f"model {self.name!r} returned {self.outputs} that are not finite.")
+        if self.outputs == "probabilities":
+            if values.min() < 0 or values.max() > 1 + 1e-6:
+                raise InputError(
+                    f"model {self.name!r} returned values from {values.min():.3g} to {values.max():.3g}, which are no "
+                    "probabilities; if they are logits, let it say outputs = 'logits'."
+                )
+            if (values.sum(axis=1) <= 0).any():
+                raise ClipError(f"model {self.name!r} returned probabilities that are all 0.")
+        return values
+
+    def log_odds(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
+        """Log-odds of the probabilities normalised to a sum of 1; see `Recogniser.log_odds`.
+
+        Probabilities below 1e-7 count as 1e-7.
+        """
+        values = torch.from_numpy(self.raw(waveforms))
+        return one_vs_rest(values.clamp_min(SMALLEST).log() if self.outputs == "probabilities" else values).numpy()
+
+    def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self.log_odds(waveforms))
+
+
+def _tried(recogniser: Recogniser) -> Recogniser:
+    """The recogniser, if it can score two copies of a second of noise."""
+    length = getattr(recogniser, "n_samples", None) or max(PROBE_SAMPLES, recogniser.min_samples)
+    noise = (0.05 * rng("probe of a model").standard_normal((2, length))).astype(np.float32)
+    try:
+        found = recogniser.log_odds(noise)
+    except InputError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        raise InputError(
+            f"model {recogniser.name!r} failed on {length / SAMPLE_RATE:.1f} s of noise, float32 {noise.shape}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if found.shape != (2, len(recogniser.classes)):
+        raise InputError(
+            f"model {recogniser.name!r} returned shape {found.shape} for 2 waveforms; its {len(recogniser.classes)} "
+            f"classes ({', '.join(recogniser.classes)}) need {(2, len(recogniser.classes))}."
+        )
+    recogniser.calls, recogniser.seconds = 0, 0.0
+    return recogniser
+
+
+def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, device: str) -> Recogniser:
+    """The recogniser that ``python:MODULE:FACTORY`` makes; the module's code runs.
+
+    Parameters
+    ----------
+    record : ModelRecord
+    checkpoint : path, optional
+        Passed to the factory.
+    trust : bool
+        Not asked: naming the module is trusting it.
+    device : str
+        Where a torch module goes.
+
+    Raises
+    ------
+    InputError
+        If there is no such module or factory, or what it returns is no recogniser.
+    """
+    module_name, _, factory_name = record.argument.partition(":")
+    if not module_name or not factory_name:
+        raise InputError(f"model {record.name!r}: write python:MODULE:FACTORY, such as python:mymodels:make.")
+    module = _import(record.name, module_name)
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        raise InputError(f"model {record.name!r}: module {module_name!r} has no function {factory_name!r}.")
+    try:
+        made = factory() if checkpoint is None else factory(Path(checkpoint))
+    except Exception as error:  # whatever the user's code raises
+        raise InputError(f"model {record.name!r}: its factory failed: {type(error).__name__}: {error}") from error
+    if isinstance(made, Recogniser):
+        return _tried(made)
+    said = {
+        key: getattr(made, key)
+        for key in ("outputs", "min_samples", "sample_rate", "trained_on", "classes")
+        if hasattr(made, key)
+    }
+    if hasattr(made, "classes_"):
+        said.setdefault("classes", made.classes_)
+    fingerprint = digest(
+        "python", record.argument, _source(module), getattr(made, "fingerprint", ""),
+        "" if checkpoint is None or not Path(checkpoint).is_file() else _sha256(Path(checkpoint)),
+    )  # fmt: skip
+    facts = Facts.read(record.name, said)
+    if isinstance(made, nn.Module):
+        from .waveform import WaveformRecogniser
+
+        weights = [(name, tensor.detach().cpu().float().numpy()) for name, tensor in made.state_dict().items()]
+        fingerprint = digest(fingerprint, *(part for pair in weights for part in pair))
+        return _tried(
+            WaveformRecogniser(
+                record.name, facts.classes, made, fingerprint, facts.trained_on, device, facts.min_samples
+            )
+        )
+    if hasattr(made, "predict_proba"):
+        made = made.predict_proba
+    if not callable(made):
+        raise InputError(
+            f"model {record.name!r}: its factory returned {type(made).__name__}; it must return a torch module, a "
+            "scikit-learn estimator with predict_proba, or a function of waveforms."
+        )
+    return _tried(OwnRecogniser(facts, made, fingerprint))
+
+
+def _import(name: str, module: str) -> Any:
+    """Import a module, from the current folder first, as ``python -m`` does."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        importlib.invalidate_caches()
+        return importlib.import_module(module)
+    except Exception as error:  # whatever the user's code raises
+        raise InputError(
+            f"model {name!r}: module {module!r} cannot be imported from {here} or PYTHONPATH: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)
+
+
+def _source(module: Any) -> str:
+    try:
+        return inspect.getsource(module)
+    except (OSError, TypeError):
+        return ""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_onnx(record: ModelRecord, checkpoint: Path | None, trust: bool, device: str) -> Recogniser:
+    """The recogniser of ``onnx:FILE``.
+
+    Parameters
+    ----------
+    record : ModelRecord
+    checkpoint : path, optional
+        The file, if not in the name.
+    trust : bool
+        Not needed: an ONNX file holds no code of its own.
+    device : str
+        ``cuda`` where onnxruntime has it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, not an ONNX model, has other inputs or outputs, or lacks classes.
+    """
+    path = Path(record.argument or checkpoint or "")
+    if not path.is_file():
+        raise InputError(f"model {record.name!r}: no file {str(path)!r}; write onnx:FILE.")
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError("models 'onnx:FILE' need onnxruntime: pip install 'serxai[onnx]'.") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4
+    wanted = ["CUDAExecutionProvider"] * str(device).startswith("cuda") + ["CPUExecutionProvider"]
+    providers = [provider for provider in wanted if provider in onnxruntime.get_available_providers()]
+    try:
+        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=providers)
+    except Exception as error:  # onnxruntime's errors have no common base but this one
+        raise InputError(
+            f"{path}: onnxruntime cannot load it, {str(error).splitlines()[0]}; export the model to ONNX again."
+        ) from None
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
+        found = ", ".join(f"{put.name} {put.type} {put.shape}" for put in inputs) or "none"
+        raise InputError(f"{path}: the model must take one float32 input (n, n_samples); it takes {found}.")
+    outputs = [put for put in session.get_outputs() if put.type == "tensor(float)" and len(put.shape) == 2]
+    if len(outputs) != 1:
+        found = ", ".join(f"{put.name} {put.type} {put.shape}" for put in session.get_outputs())
+        raise InputError(f"{path}: the model must return one float32 output (n, n_classes); it returns {found}.")
+    said = dict(session.get_modelmeta().custom_metadata_map) | _beside(path)
+    n, n_samples = (size if isinstance(size, int) and size > 0 else None for size in inputs[0].shape)
+    return _tried(
+        OwnRecogniser(
+            Facts.read(record.name, said),
+            lambda waveforms: session.run([outputs[0].name], {inputs[0].name: waveforms})[0],
+            digest("onnx", _sha256(path), sorted(said.items())),
+            n,
+            n_samples,
+        )
+    )
+
+
+def _beside(path: Path) -> dict[str, Any]:
+    """What the JSON file beside the model says; nothing where there is none."""
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return {}
+    try:
+        said = json.loads(beside.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{beside}: not a JSON file ({error}).") from None
+    if not isinstance(said, dict):
+        raise InputError(f"{beside}: holds {type(said).__name__}; it must hold an object with 'classes'.")
+    return said

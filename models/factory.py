@@ -1,0 +1,48 @@
+"""Kinds of recognisers and their feature extractors, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .extractor import Extractor
+from .records import MODELS
+
+
+def model_kind(name: str) -> str:
+    """``network``, ``head`` or ``foreign``; for ``hf:`` what its checkpoint is.
+
+    Raises
+    ------
+    UnknownNameError
+    InputError
+        If a checkpoint cannot be read.
+    """
+    record = MODELS.get(name)
+    if record.kind != "hf":
+        return record.kind
+    from .hf import has_classifier
+
+    return "foreign" if has_classifier(record.argument) else "head"
+
+
+def make_extractor(name: str, **params: Any) -> Extractor:
+    """The extractor of a model of kind ``head``.
+
+    Parameters
+    ----------
+    name : str
+    **params
+        As in `Extractor.params`; default: the model's own.
+
+    Raises
+    ------
+    UnknownNameError
+    InputError
+        If its extra is missing, or a checkpoint cannot be read.
+    """
+    record = MODELS.get(name)
+    if record.kind == "hf":
+        from .hf import Backbone
+
+        return Backbone(**{"path": record.argument} | params)
+    return record.load()(**params)

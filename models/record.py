@@ -1,0 +1,33 @@
+"""Record of a recogniser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..registry import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRecord(Record):
+    """A kind of recogniser.
+
+    Attributes
+    ----------
+    kind : {'network', 'head', 'foreign', 'hf'}
+        ``network``: trained here on log-mel features; the target is its class, ``Network(n_classes, width, dropout)``.
+        ``head``: a linear head trained here on fixed features; the target makes the `models.extractor.Extractor`.
+        ``foreign``: used as it comes; the target is ``load(record, checkpoint, trust, device) -> Recogniser``.
+        ``hf``: ``foreign`` for a checkpoint with a classifier, ``head`` for a backbone without.
+    checkpoint : bool
+        Whether a foreign model must be given a file or folder.
+    differentiable : bool or None
+        Whether gradient and relevance methods apply; None where only the loaded recogniser tells
+        (`Recogniser.differentiable`, which is what methods ask).
+    needs : str
+        Extra that must be installed (``pip install 'serxai[NAME]'``); empty for none.
+    """
+
+    kind: str
+    differentiable: bool | None
+    needs: str = ""
+    checkpoint: bool = False

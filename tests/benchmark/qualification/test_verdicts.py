@@ -1,0 +1,209 @@
+"""What a verdict may rest on: coverage, fills, shares, notes, grades, the jackknife, and the picture's scale."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from serxai.benchmark.cli.qualify import weak_recognisers
+from serxai.benchmark.qualification.heat_map import shade
+from serxai.benchmark.qualification.report import write_qualification
+from serxai.benchmark.qualification.trials import ClipTrials, Trial, score_trials
+from serxai.benchmark.qualification.verdicts import jackknifed_follow, properties, verdicts
+from serxai.benchmark.stats.clustered_proportion import clustered_share
+from serxai.datasets.corpora import load_corpus
+from serxai.errors import NotApplicable
+from serxai.keys import rng
+from serxai.metrics import qualified as module
+from serxai.models.obtain import load_model
+from serxai.tests.benchmark.qualification.test_trials import simulated
+
+FILLS = ("twin", "attenuate", "noise", "spectral-mean")
+
+
+def with_own_fills(rows: pd.DataFrame, recogniser: str = "cnn") -> pd.DataFrame:
+    """The same with trials in which the metric follows the truth of each fill."""
+    own = rows[rows["check"] == "fill"].assign(check="own fill")
+    own["value"] = -own["level"]
+    return pd.concat([rows, own]).assign(recogniser=recogniser)
+
+
+def lost(rows: pd.DataFrame, share: float, check: str = "ladder") -> pd.DataFrame:
+    """The same, with trials of a check skipped on a share of the clips."""
+    rows = rows.copy()
+    clips = sorted(rows["clip"].unique())
+    gone = rows["clip"].isin(clips[: round(share * len(clips))]) & (rows["check"] == check)
+    rows.loc[gone, ["status", "value", "reason"]] = ["skipped", np.nan, "no luck"]
+    return rows
+
+
+def verdict(rows: pd.DataFrame) -> pd.Series:
+    return verdicts(properties(rows)).iloc[0]
+
+
+def test_one_fill_agrees_with_itself_and_qualifies_nothing():
+    rows = simulated(1.0, 0.001)
+    told = verdict(rows[rows["fill"] == "twin"])
+    assert told["qualified"] == "no claim" and told["fills"] == "twin" and told["n_clips"] == 16
+    assert told["no_claim"] == "fills on cnn: fewer than 3 fills"
+    whole = verdict(rows)
+    assert whole["qualified"] == "yes" and whole["fills"].split() == sorted(FILLS) and whole["ladder"] == "truth"
+
+
+def test_nothing_is_claimed_on_a_part_of_the_clips():
+    told = verdict(lost(simulated(1.0, 0.001), 0.25))
+    assert told["qualified"] == "no claim" and "monotone on cnn: 12 of 16 clips" in told["no_claim"]
+    assert verdict(lost(simulated(1.0, 0.001), 0.125))["qualified"] == "yes"
+
+
+def test_clips_without_any_trial_are_planned_all_the_same():
+    rows = simulated(1.0, 0.001)
+    gone = rows["clip"].isin(sorted(rows["clip"].unique())[:8])
+    refused = rows[gone].drop_duplicates("clip").assign(check="", status="skipped", value=np.nan, reason="no truth")
+    table = properties(pd.concat([rows[~gone], refused])).set_index("property")
+    assert (table.drop(["fills-anger"])["n_planned"] == 16).all() and table.loc["monotone", "passed"] == "no claim"
+
+
+def test_every_recogniser_must_have_its_say():
+    rows, other = simulated(1.0, 0.001), simulated(1.0, 0.001, metric="insertion").assign(recogniser="planted-rule")
+    told = verdict(pd.concat([rows, other]))
+    assert told["qualified"] == "no claim" and "monotone on planted-rule: not tested" in told["no_claim"]
+
+
+def test_all_skipped_is_not_tested():
+    rows = simulated(1.0, 0.001).assign(status="skipped", value=np.nan, reason="no weak truth")
+    told = verdict(rows)
+    assert told["qualified"] == "not tested" and told["no_claim"] == "no weak truth"
+
+
+def test_grade_of_a_metric_that_is_right_under_each_fill():
+    rows = simulated(1.0, 0.001, shift=2.0)
+    assert verdict(rows)["qualified"] == "no"  # no white box says so
+    told = verdict(with_own_fills(rows))
+    assert told["qualified"] == "one fill" and told["fails"].startswith("fills on cnn")
+    assert verdict(with_own_fills(lost(rows, 0.5)))["qualified"] == "no"
+
+
+def test_verdicts_as_others_read_them(monkeypatch):
+    body = "metric,version,qualified,fails\na,1,yes,\nb,1,one fill,fills on cnn (0.7)\nc,1,no,x\nd,1,no claim,\n"
+    rows = {(row["metric"], row["version"]): row for row in csv.DictReader(body.splitlines())}
+    monkeypatch.setattr(module, "verdicts", lambda: rows)
+    assert [module.qualified(name, "1") for name in "abcde"] == [True, False, False, None, None]
+    assert module.fails("b", "1") == "fills on cnn (0.7)"
+
+
+def real(clips_a_speaker: int, wrong: int = 0) -> pd.DataFrame:
+    """Trials of check real alone, 16 speakers."""
+    pairs = [(s, c) for s in range(16) for c in range(clips_a_speaker)]
+    return pd.DataFrame(
+        {
+            "recogniser": "cnn", "clip": f"s{s}c{c}", "speaker": f"s{s}", "emotion": "anger",
+            "metric": "max-sensitivity", "metric_version": "1", "family": "robustness", "direction": "higher",
+            "level": level, "draw": 0, "fill": "", "check": check, "value": level if i >= wrong else -level,
+            "status": "ok", "reason": "",
+        }
+        for i, (s, c) in enumerate(pairs)
+        for check, level in (("real", 0.0), ("real", 1.0), ("ladder", 0.0), ("ladder", 1.0))
+    )  # fmt: skip
+
+
+def test_a_yes_or_no_on_every_clip_has_an_interval_with_a_width():
+    row = properties(real(3)).set_index("property").loc["real"]
+    found = clustered_share(np.ones(48), np.ones(48), np.repeat(np.arange(16), 3))
+    assert row["low"] == pytest.approx(found.low) == pytest.approx(0.926, abs=5e-4) and row["passed"] == "yes"
+    few = properties(real(1)).set_index("property").loc["real"]
+    assert few["passed"] == "no claim" and few["note"] == "16 clips are too few"  # .794 at best
+    assert properties(real(1, wrong=14)).set_index("property").loc["real", "passed"] == "no"
+
+
+def test_notes_tell_what_an_interval_cannot():
+    rows = simulated(1.0, 0.0)
+    table = properties(rows).set_index("property")
+    assert table.loc["seeds", "note"] == "deterministic" and table.loc["monotone", "note"] == "no spread"
+    noisy = properties(simulated(1.0, 0.5)).set_index("property")
+    assert noisy.loc["monotone", "note"] == noisy.loc["seeds", "note"] == ""
+
+
+def test_intervals_stay_in_range():
+    for quality, noise in ((1.0, 0.3), (0.0, 1.0), (-1.0, 0.3)):
+        table = properties(simulated(quality, noise))
+        least = np.where(table["property"].isin(["oracle-vs-random", "resilience", "reactivity"]), 0, -1)
+        least = np.where(table["property"].str.fullmatch("fills.*"), 0, least)
+        assert (table["high"] <= 1).all() and (table["low"] >= least).all()
+        assert ((table["low"] <= table["estimate"] + 1e-12) & (table["estimate"] <= table["high"] + 1e-12)).all()
+
+
+def test_jackknife_of_a_curve_that_rises_and_falls_covers_its_truth():
+    levels, true = np.linspace(0, 1, 11), np.array([0, 1, 2, 3, 4, 5, 5.4, 4.7, 4.2, 3.6, 3.3]) / 5
+    exact, codes, hit = jackknifed_follow(levels, true[None], np.zeros(1, int))[0], np.repeat(np.arange(16), 3), 0
+    for i in range(150):
+        draw = rng("jackknife", i)
+        slope = 0.3 * draw.standard_normal((16, 1)).repeat(3, 0) * (levels - 0.5)
+        estimate, low, high = jackknifed_follow(levels, true + slope + 0.6 * draw.standard_normal((48, 11)), codes)
+        hit += low <= exact <= high
+        assert low <= estimate <= high
+    assert hit / 150 > 0.85
+
+
+@pytest.fixture(scope="module")
+def trials() -> ClipTrials:
+    corpus = load_corpus("planted")
+    name = corpus.select(["anger"], 1)[0]
+    corpus.prepare([name])
+    return ClipTrials(load_model("planted-rule"), corpus.clip(name), FILLS)
+
+
+def test_a_fill_that_changes_nothing_loses_its_own_check_alone(trials, monkeypatch):
+    rule = type(trials.case.recogniser)
+    relevance = rule.relevance
+    calls = []
+
+    def sometimes(self, *args):
+        calls.append(1)
+        return relevance(self, *args) * (len(calls) != 3)
+
+    monkeypatch.setattr(rule, "relevance", sometimes)
+    made = {(t.check, t.fill): t for t in trials._own_fills(trials.case.recogniser, trials.ladder("truth"))}
+    refused = [fill for (_, fill), trial in made.items() if isinstance(trial.explained, NotApplicable)]
+    assert len(refused) == 1 and len(made) == 4
+    with pytest.raises(NotApplicable, match="zero"):
+        made["own fill", refused[0]].made()
+
+
+def test_a_trial_that_cannot_be_made_is_a_row(trials, monkeypatch):
+    only = [Trial("own fill", 0.0, NotApplicable("zero"), fill="twin")]
+    monkeypatch.setattr(ClipTrials, "trials", lambda self, kind: iter(only))
+    row = pd.DataFrame(score_trials(trials, ["deletion"])).iloc[0]
+    assert (row["status"], row["reason"], row["check"]) == ("skipped", "zero", "own fill")
+
+
+def test_the_copies_of_the_stability_ladder_matter(trials):
+    """Another draw of the copies is another size of the change: the metric's own noise is not cancelled."""
+    rows = pd.DataFrame(score_trials(trials, ["max-sensitivity"]))
+    seed = rows[rows["check"] == "seed"].pivot(index="level", columns="draw", values="value")
+    assert (np.abs(seed[0] / seed[1] - 1) > 1e-3).all()
+    ladder = rows[rows["check"] == "ladder"].set_index("level")["value"]
+    assert 0.7 < ladder[0.0] < 3.0 and 0.7e-3 < ladder[1.0] < 3e-3
+
+
+def test_the_page_keeps_what_was_lost(tmp_path):
+    table = properties(lost(simulated(1.0, 0.001), 1.0))
+    page = write_qualification(table, {}, tmp_path)["html"].read_text("utf-8")
+    assert "0 of 16" in page
+
+
+def test_the_scale_of_the_picture():
+    required = pd.Series({"threshold": 0.7, "chance": 0.25, "low": 0.7, "estimate": 0.9})
+    assert shade(required) == 0
+    told = pd.Series({"threshold": np.nan, "chance": 0.5, "low": 0.1, "estimate": 0.5})
+    assert shade(told) == 0 and shade(pd.Series({**told, "estimate": 1.0})) == 1
+    assert shade(pd.Series({**required, "low": 0.25})) == -1 and shade(pd.Series({**required, "low": 1.0})) == 1
+
+
+def test_a_weak_network_is_told():
+    models = {f"{name}/planted": {"scores": {"pooled": {"uar": uar}}} for name, uar in (("a", 0.8), ("b", 0.9))}
+    info = {"models": models | {"planted-rule/planted": {}}}
+    assert len(weak_recognisers(info)) == 1 and weak_recognisers(info)[0].startswith("a/planted has a UAR of 0.80")
