@@ -172,7 +172,7 @@ def test_too_little_is_missing_with_its_reason():
     assert cues["weighted_level"].value == 0.0
     short = cue_tracks(harmonics(150.0, 0.11))
     assert np.isfinite(short.f0_hz).any() or np.isnan(short.fine.cpp_db).all()
-    with pytest.raises(InputError, match="the mask has shape"):
+    with pytest.raises(InputError, match="mask must have the tracks' shape"):
         fine_cues(tracks, np.ones(3, bool))
 
 

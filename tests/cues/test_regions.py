@@ -110,7 +110,7 @@ def test_window_mask_and_wrong_shape():
     mask = window_mask(tracks, [[0.15, 0.30], [0.6, 0.75]])
     expected = [0.15 <= t < 0.30 or 0.6 <= t < 0.75 for t in tracks.times_s]
     assert mask.tolist() == expected and 28 <= mask.sum() <= 32
-    with pytest.raises(InputError, match="mask has shape"):
+    with pytest.raises(InputError, match="mask must have the tracks' shape"):
         region_cues(tracks, mask[:-1])
 
 
