@@ -1,9 +1,9 @@
-"""Make ``import torchvision`` work beside a CPU build of torch.
+"""Workaround that lets ``import torchvision`` succeed beside a CPU build of torch.
 
-captum is content without torchvision; zennit, quantus and transformers import it. Its compiled part is built against
-another torch and fails with ``operator torchvision::nms does not exist``. Declaring the two operators' schemas is
-enough for everything that is used here. Import this module before any of the three; with a matching torchvision it
-does nothing.
+zennit, quantus and transformers import torchvision, whose compiled operators may be built against another torch; then
+the import fails with ``operator torchvision::nms does not exist``. Declaring the schemas of the two missing operators
+suffices, since none of them is called here. Import this module before any of the three packages; with a matching
+torchvision it does nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import sys
 
 import torch
 
-_library: torch.library.Library | None = None  # torch drops the schemas when this reference goes
+_library: torch.library.Library | None = None  # torch removes the schemas when the last reference goes
 
 
 def ensure_torchvision() -> None:
-    """Import torchvision, declaring its missing operators first if that is what stops it."""
+    """Import torchvision; if its operators are missing, declare their schemas and import it again."""
     global _library
     try:
         import torchvision

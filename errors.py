@@ -1,4 +1,4 @@
-"""Errors a user can act on, and the one signal that turns a score into a ``skipped`` row."""
+"""Exceptions: input errors, failures of one clip, and `NotApplicable`, which makes a score row ``skipped``."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from difflib import get_close_matches
 
 
 class SerxaiError(Exception):
-    """Base of every error that serxai raises on purpose; the command line prints it without a traceback."""
+    """Base class of serxai's exceptions; the command line prints them without a traceback."""
 
 
 class InputError(SerxaiError, ValueError):
-    """Something the user gave is wrong. The message says what was given, what is allowed and what to do."""
+    """Invalid user input; the message names the parameter, the value given, what is allowed and what to do."""
 
 
 class UnknownNameError(InputError):
-    """A name that no registry holds.
+    """Unknown name of a registered object; the message lists the closest known names.
 
     Parameters
     ----------
     kind : str
-        What was looked up, e.g. ``"method"``.
+        Kind of object, e.g. ``"method"``.
     name : str
-        The name as given.
+        The name given.
     known : iterable of str
-        The names that exist; the nearest are put into the message.
+        All valid names.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
@@ -35,8 +35,8 @@ class UnknownNameError(InputError):
 
 
 class ClipError(SerxaiError):
-    """One clip cannot be loaded, explained or scored. It becomes a ``failed`` row; the run goes on."""
+    """Failure to load, explain or score one clip; it becomes a ``failed`` row and the run continues."""
 
 
 class NotApplicable(SerxaiError):  # noqa: N818  (a signal, not a fault)
-    """A score is undefined here for a stated reason. It becomes a ``skipped`` row."""
+    """Signal that a score is undefined for this input; it becomes a ``skipped`` row with the message as reason."""

@@ -1,21 +1,23 @@
-"""Identity and randomness: both come from what is computed, never from when or in which order it is computed."""
+"""Content digests and seeded random generators.
+
+Both depend on what is computed only, never on execution order, time, process or machine.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 import numpy as np
 
 
-def digest(*parts: Any, size: int = 16) -> str:
-    """Hex digest of any JSON-serialisable parts, of bytes and of numpy arrays.
+def digest(*parts: object, size: int = 16) -> str:
+    """BLAKE2b hex digest of JSON-serialisable objects, bytes and numpy arrays.
 
     Parameters
     ----------
     *parts : object
-        Order matters. Arrays enter with dtype and shape; floats by their shortest exact representation.
+        Order matters. Arrays are hashed with dtype and shape, floats by their shortest exact representation.
     size : int
         Bytes of the digest (the string has twice as many characters).
 
@@ -41,6 +43,12 @@ def digest(*parts: Any, size: int = 16) -> str:
     return h.hexdigest()
 
 
-def rng(*parts: Any) -> np.random.Generator:
-    """Random generator seeded by ``digest(*parts)``: the same draw for any order, shard, worker or resume."""
+def rng(*parts: object) -> np.random.Generator:
+    """Random generator seeded by ``digest("rng", *parts)``: the same draws for any order, shard, worker or resume.
+
+    Parameters
+    ----------
+    *parts : object
+        As for `digest`: what the draws belong to, e.g. a purpose, a clip and a repeat.
+    """
     return np.random.default_rng(int(digest("rng", *parts), 16))

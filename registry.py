@@ -1,8 +1,9 @@
-"""One lazy registry for models, methods, metrics, corpora and conditions.
+"""Lazy registry of records: models, methods, metrics, corpora, conditions and cues.
 
-A record is frozen data: it can be listed without importing what it stands for (``serxai ls`` must not import torch).
-A record whose name ends with a colon stands for all names that begin so (``folder:`` for ``folder:my/data.csv``).
-Others add records through entry points ``serxai.<kind>s`` that resolve to a record or a list of records.
+A record is frozen metadata with an import path, so it can be listed without importing the object it describes
+(``serxai ls`` must not import torch). A record whose name ends with a colon serves every name with that prefix
+(``folder:`` for ``folder:my/data.csv``). Other packages add records through entry points ``serxai.<kind>s`` that
+resolve to a record or a list of records.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .errors import InputError, UnknownNameError
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What every registered thing must say about itself.
+    """Metadata of one registered object.
 
     Attributes
     ----------
@@ -34,6 +35,11 @@ class Record:
         SPDX identifier or the licence's name.
     citation : str
         Paper, with equation or section where it matters.
+
+    Raises
+    ------
+    InputError
+        If a field is empty or the target is not of the form ``"module:attribute"``.
     """
 
     name: str
@@ -46,17 +52,23 @@ class Record:
     def __post_init__(self) -> None:
         for field in ("name", "target", "summary", "version", "licence", "citation"):
             if not str(getattr(self, field)).strip():
-                raise InputError(f"record {self.name!r}: field {field!r} is empty; every record must fill it.")
+                raise InputError(
+                    f"record {self.name!r}: field {field!r} is empty; every record must fill it. Give a text that is "
+                    "not blank."
+                )
         if ":" not in self.target:
-            raise InputError(f"record {self.name!r}: target {self.target!r} is not of the form 'module:attribute'.")
+            raise InputError(
+                f"record {self.name!r}: target {self.target!r} is not of the form 'module:attribute'; write e.g. "
+                "'package.module:function'."
+            )
 
     @property
     def argument(self) -> str:
-        """What follows the first colon of the name, such as a path; empty for a plain name."""
+        """Text after the first colon of the name, such as a path; empty for a name without a colon."""
         return self.name.partition(":")[2]
 
     def load(self) -> Any:
-        """Import and return the object the record stands for."""
+        """Import and return the target object."""
         module, attribute = self.target.split(":")
         return getattr(import_module(module, "serxai" if module.startswith(".") else None), attribute)
 
@@ -65,7 +77,7 @@ R = TypeVar("R", bound=Record)
 
 
 class Registry(Generic[R]):
-    """Records of one kind by name; duplicates are refused, unknown names get the near misses.
+    """Records of one kind by name; duplicates are refused, unknown names raise with the closest matches.
 
     Parameters
     ----------
@@ -74,7 +86,7 @@ class Registry(Generic[R]):
     record_type : type
         Every record must be of this type.
     records : iterable of Record
-        The built-in ones.
+        Built-in records.
     plural : str, optional
         Default: ``kind + "s"``.
     """
@@ -98,7 +110,8 @@ class Registry(Generic[R]):
         """
         if not isinstance(record, self.record_type):
             raise InputError(
-                f"{self.kind} registry takes {self.record_type.__name__} records, got {type(record).__name__}."
+                f"{self.kind} registry takes {self.record_type.__name__} records, got {type(record).__name__}; "
+                f"register a {self.record_type.__name__}."
             )
         if record.name in self._records:
             raise InputError(f"{self.kind} {record.name!r} is registered twice; rename one of the two.")
@@ -109,16 +122,18 @@ class Registry(Generic[R]):
             return
         self._plugins_loaded = True
         for point in entry_points(group=f"serxai.{self.plural}"):
-            found = point.load()
-            records = [found] if isinstance(found, self.record_type) else found
+            loaded = point.load()
+            records = [loaded] if isinstance(loaded, self.record_type) else loaded
             for record in records:
                 self.add(record)
 
     def __iter__(self) -> Iterator[R]:
+        """Iterate over the records in order of registration, plug-ins last."""
         self._load_plugins()
         return iter(self._records.values())
 
     def __contains__(self, name: object) -> bool:
+        """Whether `get` finds this name."""
         try:
             return bool(self.get(str(name)))
         except UnknownNameError:
@@ -129,17 +144,20 @@ class Registry(Generic[R]):
         return [record.name for record in self]
 
     def get(self, name: str) -> R:
-        """Return the record of this name; of a family (``folder:``) under the whole name (``folder:my/data.csv``).
+        """Return the record of this name.
+
+        A name with a registered prefix (``folder:my/data.csv``) gets the prefix's record (``folder:``) under the whole
+        name.
 
         Raises
         ------
         UnknownNameError
-            With the near misses.
+            If no record matches; the message lists the closest names.
         """
         self._load_plugins()
-        family, _, argument = name.partition(":")
-        if argument and f"{family}:" in self._records:
-            return replace(self._records[f"{family}:"], name=name)
+        prefix, _, argument = name.partition(":")
+        if argument and f"{prefix}:" in self._records:
+            return replace(self._records[f"{prefix}:"], name=name)
         try:
             return self._records[name]
         except KeyError:

@@ -1,4 +1,4 @@
-"""The time-frequency plane on which every recogniser is explained, perturbed and scored."""
+"""Audio loading, STFT, time-frequency grids, masking with fill operators and resynthesis."""
 
 from .fills import FILLS, fill_spectrum
 from .grid import Grid, band_edges_hz, scoring_grid

@@ -1,6 +1,6 @@
-"""Fill operators: what stands in the place of a removed part.
+"""Fill operators: the signal that replaces masked time-frequency cells.
 
-No fill is neutral, so each score names its fill. All return an STFT on the clip's own frames.
+No fill is neutral, so each score names its fill. Every fill is an STFT of the same shape as the clip's.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import torch
 from ..errors import InputError, NotApplicable, UnknownNameError
 from .plane import Plane
 
-ATTENUATION_DB = 40.0  # about the distance from speech to the noise floor of a studio recording
+ATTENUATION_DB = 40.0  # about the signal-to-noise ratio of a studio recording of speech
 
 
 def _attenuate(plane: Plane, generator: np.random.Generator) -> torch.Tensor:
+    """Clip attenuated by `ATTENUATION_DB`."""
     return plane.spectrum * 10 ** (-ATTENUATION_DB / 20)
 
 
@@ -29,7 +30,7 @@ def _noise(plane: Plane, generator: np.random.Generator) -> torch.Tensor:
 
 
 def _spectral_mean(plane: Plane, generator: np.random.Generator) -> torch.Tensor:
-    """The clip's mean magnitude in each frequency bin with the original phase."""
+    """Mean magnitude of the clip in each frequency bin, with the original phase."""
     magnitude = plane.spectrum.abs()
     mean = magnitude.mean(dim=1, keepdim=True).expand_as(magnitude)
     return torch.polar(mean.contiguous(), plane.spectrum.angle())
@@ -46,16 +47,16 @@ FILLS = (*_SIGNAL_FILLS, "twin")
 def fill_spectrum(
     name: str, plane: Plane, generator: np.random.Generator, twin: np.ndarray | None = None
 ) -> torch.Tensor:
-    """STFT of the fill of this name for one clip.
+    """STFT of a fill for one clip.
 
     Parameters
     ----------
     name : {'attenuate', 'noise', 'spectral-mean', 'twin'}
     plane : Plane
     generator : numpy Generator
-        Used by ``noise`` alone.
+        Used by ``noise`` only.
     twin : array, shape (n_samples,), optional
-        The neutral twin of a planted clip, under the same condition.
+        Neutral twin of a planted clip, under the same condition; required by ``twin``.
 
     Returns
     -------
@@ -64,17 +65,19 @@ def fill_spectrum(
     Raises
     ------
     NotApplicable
-        For ``twin`` where the clip has none.
+        For ``twin`` if the clip has no neutral twin.
     InputError
-        If the twin is not as long as the clip.
+        If twin and clip differ in length.
     UnknownNameError
+        For any other name.
     """
     if name == "twin":
         if twin is None:
             raise NotApplicable("fill 'twin' needs a clip with a neutral twin (corpus 'planted')")
         if np.shape(twin) != tuple(plane.samples.shape):
             raise InputError(
-                f"fill 'twin': the twin has shape {np.shape(twin)}, the clip {tuple(plane.samples.shape)}."
+                f"fill 'twin': parameter twin must have the clip's shape {tuple(plane.samples.shape)}, got "
+                f"{np.shape(twin)}; pass the twin under the same condition as the clip."
             )
         return plane.stft(torch.as_tensor(twin, dtype=torch.float32, device=plane.samples.device))
     if name not in _SIGNAL_FILLS:

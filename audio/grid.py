@@ -1,4 +1,4 @@
-"""Grids on the time-frequency plane.
+"""Time-frequency grids: cell edges, mel bands, and overlap-weighted resampling of maps between grids.
 
 Conventions
 -----------
@@ -16,14 +16,14 @@ import numpy as np
 
 from ..errors import InputError
 
-MEL_ROWS = 128  # rows of the finest mel grid; coarser mel bands are whole groups of them, so all of them nest
+MEL_ROWS = 128  # of the finest mel grid; coarser mel bands are groups of whole rows, so all mel grids nest
 SCORING_BANDS = 16
 SCORING_CELL_S = 0.08
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Rectangular partition of a piece of the plane.
+    """Rectangular partition of a region of the time-frequency plane.
 
     Parameters
     ----------
@@ -43,18 +43,22 @@ class Grid:
 
     def __post_init__(self) -> None:
         for name in ("freq_edges_hz", "time_edges_s"):
-            edges = np.array(getattr(self, name), dtype=np.float64)  # a copy, for it is frozen below
+            edges = np.array(getattr(self, name), dtype=np.float64)  # a copy, because it is made read-only below
             if edges.ndim != 1 or edges.size < 2 or not np.all(np.isfinite(edges)) or np.any(np.diff(edges) <= 0):
-                raise InputError(f"Grid: {name} must be at least two finite, strictly increasing numbers, got {edges}.")
+                raise InputError(
+                    f"Grid: {name} must be at least two finite, strictly increasing numbers, got {edges}; sort the "
+                    "edges and drop duplicates."
+                )
             edges.setflags(write=False)
             object.__setattr__(self, name, edges)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n_freq, n_time)."""
+        """Number of rows and columns, (n_freq, n_time)."""
         return self.freq_edges_hz.size - 1, self.time_edges_s.size - 1
 
     def __eq__(self, other: object) -> bool:
+        """Whether all edges are equal."""
         return (
             isinstance(other, Grid)
             and np.array_equal(self.freq_edges_hz, other.freq_edges_hz)
@@ -62,34 +66,43 @@ class Grid:
         )
 
     def rows_of(self, freqs_hz: np.ndarray) -> np.ndarray:
-        """Row that each frequency belongs to; frequencies outside go to the nearest row."""
+        """Row index of each frequency, int, shape of `freqs_hz`; frequencies outside the grid get the nearest row."""
         rows = np.searchsorted(self.freq_edges_hz, freqs_hz, side="right") - 1
         return np.clip(rows, 0, self.shape[0] - 1)
 
     def columns_of(self, times_s: np.ndarray) -> np.ndarray:
-        """Column that each time belongs to; times outside go to the nearest column."""
+        """Column index of each time, int, shape of `times_s`; times outside the grid get the nearest column."""
         columns = np.searchsorted(self.time_edges_s, times_s, side="right") - 1
         return np.clip(columns, 0, self.shape[1] - 1)
 
     def transfer(self, values: np.ndarray, target: Grid) -> np.ndarray:
-        """Move sums of cells to another grid, each cell shared out by overlap; the total is preserved.
+        """Resample a map of cell sums to another grid by overlap area, preserving the total.
 
-        Overlap is measured in seconds and in mel rows, not in Hz: a map that is flat over all frequencies stays flat
-        on a mel grid, instead of lying mostly in its wide upper bands. What lies outside `target` goes to its nearest
-        row or column.
+        Overlap is measured in seconds and in mel rows, not in Hz: a map that is constant over all frequencies stays
+        constant on a mel grid, instead of concentrating in its wide upper bands. Relevance outside `target` is added
+        to its nearest row or column.
 
         Parameters
         ----------
         values : array, shape (n_freq, n_time)
+            Sum over each cell of this grid.
         target : Grid
 
         Returns
         -------
         array, float64, shape ``target.shape``
+
+        Raises
+        ------
+        InputError
+            If `values` does not have this grid's shape.
         """
         values = np.asarray(values, dtype=np.float64)
         if values.shape != self.shape:
-            raise InputError(f"Grid.transfer: values have shape {values.shape}, the grid has {self.shape}.")
+            raise InputError(
+                f"Grid.transfer: values must have the grid's shape {self.shape}, got {values.shape}; pass the map with "
+                "the grid it was computed on."
+            )
         if self == target:
             return values.copy()
         rows = _overlap(mel_row_of(self.freq_edges_hz), mel_row_of(target.freq_edges_hz))
@@ -97,12 +110,12 @@ class Grid:
         return rows.T @ values @ columns
 
     def stretched(self, duration_s: float, onto_s: float) -> Grid:
-        """The same grid with time scaled from one duration to another (to compare two clips in relative time)."""
+        """Grid with its time axis scaled by ``onto_s / duration_s``, to compare two clips in relative time."""
         return Grid(self.freq_edges_hz, self.time_edges_s * (onto_s / duration_s))
 
 
 def _overlap(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Share of each source interval in each target interval; rows add up to one."""
+    """Fraction of each source interval in each target interval, shape (n_source, n_target); rows sum to 1."""
     inner = target.copy()
     inner[0], inner[-1] = min(source[0], target[0]), max(source[-1], target[-1])
     low = np.maximum(source[:-1, None], inner[None, :-1])
@@ -111,25 +124,34 @@ def _overlap(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def mel_points_hz(rows: int = MEL_ROWS, max_hz: float = 8000.0) -> np.ndarray:
-    """Corner frequencies of a Slaney mel filter bank: filter i spans points i .. i + 2 with its peak at i + 1."""
+    """Corner frequencies in Hz of a Slaney mel filter bank, shape (rows + 2,); filter i has corners i, i + 1, i + 2."""
     import librosa
 
     return librosa.mel_frequencies(n_mels=rows + 2, fmin=0.0, fmax=max_hz)
 
 
 def band_edges_hz(bands: int, rows: int = MEL_ROWS, max_hz: float = 8000.0) -> np.ndarray:
-    """True edges of bands made of whole mel rows: where neighbouring triangular filters cross.
+    """Edges in Hz of mel bands made of whole mel rows: the frequencies where adjacent triangular filters cross.
 
     Parameters
     ----------
     bands : int
         Must divide `rows`.
+    rows : int
+        Mel filters from 0 to `max_hz`.
+    max_hz : float
+        Upper edge of the last band.
 
     Returns
     -------
     array, shape (bands + 1,)
         From 0 to `max_hz`. For 8 bands: 0, 386, 760, 1148, 1689, 2484, 3654, 5374, 8000 Hz, the true ranges of
         the bands that EmoLIME's figures label 0-1 kHz, 1-2 kHz and so on.
+
+    Raises
+    ------
+    InputError
+        If `bands` does not divide `rows`.
     """
     if bands < 1 or rows % bands:
         raise InputError(f"band_edges_hz: bands must divide {rows}, got {bands}; take 1, 2, 4, 8, 16, 32, 64 or 128.")
@@ -145,9 +167,9 @@ def _row_edges_hz() -> np.ndarray:
 
 
 def mel_row_of(freqs_hz: np.ndarray) -> np.ndarray:
-    """Position on the axis of 128 mel rows: whole numbers at the edges of rows, linear in Hz within one.
+    """Map frequencies to fractional mel row indices (128 rows): integers at row edges, linear in Hz within a row.
 
-    Frequencies above 8 kHz continue the last row's slope.
+    Frequencies above 8 kHz continue with the slope of the last row.
     """
     edges = _row_edges_hz()
     rows = np.interp(freqs_hz, edges, np.arange(edges.size))
@@ -155,12 +177,32 @@ def mel_row_of(freqs_hz: np.ndarray) -> np.ndarray:
 
 
 def scoring_grid(duration_s: float, bands: int = SCORING_BANDS, cell_s: float = SCORING_CELL_S) -> Grid:
-    """The one grid on which all explanations are scored: 16 mel bands x 80 ms.
+    """Scoring grid of a clip: by default 16 mel bands x 80 ms, on which all explanations are compared.
 
-    All cells are equally long, as near to `cell_s` as divides the clip: a longer last cell would gather more relevance
-    than its neighbours and be removed before them.
+    All cells have the same duration, the one closest to `cell_s` that divides the clip: a longer last cell would sum
+    more relevance than its neighbours and be removed before them.
+
+    Parameters
+    ----------
+    duration_s : float
+        Of the clip, positive.
+    bands : int
+        Mel bands from 0 to 8 kHz; must divide 128.
+    cell_s : float
+        Nominal duration of a cell.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    InputError
+        If the duration is not positive and finite, or `bands` does not divide 128.
     """
     if not 0 < duration_s < np.inf:
-        raise InputError(f"scoring_grid: duration must be positive and finite, got {duration_s} s.")
+        raise InputError(
+            f"scoring_grid: duration_s must be positive and finite, got {duration_s} s; pass the clip's duration."
+        )
     cells = max(1, int(np.floor(duration_s / cell_s + 0.5)))
     return Grid(band_edges_hz(bands), np.linspace(0.0, duration_s, cells + 1))

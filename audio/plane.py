@@ -1,11 +1,12 @@
-"""One clip on the time-frequency plane: complex STFT, cells, and waveforms with parts replaced.
+"""Complex STFT of a clip, sums over grid cells, and masked resynthesis.
 
-Masks act on the waveform. With ``S`` the clip's STFT and ``F`` that of the fill, a copy that keeps ``m`` is
+Masks act on the waveform. With ``S`` the clip's STFT, ``F`` that of the fill and ``m`` the mask (1 keeps), the masked
+waveform is
 
     y = x + istft((1 - m) * (F - S)),
 
-so an all-kept mask returns the input itself, a fully removed one the fill, and every copy is a weighted sum of the
-parts' difference signals (the inverse STFT is linear).
+so an all-ones mask returns the input itself, an all-zeros mask the fill, and every masked waveform is a weighted sum of
+one difference signal per cell (the inverse STFT is linear).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Plane:
     Raises
     ------
     InputError
-        If the samples are not a waveform of one channel with at least one sample.
+        If `samples` is not one-dimensional or is empty.
     """
 
     def __init__(self, samples: np.ndarray, device: str | torch.device = "cpu") -> None:
@@ -56,12 +57,12 @@ class Plane:
 
     @property
     def freqs_hz(self) -> np.ndarray:
-        """Centre frequencies of the STFT bins, shape (257,)."""
+        """Centre frequencies of the STFT bins in Hz, shape (257,)."""
         return np.arange(self.spectrum.shape[0]) * SAMPLE_RATE / N_FFT
 
     @property
     def times_s(self) -> np.ndarray:
-        """Centres of the STFT frames, shape (n_frames,)."""
+        """Centres of the STFT frames in seconds, shape (n_frames,)."""
         return np.arange(self.spectrum.shape[1]) * HOP / SAMPLE_RATE
 
     def stft(self, samples: torch.Tensor) -> torch.Tensor:
@@ -75,20 +76,23 @@ class Plane:
         length = self.samples.numel() if n_samples is None else n_samples
         return torch.istft(spectra, N_FFT, HOP, window=self._window, center=True, length=length)
 
-    def breath(self, generator: np.random.Generator) -> np.ndarray:
-        """Noise with the power that the clip has at each moment and frequency, float64, shape (n_samples,)."""
+    def shaped_noise(self, generator: np.random.Generator) -> np.ndarray:
+        """Noise with the clip's STFT magnitude and the phase of white noise, float64, shape (n_samples,)."""
         noise = self.stft(torch.from_numpy(generator.standard_normal(self.samples.numel(), dtype=np.float32)))
         return self.istft(torch.polar(self.spectrum.abs(), noise.angle())).double().numpy()
 
     def cells(self, grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
-        """Grid row of each bin and grid column of each frame; together every STFT value lies in exactly one cell."""
+        """Grid row of each STFT bin, shape (257,), and grid column of each frame, shape (n_frames,), int64.
+
+        Every STFT value belongs to exactly one cell.
+        """
         device = self.spectrum.device
         rows = torch.as_tensor(grid.rows_of(self.freqs_hz), device=device)
         columns = torch.as_tensor(grid.columns_of(self.times_s), device=device)
         return rows, columns
 
     def sum_cells(self, values: torch.Tensor, grid: Grid) -> np.ndarray:
-        """Sum a real map over the STFT, shape (257, n_frames), within each cell; float64, shape ``grid.shape``."""
+        """Sum a real map on the STFT, shape (257, n_frames), over each cell; float64, shape ``grid.shape``."""
         rows, columns = self.cells(grid)
         sums = torch.zeros(grid.shape, dtype=torch.float64, device=values.device)
         flat = (rows[:, None] * grid.shape[1] + columns[None, :]).reshape(-1)
@@ -96,18 +100,19 @@ class Plane:
         return sums.cpu().numpy()
 
     def energy(self, grid: Grid) -> np.ndarray:
-        """Energy of each cell, float64, shape ``grid.shape``; cells add up to the energy of the STFT."""
+        """Energy of each cell, float64, shape ``grid.shape``; the cells sum to the energy of the STFT."""
         return self.sum_cells(self.spectrum.abs().square(), grid)
 
     def render(self, keep: np.ndarray, grid: Grid, fill: torch.Tensor) -> torch.Tensor:
-        """Waveforms in which the cells not kept are replaced by the fill.
+        """Masked waveforms: cells that are not kept are replaced by the fill.
 
         Parameters
         ----------
         keep : array, shape (n, n_freq, n_time)
-            1 keeps a cell, 0 replaces it; values between blend.
+            Masks in 0..1: 1 keeps a cell, 0 replaces it, values between interpolate.
         grid : Grid
         fill : Tensor, complex, shape (257, n_frames)
+            From `fill_spectrum`.
 
         Returns
         -------
@@ -116,21 +121,24 @@ class Plane:
         Raises
         ------
         InputError
-            If the masks are not of the grid's shape.
+            If the masks do not have the grid's shape.
         """
         if np.ndim(keep) != 3 or np.shape(keep)[1:] != grid.shape:
-            raise InputError(f"Plane.render: masks must have shape (n, *{grid.shape}), got {np.shape(keep)}.")
+            raise InputError(
+                f"Plane.render: keep must have shape (n, {grid.shape[0]}, {grid.shape[1]}), got {np.shape(keep)}; pass "
+                "one mask of the grid's shape per waveform."
+            )
         rows, columns = self.cells(grid)
         removed = 1.0 - torch.as_tensor(np.asarray(keep), dtype=torch.float32, device=self.spectrum.device)
         removed = removed[:, rows][:, :, columns]
         return self.samples + self.istft(removed * (fill - self.spectrum))
 
     def differences(self, grid: Grid, fill: torch.Tensor) -> torch.Tensor:
-        """What removing each cell alone adds to the waveform, shape (n_freq * n_time, n_samples).
+        """Change of the waveform when each cell alone is replaced, shape (n_freq * n_time, n_samples).
 
-        ``samples + (1 - keep) @ differences`` equals `render` for any masks: the fast path for few cells.
+        ``samples + (1 - keep) @ differences`` equals `render` for any masks: the fast path for grids of few cells.
         """
         rows, columns = self.cells(grid)
         cell = rows[:, None] * grid.shape[1] + columns[None, :]
-        parts = torch.arange(grid.shape[0] * grid.shape[1], device=cell.device)
-        return self.istft((cell[None] == parts[:, None, None]) * (fill - self.spectrum)[None])
+        indices = torch.arange(grid.shape[0] * grid.shape[1], device=cell.device)
+        return self.istft((cell[None] == indices[:, None, None]) * (fill - self.spectrum)[None])

@@ -1,6 +1,7 @@
-"""Acoustic cues of a clip (Praat, librosa; openSMILE as an extra) and the sourced table of what emotions do to them.
+"""Acoustic cues of a clip (Praat, librosa; openSMILE as an extra) and the literature's table of cue directions.
 
-Modules: `records` (names, units), `tracks` and `fine` (cues over time, once a clip), `regions` (cue values of any part
-of a clip), `backends` (who measures: Praat, openSMILE, the seed paper's recipe), `normalise` (values in units of a
-speaker's voice), `windows` (which windows an explanation points at), `expert` (the literature, source by source).
+Modules: `records` (names, units), `frames`, `tracks` and `spectral` (frame-wise tracks, computed once per clip),
+`regions` and `fine` (cue values of any region of a clip), `backends` (Praat, openSMILE, Beyond Saliency's recipe),
+`normalise` (z-scores relative to the speaker), `windows` (salient time windows of an explanation), `expert` (expected
+directions, by source).
 """

@@ -1,13 +1,13 @@
-"""Who measures the cues of a region: Praat's short or long list, openSMILE's eGeMAPS, or the seed paper's code.
+"""Cue extraction backends: Praat (short or full list), openSMILE's eGeMAPS, and Beyond Saliency's openSMILE recipe.
 
 Conventions
 -----------
-A backend takes the clip's tracks and a list of windows and gives the cues inside and in the rest of the clip. Cues keep
-the names of `records` but carry the backend's own units, so values of two backends are never compared.
+A backend takes the clip's tracks and a list of windows and returns the cues inside the windows and in the rest of the
+clip. Cues have the names of `records` but the backend's own units, so values of two backends are never compared.
 
-``egemaps`` runs openSMILE once on the whole clip and reads the windows from its frames (a call on a 150 ms slice costs
-11 ms to start and loses 40 ms to the edges). ``beyond-saliency-paper`` does what the authors' code does: one call a
-slice, and means over all frames, the zeros of unvoiced ones included. openSMILE is an extra, for non-commercial use.
+``egemaps`` runs openSMILE once on the whole clip and averages the frames of the windows (a call on a 150 ms slice costs
+11 ms of start-up and loses 40 ms at the edges). ``beyond-saliency-paper`` follows the authors' code: one call per
+slice, and means over all frames, including the zeros of unvoiced ones. openSMILE is an extra, for non-commercial use.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     import opensmile
     import pandas as pd
 
-Compared = tuple[dict[str, CueValue], dict[str, CueValue]]
+CueComparison = tuple[dict[str, CueValue], dict[str, CueValue]]
 
 
 class Descriptor(NamedTuple):
-    """A low-level descriptor of eGeMAPSv02 and what stands for it here."""
+    """A low-level descriptor of eGeMAPSv02: openSMILE's column, its unit, and whether only voiced frames count."""
 
     column: str
     unit: str
@@ -54,14 +54,14 @@ EGEMAPS = {
     "f2": Descriptor("F2frequency_sma3nz", "Hz", True),
     "f3": Descriptor("F3frequency_sma3nz", "Hz", True),
 }
-# the six that the authors' code reads, under its own names: Pitch_lvl, Loudness, Shrillness, Freq_var, Amp_var,
-# Breathiness (which is HNR, its inverse)
+# the six cues of the authors' code, there called Pitch_lvl, Loudness, Shrillness, Freq_var, Amp_var and Breathiness
+# (which is HNR, the inverse of breathiness)
 PAPER_CUES = ("f0_level", "loudness", "slope_500_1500", "jitter", "shimmer", "hnr")
 F0_COLUMN = EGEMAPS["f0_level"].column
 
 
-def compare(backend: str, tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) -> Compared:
-    """Cues inside the windows, and in the rest of the clip.
+def compare(backend: str, tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) -> CueComparison:
+    """Cues inside the salient windows and in the rest of the clip.
 
     Parameters
     ----------
@@ -69,41 +69,58 @@ def compare(backend: str, tracks: CueTracks, windows_s: np.ndarray, all_windows_
         One of `BACKENDS`.
     tracks : CueTracks
     windows_s : array, shape (n_salient, 2)
+        Start and end of the salient windows in seconds.
     all_windows_s : array, shape (n_windows, 2)
-        All windows of the clip, for the backend whose rest is made of windows.
+        All windows of the clip, for ``beyond-saliency-paper``, whose rest consists of the other windows.
+
+    Returns
+    -------
+    tuple of (dict of str to CueValue, dict of str to CueValue)
+        Inside the windows, and in the rest.
 
     Raises
     ------
     UnknownNameError
         If there is no such backend.
     NotApplicable
-        If it needs openSMILE, and that is not installed.
+        If the backend needs openSMILE and it is not installed.
     """
     if backend not in BACKENDS:
         raise UnknownNameError("cue backend", backend, BACKENDS)
     return BACKENDS[backend](tracks, np.reshape(windows_s, (-1, 2)), np.reshape(all_windows_s, (-1, 2)))
 
 
-def _praat(tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) -> Compared:
+def _praat(tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) -> CueComparison:
     mask = window_mask(tracks, windows_s)
     return region_cues(tracks, mask), region_cues(tracks, ~mask)
 
 
-def _praat_full(tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) -> Compared:
+def _praat_full(tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) -> CueComparison:
     mask = window_mask(tracks, windows_s)
     return all_cues(tracks, mask), all_cues(tracks, ~mask)
 
 
-def _egemaps(tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) -> Compared:
+def _egemaps(tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) -> CueComparison:
     frames = descriptors(tracks.signal)
     start = frames.index.get_level_values("start").total_seconds().to_numpy()
-    centre = start + 0.01  # of 20 ms frames, as openSMILE stamps all of them
+    centre = start + 0.01  # openSMILE stamps every frame as 20 ms long
     inside = np.any((centre >= windows_s[:, :1]) & (centre < windows_s[:, 1:]), axis=0)
     return egemaps_cues(frames[inside]), egemaps_cues(frames[~inside])
 
 
 def egemaps_cues(frames: pd.DataFrame) -> dict[str, CueValue]:
-    """Mean descriptors of some frames; those of the voice over voiced frames (with a pitch) only."""
+    """Mean descriptors over frames; voice descriptors over voiced frames (F0 > 0) only.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        Rows of `descriptors`.
+
+    Returns
+    -------
+    dict of str to CueValue
+        One for each of `EGEMAPS`; NaN with the reason where too few frames.
+    """
     voiced = frames[F0_COLUMN].to_numpy() > 0
     result = {}
     for name, descriptor in EGEMAPS.items():
@@ -117,23 +134,23 @@ def egemaps_cues(frames: pd.DataFrame) -> dict[str, CueValue]:
     return result
 
 
-def _paper(tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) -> Compared:
+def _paper(tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) -> CueComparison:
     salient = {tuple(window) for window in windows_s.tolist()}
     rest = [window for window in all_windows_s.tolist() if tuple(window) not in salient]
-    found = []
-    for windows in (windows_s, np.reshape(rest, (-1, 2))):
-        cues = paper_cues(tracks.signal, windows)
-        found.append(
-            {name: CueValue(mean, EGEMAPS[name].unit, frames, "" if frames else "no window") for name, (mean, _, frames)
-             in cues.items()}
-        )  # fmt: skip
-    return found[0], found[1]
+
+    def cues_of(windows: np.ndarray) -> dict[str, CueValue]:
+        return {
+            name: CueValue(mean, EGEMAPS[name].unit, frames, "" if frames else "no window")
+            for name, (mean, _, frames) in paper_cues(tracks.signal, windows).items()
+        }
+
+    return cues_of(windows_s), cues_of(np.reshape(rest, (-1, 2)))
 
 
 def paper_cues(samples: np.ndarray, windows_s: np.ndarray) -> dict[str, tuple[float, float, int]]:
-    """The authors' six numbers: mean and standard deviation over all frames of all windows, and how many frames.
+    """Cues of the Beyond Saliency authors' code: mean, standard deviation and number of frames over all windows.
 
-    Each window is cut out and analysed on its own; unvoiced frames count as 0. The deviation divides by n.
+    Each window is cut out and analysed separately; unvoiced frames count as 0. The standard deviation divides by n.
 
     Parameters
     ----------
@@ -164,7 +181,7 @@ def paper_cues(samples: np.ndarray, windows_s: np.ndarray) -> dict[str, tuple[fl
 
 
 def descriptors(samples: np.ndarray) -> pd.DataFrame:
-    """The 25 low-level descriptors of eGeMAPSv02 every 10 ms, as openSMILE gives them.
+    """Low-level descriptors of eGeMAPSv02 (openSMILE), 25 columns, one row every 10 ms.
 
     Raises
     ------
@@ -185,7 +202,7 @@ def _smile() -> opensmile.Smile:
     return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.LowLevelDescriptors)
 
 
-BACKENDS: dict[str, Callable[[CueTracks, np.ndarray, np.ndarray], Compared]] = {
+BACKENDS: dict[str, Callable[[CueTracks, np.ndarray, np.ndarray], CueComparison]] = {
     "praat": _praat,
     "praat-full": _praat_full,
     "egemaps": _egemaps,

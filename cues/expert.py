@@ -1,6 +1,6 @@
-"""What the literature expects emotions to do to the voice: one row per emotion, cue and source, never merged.
+"""Expected direction of each acoustic cue under each emotion, by literature source; sources are never merged.
 
-Sources may disagree. A direction is relative to the same speaker's neutral voice: 1 more, -1 less, 0 no change.
+Sources may disagree. A direction is relative to the same speaker's neutral voice: 1 increase, -1 decrease, 0 no change.
 ``status`` says how the row was obtained; rows marked *recalled* have not been checked against the source.
 """
 
@@ -9,18 +9,15 @@ from __future__ import annotations
 import csv
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..errors import UnknownNameError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-NEUTRAL = "neutral"  # the reference, so it has no direction
+NEUTRAL = "neutral"  # the reference of all directions
 
 
 class Expectation(NamedTuple):
-    """One row of the table."""
+    """Expected direction of one cue under one emotion, as one source states it."""
 
     emotion: str
     cue: str
@@ -32,7 +29,7 @@ class Expectation(NamedTuple):
 
 @cache
 def expectations() -> tuple[Expectation, ...]:
-    """All rows, in the order of the table."""
+    """All rows of ``expert_cues.csv``, in file order."""
     text = files(__package__).joinpath("expert_cues.csv").read_text(encoding="utf-8")
     return tuple(
         Expectation(**{**row, "direction": int(row["direction"])})  # type: ignore[arg-type]
@@ -40,31 +37,25 @@ def expectations() -> tuple[Expectation, ...]:
     )
 
 
-def expert_cues() -> pd.DataFrame:
-    """The table as a new data frame: emotion, cue, direction, source, citation, status."""
-    import pandas as pd
-
-    return pd.DataFrame(expectations(), columns=list(Expectation._fields))
-
-
 def sources() -> tuple[str, ...]:
-    """Short names of all sources, in the order of the table."""
+    """Short names of all sources, in file order."""
     return tuple(dict.fromkeys(row.source for row in expectations()))
 
 
 def directions(emotion: str, source: str | None = None) -> dict[str, dict[str, int]]:
-    """Expected directions for an emotion, source by source.
+    """Look up the expected cue directions of an emotion, by source.
 
     Parameters
     ----------
     emotion : str
+        In the common taxonomy.
     source : str, optional
-        Only this one.
+        Only this source; default: all.
 
     Returns
     -------
     dict of str to dict of str to int
-        ``{source: {cue: direction}}``; empty for neutral and for emotions that no source speaks of.
+        ``{source: {cue: direction}}``; empty for neutral and for emotions that no source covers.
 
     Raises
     ------
@@ -78,8 +69,8 @@ def directions(emotion: str, source: str | None = None) -> dict[str, dict[str, i
     """
     if source is not None and source not in sources():
         raise UnknownNameError("source", source, sources())
-    found: dict[str, dict[str, int]] = {}
+    by_source: dict[str, dict[str, int]] = {}
     for row in expectations():
         if row.emotion == emotion and source in (None, row.source):
-            found.setdefault(row.source, {})[row.cue] = row.direction
-    return found
+            by_source.setdefault(row.source, {})[row.cue] = row.direction
+    return by_source

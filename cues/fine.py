@@ -1,8 +1,8 @@
-"""Cues beyond those that the literature speaks of: formants, cepstral peak, the spectrum's shape, the pitch contour's.
+"""Descriptive cues of a region that the expert table does not cover: formants, CPP, spectral shape, F0 range and slope.
 
-Frame tracks are measured once a clip, when first asked for (`CueTracks.fine`), on the axis of `tracks`. Spectra are
-those of the alpha ratio: 20 ms Hamming windows. Unlike the cues in `regions`, range and slope of pitch are no sums over
-frames, so these are read for one region at a time.
+The frame tracks (`CueTracks.fine`) are computed once per clip, on first use, on the frame axis of `tracks`. Spectra use
+20 ms Hamming windows, as the alpha ratio. Unlike the cues in `regions`, range and slope of F0 are not sums over frames,
+so these cues are computed for one region at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RANGE_PERCENTILES = (5, 95)
 
 
 def fine_cues(tracks: CueTracks, mask: np.ndarray) -> dict[str, CueValue]:
-    """The describing cues of one region.
+    """Descriptive cues of one region.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def fine_cues(tracks: CueTracks, mask: np.ndarray) -> dict[str, CueValue]:
     Returns
     -------
     dict of str to CueValue
-        One for each of `FINE_CUES`.
+        One for each of `FINE_RECORDS`.
 
     Raises
     ------
@@ -39,9 +39,11 @@ def fine_cues(tracks: CueTracks, mask: np.ndarray) -> dict[str, CueValue]:
     """
     mask = np.asarray(mask, dtype=bool)
     if mask.shape != tracks.times_s.shape:
-        raise InputError(f"fine_cues: the mask has shape {mask.shape}, the tracks have {tracks.times_s.shape}.")
+        raise InputError(
+            f"fine_cues: mask must have the tracks' shape {tracks.times_s.shape}, got {mask.shape}; take `window_mask`."
+        )
     fine, voiced = tracks.fine, mask & tracks.voiced
-    held = {
+    voiced_values = {
         name: track[voiced & np.isfinite(track)]
         for name, track in {
             "hf500": fine.hf500,
@@ -54,7 +56,7 @@ def fine_cues(tracks: CueTracks, mask: np.ndarray) -> dict[str, CueValue]:
     }
     semitones, power = tracks.semitones[voiced], 10 ** (fine.weighted_db[mask] / 10)
     counts = {"f0_range": semitones.size, "f0_slope": semitones.size, "weighted_level": power.size}
-    counts |= {name: values.size for name, values in held.items()}
+    counts |= {name: values.size for name, values in voiced_values.items()}
     result = {}
     for record in FINE_RECORDS:
         name, count = record.name, counts[record.name]
@@ -70,13 +72,13 @@ def fine_cues(tracks: CueTracks, mask: np.ndarray) -> dict[str, CueValue]:
         elif name == "weighted_level":
             value = 10 * np.log10(power.mean())
         else:
-            value = held[name].mean()
+            value = voiced_values[name].mean()
         result[name] = CueValue(float(value), record.unit, int(count), reason)
     return result
 
 
 def _pooled_slope(tracks: CueTracks, voiced: np.ndarray) -> float:
-    """One slope for all voiced stretches, each about its own mean, in semitones/s; NaN where there is none."""
+    """Common least-squares F0 slope in semitones/s, each voiced stretch centred on its mean; NaN where undefined."""
     frames = np.flatnonzero(voiced)
     stretch = np.cumsum(np.diff(frames, prepend=frames[0]) > 1)
     times, semitones = tracks.times_s[frames], tracks.semitones[frames]
@@ -88,5 +90,5 @@ def _pooled_slope(tracks: CueTracks, voiced: np.ndarray) -> float:
 
 
 def all_cues(tracks: CueTracks, mask: np.ndarray) -> dict[str, CueValue]:
-    """Every cue that a region has: `regions.region_cues` and `fine_cues`."""
+    """All cues defined for regions: `regions.region_cues` and `fine_cues`."""
     return region_cues(tracks, mask) | fine_cues(tracks, mask)

@@ -1,4 +1,4 @@
-"""The frame axis and frame spectra shared by all cue tracks."""
+"""Frame axis and short-time power spectra shared by all cue tracks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,28 @@ from ..audio import SAMPLE_RATE
 
 STEP_S = 0.01
 F0_FLOOR_HZ, F0_CEILING_HZ = 75.0, 600.0
-QUIETEST_DB = 0.0  # hearing threshold; keeps digital silence (-300 dB) finite and out of the way
+QUIETEST_DB = 0.0  # hearing threshold; lower bound of levels, so that digital silence (-300 dB) does not bias means
 _SPECTRUM_SAMPLES = 320  # 20 ms, as eGeMAPS
 _SPECTRUM_FFT = 512
 
 
 def on_axis(praat: Any, values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Put the frames of a Praat object on the common axis, each at most once."""
+    """Align the frames of a Praat object with the common frame axis, without interpolation.
+
+    Parameters
+    ----------
+    praat : parselmouth object
+        With frames `STEP_S` apart, the first at ``x1`` seconds.
+    values : array, shape (n,)
+        One value for each of its frames.
+    times : array, shape (n_frames,)
+        Frame centres of the common axis in seconds.
+
+    Returns
+    -------
+    array, float64, shape (n_frames,)
+        NaN where the object has no frame.
+    """
     offset = (praat.x1 - times[0]) / STEP_S
     first = int(np.floor(offset + 1e-6))
     low, high = max(first, 0), min(first + len(values), len(times))
@@ -26,7 +41,20 @@ def on_axis(praat: Any, values: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def frame_power(samples: np.ndarray, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Power spectra of 20 ms Hamming windows centred at given times, (n_frames, 257), and their frequencies in Hz."""
+    """Short-time power spectra of 20 ms Hamming windows.
+
+    Parameters
+    ----------
+    samples : array, shape (n_samples,)
+        Mono at 16 kHz; the signal is zero-padded at both ends.
+    times_s : array, shape (n_frames,)
+        Window centres in seconds.
+
+    Returns
+    -------
+    power : array, shape (n_frames, 257)
+    freqs_hz : array, shape (257,)
+    """
     half = _SPECTRUM_SAMPLES // 2
     padded = np.pad(samples, half)
     starts = np.clip(np.round(times_s * SAMPLE_RATE).astype(int), 0, len(samples))

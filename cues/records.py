@@ -1,4 +1,4 @@
-"""The cues by name: unit, definition, source, and how much material a value needs. Imports nothing heavy."""
+"""Registry of acoustic cues: unit, definition, source and minimum amount of speech. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from ..registry import Record, Registry
 
 @dataclass(frozen=True, kw_only=True)
 class CueRecord(Record):
-    """One acoustic cue.
+    """Metadata of one acoustic cue.
 
     Attributes
     ----------
     unit : str
     level : {'region', 'clip'}
-        Whether a part of a clip has a value, or only a whole clip.
+        Whether regions of a clip have a value, or only whole clips.
     basis : str
-        What is counted to decide whether a value can be given.
+        Unit that `minimum` counts, such as voiced frames.
     minimum : int
-        Fewer than this many: the value is missing.
+        Smallest count of the basis for which a value is given; below it the value is missing.
     higher, lower : str
-        How a plain sentence words more and less of it.
+        Phrases for larger and smaller values in generated sentences ("the voice is louder").
+
+    Raises
+    ------
+    InputError
+        For another `level`, or an empty field.
     """
 
     unit: str
@@ -34,7 +39,7 @@ class CueRecord(Record):
 
     @property
     def label(self) -> str:
-        """The name as people say it."""
+        """Display name."""
         return _LABELS.get(self.name) or self.name.replace("f0_", "pitch ").replace("_", " ")
 
     def __post_init__(self) -> None:
@@ -51,7 +56,7 @@ _LABELS = {
     **{f"f{k}": f"formant {k}" for k in (1, 2, 3)},
     **{f"slope_{band}": f"spectral slope {band.replace('_', '-')} Hz" for band in ("0_500", "500_1500")},
 }
-LEVEL_CUES = ("loudness", "weighted_level")  # not to be compared between clips where levels are not
+LEVEL_CUES = ("loudness", "weighted_level")  # compared between clips only in corpora that are `level_comparable`
 
 _REGION = ".cues.regions:region_cues"
 _FINE = ".cues.fine:fine_cues"
@@ -342,7 +347,6 @@ CLIP_RECORDS = (
         citation="Boersma & Weenink, Praat manual, 'Sound: To TextGrid (silences)...'",
     ),
 )
-REGION_CUES = tuple(record.name for record in REGION_RECORDS)  # those that the literature speaks of
-FINE_CUES = tuple(record.name for record in FINE_RECORDS)  # those that only describe
+REGION_CUES = tuple(record.name for record in REGION_RECORDS)  # those of the expert table
 
 CUES: Registry[CueRecord] = Registry("cue", CueRecord, (*REGION_RECORDS, *FINE_RECORDS, *CLIP_RECORDS))

@@ -1,7 +1,7 @@
-"""Cue values of parts of a clip, read from its tracks.
+"""Cue values of regions of a clip, computed from its tracks.
 
-Every cue is a function of sums over frames, so the cues of many regions are one matrix product: masks times
-`frame_sums`. A period or pulse belongs to the frame whose centre is nearest.
+Every cue here is a function of sums over frames, so the cues of many regions are one matrix product: masks times
+`frame_sums`. A glottal period or pulse belongs to the frame with the nearest centre.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .frames import STEP_S
 from .records import CLIP_RECORDS, REGION_RECORDS
 from .tracks import CueTracks, Events
 
-MIN_SEGMENT_FRAMES = 3  # voiced stretches shorter than 30 ms are not counted as segments
-MIN_PAUSE_FRAMES = 10
+MIN_SEGMENT_FRAMES = 3  # 30 ms, shortest voiced segment that counts for speech rate
+MIN_PAUSE_FRAMES = 10  # 100 ms, shortest silence that counts as a pause
 
 
 @dataclass(frozen=True)
 class CueValue:
-    """One cue of one region.
+    """Value of one cue in one region.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class CueValue:
         NaN where missing.
     unit : str
     n_frames : int
-        How many of the cue's basis (frames, or pairs of periods) the region holds.
+        Number of units of the cue's basis (frames, or pairs of periods) in the region.
     reason : str
         Why the value is missing; empty where it is not.
     """
@@ -41,7 +41,11 @@ class CueValue:
 
 
 def frame_sums(tracks: CueTracks) -> np.ndarray:
-    """What each frame adds to the sums that the cues are made of, float64, shape (n_frames, 20)."""
+    """Sufficient statistics of each frame, whose sums over a region determine its cues, float64, shape (n_frames, 20).
+
+    Columns: voiced, F0, F0^2; level known, power; sounding, level, level^2; alpha ratio known, alpha ratio; HNR known,
+    HNR; then number and sum of periods, period changes, amplitudes and amplitude changes.
+    """
     with_level = np.isfinite(tracks.intensity_db)
     centre = np.nanmean(tracks.intensity_db)  # centred, so that sums of squares lose no digits
     level = tracks.intensity_db - centre
@@ -63,7 +67,7 @@ def _filled(track: np.ndarray) -> np.ndarray:
 
 
 def _binned(events: Events, times_s: np.ndarray) -> list[np.ndarray]:
-    """Number and sum of the events nearest to each frame."""
+    """Count and sum of the events nearest to each frame, two arrays of shape (n_frames,)."""
     frame = np.clip(np.round((events.times_s - times_s[0]) / STEP_S).astype(int), 0, len(times_s) - 1)
     return [np.bincount(frame, weights, len(times_s)) for weights in (np.ones(len(frame)), events.values)]
 
@@ -79,9 +83,9 @@ def cue_values(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     values : array, shape (..., 8)
-        In the order of `REGION_CUES`; NaN where the region holds too little.
+        In the order of `REGION_CUES`; NaN where the region has less than the record's minimum.
     counts : array of int, shape (..., 8)
-        How much of each cue's basis the region holds.
+        Number of units of each cue's basis (frames, or pairs of periods) in the region.
     """
     s = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
     voiced, frames, sounding = s[0], s[3], s[5]
@@ -105,12 +109,12 @@ def cue_values(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _deviation(n: np.ndarray, total: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Standard deviation with n - 1, as Praat's."""
+    """Sample standard deviation (n - 1, as Praat) from count, sum and sum of squares."""
     return np.sqrt(np.clip(squares - total**2 / n, 0, None) / (n - 1))
 
 
 def region_cues(tracks: CueTracks, mask: np.ndarray) -> dict[str, CueValue]:
-    """All cues of one region.
+    """Cues of one region.
 
     Parameters
     ----------
@@ -130,7 +134,10 @@ def region_cues(tracks: CueTracks, mask: np.ndarray) -> dict[str, CueValue]:
     """
     mask = np.asarray(mask, dtype=bool)
     if mask.shape != tracks.times_s.shape:
-        raise InputError(f"region_cues: the mask has shape {mask.shape}, the tracks have {tracks.times_s.shape}.")
+        raise InputError(
+            f"region_cues: mask must have the tracks' shape {tracks.times_s.shape}, got {mask.shape}; take "
+            "`window_mask`."
+        )
     values, counts = cue_values(frame_sums(tracks)[mask].sum(axis=0))
     result = {}
     for record, value, count in zip(REGION_RECORDS, values, counts, strict=True):
@@ -144,7 +151,7 @@ def region_cues(tracks: CueTracks, mask: np.ndarray) -> dict[str, CueValue]:
 
 
 def window_mask(tracks: CueTracks, windows_s: np.ndarray) -> np.ndarray:
-    """Frames whose centre lies in one of the windows, bool, shape (n_frames,).
+    """Mask of the frames whose centre lies in one of the windows, bool, shape (n_frames,).
 
     Parameters
     ----------
@@ -158,10 +165,15 @@ def window_mask(tracks: CueTracks, windows_s: np.ndarray) -> np.ndarray:
 
 
 def clip_cues(tracks: CueTracks) -> dict[str, CueValue]:
-    """Speech rate and pauses, which only a whole clip has.
+    """Clip-level cues: speech rate and share of pauses.
 
-    Speech rate counts voiced segments (of 30 ms or longer) per second, eGeMAPS' stand-in for syllables. Pauses are
-    silent stretches (of 100 ms or longer) between the first and the last sounding frame, as a share of that span.
+    Speech rate counts voiced segments of at least 30 ms per second, eGeMAPS' approximation of the syllable rate. Pauses
+    are silences of at least 100 ms between the first and the last sounding frame, in % of that span.
+
+    Returns
+    -------
+    dict of str to CueValue
+        One for each of `CLIP_RECORDS`.
     """
     sounding = np.flatnonzero(tracks.sounding)
     segments = _runs(tracks.voiced)
@@ -182,6 +194,6 @@ def clip_cues(tracks: CueTracks) -> dict[str, CueValue]:
 
 
 def _runs(flags: np.ndarray) -> np.ndarray:
-    """Lengths of the stretches of true values."""
+    """Lengths of the runs of true values, in order."""
     steps = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(flags, dtype=int), [0]])))
     return steps[1::2] - steps[::2]

@@ -1,11 +1,11 @@
-"""Cues over time: one pass of Praat a clip, from which the cues of any region are read.
+"""Frame-wise cue tracks of a clip: one Praat analysis, from which the cues of any region are computed.
 
 Conventions
 -----------
-Frames are 10 ms apart and lie symmetrically about the clip's middle, as Praat's do; a frame's time is its centre.
-Praat's own frames are used as they are: where an analysis has an even number of frames on an axis of odd length, its
-frames are taken 5 ms early, so that means over the clip stay Praat's means. NaN marks frames without a value.
-Events (glottal periods) have times of their own.
+Frames are 10 ms apart and symmetric about the clip's middle, as Praat's; a frame's time is its centre. Praat's frames
+are not interpolated: where an analysis has an even number of frames on an axis of odd length, its frames are placed
+5 ms early, so that means over the clip equal Praat's. NaN marks frames without a value. Events (glottal periods and
+pulses) have their own times.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from .spectral import FineTracks
 
 MIN_SECONDS = 0.1  # Praat's intensity window at the pitch floor is 6.4 / 75 Hz = 85 ms
-REFERENCE_HZ = 100.0  # of semitones, where the speaker's median is not known
-SOUNDING_DB = 25.0  # below the loudest frame; Praat's default for telling sound from silence
+REFERENCE_HZ = 100.0  # 0 semitones, where the speaker's median F0 is not known
+SOUNDING_DB = 25.0  # below the loudest frame; Praat's default silence threshold
 PERIOD_RANGE_S = (0.0001, 0.02)  # Praat's defaults for voice reports, as are the two below
 MAX_PERIOD_FACTOR = 1.3
 MAX_AMPLITUDE_FACTOR = 1.6
 
 
 class Events(NamedTuple):
-    """Values at moments of their own, both arrays of shape (n_events,)."""
+    """Values at irregular times, both arrays of shape (n_events,)."""
 
     times_s: np.ndarray
     values: np.ndarray
@@ -40,7 +40,7 @@ class Events(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CueTracks:
-    """What Praat says about one clip.
+    """Frame-wise cue tracks and glottal events of one clip.
 
     Attributes
     ----------
@@ -82,14 +82,14 @@ class CueTracks:
 
     @cached_property
     def fine(self) -> FineTracks:
-        """Formants, cepstral peak and the spectrum's shape, measured once and only where they are wanted."""
+        """Spectral tracks (formants, CPP, spectral shape), computed once, on first use."""
         from .spectral import fine_tracks
 
         return fine_tracks(self.signal, self.times_s)
 
     @property
     def voiced(self) -> np.ndarray:
-        """Which frames have a fundamental frequency, bool, shape (n_frames,)."""
+        """Mask of frames with a fundamental frequency, bool, shape (n_frames,)."""
         return np.isfinite(self.f0_hz)
 
     @property
@@ -99,20 +99,20 @@ class CueTracks:
 
     @property
     def sounding(self) -> np.ndarray:
-        """Which frames lie within 25 dB of the loudest one, bool, shape (n_frames,); none in a silent clip."""
+        """Mask of frames within 25 dB of the loudest one, bool, shape (n_frames,); all false in a silent clip."""
         loudest = np.nanmax(self.intensity_db)
         return (self.intensity_db >= loudest - SOUNDING_DB) & (loudest > QUIETEST_DB)
 
 
 def cue_tracks(samples: np.ndarray, reference_hz: float = REFERENCE_HZ) -> CueTracks:
-    """Analyse a clip once with Praat.
+    """Compute the cue tracks of a clip with Praat.
 
     Parameters
     ----------
     samples : array, shape (n_samples,)
         Mono at 16 kHz.
     reference_hz : float, optional
-        The speaker's median F0 where it is known. Differences between parts of a clip do not depend on it.
+        The speaker's median F0 where it is known. Differences between regions of a clip do not depend on it.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def cue_tracks(samples: np.ndarray, reference_hz: float = REFERENCE_HZ) -> CueTr
         )
     if not np.all(np.isfinite(signal)):
         raise ClipError("the waveform holds NaN or infinite samples.")
-    signal[np.abs(signal) < 1e-12] = 0.0  # squares of tinier samples underflow, which Praat's pulse finder cannot take
+    signal[np.abs(signal) < 1e-12] = 0.0  # squares of smaller samples underflow, on which Praat's pulse finder fails
     try:
         return _analyse(signal, duration, reference_hz)
     except parselmouth.PraatError as error:
@@ -185,7 +185,7 @@ def _points(tier: Any) -> np.ndarray:
 
 
 def _ratio(values: np.ndarray) -> np.ndarray:
-    """Larger over smaller of neighbouring values, shape (n - 1,)."""
+    """Ratio of the larger to the smaller of adjacent values, shape (n - 1,)."""
     return np.maximum(values[1:], values[:-1]) / np.minimum(values[1:], values[:-1])
 
 
@@ -194,10 +194,10 @@ def _in_range(periods: np.ndarray) -> np.ndarray:
 
 
 def _period_events(pulses: np.ndarray) -> dict[str, Events]:
-    """Periods and their changes between neighbours, as Praat's local jitter counts them.
+    """Glottal periods and absolute differences of adjacent ones, selected as for Praat's local jitter.
 
-    A period counts when in range and not more than 1.3 times longer or shorter than both its neighbours; a change
-    when both periods are in range and within a factor of 1.3 of each other.
+    A period counts if it is in range and not more than 1.3 times longer or shorter than both its neighbours; a
+    difference counts if both periods are in range and within a factor of 1.3 of each other.
     """
     if pulses.size < 2:
         return {"periods_s": Events(*np.zeros((2, 0))), "period_changes_s": Events(*np.zeros((2, 0)))}
@@ -214,7 +214,10 @@ def _period_events(pulses: np.ndarray) -> dict[str, Events]:
 
 
 def _amplitude_events(times: np.ndarray, amplitudes: np.ndarray) -> dict[str, Events]:
-    """Amplitudes of pulses and their changes, as Praat's local shimmer counts them (the last amplitude is left out)."""
+    """Pulse amplitudes and absolute differences of adjacent ones, selected as for Praat's local shimmer.
+
+    The last amplitude is not counted, as in Praat.
+    """
     middles = (times[1:] + times[:-1]) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         pairs = _in_range(np.diff(times)) & (_ratio(amplitudes) <= MAX_AMPLITUDE_FACTOR)
@@ -225,18 +228,19 @@ def _amplitude_events(times: np.ndarray, amplitudes: np.ndarray) -> dict[str, Ev
 
 
 def alpha_ratio_db(samples: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """Alpha ratio at given times (Eyben et al. 2016): 10 log10 of energy in 1-5 kHz over energy in 50-1000 Hz.
+    """Alpha ratio over time: 10 log10 of energy in 1-5 kHz over energy in 50-1000 Hz (Eyben et al. 2016).
 
     Parameters
     ----------
     samples : array, shape (n_samples,)
+        Mono at 16 kHz.
     times_s : array, shape (n_frames,)
-        Centres of 20 ms Hamming windows; what lies outside the clip counts as silence.
+        Centres of 20 ms Hamming windows in seconds; the signal is zero-padded at both ends.
 
     Returns
     -------
     array, shape (n_frames,)
-        NaN where either band holds no energy.
+        In dB; NaN where either band has no energy.
     """
     power, freqs = frame_power(samples, times_s)
     low = power[:, (freqs >= 50) & (freqs < 1000)].sum(axis=1)

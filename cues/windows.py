@@ -1,8 +1,8 @@
-"""Which windows of a clip an explanation points at, and what sounds different there.
+"""Salient time windows of an explanation, and cue contrasts between them and the rest of the clip.
 
-Windows are consecutive, 150 ms long and lie on the clip's own time axis from 0; what remains at the end is shorter than
-a window and belongs to none. At most five windows are salient, and at most half of a clip's windows, so that there is
-always a rest to compare with.
+Windows are consecutive and 150 ms long, the first one starting at 0 s; a remainder at the end that is shorter than a
+window belongs to none. At most five windows are salient, and at most half of a clip's windows, so that there is always
+a rest to compare with.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from ..errors import InputError, NotApplicable
 from .regions import cue_values, frame_sums
 from .tracks import CueTracks
 
-WINDOW_S = 0.15  # 10 frames of 15 ms in the seed
+WINDOW_S = 0.15  # 10 frames of 15 ms in Beyond Saliency
 TOP = 5
 THRESHOLDS = ("mean", "quantile", "mass", "none")
 
 
 def window_edges(duration_s: float, window_s: float = WINDOW_S) -> np.ndarray:
-    """Edges of the windows of a clip in seconds, shape (n_windows + 1,).
+    """Window edges of a clip in seconds, shape (n_windows + 1,).
 
     Raises
     ------
@@ -35,30 +35,30 @@ def window_edges(duration_s: float, window_s: float = WINDOW_S) -> np.ndarray:
 
 
 def thresholded(values: np.ndarray, threshold: str = "mean", share: float = 0.2) -> np.ndarray:
-    """The salient cells of a map, the others set to 0; only positive relevance is ever salient.
+    """Threshold a map: set cells below the threshold, and all cells without positive relevance, to 0.
 
     Parameters
     ----------
     values : array
         Signed relevance of cells.
     threshold : {'mean', 'quantile', 'mass', 'none'}
-        Keep cells that are at least the map's mean (as Beyond Saliency does); the `share` of all cells that is most
-        relevant; the fewest cells that together hold that `share` of the positive relevance; or every positive cell.
+        Keep cells that are at least the map's mean (as Beyond Saliency); the top `share` of all cells; the fewest cells
+        that together have that `share` of the positive relevance; or every positive cell.
     share : float
-        In 0..1, for ``quantile`` and ``mass``.
+        In (0, 1], for ``quantile`` and ``mass``.
 
     Returns
     -------
     array, float64, of the same shape
-        Cells of equal relevance stay or go together.
+        Cells of equal relevance are kept or set to 0 together.
 
     Raises
     ------
     InputError
-        For another threshold, or a share outside 0..1.
+        For an unknown threshold, or a share outside (0, 1].
     """
     if threshold not in THRESHOLDS:
-        raise InputError(f"salience threshold {threshold!r} is not known; take {', '.join(THRESHOLDS)}.")
+        raise InputError(f"salience threshold {threshold!r} is not known; take one of {', '.join(THRESHOLDS)}.")
     if not 0 < share <= 1:
         raise InputError(f"salience threshold {threshold!r}: the share must lie in 0..1, got {share}; take e.g. 0.2.")
     values = np.asarray(values, dtype=np.float64)
@@ -69,15 +69,15 @@ def thresholded(values: np.ndarray, threshold: str = "mean", share: float = 0.2)
     elif threshold == "quantile":
         least = np.quantile(values, 1 - share)
     elif threshold == "mass" and kept.any():
-        falling = np.sort(kept, axis=None)[::-1]
-        held = np.cumsum(falling)
-        least = falling[np.searchsorted(held, share * held[-1] * (1 - 1e-12))]
+        descending = np.sort(kept, axis=None)[::-1]
+        cumulative = np.cumsum(descending)
+        least = descending[np.searchsorted(cumulative, share * cumulative[-1] * (1 - 1e-12))]
     kept[values < least] = 0.0
     return kept
 
 
 def window_relevance(values: np.ndarray, time_edges_s: np.ndarray, edges_s: np.ndarray) -> np.ndarray:
-    """Positive relevance of each window, shape (n_windows,); cells are shared out by overlap in time.
+    """Positive relevance of each window, shape (n_windows,); cells are divided among windows by overlap in time.
 
     Parameters
     ----------
@@ -97,9 +97,16 @@ def window_relevance(values: np.ndarray, time_edges_s: np.ndarray, edges_s: np.n
 
 
 def salient_windows(scores: np.ndarray, generator: np.random.Generator, top: int = TOP) -> np.ndarray:
-    """The windows with the largest relevance, bool, shape (n_windows,).
+    """Mask of the windows with the largest relevance, bool, shape (n_windows,).
 
-    At most `top`, at most half of all windows, and only those with positive relevance. Ties are broken by a draw.
+    At most `top`, at most half of all windows, and only those with positive relevance. Ties are broken at random.
+
+    Parameters
+    ----------
+    scores : array, shape (n_windows,)
+        From `window_relevance`.
+    generator : numpy Generator
+    top : int
 
     Raises
     ------
@@ -109,7 +116,7 @@ def salient_windows(scores: np.ndarray, generator: np.random.Generator, top: int
     largest = scores.max()
     if not largest > 0:
         raise NotApplicable("the explanation has no positive relevance inside the clip")
-    level = np.round(scores / largest, 9)  # sharing out by overlap leaves ties unequal in the last digits
+    level = np.round(scores / largest, 9)  # `window_relevance` leaves ties unequal in the last digits
     order = np.lexsort((generator.random(len(scores)), -level))
     chosen = order[: min(top, len(scores) // 2)]
     salient = np.zeros(len(scores), dtype=bool)
@@ -118,7 +125,7 @@ def salient_windows(scores: np.ndarray, generator: np.random.Generator, top: int
 
 
 class WindowCues:
-    """Cues of any sets of windows of one clip against the rest of the clip.
+    """Cues of sets of windows of one clip, and of the rest of the clip.
 
     Parameters
     ----------
@@ -135,7 +142,7 @@ class WindowCues:
         self._outside = sums[~inside].sum(axis=0)
 
     def values(self, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cues inside each set and in the rest of the clip (tail included), each of shape (n_sets, n_cues).
+        """Cues inside each set and in the rest of the clip (the remainder included), each of shape (n_sets, n_cues).
 
         Parameters
         ----------
@@ -150,7 +157,7 @@ class WindowCues:
         return salient - rest
 
     def voiced_and_energy(self, sets: np.ndarray) -> np.ndarray:
-        """Number of voiced frames and total energy in dB of each set, shape (n_sets, 2)."""
+        """Voiced frame count and total energy in dB of each set, shape (n_sets, 2)."""
         chosen = np.asarray(sets, dtype=np.float64)
         energy = 10 * np.log10(np.maximum(chosen @ self._sums[:, 4], 1.0))
         return np.stack([chosen @ self._sums[:, 0], energy], axis=1)
@@ -158,24 +165,25 @@ class WindowCues:
     def matched_sets(
         self, salient: np.ndarray, generator: np.random.Generator, draws: int = 2000, keep: int = 50
     ) -> np.ndarray:
-        """Random sets of as many windows, those most like `salient` in voiced time and energy.
+        """Random control sets of the same size, matched to `salient` in voiced time and energy.
 
-        A set may share at most half of its windows with `salient` (or as many as it must): the sets nearest in energy
-        would otherwise be `salient` itself but for a window or two, and a contrast with them says nothing.
+        A set may share at most half of its windows with `salient` (or as many as it must): otherwise the best matches
+        would differ from `salient` by a window or two only, and a contrast with them would be near zero by
+        construction.
 
         Parameters
         ----------
         salient : array of bool, shape (n_windows,)
         generator : numpy Generator
         draws : int
-            Sets drawn, each without replacement; each counts once.
+            Sets drawn, each without replacement; duplicates are dropped.
         keep : int
-            How many of them to keep, by Euclidean distance after division by the draws' standard deviation.
+            Number of closest sets kept, by Euclidean distance after division by the draws' standard deviation.
 
         Returns
         -------
         array of bool, shape (n, n_windows)
-            At most `keep`, all different; ties are kept in the order drawn.
+            At most `keep`, all different; ties are in the order drawn.
         """
         size, windows = int(salient.sum()), len(salient)
         ranks = generator.random((draws, windows)).argsort(axis=1).argsort(axis=1)

@@ -1,4 +1,4 @@
-"""What one utterance is."""
+"""Clip: one utterance with its samples, metadata, alignment and, on planted corpora, its ground truth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..keys import digest
 
 @dataclass(frozen=True)
 class Word:
-    """A stretch of the clip with a label, times in seconds."""
+    """Labelled interval of a clip (a word, syllable, phone or mark), times in seconds."""
 
     label: str
     start_s: float
@@ -25,16 +25,16 @@ class Word:
 
 @dataclass(frozen=True, eq=False)
 class Plant:
-    """The known truth of a planted clip.
+    """Ground truth of a planted clip.
 
     Attributes
     ----------
     twin : array, float32, shape (n_samples,)
-        The same utterance without the emotion's cues, sample by sample aligned.
+        The same utterance without the emotion's cues, aligned sample by sample.
     words : tuple of Word
-        Where the cues were planted; empty for a neutral clip.
+        Words that carry the planted cues; empty for a neutral clip.
     cues : dict of str to float
-        Planted change of each cue, in the cue's own unit.
+        Planted change of each cue, in the cue's unit.
     """
 
     twin: np.ndarray
@@ -44,7 +44,7 @@ class Plant:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """One utterance: float32 mono 16 kHz samples and what is known about it.
+    """One utterance: float32 mono 16 kHz samples and their metadata.
 
     Attributes
     ----------
@@ -57,16 +57,16 @@ class Clip:
     words, phones : tuple of Word
         Alignment, where the corpus has one; EMODB's `words` are syllables.
     marks : mapping of str to tuple of Word
-        What labellers say of stretches of the clip, by kind, each labelled by a number: EMODB's ``stress`` (0 to 3) and
-        ``voicing`` (0 or 1). Empty where the corpus has none.
+        Manual annotation of intervals by kind, each labelled by a number: EMODB's ``stress`` (0 to 3) and ``voicing``
+        (0 or 1). Empty where the corpus has none.
     plant : Plant, optional
-        Only on the planted corpus.
+        Only on planted corpora.
     time_map : tuple of (float, float)
-        Where moments of the clip as recorded lie in these samples: knots (recorded s, here s) of a piecewise linear,
-        increasing map. Empty where nothing was moved. Times in `words`, `phones`, `marks` and `plant` are times in
-        these samples.
+        Time warping by the condition: knots (time in the recording, time in `samples`), in seconds, of a piecewise
+        linear, increasing map. Empty without warping. Times in `words`, `phones`, `marks` and `plant` are times in
+        `samples`.
     strength : float
-        Measured level of the condition the clip is under, in the unit of its record; NaN as recorded.
+        Measured level of the clip's condition, in the unit of the condition's record; NaN for the clip as recorded.
     """
 
     id: str
@@ -90,31 +90,37 @@ class Clip:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the samples and of the planted truth; seeds are made from it."""
+        """Digest of the samples and of the planted ground truth, from which seeds are derived."""
         if self.plant is None:
             return digest(self.samples)
-        return digest(self.samples, self.plant.twin, _facts(self.plant.words))
+        return digest(self.samples, self.plant.twin, _as_tuples(self.plant.words))
 
     @cached_property
     def identity(self) -> str:
-        """Digest of all that an explanation can depend on, the alignment too: the clip in every key."""
+        """Digest of everything an explanation can depend on, including the alignment; identifies the clip in keys."""
         if not (self.words or self.phones or any(self.marks.values())):
             return self.sha256
-        marks = [(kind, _facts(stretches)) for kind, stretches in sorted(self.marks.items())]
-        return digest(self.sha256, _facts(self.words), _facts(self.phones), marks)
+        marks = [(kind, _as_tuples(intervals)) for kind, intervals in sorted(self.marks.items())]
+        return digest(self.sha256, _as_tuples(self.words), _as_tuples(self.phones), marks)
 
     @property
     def recorded_s(self) -> float:
         """Length of the clip as recorded, in seconds."""
         return self.time_map[-1][0] if self.time_map else self.duration_s
 
-    def as_recorded(self, times_s: np.ndarray) -> np.ndarray:
-        """When moments of these samples were recorded; before and after the map's knots at its first and last rate.
+    def to_recorded_time(self, times_s: np.ndarray) -> np.ndarray:
+        """Map times in `samples` to times in the recording, by the inverse of `time_map`.
+
+        Beyond the knots the map continues with its first and last slope, so increasing times stay increasing.
 
         Parameters
         ----------
         times_s : array
-            Seconds in these samples; increasing times stay increasing.
+            In seconds.
+
+        Returns
+        -------
+        array, float64, same shape
         """
         times_s = np.asarray(times_s, dtype=np.float64)
         if not self.time_map:
@@ -126,11 +132,18 @@ class Clip:
 
     @cached_property
     def cue_tracks(self) -> CueTracks:
-        """What Praat says about the samples, measured once for all methods and metrics; see `cues.tracks`."""
+        """Cue tracks of the samples (`cues.tracks`), computed once for all methods and metrics."""
         return cue_tracks(self.samples)
 
     def with_samples(self, samples: np.ndarray, twin: np.ndarray | None = None) -> Clip:
-        """The same clip with other samples; a plant needs its twin changed alike."""
+        """Copy of the clip with other samples; a planted clip keeps its plant only if its twin is given too.
+
+        Parameters
+        ----------
+        samples : array, float32, shape (n_samples,)
+        twin : array, float32, shape (n_samples,), optional
+            The neutral twin, transformed in the same way.
+        """
         plant = replace(self.plant, twin=twin) if self.plant is not None and twin is not None else None
         return replace(self, samples=samples, plant=plant)
 
@@ -141,19 +154,28 @@ class Clip:
         time_map: tuple[tuple[float, float], ...] = (),
         strength: float = math.nan,
     ) -> Clip:
-        """The same clip under a condition, its words moved along the time map."""
+        """Copy of the clip under a condition, its alignment warped by the time map.
+
+        Parameters
+        ----------
+        samples : array, float32, shape (n_samples,)
+        twin : array, float32, shape (n_samples,), optional
+            The neutral twin under the same condition.
+        time_map, strength
+            As the attributes.
+        """
         clip = replace(self.with_samples(samples, twin), time_map=time_map, strength=strength)
         if not time_map:
             return clip
         recorded, here = np.array(time_map).T
 
-        def moved(words: tuple[Word, ...]) -> tuple[Word, ...]:
+        def warped(words: tuple[Word, ...]) -> tuple[Word, ...]:
             return tuple(Word(w.label, *np.interp([w.start_s, w.end_s], recorded, here).tolist()) for w in words)
 
-        plant = replace(clip.plant, words=moved(clip.plant.words)) if clip.plant is not None else None
-        marks = {kind: moved(stretches) for kind, stretches in clip.marks.items()}
-        return replace(clip, words=moved(clip.words), phones=moved(clip.phones), marks=marks, plant=plant)
+        plant = replace(clip.plant, words=warped(clip.plant.words)) if clip.plant is not None else None
+        marks = {kind: warped(intervals) for kind, intervals in clip.marks.items()}
+        return replace(clip, words=warped(clip.words), phones=warped(clip.phones), marks=marks, plant=plant)
 
 
-def _facts(words: tuple[Word, ...]) -> list[tuple[str, float, float]]:
+def _as_tuples(words: tuple[Word, ...]) -> list[tuple[str, float, float]]:
     return [(word.label, word.start_s, word.end_s) for word in words]

@@ -1,4 +1,4 @@
-"""All corpora by name. Importing this module loads records only."""
+"""Registry of corpora. Importing this module imports records only, neither torch nor pandas."""
 
 from __future__ import annotations
 
@@ -29,53 +29,63 @@ CORPORA: Registry[CorpusRecord] = Registry(
 def load_corpus(
     name: str, data_root: str | Path | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Corpus:
-    """Corpus of this name.
+    """Load a corpus by its registered name.
 
     Parameters
     ----------
     name : str
+        Such as ``planted``, ``emodb`` or ``folder:my/data.csv``.
     data_root : path, optional
-        Folder that holds the corpora; default ``$SERXAI_DATA``, else the user cache folder.
+        Folder of the corpora; default ``$SERXAI_DATA``, else the user cache folder.
     progress : callable, optional
-        Called with (done, total) where a corpus must be rendered first.
+        Called with (done, total) while a planted corpus is rendered.
+
+    Returns
+    -------
+    Corpus
 
     Raises
     ------
     UnknownNameError
-        With the near misses.
+        For an unknown name; the message lists the closest ones.
     InputError
-        If the corpus' files are not there.
+        If the corpus' files are not found.
     """
     record = CORPORA.get(name)
     return record.load()(record, data_root, progress)
 
 
 def layout_of(record: CorpusRecord) -> Layout | None:
-    """How the publisher names the corpus' files; None for a corpus that is not found by file names."""
+    """File layout of a published corpus; None for corpora that are not found by file names (planted, ``folder:``)."""
     return getattr(record.load(), "keywords", {}).get("layout")
 
 
-def forbids_derivatives(path: str | Path, data_root: str | Path | None = None) -> CorpusRecord | None:
-    """The corpus that a sound file belongs to, if no audio made from it may be passed on; else None.
+def corpus_forbidding_derivatives(path: str | Path, data_root: str | Path | None = None) -> CorpusRecord | None:
+    """Record of the corpus a sound file belongs to, if its licence forbids derived audio; else None.
 
     A file belongs to a corpus if it has the bytes of one of the publisher's files or lies in the corpus' folder; below
-    a ``corpus.toml`` it belongs to what that describes. Any other file is the user's own.
+    a ``corpus.toml`` it belongs to the corpus described there. Any other file is the user's own.
 
     Parameters
     ----------
     path : path
+        Of the sound file.
     data_root : path, optional
         Default: `data_root_or_default`.
+
+    Returns
+    -------
+    CorpusRecord or None
     """
     from .corpus import file_digest
-    from .folder import described_by
-    from .sums import official_sums
+    from .folder import record_of_enclosing_folder
+    from .manifest import publisher_checksums
 
     place, content = Path(path).resolve(), file_digest(Path(path))
     for record in CORPORA:
         if record.derivatives_allowed or record.name.endswith(":"):
             continue
-        if place.is_relative_to(record.root(data_root).resolve()) or content in official_sums(record).values():
+        if place.is_relative_to(record.root(data_root).resolve()) or content in publisher_checksums(record).values():
             return record
-    described = described_by(place)
+    described = record_of_enclosing_folder(place)
     return described if described is not None and not described.derivatives_allowed else None

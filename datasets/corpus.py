@@ -1,7 +1,7 @@
-"""What a corpus is: a table of clips with licence, citation and version, and how its files are found.
+"""Corpus base classes: metadata record, table of clips, file layout, and the search for a corpus' files.
 
-A corpus of the usual kind is declared in one short file: a `CorpusRecord` and a `Layout` (the publisher's file names as
-a regular expression, its codes as tables). All logic is here. Importing this module loads neither torch nor pandas.
+A published corpus is declared in one short file: a `CorpusRecord` and a `Layout` (the publisher's file names as a
+regular expression, its codes as tables). All logic is here. Importing this module imports neither torch nor pandas.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ TAXONOMY = ("anger", "happiness", "sadness", "neutral", "fear", "disgust", "surp
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusRecord(Record):
-    """What a corpus says about itself.
+    """Metadata of a corpus.
 
-    Where a publisher numbers no versions, ``version`` is "1" for the files that the shipped checksums describe.
+    Where the publisher has no version numbers, ``version`` is "1" for the files that the bundled checksums list.
 
     Attributes
     ----------
@@ -47,25 +47,30 @@ class CorpusRecord(Record):
     speakers, clips : int
         In the complete corpus.
     hours : float
-        Sound in the complete corpus; NaN where unknown.
+        Duration of the complete corpus; NaN where unknown.
     label_counts : dict of str to int
         Clips of each emotion in the complete corpus; empty where unknown.
     sample_rate : int
-        Of the publisher's files, in Hz; 0 where they have none in common.
+        Of the publisher's files, in Hz; 0 where it varies.
     level_comparable : bool
         Whether levels of two clips may be compared (not where clips are peak-normalised).
     derivatives_allowed : bool
-        Whether audio made from it may enter a report.
+        Whether the licence allows audio derived from it in a report.
     label_map : dict of str to str
         Publisher's label to the common taxonomy.
     url : str
-        Where it can be had.
+        Download page.
     folder : str
-        Its folder below the data root, where that is not its name.
+        Folder below the data root; default: the name.
     twinned : bool
-        Whether each clip has a neutral twin, from which fill ``twin`` fills.
+        Whether each clip has a neutral twin, as fill ``twin`` needs.
     voices : str
-        Corpora that share their speakers have the same text here; empty where the speakers are the corpus' own.
+        Identifier shared by corpora with the same speakers; empty where no other corpus has these speakers.
+
+    Raises
+    ------
+    InputError
+        If an emotion is not in the taxonomy, or `label_counts` contradicts `emotions` or `clips`.
     """
 
     language: str
@@ -90,43 +95,48 @@ class CorpusRecord(Record):
         if self.label_counts and (counted != self.clips or set(self.label_counts) != set(self.emotions)):
             raise InputError(
                 f"corpus {self.name!r}: label_counts {dict(self.label_counts)} add up to {counted}; they must name "
-                f"each of {', '.join(self.emotions)} and add up to the {self.clips} clips."
+                f"each of {', '.join(self.emotions)} and add up to the {self.clips} clips. Correct either of them."
             )
 
     def root(self, data_root: str | Path | None = None) -> Path:
-        """The corpus' folder below a data root (default: `data_root_or_default`)."""
+        """Folder of the corpus below a data root (default: `data_root_or_default`)."""
         return data_root_or_default(data_root) / (self.folder or self.name)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a publisher names files.
+    """File layout of a published corpus: how names of files encode speaker, label and other metadata.
 
     Attributes
     ----------
     pattern : str
-        Regular expression for the end of a file's path below the corpus' folder (``/`` between folders), without
-        regard to case. Its named groups ``speaker`` and ``label`` (in the publisher's codes) are required, unless
-        `speaker` or `labels` below say otherwise; each other group (``sentence``, ``intensity``, ...) becomes a column
-        of the table.
+        Case-insensitive regular expression for the end of a file's path below the corpus' folder (``/`` between
+        folders). Its named groups ``speaker`` and ``label`` (in the publisher's codes) are required, unless `speaker`
+        or `labels` below replace them; each other group (``sentence``, ``intensity``, ...) becomes a column of the
+        table.
     sexes : dict of str to str
         Speaker to ``female`` or ``male``.
     example : str
-        A file name, for messages.
+        Example of a file name, for messages.
     id : str
-        Clip id made of the groups, such as ``"{speaker}_{label}{sentence}"``, for publishers whose file names repeat
-        from folder to folder. Default: the file's name without its extension.
+        Format string of the clip id from the groups, such as ``"{speaker}_{label}{sentence}"``, for publishers whose
+        file names are not unique across folders. Default: the file's name without its extension.
     speaker : str
-        The speaker made of the groups, such as ``"{session}{role}"``.
+        Format string of the speaker from the groups, such as ``"{session}{role}"``.
     labels : callable, optional
-        Reads the labels from the publisher's own tables: takes the corpus' folder, returns clip id to label.
+        Reader of the publisher's label files: takes the corpus' folder, returns a dict from clip id to label.
     left_out : collection of str
-        Labels whose clips do not belong to the corpus, unless the record maps them to an emotion.
+        Labels whose clips are excluded from the corpus, unless the record maps them to an emotion.
     words, phones : callable, optional
-        Read a clip's alignment from the publisher's own files: take the corpus' folder and the clip's id, return its
-        words (or syllables) and its phones, none where the publisher has none.
+        Readers of the publisher's alignment: take the corpus' folder and the clip's id, return its words (or syllables)
+        and its phones, an empty tuple where there is none.
     marks : mapping of str to callable, optional
-        Read what the publisher's labellers say of stretches of a clip, by kind, as `words`; see `Clip`.
+        Readers of the publisher's manual annotation of intervals, by kind, with the signature of `words`; see `Clip`.
+
+    Raises
+    ------
+    InputError
+        If `pattern` lacks a group that is needed.
     """
 
     pattern: str
@@ -144,14 +154,17 @@ class Layout:
         needed = set(re.findall(r"{(\w+)}", self.speaker)) | ({"label"} if self.labels is None else set())
         missing = needed - set(re.compile(self.pattern).groupindex)
         if missing:
-            raise InputError(f"Layout: pattern {self.pattern!r} lacks the named groups {', '.join(sorted(missing))}.")
+            raise InputError(
+                f"Layout: pattern {self.pattern!r} lacks the named groups {', '.join(sorted(missing))}; add "
+                "(?P<NAME>...) for each, or set `speaker` or `labels`."
+            )
 
 
 COLUMNS = ("file", "emotion", "speaker", "sex", "sentence")
 
 
 class Corpus:
-    """Clips of one corpus as found on disk.
+    """Table of the clips of one corpus on disk, and their loader.
 
     Parameters
     ----------
@@ -201,7 +214,7 @@ class Corpus:
         return self.record.name
 
     def prepare(self, clip_ids: Iterable[str]) -> None:
-        """Announce clips that will be loaded; a corpus that is made on demand makes them now, all at once."""
+        """Prepare clips for loading; corpora that are rendered on demand render them here, in one batch."""
 
     def clip(self, clip_id: str) -> Clip:
         """Load one clip.
@@ -211,28 +224,31 @@ class Corpus:
         InputError
             If the corpus has no clip of this id.
         ClipError
-            If its file, or that of its alignment, cannot be read.
+            If its audio or alignment file cannot be read.
         """
         from ..audio import load_audio
         from .clip import Clip
 
-        facts = self._facts(clip_id)
+        metadata = self._metadata(clip_id)
         alignment: dict[str, Any] = {name: read(self.root, clip_id) for name, read in self._tiers.items()}
         marks = {kind: read(self.root, clip_id) for kind, read in self._marks.items()}
         samples = load_audio(self.root / str(self.table.at[clip_id, "file"]))
-        return Clip(samples=samples, marks=marks, **alignment, **facts)
+        return Clip(samples=samples, marks=marks, **alignment, **metadata)
 
-    def _facts(self, clip_id: str) -> dict[str, Any]:
-        """What the table says about a clip, as `Clip` takes it."""
+    def _metadata(self, clip_id: str) -> dict[str, Any]:
+        """Keyword arguments of `Clip` from the table."""
         if clip_id not in self.table.index:
-            raise InputError(f"corpus {self.name!r} has no clip {clip_id!r}; ids look like {self.table.index[0]!r}.")
+            raise InputError(
+                f"corpus {self.name!r} has no clip {clip_id!r}; ids look like {self.table.index[0]!r}. Take one of the "
+                "corpus' table."
+            )
         row = self.table.loc[clip_id]
         return {"id": clip_id, "corpus": self.name} | {column: str(row[column]) for column in COLUMNS[1:]}
 
     def select(self, emotions: Collection[str] | None = None, limit: int | None = None) -> list[str]:
-        """Clip ids in canonical order: turns over speakers and emotions, within each by digest of the id.
+        """Clip ids in canonical order: round robin over speakers and emotions, within each by digest of the id.
 
-        A limited selection is a prefix of a larger one and balanced as far as the corpus allows.
+        A limited selection is a prefix of every larger one, and balanced as far as the corpus allows.
 
         Parameters
         ----------
@@ -247,10 +263,10 @@ class Corpus:
             For an emotion that the corpus does not have, or a limit below 1.
         """
         present = set(self.table["emotion"])
-        strange = sorted(set(emotions or ()) - present)
-        if strange:
+        unknown = sorted(set(emotions or ()) - present)
+        if unknown:
             raise InputError(
-                f"corpus {self.name!r} has no clips of {', '.join(strange)}; it has {', '.join(sorted(present))}."
+                f"corpus {self.name!r} has no clips of {', '.join(unknown)}; it has {', '.join(sorted(present))}."
             )
         if limit is not None and limit < 1:
             raise InputError(f"limit must be at least 1 clip, got {limit}; leave it out for all clips.")
@@ -262,8 +278,8 @@ class Corpus:
                 groups.setdefault((speaker, emotion), []).append(clip_id)
         for ids in groups.values():
             ids.sort(key=lambda clip_id: digest("clip order", clip_id))
-        # one turn visits each group once; speakers and emotions rotate side by side, shifted where the same pairs would
-        # come round, so that any part of a turn is balanced too
+        # one round visits each (speaker, emotion) group once; both rotate together, with an offset where pairs would
+        # repeat, so that every prefix of a round is balanced too
         speakers = sorted({s for s, _ in groups}, key=lambda speaker: digest("speaker order", speaker))
         names = sorted({e for _, e in groups})
         n, m = len(speakers), len(names)
@@ -273,26 +289,25 @@ class Corpus:
         return [queue[i] for i in range(longest) for queue in queues if i < len(queue)][:limit]
 
     def folds(self, n: int = 5) -> Folds:
-        """Speaker-disjoint folds over all clips."""
+        """Speaker-disjoint cross-validation folds over all clips, see `speaker_folds`."""
         from .folds import speaker_folds
 
         return speaker_folds(self.table, n)
 
     @cached_property
     def digest(self) -> str:
-        """Digest of what was read: ids, facts and file contents, wherever the corpus lies.
+        """Digest of ids, metadata and file contents, independent of the corpus' location.
 
-        A file that cannot be read enters as such: it is one clip's fault, not the corpus'.
+        An unreadable file contributes its error instead of raising: it fails its clip, not the corpus.
         """
-        facts = [[clip_id, *map(str, row)] for clip_id, row in zip(
-            self.table.index, self.table[list(COLUMNS[1:])].to_numpy(), strict=True
-        )]  # fmt: skip
+        values = self.table[list(COLUMNS[1:])].to_numpy()
+        rows = [[clip_id, *map(str, row)] for clip_id, row in zip(self.table.index, values, strict=True)]
         sums = [file_digest(self.root / file) for file in self.table["file"]]
-        return digest("corpus", self.name, self.record.version, facts, sums)
+        return digest("corpus", self.name, self.record.version, rows, sums)
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, or ``unreadable`` with the reason."""
+    """SHA-256 of a file's bytes; ``"unreadable: REASON"`` if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -300,25 +315,28 @@ def file_digest(path: Path) -> str:
 
 
 def _check_taxonomy(name: str, emotions: Collection[str]) -> None:
-    strange = sorted(set(emotions) - set(TAXONOMY))
-    if strange:
-        raise InputError(f"corpus {name!r}: {', '.join(strange)} not in the taxonomy {', '.join(TAXONOMY)}.")
+    unknown = sorted(set(emotions) - set(TAXONOMY))
+    if unknown:
+        raise InputError(
+            f"corpus {name!r}: {', '.join(unknown)} not in the taxonomy {', '.join(TAXONOMY)}; map each to one of "
+            "these."
+        )
 
 
 def cache_root() -> Path:
-    """``$SERXAI_CACHE``, else serxai's folder in the user's cache."""
+    """Cache folder: ``$SERXAI_CACHE``, else ``serxai`` in the user cache folder."""
     from platformdirs import user_cache_path
 
     return Path(os.environ.get("SERXAI_CACHE") or user_cache_path("serxai"))
 
 
 def data_root_or_default(data_root: str | Path | None) -> Path:
-    """The folder given, else ``$SERXAI_DATA``, else ``data`` in the user cache folder."""
+    """Folder of the corpora: the argument, else ``$SERXAI_DATA``, else ``data`` in `cache_root`."""
     return Path(data_root or os.environ.get("SERXAI_DATA") or cache_root() / "data").expanduser()
 
 
 def files_below(root: Path) -> Iterator[Path]:
-    """All files at any depth, in an order that does not depend on the file system; links are followed once."""
+    """All files at any depth, in sorted order; links to folders are followed, each folder visited once."""
     visited = set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -331,7 +349,7 @@ def files_below(root: Path) -> Iterator[Path]:
 
 
 def not_found(record: CorpusRecord, layout: Layout, root: Path) -> InputError:
-    """The error for a folder that is missing or holds none of the corpus' files."""
+    """`InputError` for a folder that is missing or has none of the corpus' files."""
     fault = "found none" if root.is_dir() else "there is no such folder"
     return InputError(
         f"corpus {record.name!r}: looked for files like {layout.example} in {root}, but {fault}. "
@@ -339,8 +357,8 @@ def not_found(record: CorpusRecord, layout: Layout, root: Path) -> InputError:
     )
 
 
-class FileNames:
-    """Reads a clip's facts from where its file lies, as the publisher's layout has it.
+class FileNameParser:
+    """Parser of clip metadata from file paths in a publisher's layout.
 
     Parameters
     ----------
@@ -358,8 +376,8 @@ class FileNames:
         self._left_out = {label.casefold() for label in layout.left_out} - set(self._emotions)
         self._labels = None if layout.labels is None else layout.labels(root)
 
-    def facts(self, file: str) -> dict[str, str] | None:
-        """``id``, ``file``, ``emotion``, ``speaker``, ``sex``, ``sentence`` and the other groups of a file name.
+    def parse(self, file: str) -> dict[str, str] | None:
+        """Parse a path into ``id``, ``file``, ``emotion``, ``speaker``, ``sex``, ``sentence`` and other groups.
 
         Parameters
         ----------
@@ -369,7 +387,7 @@ class FileNames:
         Returns
         -------
         dict or None
-            None where the name is not the publisher's or the clip's label is left out.
+            None where the path does not match the layout or the clip's label is excluded.
 
         Raises
         ------
@@ -387,7 +405,10 @@ class FileNames:
         if label.casefold() in self._left_out:
             return None
         if not label:
-            raise InputError(f"corpus {self.record.name!r}: {file}: the corpus' label files do not name {clip_id!r}.")
+            raise InputError(
+                f"corpus {self.record.name!r}: {file}: the corpus' label files do not name {clip_id!r}; get the label "
+                "files again or take the file away."
+            )
         emotion = self._emotions.get(label.casefold())
         if emotion is None or speaker is None:
             what, got, known = (
@@ -397,9 +418,9 @@ class FileNames:
                 f"corpus {self.record.name!r}: {file}: unknown {what} {got!r}; known: {', '.join(known)}. "
                 "Rename the file or take it away."
             )
-        known_facts = {"emotion": emotion, "speaker": speaker, "sex": self.layout.sexes[speaker]}
+        standard = {"emotion": emotion, "speaker": speaker, "sex": self.layout.sexes[speaker]}
         groups.pop("label", None)
-        return {"id": clip_id, "file": file, "sentence": ""} | groups | known_facts
+        return {"id": clip_id, "file": file, "sentence": ""} | groups | standard
 
 
 def corpus_from_files(
@@ -409,9 +430,9 @@ def corpus_from_files(
     *,
     layout: Layout,
 ) -> Corpus:
-    """Find a corpus by its publisher's file names at any depth of the corpus' folder below a data root.
+    """Load a published corpus: find its files by name at any depth of its folder below a data root.
 
-    Files of other names are left alone. ``partial(corpus_from_files, layout=...)`` is a record's target.
+    Files with other names are ignored. ``partial(corpus_from_files, layout=...)`` is the target of a record.
 
     Parameters
     ----------
@@ -419,34 +440,39 @@ def corpus_from_files(
     data_root : path, optional
         Default: `data_root_or_default`.
     progress : callable, optional
-        Part of every target's signature; nothing here takes long enough to report.
+        Unused; part of the signature of every corpus loader.
     layout : Layout
+
+    Returns
+    -------
+    Corpus
 
     Raises
     ------
     InputError
-        If the folder is missing, holds no such file, holds two of one id, or a file has an unknown label or speaker.
+        If the folder is missing, has no matching file or two with the same id, or a file has an unknown label or
+        speaker.
     """
     import pandas as pd
 
     root = record.root(data_root)
     if not root.is_dir():
         raise not_found(record, layout, root)
-    names = FileNames(record, layout, root)
+    names = FileNameParser(record, layout, root)
     rows: dict[str, dict[str, str]] = {}
     taken: dict[str, str] = {}
     for path in files_below(root):
         file = path.relative_to(root).as_posix()
-        facts = names.facts(file)
-        if facts is None:
+        metadata = names.parse(file)
+        if metadata is None:
             continue
-        clip_id = facts.pop("id")
+        clip_id = metadata.pop("id")
         other = taken.setdefault(clip_id.casefold(), file)
         if other != file:
             raise InputError(
                 f"corpus {record.name!r}: {other} and {file} in {root} are both clip {clip_id!r}; take one away."
             )
-        rows[clip_id] = facts
+        rows[clip_id] = metadata
     if not rows:
         raise not_found(record, layout, root)
     return Corpus(record, pd.DataFrame.from_dict(rows, orient="index"), root, layout.words, layout.phones, layout.marks)

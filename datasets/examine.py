@@ -1,6 +1,6 @@
-"""One look at one sound file: checksum, container, true rate, and faults that can be heard or leak a label.
+"""Audio file inspection: checksum, container, sampling rate, decoding errors, clipping, silence and zero padding.
 
-The file is read once; checksum and decoding work on the same bytes. Levels are relative to full scale (1.0).
+Each file is read once; checksum and decoding use the same bytes. Levels are relative to full scale (1.0).
 """
 
 from __future__ import annotations
@@ -13,35 +13,36 @@ from pathlib import Path
 import numpy as np
 
 SILENCE = 1e-3  # -60 dB below full scale
-CLIPPED_RUN = 3  # so many samples in a row at full scale are no coincidence
+CLIPPED_RUN = 3  # consecutive samples at full scale that count as clipping
 SUFFIXES = {".wav": "WAV", ".flac": "FLAC", ".aiff": "AIFF", ".aif": "AIFF", ".ogg": "OGG", ".mp3": "MP3"}
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What a file is.
+class FileExamination:
+    """Result of inspecting one audio file.
 
     Attributes
     ----------
     sha256 : str
         Of its bytes; empty if it cannot be read.
     fault : str
-        Why it cannot be decoded; empty if it can. Nothing below is known then.
+        Why it cannot be decoded; empty if it can. With a fault the attributes below have their defaults.
     container : str
-        What the bytes are (``WAV``, ``AIFF``, ...), whatever the name says.
+        Format of the content (``WAV``, ``AIFF``, ...), regardless of the extension.
     sample_rate : int
         In Hz.
     channels, frames : int
     peak : float
         Largest absolute sample.
     clipped : int
-        Samples in runs of at least three at full scale.
+        Samples in runs of at least `CLIPPED_RUN` at full scale.
     padding_s : tuple of float
         Seconds of exact zeros at the start and at the end.
     missing_bytes : int
-        By how much the file is shorter than its header says.
-    imprint : int
-        Equal for files that decode to the same samples (and, by chance, for few others).
+        Bytes by which the file is shorter than its header declares.
+    content_hash : int
+        Hash of a subset of the decoded samples: equal for files with the same samples, rarely for others; valid within
+        one process.
     """
 
     sha256: str
@@ -54,7 +55,7 @@ class Examined:
     clipped: int = 0
     padding_s: tuple[float, float] = (0.0, 0.0)
     missing_bytes: int = 0
-    imprint: int = 0
+    content_hash: int = 0
 
     @property
     def duration_s(self) -> float:
@@ -67,32 +68,32 @@ class Examined:
         return self.peak < SILENCE
 
 
-def examine(path: Path) -> Examined:
-    """Examine one file; whatever is wrong with it is in the result."""
+def examine(path: Path) -> FileExamination:
+    """Inspect one audio file; errors are reported in `FileExamination.fault`, not raised."""
     import soundfile
 
     try:
         content = path.read_bytes()
     except OSError as error:
-        return Examined("", fault=f"cannot be read: {error.strerror}")
+        return FileExamination("", fault=f"cannot be read: {error.strerror}")
     sha256 = hashlib.sha256(content).hexdigest()
     if not content:
-        return Examined(sha256, fault="is empty (0 bytes)")
+        return FileExamination(sha256, fault="is empty (0 bytes)")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             container, rate = file.format, file.samplerate
             samples = file.read(dtype="int16" if file.subtype == "PCM_16" else "float32", always_2d=True)
     except (soundfile.LibsndfileError, TypeError) as error:
-        return Examined(sha256, fault=f"cannot be decoded: {str(error).strip()}")
+        return FileExamination(sha256, fault=f"cannot be decoded: {str(error).strip()}")
     if not samples.size:
-        return Examined(sha256, fault="holds no samples")
+        return FileExamination(sha256, fault="holds no samples")
     full = 2**15 if samples.dtype == np.int16 else 1.0
     high, low = samples.max(), samples.min()
     if not (np.isfinite(high) and np.isfinite(low)):
-        return Examined(sha256, fault="holds NaN or infinite samples")
+        return FileExamination(sha256, fault="holds NaN or infinite samples")
     top = full * (1 - 2**-15)
     peak = max(float(high), -float(low))
-    return Examined(
+    return FileExamination(
         sha256,
         "",
         container,
@@ -117,7 +118,7 @@ def same_sound(a: Path, b: Path) -> bool:
 
 
 def _clipped(samples: np.ndarray, top: float) -> int:
-    """Samples in runs at or beyond `top`, over all channels."""
+    """Number of samples in runs of at least `CLIPPED_RUN` at or beyond `top`, over all channels."""
     total = 0
     for channel in samples.T:
         at_top = np.concatenate([[False], (channel >= top) | (channel <= -top), [False]])
@@ -128,7 +129,7 @@ def _clipped(samples: np.ndarray, top: float) -> int:
 
 
 def _padding(samples: np.ndarray, rate: int) -> tuple[float, float]:
-    """Seconds of exact zeros at both ends; a clip of zeros only counts as start."""
+    """Seconds of exact zeros at start and end; an all-zero clip counts as start only."""
     if samples[0].any() and samples[-1].any():
         return 0.0, 0.0
     sounding = np.asarray(samples.any(axis=1))
@@ -138,7 +139,7 @@ def _padding(samples: np.ndarray, rate: int) -> tuple[float, float]:
 
 
 def _missing_bytes(content: bytes) -> int:
-    """What a RIFF or AIFF file lacks of the length in its header; 0 for other files and unknown lengths."""
+    """Bytes missing from the length that a RIFF or AIFF header declares; 0 for other files and unknown lengths."""
     if len(content) < 8 or content[:4] not in (b"RIFF", b"FORM"):
         return 0
     declared = int.from_bytes(content[4:8], "little" if content[:4] == b"RIFF" else "big")

@@ -1,7 +1,7 @@
-"""Fetch a corpus that audEERING publishes through audb (extra ``audb``).
+"""Download of corpora that audEERING publishes through audb (extra ``audb``).
 
-What is public there was looked up in audEERING's list of datasets (https://audeering.github.io/datasets); versions are
-pinned, because later ones differ (EMODB 2.0.0 adds 281 clips that listeners did not recognise, and laryngograms).
+The public databases are listed at https://audeering.github.io/datasets. Versions are pinned, because later ones differ
+(EMODB 2.0.0 adds 281 clips that listeners did not recognise, and laryngograms).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ PUBLIC = {
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """What was fetched.
+class FetchResult:
+    """Result of a download.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class Fetched:
     database, version : str
         At audb.
     folder : Path
-        The corpus' folder.
+        Folder of the corpus.
     clips, expected : int
-        Clips found there, and in the complete corpus.
+        Clips downloaded, and in the complete corpus.
     licence, citation : str
     """
 
@@ -60,11 +60,11 @@ def fetch_corpus(
     *,
     repository: audb.Repository | None = None,
     verbose: bool = False,
-) -> Fetched:
-    """Download a corpus into its folder below the data root, as audb holds it: the publisher's file names.
+) -> FetchResult:
+    """Download a corpus from audb into its folder below the data root, with the publisher's file names.
 
-    A broken download is kept beside it (``.NAME.fetching``) and continued by the next call; the corpus' folder appears
-    when it is whole.
+    An interrupted download is kept in ``.NAME.fetching`` beside the folder and resumed by the next call; the corpus'
+    folder is created when the download is complete.
 
     Parameters
     ----------
@@ -73,17 +73,21 @@ def fetch_corpus(
     data_root : path, optional
         Default: `data_root_or_default`.
     repository : audb.Repository, optional
-        Where to fetch from; default: audb's configuration (the public repository, or ``~/.config/audb.yaml``).
+        Source; default: audb's configuration (the public repository, or ``~/.config/audb.yaml``).
     verbose : bool
-        Whether audb shows its progress.
+        Whether audb shows a progress bar.
+
+    Returns
+    -------
+    FetchResult
 
     Raises
     ------
     UnknownNameError
         For an unknown corpus.
     InputError
-        If the corpus is not public at audb, the extra is missing, the folder is not empty, nothing can be reached, or
-        what was fetched does not load.
+        If the corpus is not public at audb, the extra is not installed, the folder is not empty, the download fails, or
+        the downloaded files do not load.
     """
     record = CORPORA.get(name)
     if record.name not in PUBLIC:
@@ -105,15 +109,15 @@ def fetch_corpus(
             "take it away to fetch it again."
         )
     work = folder.with_name(f".{folder.name}.fetching")
-    arriving = work / "corpus"
+    download = work / "corpus"
     where = "audb's repositories" if repository is None else f"{repository.host} ({repository.name})"
     try:
-        arriving.mkdir(parents=True, exist_ok=True)
+        download.mkdir(parents=True, exist_ok=True)
         with _repositories(repository):
-            # a cache of its own: the user's may know another repository under this name and version
-            audb.load_to(str(arriving), database, version=version, cache_root=str(work / "cache"), verbose=verbose)
-    except Exception as error:  # of any of audb's back ends: no network, no such version, a broken archive
-        kept = any(path.is_file() for path in arriving.rglob("*"))
+            # a separate cache: the user's may have another repository's files under this name and version
+            audb.load_to(str(download), database, version=version, cache_root=str(work / "cache"), verbose=verbose)
+    except Exception as error:  # audb's backends raise errors of many types: network, missing version, broken archive
+        kept = any(path.is_file() for path in download.rglob("*"))
         if not kept:
             shutil.rmtree(work, ignore_errors=True)
         raise InputError(
@@ -123,17 +127,17 @@ def fetch_corpus(
         ) from error
     if folder.is_dir():
         folder.rmdir()
-    arriving.replace(folder)
+    download.replace(folder)
     shutil.rmtree(work)
     corpus = load_corpus(record.name, data_root)
-    return Fetched(
+    return FetchResult(
         record.name, database, version, folder, len(corpus.table), record.clips, record.licence, record.citation
     )
 
 
 @contextmanager
 def _repositories(repository: audb.Repository | None) -> Iterator[None]:
-    """Audb takes repositories from its configuration only: name one for as long as it is needed."""
+    """Set audb's repository within the context; audb reads it from its configuration only."""
     import audb
 
     before = audb.config.REPOSITORIES

@@ -1,15 +1,15 @@
-"""``folder:PATH``: the user's own data as a corpus.
+"""User data as a corpus, ``folder:PATH``.
 
-PATH is looked for from where the program runs, then below the data root (``folder:NAME`` is then short and the same on
-every machine: a corpus' name is part of every key and of every result row). It is one of
+PATH is resolved relative to the working directory, then to the data root (``folder:NAME`` is then the same on every
+machine: a corpus' name is part of every key and of every result row). It is one of
 
-- a CSV (comma, semicolon or tab; UTF-8), one row a clip, file names relative to it,
+- a CSV (comma, semicolon or tab; UTF-8), one row per clip, file names relative to it,
 - a folder with one CSV, or with a ``corpus.toml`` that names it,
 - an audformat database (a folder with ``db.yaml``; extra ``audb``).
 
-Columns are found by name: ``file`` and ``emotion`` are needed, ``speaker`` too (else folds would leak), ``sex`` and
-``sentence`` are used where present, ``id`` names the clips (else the file's name does; where names repeat, its path).
-Without a ``corpus.toml`` the licence is unknown and no audio made from the data may enter a report. An example::
+Columns are found by name: ``file``, ``emotion`` and ``speaker`` are required (without speakers, folds would leak),
+``sex`` and ``sentence`` are optional, ``id`` is the clip id (default: the file name; where these are not unique, the
+path). Without a ``corpus.toml`` the licence is unknown and no audio derived from the data may enter a report. Example::
 
     name = "Call centre 2024"
     table = "meta/labels.csv"        # of an audformat database: the table with the emotions
@@ -19,7 +19,7 @@ Without a ``corpus.toml`` the licence is unknown and no audio made from the data
     language = "en"
     level_comparable = true          # levels of two clips may be compared
     derivatives_allowed = true       # audio made from it may enter a report
-    speakers = "one-per-file"        # only if each clip truly has another speaker: nothing guards the folds then
+    speakers = "one-per-file"        # only if each clip has a different speaker: folds are not speaker-disjoint else
 
     [columns]
     emotion = "rating"
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 DESCRIPTION, DATABASE = "corpus.toml", "db.yaml"
 TABLES = (".csv", ".tsv")
 Role = Literal["id", "file", "emotion", "speaker", "sex", "sentence"]
-# column names that need no mapping, without regard to case
+# column names recognised without a mapping, case-insensitive
 ROLES: dict[Role, tuple[str, ...]] = {
     "id": ("id",),
     "file": ("file", "filename", "file_name", "filepath", "path", "wav", "audio"),
@@ -67,7 +67,7 @@ SEXES = {"f": "female", "woman": "female", "m": "male", "man": "male"}
 
 
 class Description(BaseModel):
-    """What ``corpus.toml`` may say; see the module for the meaning."""
+    """Schema of ``corpus.toml``; see the module's docstring for the keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -90,67 +90,71 @@ def load(
     data_root: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Corpus:
-    """Read the user's table; the corpus' record is completed from it and from ``corpus.toml``.
+    """Load the user's data; the corpus' record is completed from the table and from ``corpus.toml``.
 
     Parameters
     ----------
     record : CorpusRecord
         Named ``folder:PATH``.
     data_root : path, optional
-        Where a relative PATH is looked for second.
+        Where a relative PATH is looked for, after the working directory.
     progress : callable, optional
-        Part of every target's signature.
+        Unused; part of the signature of every corpus loader.
+
+    Returns
+    -------
+    Corpus
 
     Raises
     ------
     InputError
-        For whatever is wrong with the path, ``corpus.toml``, the table, its columns, labels or files.
+        For errors in the path, ``corpus.toml``, the table, its columns, labels or files.
     """
     path = _find(record, data_root)
     root = path if path.is_dir() else path.parent
     where = f"corpus {record.name!r}"
-    said = _describe(root / DESCRIPTION, where)
-    if path.is_dir() and (root / DATABASE).is_file() and Path(said.table).suffix.lower() not in TABLES:
-        rows, facts = _read_database(root, said, where)
+    description = _describe(root / DESCRIPTION, where)
+    if path.is_dir() and (root / DATABASE).is_file() and Path(description.table).suffix.lower() not in TABLES:
+        rows, header = _read_database(root, description, where)
         bases = [root]
     else:
-        table = path if path.is_file() else _choose_table(root, said, where)
+        table = path if path.is_file() else _choose_table(root, description, where)
         where = f"{where}: {table}"
-        rows, facts = _by_role(_read_csv(table, where), said, where), {}
+        rows, header = _by_role(_read_csv(table, where), description, where), {}
         bases = list(dict.fromkeys([table.parent, root]))
-    labels = {label.casefold(): emotion for label, emotion in (SYNONYMS | said.labels).items()}
+    labels = {label.casefold(): emotion for label, emotion in (SYNONYMS | description.labels).items()}
     rows = _with_emotions(rows, labels, where)
     rows["file"] = _files(rows["file"], bases, root, where)
-    if said.speakers == "one-per-file":
+    if description.speakers == "one-per-file":
         rows["speaker"] = rows["file"]
     rows.index = _ids(rows, where)
     rows = rows.drop(columns="id", errors="ignore")
     corpus = Corpus(record, rows, root)
-    return Corpus(_completed(record, corpus.table, said, facts, root), rows, root)
+    return Corpus(_completed(record, corpus.table, description, header, root), rows, root)
 
 
-def described_by(path: Path) -> CorpusRecord | None:
-    """Record of the nearest folder above a file that has a ``corpus.toml``; None where none has.
+def record_of_enclosing_folder(path: Path) -> CorpusRecord | None:
+    """Record of the nearest folder above a file that has a ``corpus.toml``; None if there is none.
 
-    Only what ``corpus.toml`` says is read, no table. What cannot be understood allows nothing.
+    Only ``corpus.toml`` is read, not the table. An invalid ``corpus.toml`` counts as forbidding derived audio.
 
     Parameters
     ----------
     path : Path
-        Absolute.
+        Absolute path of the file.
     """
     root = next((folder for folder in path.parents if (folder / DESCRIPTION).is_file()), None)
     if root is None:
         return None
     try:
-        said = _describe(root / DESCRIPTION, str(root))
+        description = _describe(root / DESCRIPTION, str(root))
     except InputError:
-        said = Description()
+        description = Description()
     return replace(
         RECORD,
         name=f"{RECORD.name}{root}",
-        licence=said.licence or "unknown",
-        derivatives_allowed=said.derivatives_allowed,
+        licence=description.licence or "unknown",
+        derivatives_allowed=description.derivatives_allowed,
     )
 
 
@@ -181,7 +185,7 @@ def _describe(path: Path, where: str) -> Description:
     if not path.is_file():
         return Description()
     try:
-        said = Description.model_validate(tomllib.loads(path.read_text("utf-8")))
+        description = Description.model_validate(tomllib.loads(path.read_text("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{where}: {path} is not TOML in UTF-8: {error}.") from None
     except ValidationError as error:
@@ -195,39 +199,41 @@ def _describe(path: Path, where: str) -> Description:
             f"{where}: {path}: {'; '.join(faults)}. Allowed keys: {', '.join(Description.model_fields)}; "
             f"columns: {', '.join(ROLES)}."
         ) from None
-    strange = sorted(set(said.labels.values()) - {*TAXONOMY, ""})
+    strange = sorted(set(description.labels.values()) - {*TAXONOMY, ""})
     if strange:
         raise InputError(
             f'{where}: {path}: labels map to {_some(strange)}, allowed are {", ".join(TAXONOMY)}, and "" to leave '
             "clips out."
         )
-    return said
+    return description
 
 
-def _choose_table(root: Path, said: Description, where: str) -> Path:
+def _choose_table(root: Path, description: Description, where: str) -> Path:
     tables = sorted(entry for entry in root.iterdir() if entry.suffix.lower() in TABLES and entry.is_file())
     names = [entry.name for entry in tables]
-    if said.table:
-        chosen = root / said.table
+    if description.table:
+        chosen = root / description.table
         if not chosen.is_file():
             near = _near([chosen.name], names)
             hint = f" Did you mean {near[0]!r}?" if near else f" CSVs there: {', '.join(names) or 'none'}."
-            raise InputError(f"{where}: {root / DESCRIPTION} names the table {said.table!r}, which is not there.{hint}")
+            raise InputError(
+                f"{where}: {root / DESCRIPTION} names the table {description.table!r}, which is not there.{hint}"
+            )
         return chosen
     if len(tables) != 1:
-        found = f"{len(tables)} CSVs ({_some(names)})" if tables else f"no CSV, no {DESCRIPTION} and no {DATABASE}"
+        contents = f"{len(tables)} CSVs ({_some(names)})" if tables else f"no CSV, no {DESCRIPTION} and no {DATABASE}"
         raise InputError(
-            f"{where}: {root} holds {found}; name the table as folder:PATH/TABLE.csv or as `table` in {DESCRIPTION}."
+            f"{where}: {root} holds {contents}; name the table as folder:PATH/TABLE.csv or as `table` in {DESCRIPTION}."
         )
     return tables[0]
 
 
 def _read_csv(path: Path, where: str) -> pd.DataFrame:
-    """All cells as stripped text, missing ones empty; index: the line in the file."""
+    """Read a table with all cells as stripped text, missing ones empty; the index is the line in the file."""
     import pandas as pd
 
     try:
-        # a byte order mark is Excel's way to say UTF-8
+        # Excel marks UTF-8 by a byte order mark
         text = path.read_bytes().decode("utf-8-sig")
         header = text.split("\n", 1)[0]
         separator = max(",;\t", key=header.count)
@@ -249,15 +255,15 @@ def _read_csv(path: Path, where: str) -> pd.DataFrame:
     return table
 
 
-def _roles(names: Iterable[str], said: Description, where: str) -> dict[Role, str]:
-    """Which column plays which role."""
+def _roles(names: Iterable[str], description: Description, where: str) -> dict[Role, str]:
+    """Map each role (file, emotion, speaker, ...) to its column."""
     names = list(names)
     folded: dict[str, list[str]] = {}
     for name in names:
         folded.setdefault(name.casefold(), []).append(name)
-    found: dict[Role, str] = {}
+    columns: dict[Role, str] = {}
     for role, known in ROLES.items():
-        asked = said.columns.get(role)
+        asked = description.columns.get(role)
         if asked is not None:
             if asked not in names:
                 near = _near([asked], names)
@@ -266,7 +272,7 @@ def _roles(names: Iterable[str], said: Description, where: str) -> dict[Role, st
                     f"{where}: {DESCRIPTION} takes {role} from a column {asked!r}, which is not there. {hint}"
                     f"Columns: {', '.join(names)}."
                 )
-            found[role] = asked
+            columns[role] = asked
             continue
         matches = folded.get(role) or [name for word in known for name in folded.get(word, [])]
         if len(matches) > 1:
@@ -275,12 +281,14 @@ def _roles(names: Iterable[str], said: Description, where: str) -> dict[Role, st
                 f"[columns] {role} = {matches[0]!r}."
             )
         if matches:
-            found[role] = matches[0]
-    needed: tuple[Role, ...] = ("file", "emotion", "speaker") if said.speakers == "column" else ("file", "emotion")
+            columns[role] = matches[0]
+    needed: tuple[Role, ...] = (
+        ("file", "emotion", "speaker") if description.speakers == "column" else ("file", "emotion")
+    )
     for role in needed:
-        if role in found:
+        if role in columns:
             continue
-        near = _near(ROLES[role], set(names) - set(found.values()))
+        near = _near(ROLES[role], set(names) - set(columns.values()))
         hint = f"Perhaps {near[0]!r}? " if near else ""
         why = (
             " Without speakers, folds would leak them from training into testing; if each file truly has a speaker of "
@@ -292,12 +300,12 @@ def _roles(names: Iterable[str], said: Description, where: str) -> dict[Role, st
             f"{where}: no column for the {role} (known names: {', '.join(ROLES[role])}). {hint}Columns: "
             f'{", ".join(names)}. Rename one, or say which in {DESCRIPTION}: [columns] {role} = "NAME".{why}'
         )
-    return found
+    return columns
 
 
-def _by_role(table: pd.DataFrame, said: Description, where: str) -> pd.DataFrame:
-    """Columns under their role's name, the others as they are; the needed cells are filled."""
-    roles = _roles(table.columns, said, where)
+def _by_role(table: pd.DataFrame, description: Description, where: str) -> pd.DataFrame:
+    """Rename columns to their roles and check that required cells are not empty; other columns are kept."""
+    roles = _roles(table.columns, description, where)
     others = [name for name in table.columns if name not in roles.values() and name not in ROLES]
     rows = table[others].assign(**{role: table[name] for role, name in roles.items()})
     for role in ("file", "emotion", "speaker"):
@@ -313,8 +321,8 @@ def _by_role(table: pd.DataFrame, said: Description, where: str) -> pd.DataFrame
     return rows
 
 
-def _read_database(root: Path, said: Description, where: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Rows of an audformat database by role, and what its header says of licence and language."""
+def _read_database(root: Path, description: Description, where: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Rows of an audformat database by role, and its name, licence, language and URL."""
     try:
         import audformat
     except ImportError:
@@ -323,22 +331,22 @@ def _read_database(root: Path, said: Description, where: str) -> tuple[pd.DataFr
         ) from None
     try:
         database = audformat.Database.load(str(root))
-    except Exception as error:  # of its parsers of YAML, CSV and Parquet, each with errors of its own
+    except Exception as error:  # its YAML, CSV and Parquet parsers raise errors of many types
         raise InputError(f"{where}: {root} cannot be read as an audformat database: {error}.") from error
-    if said.table and said.table not in database.tables:
-        near = _near([said.table], database.tables)
+    if description.table and description.table not in database.tables:
+        near = _near([description.table], database.tables)
         hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"{where}: no table {said.table!r}. {hint}Tables: {', '.join(database.tables)}.")
+        raise InputError(f"{where}: no table {description.table!r}. {hint}Tables: {', '.join(database.tables)}.")
     names = dict.fromkeys(database.schemes)
     for part in (*database.tables.values(), *database.misc_tables.values()):
         names |= dict.fromkeys(part.columns)
-    for scheme in database.schemes.values():  # labels may carry facts, such as a speaker's gender
+    for scheme in database.schemes.values():  # labels may have attributes, such as a speaker's gender
         if isinstance(scheme.labels, dict):
             names |= dict.fromkeys(key for value in scheme.labels.values() if isinstance(value, dict) for key in value)
-    roles = _roles(["file", *(name for name in names if name != "file")], said, where)
+    roles = _roles(["file", *(name for name in names if name != "file")], description, where)
     wanted = {role: name for role, name in roles.items() if role != "file"}
     emotion = wanted["emotion"]
-    tables = [said.table] if said.table else None
+    tables = [description.table] if description.table else None
     try:
         labels = database.get(emotion, [n for n in wanted.values() if n != emotion], tables=tables)
     except (ValueError, TypeError) as error:
@@ -356,13 +364,13 @@ def _read_database(root: Path, said: Description, where: str) -> tuple[pd.DataFr
         raise InputError(f"{where}: no file has a label of {emotion!r}; tables: {', '.join(database.tables)}.")
     texts = labels.astype(object).where(labels.notna(), "").astype(str).reset_index()
     texts.index = texts.index + 1
-    facts = {
+    header = {
         "name": database.name,
         "licence": str(database.license or ""),
         "language": database.languages[0] if database.languages else "",
         "url": str(database.source or ""),
     }
-    return _by_role(texts, said, where), facts
+    return _by_role(texts, description, where), header
 
 
 def _with_emotions(rows: pd.DataFrame, labels: Mapping[str, str], where: str) -> pd.DataFrame:
@@ -370,12 +378,12 @@ def _with_emotions(rows: pd.DataFrame, labels: Mapping[str, str], where: str) ->
     unknown = Counter(rows["emotion"][~folded.isin(labels)])
     if unknown:
         near = {word: _near([word.casefold()], labels) for word in unknown}
-        told = [
+        listed = [
             f"{word!r} ({count} clips{f', did you mean {near[word][0]!r}?' if near[word] else ''})"
             for word, count in unknown.most_common(8)
         ]
         raise InputError(
-            f"{where}: {len(unknown)} unknown labels: {', '.join(told)}{', ...' * (len(unknown) > 8)}. Known: "
+            f"{where}: {len(unknown)} unknown labels: {', '.join(listed)}{', ...' * (len(unknown) > 8)}. Known: "
             f"{', '.join(labels)}. Map the others in {DESCRIPTION}: [labels] {next(iter(unknown))!r} = one of "
             f'{", ".join(TAXONOMY)}, or "" to leave its clips out.'
         )
@@ -387,14 +395,14 @@ def _with_emotions(rows: pd.DataFrame, labels: Mapping[str, str], where: str) ->
 
 
 def _files(files: pd.Series, bases: list[Path], root: Path, where: str) -> pd.Series:
-    """File names relative to `root`, each once, each there, none outside."""
+    """File names relative to `root`, checked to be unique, existing and inside `root`."""
     root = root.resolve()
-    found = []
+    candidates = []
     for base in bases:
         paths = [(base.resolve() / name.replace("\\", "/")).absolute() for name in files]
-        found.append((sum(not path.is_file() for path in paths), paths))
-    missing, paths = min(found, key=lambda pair: pair[0])
-    # `..` is undone by name only: a link inside the folder may lead elsewhere
+        candidates.append((sum(not path.is_file() for path in paths), paths))
+    missing, paths = min(candidates, key=lambda pair: pair[0])
+    # `..` is resolved by name only: symbolic links inside the folder may point outside it
     normal = [Path(os.path.normpath(path)) for path in paths]
     outside = [name for name, path in zip(files, normal, strict=True) if not path.is_relative_to(root)]
     if outside:
@@ -420,7 +428,7 @@ def _files(files: pd.Series, bases: list[Path], root: Path, where: str) -> pd.Se
 
 
 def _ids(rows: pd.DataFrame, where: str) -> list[str]:
-    """The user's ids; else names of files; where these repeat (in other folders), paths."""
+    """Clip ids: the user's, else file names without extension, else (where these are not unique) paths."""
     if "id" in rows:
         counts = Counter(rows["id"])
         repeated = [name for name, count in counts.items() if count > 1 or not name]
@@ -438,37 +446,38 @@ def _ids(rows: pd.DataFrame, where: str) -> list[str]:
 
 
 def _completed(
-    record: CorpusRecord, table: pd.DataFrame, said: Description, facts: Mapping[str, str], root: Path
+    record: CorpusRecord, table: pd.DataFrame, description: Description, header: Mapping[str, str], root: Path
 ) -> CorpusRecord:
-    title = said.name or facts.get("name") or root.name
+    title = description.name or header.get("name") or root.name
     speakers = table["speaker"].nunique()
-    own = " (one per file, as said)" if said.speakers == "one-per-file" else ""
+    own = " (one per file, as said)" if description.speakers == "one-per-file" else ""
     rows = table[list(COLUMNS[1:])].astype(str).reset_index().to_numpy().tolist()
     present = set(table["emotion"])
     return replace(
         record,
         summary=f"{title}: {len(table)} clips, {speakers} speakers{own}, {len(present)} emotions",
-        version=said.version or f"table-{digest('folder', rows, size=5)}",
-        licence=said.licence or facts.get("licence") or "unknown",
-        citation=said.citation or "unknown",
-        language=said.language or facts.get("language") or "und",
+        version=description.version or f"table-{digest('folder', rows, size=5)}",
+        licence=description.licence or header.get("licence") or "unknown",
+        citation=description.citation or "unknown",
+        language=description.language or header.get("language") or "und",
         emotions=tuple(emotion for emotion in TAXONOMY if emotion in present),
         speakers=speakers,
         clips=len(table),
         label_counts=dict(Counter(table["emotion"])),
-        level_comparable=said.level_comparable,
-        derivatives_allowed=said.derivatives_allowed,
-        label_map={label: emotion for label, emotion in (SYNONYMS | said.labels).items() if emotion in present},
-        url=said.url or facts.get("url") or root.resolve().as_uri(),
+        level_comparable=description.level_comparable,
+        derivatives_allowed=description.derivatives_allowed,
+        label_map={label: emotion for label, emotion in (SYNONYMS | description.labels).items() if emotion in present},
+        url=description.url or header.get("url") or root.resolve().as_uri(),
     )
 
 
 def _near(words: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Closest known name of each word, case-insensitive; words without a close match are dropped."""
     known = {name.casefold(): name for name in known}
     return [known[hit] for word in words for hit in get_close_matches(word.casefold(), known, n=1, cutoff=0.6)]
 
 
 def _some(things: Iterable[Any], n: int = 3) -> str:
-    """The first few, and that there are more."""
+    """First `n` items joined by commas, with an ellipsis if there are more."""
     things = [str(thing) for thing in things]
     return ", ".join(things[:n]) + ", ..." * (len(things) > n)

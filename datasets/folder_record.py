@@ -1,4 +1,4 @@
-"""The record of the user's own data, apart from its code so that it can be listed without pandas."""
+"""Record of the user's own data (``folder:PATH``), in a module of its own so that listing it does not import pandas."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ from dataclasses import dataclass
 
 from .corpus import TAXONOMY, CorpusRecord
 
-# only words that mean one emotion; the rest is for the user's own `[labels]`
+# unambiguous label spellings only; others need an entry in the user's `[labels]`
 SYNONYMS = {emotion: emotion for emotion in TAXONOMY} | {
-    "angry": "anger", "ang": "anger", "happy": "happiness", "hap": "happiness", "joy": "happiness",
-    "sad": "sadness", "neu": "neutral", "fearful": "fear", "afraid": "fear", "fea": "fear",
-    "disgusted": "disgust", "surprised": "surprise", "bored": "boredom",
-}  # fmt: skip
+    "angry": "anger",
+    "ang": "anger",
+    "happy": "happiness",
+    "hap": "happiness",
+    "joy": "happiness",
+    "sad": "sadness",
+    "neu": "neutral",
+    "fearful": "fear",
+    "afraid": "fear",
+    "fea": "fear",
+    "disgusted": "disgust",
+    "surprised": "surprise",
+    "bored": "boredom",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderRecord(CorpusRecord):
-    """A corpus named by its path, ``folder:PATH``. Spellings of one path (``./data/``, ``data``) are one name."""
+    """Record of a corpus named by its path, ``folder:PATH``; the path is normalised (``./data/`` is ``data``)."""
 
     def __post_init__(self) -> None:
         if self.argument:

@@ -1,4 +1,4 @@
-"""Speaker-disjoint folds: deterministic, independent of row order, balanced as far as speakers allow."""
+"""Speaker-disjoint cross-validation folds: deterministic, independent of row order, balanced over emotion and sex."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Folds:
-    """Held-out speakers of each fold.
+    """Assignment of speakers to cross-validation folds, each speaker held out in exactly one.
 
     Attributes
     ----------
     speakers : dict of str to tuple of str
         Fold name ("0", "1", ...) to its held-out speakers.
+
+    Raises
+    ------
+    InputError
+        If a fold is empty or a speaker is in two folds.
     """
 
     speakers: Mapping[str, tuple[str, ...]]
@@ -33,10 +38,12 @@ class Folds:
     def __post_init__(self) -> None:
         everyone = [speaker for held_out in self.speakers.values() for speaker in held_out]
         if not everyone or len(set(everyone)) < len(everyone) or not all(self.speakers.values()):
-            raise InputError(f"folds must hold out each speaker exactly once, got {dict(self.speakers)}.")
+            raise InputError(
+                f"folds must hold out each speaker exactly once, got {dict(self.speakers)}; put each in one fold."
+            )
 
     def fold_of(self, speaker: str) -> str:
-        """Fold in which a speaker is held out.
+        """Name of the fold in which a speaker is held out.
 
         Raises
         ------
@@ -47,26 +54,28 @@ class Folds:
             if speaker in held_out:
                 return fold
         everyone = sorted(name for held_out in self.speakers.values() for name in held_out)
-        raise InputError(f"no fold holds out speaker {speaker!r}; the folds cover {', '.join(everyone)}.")
+        raise InputError(
+            f"no fold holds out speaker {speaker!r}; the folds cover {', '.join(everyone)}. Take this corpus' folds."
+        )
 
     @property
     def digest(self) -> str:
-        """Digest of who is held out where."""
+        """Digest of the assignment, independent of the order of speakers."""
         return digest("folds", {fold: sorted(held_out) for fold, held_out in self.speakers.items()})
 
     def save(self, path: str | Path) -> None:
-        """Write as JSON with the digest."""
+        """Write the assignment and its digest as JSON."""
         content = {"speakers": {fold: list(names) for fold, names in self.speakers.items()}, "digest": self.digest}
         Path(path).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Folds:
-        """Read folds written by `save`.
+        """Read folds written by `save` and check their digest.
 
         Raises
         ------
         InputError
-            If the file is missing, damaged or was edited.
+            If the file is missing, malformed or does not match its digest.
         """
         try:
             content = json.loads(Path(path).read_text("utf-8"))
@@ -80,18 +89,23 @@ class Folds:
 
 
 def speaker_folds(table: pd.DataFrame, n: int = 5) -> Folds:
-    """Group speakers into folds whose numbers of speakers differ by at most one.
+    """Balanced speaker-disjoint folds whose numbers of speakers differ by at most one.
 
-    Speakers are dealt out, those with most clips first, each to the fold where it leaves clips, clips of each emotion
-    and speakers of each sex most even (squared deviation over expectation, as a share of all clips or speakers); then
-    pairs of speakers are exchanged as long as that helps. Ties go by digest of the speaker's name.
+    Greedy assignment, speakers with most clips first, each to the fold that minimises the imbalance: the squared
+    deviation from the expectation, over the expectation, of clips, clips per emotion and speakers per sex, as a share
+    of all clips or speakers. Then pairs of speakers are exchanged while that lowers the imbalance. Ties are broken by
+    digest of the speaker's name.
 
     Parameters
     ----------
     table : DataFrame
-        With columns ``speaker``, ``sex`` and ``emotion``, one row a clip.
+        With columns ``speaker``, ``sex`` and ``emotion``, one row per clip.
     n : int
-        Number of folds, at least 2; with more folds than speakers, one speaker is left out at a time.
+        Number of folds, at least 2; with at least as many folds as speakers, leave-one-speaker-out.
+
+    Returns
+    -------
+    Folds
 
     Raises
     ------
@@ -100,10 +114,13 @@ def speaker_folds(table: pd.DataFrame, n: int = 5) -> Folds:
     """
     names = sorted(set(table["speaker"]), key=lambda name: digest("speaker", name))
     if n < 2 or len(names) < 2:
-        raise InputError(f"folds: need at least 2 folds and 2 speakers, got {n} folds and {len(names)} speakers.")
+        raise InputError(
+            f"folds: need at least 2 folds and 2 speakers, got {n} folds and {len(names)} speakers; take more of "
+            "either."
+        )
     n = min(n, len(names))
     profiles, weights = _profiles(table, names, n)
-    order = sorted(range(len(names)), key=lambda i: -profiles[i, 0])  # stable: ties stay in digest order
+    order = sorted(range(len(names)), key=lambda i: -profiles[i, 0])  # a stable sort keeps ties in digest order
 
     loads = np.zeros((n, profiles.shape[1]))
     size, larger = divmod(len(names), n)  # `larger` folds hold one speaker more
@@ -111,7 +128,7 @@ def speaker_folds(table: pd.DataFrame, n: int = 5) -> Folds:
     fold_of = np.zeros(len(names), dtype=int)
     for i in order:
         room = sizes < size + int(np.sum(sizes > size) < larger)
-        # the sum of squared deviations grows by this, up to a constant
+        # increase of the weighted sum of squares, up to terms common to all folds
         cost = np.where(room, loads @ (weights * profiles[i]), np.inf)
         fold_of[i] = np.argmin(np.round(cost, 9))
         loads[fold_of[i]] += profiles[i]
@@ -131,7 +148,14 @@ def speaker_folds(table: pd.DataFrame, n: int = 5) -> Folds:
 
 
 def _profiles(table: pd.DataFrame, names: list[str], n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Clips, clips of each emotion, and sex of each speaker, shape (speakers, kinds), and the weight of each kind."""
+    """Counts to balance and their weights.
+
+    Returns
+    -------
+    profiles : array, shape (n_speakers, n_counts)
+        Clips, clips of each emotion, and one column per sex of each speaker.
+    weights : array, shape (n_counts,)
+    """
     speaker, emotion, sex = (table[column].to_numpy() for column in ("speaker", "emotion", "sex"))
     spoken = np.array([speaker == name for name in names])
     clips = spoken.sum(axis=1)[:, None]

@@ -1,7 +1,7 @@
-"""Facts about a recording that are not the speech: what the shortcut probes see.
+"""Non-speech features of a recording (duration, silence, padding, level), the input of the shortcut probes.
 
-Seconds are of the clip at 16 kHz. Silence is relative (10 ms frames 40 dB below the clip's loudest), so it follows the
-room's noise and the voice's dynamics too; ``zeros_s`` is absolute.
+Times are of the clip at 16 kHz. Silence is relative (10 ms frames 40 dB below the clip's loudest), so it also depends
+on background noise and on the dynamics of the voice; ``zeros_s`` is absolute.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .corpus import Corpus
 
 FRAME = SAMPLE_RATE // 100  # 10 ms
-SILENCE_DB = -40.0  # frames so far below the clip's loudest frame are silence
-ZERO = 2.0 / 2**15  # padding with zeros, give or take the ripple of resampling
+SILENCE_DB = -40.0  # frames below this level relative to the clip's loudest frame are silence
+ZERO = 2.0 / 2**15  # largest amplitude that counts as zero padding, which resampling makes ripple
 FLOOR_DB = -120.0
 
 FEATURES = {
@@ -36,7 +36,7 @@ FEATURES = {
 
 
 def clip_features(samples: np.ndarray) -> dict[str, float]:
-    """The `FEATURES` of one clip.
+    """Non-speech features (`FEATURES`) of one clip.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def clip_features(samples: np.ndarray) -> dict[str, float]:
     sound = np.flatnonzero(energy > energy.max() * 10 ** (SILENCE_DB / 10))
     seconds = len(samples) / SAMPLE_RATE
     first, last = (sound[0], sound[-1] + 1) if sound.size else (len(frames), len(frames))
-    heard = np.flatnonzero(np.abs(samples) > ZERO)
-    zeros = len(samples) - (heard[-1] - heard[0] + 1) if heard.size else len(samples)
+    nonzero = np.flatnonzero(np.abs(samples) > ZERO)
+    zeros = len(samples) - (nonzero[-1] - nonzero[0] + 1) if nonzero.size else len(samples)
     return {
         "duration_s": seconds,
         "leading_silence_s": float(min(first * FRAME / SAMPLE_RATE, seconds)),
@@ -77,8 +77,29 @@ def _db(amplitude: float) -> float:
     return float(max(20 * np.log10(max(amplitude, 1e-12)), FLOOR_DB))
 
 
-def measure(corpus: Corpus, progress: Callable[[int, int], None] | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """`FEATURES`, ``emotion``, ``speaker`` and ``sex`` of every clip, and the ids of clips that cannot be decoded."""
+def corpus_features(
+    corpus: Corpus, progress: Callable[[int, int], None] | None = None
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Non-speech features of every clip of a corpus.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    progress : callable, optional
+        Called with (done, total) clips.
+
+    Returns
+    -------
+    table : DataFrame
+        Indexed by clip id: `FEATURES`, ``emotion``, ``speaker`` and ``sex``.
+    unreadable : tuple of str
+        Ids of clips that cannot be decoded.
+
+    Raises
+    ------
+    InputError
+        If no clip can be decoded.
+    """
     import pandas as pd
 
     rows, unreadable = {}, []

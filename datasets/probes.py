@@ -1,14 +1,13 @@
-"""Shortcut probes: how well facts about the recording, not the speech, tell the label.
+"""Shortcut probes: how well non-speech features of a recording predict the emotion label.
 
-A recogniser that may use a clip's length, its padding, its level or its share of silence need not listen. Each probe is
-a small classifier that sees one such fact (or one kind of them) and nothing else, trained and tested on different
-speakers. Where a probe beats chance, an explanation that points there may be right about the recogniser and worthless
-about emotion.
+A recogniser can exploit a clip's duration, padding, level or share of silence instead of the voice. Each probe is a
+small classifier of one such feature (or of one kind of them), trained and tested on different speakers. Where a probe
+beats chance, an explanation that points to the feature may be faithful to the recogniser and say nothing of emotion.
 
-Classifier: each feature is cut into bins at quantiles of the training speakers' clips; the label's shares per bin are
-counted with one pseudo-count (naive Bayes over the features, all labels alike likely beforehand, so that it aims at the
-unweighted average recall). It takes any shape of dependence, has no scale and nothing to tune, and needs one count for
-each of the permutations. The slow twin in the tests is scikit-learn's `KBinsDiscretizer` with `CategoricalNB`.
+Classifier: categorical naive Bayes with Laplace smoothing and a uniform prior (so that it maximises the unweighted
+average recall, UAR) on features binned at quantiles of the training clips. It fits any shape of dependence, is
+invariant to scale, has nothing to tune, and a permutation of the labels costs one count. The slow twin in the tests is
+scikit-learn's `KBinsDiscretizer` with `CategoricalNB`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import numpy as np
 from ..errors import InputError
 from ..keys import digest, rng
 from .folds import speaker_folds
-from .probe_features import FEATURES, measure
+from .probe_features import FEATURES, corpus_features
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +33,7 @@ VERSION = "1"
 MAX_BINS, CLIPS_PER_CELL = 16, 5
 MAX_FOLDS = 10
 DRAWS = 5_000  # of the posterior, for an interval over clips
-CHUNK = 64  # orders of the labels at once
+CHUNK = 64  # permutations at once
 FEW_SPEAKERS = 6  # below, no interval over speakers (design, definition 5)
 RARE = 10  # clips; emotions with fewer are left out
 ALPHA = 0.05
@@ -43,7 +42,7 @@ NEW, KNOWN = "new speakers", "known speakers"
 
 @dataclass(frozen=True)
 class Probe:
-    """What one classifier may see."""
+    """Input features of one classifier."""
 
     name: str
     kind: str
@@ -65,25 +64,25 @@ PROBES = (
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What one probe found.
+    """Result of one probe.
 
     Attributes
     ----------
     tested_on : str
-        ``new speakers`` (held-out speakers: the honest split) or ``known speakers`` (held-out clips of speakers that
-        were heard in training: what a leaking evaluation would reward).
+        ``new speakers`` (speaker-disjoint split) or ``known speakers`` (held-out clips of the training speakers, the
+        split of an evaluation with speaker leakage).
     uar : float
         Unweighted average recall over all held-out clips, 0..1.
     low, high : float
-        Its 95 % interval.
+        95 % interval of the UAR.
     chance : float
         Mean UAR over permuted labels.
     accuracy, majority : float
-        Share of held-out clips told right, and of the most frequent label.
+        Share of held-out clips classified correctly, and share of the most frequent label.
     p : float
-        Share of permutations that reach the UAR (the observed order counted among them).
+        Permutation p-value: share of permutations whose UAR reaches the observed one, which is counted among them.
     p_holm : float
-        The same after Holm's correction over all probes.
+        Holm-corrected p-value over all probes of the split.
     beats_chance : bool
         ``p_holm`` below 5 %.
     """
@@ -111,11 +110,11 @@ class ProbeReport:
     clips, speakers, speaker_folds, clip_folds : int
     emotions : tuple of str
     unreadable : tuple of str
-        Clips that could not be decoded and were left out.
+        Clips that could not be decoded and were excluded.
     interval : str
-        How intervals were made.
+        Method of the intervals.
     notes : tuple of str
-        What a reader must know before citing a number.
+        Caveats to the results.
     """
 
     corpus: str
@@ -133,7 +132,7 @@ class ProbeReport:
     results: tuple[ProbeResult, ...]
 
     def table(self) -> pd.DataFrame:
-        """One row a probe, with the corpus and its size beside the result's fields."""
+        """Results as a data frame, one row per probe and split, with the corpus and its size."""
         import pandas as pd
 
         head = {"corpus": self.corpus, "clips": self.clips, "speakers": self.speakers, "classes": len(self.emotions)}
@@ -141,10 +140,10 @@ class ProbeReport:
 
 
 def bins_for(training: np.ndarray, n_classes: int) -> np.ndarray:
-    """Inner bin edges at quantiles of the training clips.
+    """Inner bin edges at quantiles of the training values.
 
-    About `CLIPS_PER_CELL` training clips of each label fall into a bin, of at most `MAX_BINS` bins; equal edges (many
-    clips of one value) are one edge.
+    The number of bins, 2 to `MAX_BINS`, gives about `CLIPS_PER_CELL` training clips of each label per bin; duplicate
+    edges (many clips of one value) are merged.
 
     Parameters
     ----------
@@ -157,18 +156,18 @@ def bins_for(training: np.ndarray, n_classes: int) -> np.ndarray:
     """
     n = int(np.clip(len(training) // (CLIPS_PER_CELL * n_classes), 2, MAX_BINS))
     edges = np.unique(np.quantile(training, np.arange(1, n) / n))
-    # a clip on an edge belongs above it: an edge at the smallest value would leave nothing below
+    # a value on an edge belongs to the upper bin: an edge at the minimum would leave an empty bin below
     return edges[edges > training.min()]
 
 
-class _Split:
-    """Held-out folds of some clips, features cut into bins, ready for any order of the labels.
+class BinnedNaiveBayes:
+    """Cross-validated naive Bayes on quantile-binned features, vectorised over permutations of the labels.
 
     Parameters
     ----------
     values : array, shape (n_clips, n_features)
     folds : array of int, shape (n_clips,)
-        In which fold a clip is held out.
+        Fold in which each clip is held out.
     n_classes : int
     """
 
@@ -179,20 +178,20 @@ class _Split:
             train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             edges = [bins_for(column[train], n_classes) for column in values.T]
             binned = [np.searchsorted(e, column, "right") for e, column in zip(edges, values.T, strict=True)]
-            # one column a bin of a feature: counting labels per bin is a matrix product
+            # one-hot columns, one per bin of a feature: label counts per bin are a matrix product
             inside = np.hstack([np.eye(len(e) + 1)[bins[train]] for bins, e in zip(binned, edges, strict=True)])
             sizes = [len(e) + 1 for e in edges]
             self._folds.append((train, test, inside, sizes, [bins[test] for bins in binned]))
 
     def predict(self, orders: np.ndarray, probes: Sequence[Sequence[int]]) -> np.ndarray:
-        """Labels of the held-out clips by the classifiers of some features each; of labels alike likely, the first.
+        """Predict the labels of the held-out clips, by one classifier per probe; ties go to the first label.
 
         Parameters
         ----------
         orders : array of int, shape (n_orders, n_clips)
-            Labels, in the order observed and in others.
+            Labels: the observed ones or permutations of them, one per row.
         probes : sequence of sequences of int
-            Columns of the values that a probe may see.
+            Feature columns of each probe.
 
         Returns
         -------
@@ -205,7 +204,7 @@ class _Split:
             counts = (inside.T @ known.reshape(len(train), -1)).reshape(-1, n_orders, self.n_classes)
             totals = known.sum(axis=0)
             shares = np.log((counts + 1) / (totals + np.repeat(sizes, sizes)[:, None, None]))
-            shares[:, totals == 0] = -np.inf  # a label that was not heard is not guessed
+            shares[:, totals == 0] = -np.inf  # a label that is absent in training is not predicted
             by_feature = np.split(shares, np.cumsum(sizes)[:-1])
             for row, columns in zip(predicted, probes, strict=True):
                 if len(columns) == 1:
@@ -216,26 +215,20 @@ class _Split:
         return predicted
 
 
-def held_out_predictions(values: np.ndarray, labels: np.ndarray, folds: np.ndarray, n_classes: int) -> np.ndarray:
-    """Predicted label of each clip by the classifier that has not seen its fold.
+def uar(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Unweighted average recall over the last axis (clips).
 
     Parameters
     ----------
-    values : array, shape (n_clips, n_features)
-    labels : array of int, shape (n_clips,)
-    folds : array of int, shape (n_clips,)
-        In which fold a clip is held out.
-    n_classes : int
+    labels : array of int, shape (..., n_clips)
+        Rows must be permutations of each other.
+    predicted : array of int, shape (..., n_clips)
 
     Returns
     -------
-    array of int, shape (n_clips,)
+    array, shape (...)
+        In 0..1.
     """
-    return _Split(values, folds, n_classes).predict(labels[None], [range(values.shape[1])])[0, 0]
-
-
-def uar(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Unweighted average recall over the last axis (clips); every label must occur, and as often in each order."""
     classes, counts = np.unique(labels.reshape(-1, labels.shape[-1])[0], return_counts=True)
     weights = np.zeros(classes[-1] + 1)
     weights[classes] = 1 / counts / len(classes)
@@ -243,7 +236,7 @@ def uar(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def permuted(labels: np.ndarray, speakers: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Labels in another order within each speaker: what would be seen if nothing but the speaker set the feature."""
+    """Permute labels within each speaker: the null hypothesis that features depend on the speaker only."""
     order = np.lexsort((generator.random(len(labels)), speakers))
     shuffled = np.empty_like(labels)
     shuffled[np.argsort(speakers, kind="stable")] = labels[order]
@@ -256,7 +249,7 @@ def uar_interval(
     """95 % interval of the UAR, over speakers where there are enough, else over clips.
 
     With at least `FEW_SPEAKERS` speakers: delete-one-speaker jackknife and the t distribution with speakers - 1 degrees
-    of freedom. Below: clips as if independent, each label's recall drawn from its Jeffreys posterior.
+    of freedom. With fewer: clips are taken as independent, and each label's recall has its Jeffreys posterior.
 
     Returns
     -------
@@ -285,7 +278,7 @@ def uar_interval(
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """Holm's step-down correction (Holm 1979), shape (n_tests,)."""
+    """Holm-corrected p-values (Holm 1979), shape (n_tests,)."""
     order = np.argsort(p, kind="stable")
     steps = np.asarray(p)[order] * np.arange(len(p), 0, -1)
     corrected = np.empty(len(p))
@@ -302,26 +295,30 @@ def probe_table(
     unreadable: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> ProbeReport:
-    """Run all probes on measured features.
+    """Run all probes on a table of features.
 
     Parameters
     ----------
     name : str
         Of the corpus; part of the seed.
     measured : DataFrame
-        As `measure` returns it; the order of rows does not matter.
+        From `corpus_features`; the order of rows does not matter.
     permutations : int
-        Of the labels within speakers, for chance and p.
+        Of the labels within speakers, for chance level and p-values; at least ``len(PROBES) / ALPHA``.
     seed : int
     unreadable : sequence of str
-        For the report.
+        Clips that could not be decoded, for the report.
     progress : callable, optional
-        Called with (done, total) parts of the permutations.
+        Called with (done, total) chunks of permutations.
+
+    Returns
+    -------
+    ProbeReport
 
     Raises
     ------
     InputError
-        If there are fewer than two emotions of `RARE` clips, two speakers, or `len(PROBES) / ALPHA` permutations.
+        If there are fewer than two emotions of `RARE` clips, two speakers, or ``len(PROBES) / ALPHA`` permutations.
     """
     fewest = int(len(PROBES) / ALPHA)
     if permutations < fewest:
@@ -335,7 +332,7 @@ def probe_table(
     if len(emotions) < 2 or n_speakers < 2:
         raise InputError(
             f"corpus {name!r}: probes need 2 emotions of {RARE} clips each and 2 speakers, got {len(emotions)} and "
-            f"{n_speakers}."
+            f"{n_speakers}; take a larger part of the corpus."
         )
     n_folds = min(MAX_FOLDS, n_speakers)
     of_speaker = speaker_folds(measured, n_folds)
@@ -347,18 +344,18 @@ def probe_table(
     values = measured[columns].to_numpy(dtype=float)
     seen = [[columns.index(feature) for feature in probe.features] for probe in PROBES]
     totals = np.bincount(labels)
-    # the same orders for all probes and both splits; the observed one first
+    # the same permutations for all probes and both splits; the observed labels first
     orders = [permuted(labels, speakers, rng("probes", VERSION, name, seed, i)) for i in range(permutations)]
     chunks = np.array_split(np.array([labels, *orders]), 1 + permutations // CHUNK)
     results: list[ProbeResult] = []
     for step, (tested_on, fold_of) in enumerate(folds.items()):
-        split = _Split(values, fold_of, len(emotions))
+        classifier = BinnedNaiveBayes(values, fold_of, len(emotions))
         uars = []
         for done, chunk in enumerate(chunks):
-            uars.append(uar(chunk, split.predict(chunk, seen)))
+            uars.append(uar(chunk, classifier.predict(chunk, seen)))
             if progress is not None:
                 progress(step * len(chunks) + done + 1, len(folds) * len(chunks))
-        predicted = split.predict(labels[None], seen)[:, 0]
+        predicted = classifier.predict(labels[None], seen)[:, 0]
         observed, null = np.split(np.hstack(uars), [1], axis=1)
         p = (1 + np.sum(null >= observed - 1e-12, axis=1)) / (1 + permutations)
         corrected = holm(p)
@@ -367,22 +364,39 @@ def probe_table(
             low, high = uar_interval(labels, predicted[i], speakers, generator)
             results.append(
                 ProbeResult(
-                    probe=probe.name, kind=probe.kind, tested_on=tested_on, uar=float(observed[i, 0]), low=low,
-                    high=high, chance=float(null[i].mean()), accuracy=float(np.mean(predicted[i] == labels)),
-                    majority=float(totals.max() / len(labels)), p=float(p[i]), p_holm=float(corrected[i]),
+                    probe=probe.name,
+                    kind=probe.kind,
+                    tested_on=tested_on,
+                    uar=float(observed[i, 0]),
+                    low=low,
+                    high=high,
+                    chance=float(null[i].mean()),
+                    accuracy=float(np.mean(predicted[i] == labels)),
+                    majority=float(totals.max() / len(labels)),
+                    p=float(p[i]),
+                    p_holm=float(corrected[i]),
                     beats_chance=bool(corrected[i] < ALPHA),
                 )
-            )  # fmt: skip
+            )
     return ProbeReport(
-        corpus=name, version=VERSION, clips=len(measured), speakers=n_speakers, emotions=tuple(map(str, emotions)),
-        speaker_folds=n_folds, clip_folds=MAX_FOLDS, permutations=permutations, seed=seed,
-        unreadable=tuple(unreadable), interval=_interval_kind(n_speakers), notes=_notes(n_speakers, rare, unreadable),
+        corpus=name,
+        version=VERSION,
+        clips=len(measured),
+        speakers=n_speakers,
+        emotions=tuple(map(str, emotions)),
+        speaker_folds=n_folds,
+        clip_folds=MAX_FOLDS,
+        permutations=permutations,
+        seed=seed,
+        unreadable=tuple(unreadable),
+        interval=_interval_kind(n_speakers),
+        notes=_notes(n_speakers, rare, unreadable),
         results=tuple(results),
-    )  # fmt: skip
+    )
 
 
 def _clip_folds(ids: Sequence[str], speakers: np.ndarray) -> np.ndarray:
-    """Each speaker's clips dealt out by digest of their ids, shape (n_clips,); labels play no part."""
+    """Fold of each clip, int, shape (n_clips,): each speaker's clips are split by digest of their ids, not by label."""
     folds = np.zeros(len(speakers), dtype=int)
     for speaker in np.unique(speakers):
         own = np.flatnonzero(speakers == speaker)
@@ -405,8 +419,8 @@ def _notes(n_speakers: int, rare: pd.Series, unreadable: Sequence[str]) -> tuple
     if n_speakers < FEW_SPEAKERS:
         notes.append(f"only {n_speakers} speakers: no claim about a population of speakers")
     if len(rare):
-        told = ", ".join(f"{emotion} ({count})" for emotion, count in sorted(rare.items()))
-        notes.append(f"left out for fewer than {RARE} clips: {told}")
+        counts = ", ".join(f"{emotion} ({count})" for emotion, count in sorted(rare.items()))
+        notes.append(f"left out for fewer than {RARE} clips: {counts}")
     if unreadable:
         notes.append(f"{len(unreadable)} clips cannot be decoded and are left out")
     return tuple(notes)
@@ -419,15 +433,20 @@ def probe_corpus(
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ProbeReport:
-    """Measure every clip of a corpus and run all probes.
+    """Compute the features of every clip of a corpus and run all probes.
 
     Parameters
     ----------
     corpus : Corpus
     permutations : int
+        As for `probe_table`.
     seed : int
     progress : callable, optional
-        Called with (what, done, total).
+        Called with (description, done, total).
+
+    Returns
+    -------
+    ProbeReport
 
     Raises
     ------
@@ -435,8 +454,8 @@ def probe_corpus(
         If there are fewer than two emotions or speakers, or no clip can be decoded.
     """
     report = progress or (lambda what, done, total: None)
-    measured, unreadable = measure(corpus, partial(report, f"measuring {corpus.name}"))
-    found = probe_table(
+    measured, unreadable = corpus_features(corpus, partial(report, f"measuring {corpus.name}"))
+    probed = probe_table(
         corpus.name,
         measured,
         permutations=permutations,
@@ -449,4 +468,4 @@ def probe_corpus(
         if corpus.record.level_comparable
         else "levels are not comparable in this corpus: what level tells comes from processing, not from the voice"
     )
-    return replace(found, notes=(*found.notes, level))
+    return replace(probed, notes=(*probed.notes, level))

@@ -1,9 +1,8 @@
-"""Is a corpus' folder what it should be? Names, counts, checksums and sound of every file.
+"""Verification of a corpus' folder: names, counts, checksums and audio of every file.
 
-Files are held against the folder's ``manifest.csv`` where it lists them, else against the publisher's SHA-256. What
-contradicts either is a *fault*; what is only worth knowing (a stereo file, zero padding, the publisher's own
-duplicates) is a *note*. A copy without some of the publisher's files is partial, not faulty; a file that a manifest
-lists must exist.
+Files are compared with the folder's ``manifest.csv`` where it lists them, else with the publisher's SHA-256. A *fault*
+contradicts either; a *note* is information (a stereo file, zero padding, duplicates in the published corpus). A copy
+without some of the publisher's files is partial, not faulty; a file that a manifest lists must exist.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from typing import Any
 
 from ..errors import InputError
 from .corpora import layout_of, load_corpus
-from .corpus import CorpusRecord, FileNames, Layout, files_below, not_found
-from .examine import SUFFIXES, Examined, examine, same_sound
-from .sums import Listed, official_sums, read_manifest
+from .corpus import CorpusRecord, FileNameParser, Layout, files_below, not_found
+from .examine import SUFFIXES, FileExamination, examine, same_sound
+from .manifest import ManifestEntry, publisher_checksums, read_manifest
 
-BATCH = 16  # files a thread takes at once: handing over each by itself costs as much as examining it
-PADDED_S = 0.01  # shorter runs of zeros occur in any quiet recording
-DURATION_TOLERANCE_S = 1e-3  # manifests round
+BATCH = 16  # files per task of the thread pool: scheduling one file costs as much as examining it
+PADDED_S = 0.01  # shorter runs of zeros occur in quiet recordings without padding
+DURATION_TOLERANCE_S = 1e-3  # rounding in manifests
 ORIGINAL, DERIVED, LISTED = "original", "derived", "listed"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found about one file.
+    """Fault or note on one file.
 
     Attributes
     ----------
@@ -42,7 +41,7 @@ class Finding:
         Relative to the corpus' folder.
     detail : str
     fault : bool
-        Whether it contradicts the manifest or the publisher.
+        Whether it contradicts the manifest or the publisher's checksums.
     """
 
     kind: str
@@ -53,26 +52,26 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found in a corpus' folder.
+    """Result of verifying a corpus' folder.
 
     Attributes
     ----------
     corpus, version, folder : str
     origin : str
-        ``original`` (the publisher's bytes), ``derived`` (as the manifest lists it, made from the publisher's files),
-        ``mixed``, ``altered`` (neither), or ``unknown`` (no checksums to hold it against).
+        ``original`` (the publisher's bytes), ``derived`` (as the manifest lists it, derived from the publisher's
+        files), ``mixed``, ``altered`` (neither), or ``unknown`` (no checksums to compare with).
     clips, speakers : tuple of int
-        Found and in the complete corpus.
+        In the folder, and in the complete corpus.
     labels : dict of str to tuple of int
-        Clips of each emotion, found and in the complete corpus.
+        Clips of each emotion in the folder, and in the complete corpus.
     hours : float
-        Found.
+        Duration of the clips in the folder.
     rates : dict of int to int
-        Sampling rate in Hz to files.
+        Number of files by sampling rate in Hz.
     padding_s : dict of str to float
         Mean seconds of exact zeros at a clip's ends, by emotion.
     confirmed : int
-        Files whose checksum is right.
+        Number of files with a matching checksum.
     findings : tuple of Finding
         Faults first.
     """
@@ -92,16 +91,16 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing contradicts the manifest or the publisher."""
+        """Whether there are no faults."""
         return not any(finding.fault for finding in self.findings)
 
     @property
     def complete(self) -> bool:
-        """Whether each clip of the publisher's is there."""
+        """Whether all clips of the complete corpus are in the folder."""
         return self.clips[0] >= self.clips[1]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything in JSON's types."""
+        """All fields as JSON-serialisable objects."""
         return asdict(self) | {"ok": self.ok, "complete": self.complete}
 
 
@@ -110,7 +109,7 @@ def verify_corpus(
     data_root: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Examine every file of a corpus.
+    """Verify every file of a corpus.
 
     Parameters
     ----------
@@ -118,12 +117,16 @@ def verify_corpus(
     data_root : path, optional
         Default: `data_root_or_default`.
     progress : callable, optional
-        Called with (done, total).
+        Called with (done, total) files.
+
+    Returns
+    -------
+    Verification
 
     Raises
     ------
     InputError
-        If the folder is missing, holds none of the corpus' files, or its manifest cannot be read.
+        If the folder is missing, has none of the corpus' files, or its manifest cannot be read.
     """
     layout = layout_of(record)
     if layout is None:
@@ -133,103 +136,107 @@ def verify_corpus(
         strays: list[str] = []
         findings: list[Finding] = []
         clips = {str(row["file"]): {"id": str(i)} | row for i, row in corpus.table.to_dict("index").items()}
-        manifest: dict[str, Listed] = {}
+        manifest: dict[str, ManifestEntry] = {}
     else:
         root = record.root(data_root)
         if not root.is_dir():
             raise not_found(record, layout, root)
-        clips, strays, findings = _find(record, layout, root)
+        clips, strays, findings = _scan(record, layout, root)
         if not clips:
             raise not_found(record, layout, root)
         manifest = read_manifest(root)
-    official = official_sums(record)
+    official = publisher_checksums(record)
     files = [*clips, *strays] if manifest or official else list(clips)
-    examined: dict[str, Examined] = {}
+    examined: dict[str, FileExamination] = {}
     batches = [files[i : i + BATCH] for i in range(0, len(files), BATCH)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and decoding release the interpreter's lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and decoding release the GIL
         for results in pool.map(lambda batch: {file: examine(root / file) for file in batch}, batches):
             examined |= results
             if progress is not None:
                 progress(len(examined), len(files))
 
-    compared = _Comparison(examined, set(clips), manifest, official)
+    compared = _ChecksumComparison(examined, set(clips), manifest, official)
     findings += compared.findings
     known = {finding.file for finding in findings if finding.kind == "duplicate"}
     findings += _same_clips(
         {f: row["id"] for f, row in clips.items() if f not in known}, examined, {*manifest, *official}
     )
-    sounding = {file: examined[file] for file in clips if not examined[file].fault}
+    decoded = {file: examined[file] for file in clips if not examined[file].fault}
     for file in clips:
-        findings += _sound(file, examined[file], record, manifest.get(file))
-    findings += _same_sounds(root, sounding, {finding.file for finding in findings if finding.kind == "duplicate"})
-    return _summary(record, root, clips, sounding, compared, findings)
+        findings += _audio_findings(file, examined[file], record, manifest.get(file))
+    findings += _same_sounds(root, decoded, {finding.file for finding in findings if finding.kind == "duplicate"})
+    return _summary(record, root, clips, decoded, compared, findings)
 
 
 def _summary(
-    record: CorpusRecord, root: Path, clips: Mapping[str, Mapping[str, Any]], sounding: Mapping[str, Examined],
-    compared: _Comparison, findings: list[Finding],
-) -> Verification:  # fmt: skip
+    record: CorpusRecord,
+    root: Path,
+    clips: Mapping[str, Mapping[str, Any]],
+    decoded: Mapping[str, FileExamination],
+    compared: _ChecksumComparison,
+    findings: list[Finding],
+) -> Verification:
     extra = {finding.file for finding in findings if finding.kind in ("duplicate", "unlisted")}
-    facts = {file: row for file, row in clips.items() if file not in extra}
-    found = Counter(row["emotion"] for row in facts.values())
+    rows = {file: row for file, row in clips.items() if file not in extra}
+    label_counts = Counter(row["emotion"] for row in rows.values())
     padding: dict[str, list[float]] = defaultdict(list)
-    for file, result in sounding.items():
+    for file, result in decoded.items():
         padding[clips[file]["emotion"]].append(sum(result.padding_s))
-    emotions = [*record.emotions, *sorted(set(found) - set(record.emotions))]
+    emotions = [*record.emotions, *sorted(set(label_counts) - set(record.emotions))]
     return Verification(
         corpus=record.name,
         version=record.version,
         folder=str(root),
         origin=compared.origin,
-        clips=(len(facts), record.clips),
-        speakers=(len({row["speaker"] for row in facts.values()}), record.speakers),
-        labels={emotion: (found[emotion], record.label_counts.get(emotion, 0)) for emotion in emotions},
-        hours=sum(result.duration_s for result in sounding.values()) / 3600,
-        rates=dict(sorted(Counter(result.sample_rate for result in sounding.values()).items())),
+        clips=(len(rows), record.clips),
+        speakers=(len({row["speaker"] for row in rows.values()}), record.speakers),
+        labels={emotion: (label_counts[emotion], record.label_counts.get(emotion, 0)) for emotion in emotions},
+        hours=sum(result.duration_s for result in decoded.values()) / 3600,
+        rates=dict(sorted(Counter(result.sample_rate for result in decoded.values()).items())),
         padding_s={emotion: sum(padding[emotion]) / len(padding[emotion]) for emotion in emotions if padding[emotion]},
         confirmed=len(compared.confirmed),
         findings=tuple(sorted(findings, key=lambda finding: (not finding.fault, finding.kind, finding.file))),
     )
 
 
-def _find(
+def _scan(
     record: CorpusRecord, layout: Layout, root: Path
 ) -> tuple[dict[str, Mapping[str, Any]], list[str], list[Finding]]:
-    """Clips by file, other sound files, and files whose names are nearly the publisher's."""
-    names = FileNames(record, layout, root)
+    """Metadata of clips by file, other audio files, and findings on files with an unknown label or speaker."""
+    names = FileNameParser(record, layout, root)
     clips: dict[str, Mapping[str, Any]] = {}
     strays, findings = [], []
     for path in files_below(root):
         file = path.relative_to(root).as_posix()
-        if path.suffix.casefold() not in SUFFIXES or path.name.startswith("._"):  # what macOS leaves behind
+        if path.suffix.casefold() not in SUFFIXES or path.name.startswith("._"):  # AppleDouble files of macOS
             continue
         try:
-            facts = names.facts(file)
+            metadata = names.parse(file)
         except InputError as error:
-            facts = None
+            metadata = None
             findings.append(Finding("misnamed", file, str(error).partition(f"{file}: ")[2]))
-        if facts is None:
+        if metadata is None:
             strays.append(file)
         else:
-            clips[file] = facts
+            clips[file] = metadata
     return clips, strays, findings
 
 
-class _Comparison:
-    """Files held against the manifest and the publisher's checksums.
+class _ChecksumComparison:
+    """Comparison of files with the manifest and the publisher's checksums.
 
     Attributes
     ----------
     confirmed : dict of str to str
-        Files whose checksum is right: ``original``, ``derived``, or ``listed`` (in a manifest, publisher unknown).
+        Files with a matching checksum: ``original``, ``derived``, or ``listed`` (in a manifest, publisher unknown).
     findings : list of Finding
     """
 
     def __init__(
         self,
-        files: Mapping[str, Examined],
+        files: Mapping[str, FileExamination],
         clips: set[str],
-        manifest: Mapping[str, Listed],
+        manifest: Mapping[str, ManifestEntry],
         official: Mapping[str, str],
     ) -> None:
         self.confirmed: dict[str, str] = {}
@@ -238,23 +245,33 @@ class _Comparison:
         self._has_reference = bool(manifest or official)
         for file, result in files.items():
             self._confirm(file, result, manifest.get(file))
-        if not self._has_reference:
-            return
-        homes: dict[str, list[str]] = defaultdict(list)
-        for file, sha256 in ((f, listed.sha256) for f, listed in manifest.items()) if manifest else official.items():
-            homes[sha256].append(file)
+        if self._has_reference:
+            moved = self._classify_unconfirmed(files, clips, manifest, official)
+            self._report_absent(files, manifest, official, moved)
+
+    def _classify_unconfirmed(
+        self,
+        files: Mapping[str, FileExamination],
+        clips: set[str],
+        manifest: Mapping[str, ManifestEntry],
+        official: Mapping[str, str],
+    ) -> set[str]:
+        """Report files without a matching checksum; returns the expected names of renamed files."""
+        expected: dict[str, list[str]] = defaultdict(list)
+        for file, sha256 in ((f, entry.sha256) for f, entry in manifest.items()) if manifest else official.items():
+            expected[sha256].append(file)
         present = set(self.confirmed) if manifest else {_name(file) for file in self.confirmed}
         moved: set[str] = set()
         for file, result in files.items():
             if file in self.confirmed:
                 continue
-            right_names = homes[result.sha256]
-            there = [home for home in right_names if (home if manifest else _name(home)) in present]
-            if there:
-                self._fault("duplicate", file, f"has the bytes of {there[0]}")
-            elif right_names:
-                self._fault("renamed", file, f"has the bytes of {right_names[0]}")
-                moved.update(right_names)
+            same_bytes = expected[result.sha256]
+            copies = [name for name in same_bytes if (name if manifest else _name(name)) in present]
+            if copies:
+                self._fault("duplicate", file, f"has the bytes of {copies[0]}")
+            elif same_bytes:
+                self._fault("renamed", file, f"has the bytes of {same_bytes[0]}")
+                moved.update(same_bytes)
             elif file in manifest:
                 self._fault("changed", file, "its SHA-256 is not the manifest's")
             elif _name(file) in self._official:
@@ -265,14 +282,24 @@ class _Comparison:
                 )
             else:
                 self.findings.append(Finding("stray", file, "not one of the corpus' files; left alone", fault=False))
+        return moved
+
+    def _report_absent(
+        self,
+        files: Mapping[str, FileExamination],
+        manifest: Mapping[str, ManifestEntry],
+        official: Mapping[str, str],
+        moved: set[str],
+    ) -> None:
+        """Report files that the manifest lists, or else that the publisher has, and the folder has not."""
         for file in sorted(set(manifest) - set(files) - moved):
             self._fault("missing", file, "the manifest lists it")
         if not manifest:
             names = {_name(file) for file in files}
-            for file in sorted(home for home in official if _name(home) not in names and home not in moved):
+            for file in sorted(path for path in official if _name(path) not in names and path not in moved):
                 self.findings.append(Finding("absent", file, "the publisher has it", fault=False))
 
-    def _confirm(self, file: str, result: Examined, listed: Listed | None) -> None:
+    def _confirm(self, file: str, result: FileExamination, listed: ManifestEntry | None) -> None:
         original = self._official.get(_name(file))
         if original is not None and result.sha256 == original:
             self.confirmed[file] = ORIGINAL
@@ -286,7 +313,7 @@ class _Comparison:
 
     @property
     def origin(self) -> str:
-        """Whose bytes these are, as a word."""
+        """Value of `Verification.origin`."""
         kinds = set(self.confirmed.values())
         if not kinds:
             return "altered" if self._has_reference else "unknown"
@@ -297,23 +324,29 @@ class _Comparison:
 
 
 def _name(file: str) -> str:
-    """A publisher's file is known by its name, wherever it lies."""
+    """File name without folders and case, by which the publisher's files are identified at any depth."""
     return file.rpartition("/")[2].casefold()
 
 
-def _sound(file: str, result: Examined, record: CorpusRecord, listed: Listed | None) -> list[Finding]:
-    """What a file's own samples and header say."""
+def _audio_findings(
+    file: str, result: FileExamination, record: CorpusRecord, listed: ManifestEntry | None
+) -> list[Finding]:
+    """Findings on a file's header and samples."""
     if result.fault:
         return [Finding("undecodable", file, result.fault)]
-    found = []
+    findings = []
     if result.missing_bytes:
-        found.append(Finding("truncated", file, f"{result.missing_bytes} bytes shorter than its header says"))
+        findings.append(Finding("truncated", file, f"{result.missing_bytes} bytes shorter than its header says"))
     if listed is not None and listed.sample_rate not in (0, result.sample_rate):
-        found.append(Finding("rate", file, f"{result.sample_rate} Hz; the manifest says {listed.sample_rate} Hz"))
+        findings.append(Finding("rate", file, f"{result.sample_rate} Hz; the manifest says {listed.sample_rate} Hz"))
     elif listed is None and record.sample_rate not in (0, result.sample_rate):
-        found.append(Finding("rate", file, f"{result.sample_rate} Hz; most have {record.sample_rate} Hz", fault=False))
+        findings.append(
+            Finding("rate", file, f"{result.sample_rate} Hz; most have {record.sample_rate} Hz", fault=False)
+        )
     if listed is not None and listed.duration_s and abs(result.duration_s - listed.duration_s) > DURATION_TOLERANCE_S:
-        found.append(Finding("duration", file, f"{result.duration_s:.3f} s; the manifest says {listed.duration_s} s"))
+        findings.append(
+            Finding("duration", file, f"{result.duration_s:.3f} s; the manifest says {listed.duration_s} s")
+        )
     expected = SUFFIXES[PurePosixPath(file).suffix.casefold()]
     notes = {
         "container": not result.container.startswith(expected) and f"is {result.container}, read as such",
@@ -323,11 +356,11 @@ def _sound(file: str, result: Examined, record: CorpusRecord, listed: Listed | N
         "padded": max(result.padding_s) >= PADDED_S
         and f"exact zeros: {result.padding_s[0]:.2f} s at the start, {result.padding_s[1]:.2f} s at the end",
     }
-    return found + [Finding(kind, file, str(detail), fault=False) for kind, detail in notes.items() if detail]
+    return findings + [Finding(kind, file, str(detail), fault=False) for kind, detail in notes.items() if detail]
 
 
-def _same_clips(ids: Mapping[str, str], examined: Mapping[str, Examined], homes: set[str]) -> list[Finding]:
-    """Further files of one clip; the one that lies where the manifest or the publisher has it is the clip's own."""
+def _same_clips(ids: Mapping[str, str], examined: Mapping[str, FileExamination], homes: set[str]) -> list[Finding]:
+    """Duplicate files of one clip; the file at the path in the manifest or checksums counts as the original."""
     files_of: dict[str, list[str]] = defaultdict(list)
     for file in sorted(ids, key=lambda file: (file not in homes, file)):
         files_of[ids[file].casefold()].append(file)
@@ -344,12 +377,12 @@ def _same_clips(ids: Mapping[str, str], examined: Mapping[str, Examined], homes:
     ]
 
 
-def _same_sounds(root: Path, sounding: Mapping[str, Examined], known: set[str]) -> list[Finding]:
-    """Clips that decode to the same samples, beyond copies already reported."""
+def _same_sounds(root: Path, decoded: Mapping[str, FileExamination], known: set[str]) -> list[Finding]:
+    """Clips that decode to the same samples, other than duplicates already reported (`known`)."""
     alike: dict[int, list[str]] = defaultdict(list)
-    for file, result in sounding.items():
+    for file, result in decoded.items():
         if file not in known:
-            alike[result.imprint].append(file)
+            alike[result.content_hash].append(file)
     return [
         Finding("same sound", other, f"decodes to the samples of {first}", fault=False)
         for first, *others in alike.values()

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..audio import SAMPLE_RATE, Grid, Plane, scoring_grid
-from ..cues.backends import BACKENDS, Compared, compare
+from ..cues.backends import BACKENDS, CueComparison, compare
 from ..cues.expert import directions, expectations
-from ..cues.normalise import Norm
+from ..cues.normalise import CueReference
 from ..cues.records import REGION_CUES
 from ..cues.regions import CueValue
 from ..cues.tracks import CueTracks, cue_tracks
@@ -159,7 +159,7 @@ class BeyondSaliency(Explainer):
             base=base,
         )
 
-    def _filtered(self, plane: Plane, mask: np.ndarray, grid: Grid) -> tuple[Compared, dict[str, float]]:
+    def _filtered(self, plane: Plane, mask: np.ndarray, grid: Grid) -> tuple[CueComparison, dict[str, float]]:
         """Cues of the clip filtered to a region, beside those of the same region moved along the clip.
 
         The rest of the clip would differ by its frequencies alone; the region's shape elsewhere does not.
@@ -257,7 +257,7 @@ def contrast_spread(
 
 
 def cue_rows(
-    compared: Compared, windows_s: np.ndarray, target: str, spread: Mapping[str, float], backend: str = "praat"
+    compared: CueComparison, windows_s: np.ndarray, target: str, spread: Mapping[str, float], backend: str = "praat"
 ) -> tuple[dict[str, Any], ...]:
     """The cue table: what is salient against the rest of the clip, one row a cue.
 
@@ -318,15 +318,15 @@ def cue_rows(
     return tuple(rows)
 
 
-def with_norms(attribution: Attribution, norms: Mapping[str, Norm]) -> Attribution:
+def with_norms(attribution: Attribution, norms: Mapping[str, CueReference]) -> Attribution:
     """The same explanation with its cues also in units of the speaker's voice.
 
     Parameters
     ----------
     attribution : Attribution
         By `BeyondSaliency`. Tables of cells come back unchanged, since a filtered clip is no voice to compare.
-    norms : dict of str to Norm
-        From `cues.normalise.norms`. Cues by openSMILE, in units of its own, are left out.
+    norms : dict of str to CueReference
+        From `cues.normalise.cue_references`. Cues by openSMILE, in units of its own, are left out.
 
     Returns
     -------

@@ -202,7 +202,7 @@ class Case:
         array, float64, shape ``recorded_grid.shape``
         """
         grid = attribution.grid
-        recorded = Grid(grid.freq_edges_hz, self.clip.as_recorded(grid.time_edges_s))
+        recorded = Grid(grid.freq_edges_hz, self.clip.to_recorded_time(grid.time_edges_s))
         return summed_on(attribution.values, recorded, self.recorded_grid)
 
     def map_recorded(self, attribution: Attribution, duration_s: float | None = None) -> np.ndarray:

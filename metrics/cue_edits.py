@@ -94,7 +94,7 @@ def edited(samples: np.ndarray, cue: str, n_stretches: int, generator: np.random
     if cue == "tilt":
         return np.stack([_tilted(x, amount) for amount in amounts])
     if cue == "noise":
-        breath = Plane(x.astype(np.float32)).breath(generator)
+        breath = Plane(x.astype(np.float32)).shaped_noise(generator)
         return np.stack([x + 10 ** (amount / 20) * breath for amount in amounts])
     noise = np.clip(generator.standard_normal(x.size), -2.5, 2.5)  # one number a sample, read at the pulses
 

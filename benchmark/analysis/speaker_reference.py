@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cues.expert import NEUTRAL
-from ...cues.normalise import MIN_CLIPS, Norm, norms, whole_clip_cues
+from ...cues.normalise import MIN_CLIPS, CueReference, cue_references, whole_clip_cues
 from ...cues.records import LEVEL_CUES
 from ...datasets.corpora import load_corpus
 from ...errors import ClipError, InputError
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 CLIPS_AT_MOST = 20  # about a second of Praat
 
 
-def speaker_norms(clip: Clip, data_root: str | Path | None = None, progress: Progress | None = None) -> dict[str, Norm]:
+def speaker_norms(
+    clip: Clip, data_root: str | Path | None = None, progress: Progress | None = None
+) -> dict[str, CueReference]:
     """References of the cues for a clip's speaker, without the clip itself.
 
     The speaker's neutral clips, else other clips of the speaker, else clips of the corpus: at most 20, drawn by name.
@@ -33,7 +35,7 @@ def speaker_norms(clip: Clip, data_root: str | Path | None = None, progress: Pro
 
     Returns
     -------
-    dict of str to Norm
+    dict of str to CueReference
         Empty where the clip's corpus is not known or not here; without levels where the corpus' are not comparable.
     """
     import pandas as pd
@@ -63,4 +65,4 @@ def speaker_norms(clip: Clip, data_root: str | Path | None = None, progress: Pro
             continue
         values = {cue: found.value for cue, found in cues.items() if comparable or cue not in LEVEL_CUES}
         rows.append({"speaker": other.speaker, "emotion": other.emotion, **values})
-    return norms(pd.DataFrame(rows), clip.speaker) if rows else {}
+    return cue_references(pd.DataFrame(rows), clip.speaker) if rows else {}

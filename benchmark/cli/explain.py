@@ -13,7 +13,7 @@ import soundfile
 from rich.console import Console
 
 from ...audio import SAMPLE_RATE
-from ...datasets.corpora import CORPORA, forbids_derivatives, load_corpus
+from ...datasets.corpora import CORPORA, corpus_forbidding_derivatives, load_corpus
 from ...errors import InputError
 from ...methods.attribution import Attribution
 from ...methods.explainer import Request
@@ -63,7 +63,7 @@ def sounds_withheld(explained: Explained, audio: Path, data_root: Path | None) -
     corpus = explained.clip.corpus
     record = load_corpus(corpus, data_root).record if corpus and not CORPORA.get(corpus).derivatives_allowed else None
     if record is None or record.derivatives_allowed:
-        record = forbids_derivatives(audio, data_root)
+        record = corpus_forbidding_derivatives(audio, data_root)
     if record is None:
         return ""
     return (

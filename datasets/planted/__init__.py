@@ -1,1 +1,1 @@
-"""The planted corpus: synthetic speech whose emotional cues are known."""
+"""Planted corpora: synthetic speech with known emotional cues at known places."""

@@ -1,10 +1,10 @@
-"""Are the cues in the rendered clips? Measured with Praat and librosa alone, apart from the code that plants them.
+"""Independent check that the planted cues are present in rendered clips, with Praat and librosa only.
 
 Conventions
 -----------
-A measure looks at the planted words of a clip and of its neutral twin; its change is clip minus twin. Pitch is in
-semitones, levels are in dB, jitter in %. The direction that a change should have follows from the recipe. A measure
-that cannot be taken (too little voice) is missing, and not counted.
+A measure is computed on the planted words of a clip and of its neutral twin; its change is clip minus twin. Pitch is in
+semitones, levels are in dB, jitter in %. The expected direction of a change follows from the recipe. A measure that
+cannot be computed (too few voiced frames) is NaN and not counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...audio import SAMPLE_RATE
-from ..clip import Clip, Word
+from ...errors import InputError
+from ..clip import Clip, Plant, Word
 from .truth import CROSSFADE_S
 from .voices import VARIANTS, BandRecipe, Recipe
 
@@ -29,7 +30,7 @@ HOP = 160
 
 
 def planted_directions(recipe: Recipe | BandRecipe) -> dict[str, int]:
-    """Direction, 1 or -1, of each measure that a recipe sets out to change."""
+    """Expected direction, 1 or -1, of each measure that a recipe changes."""
     if isinstance(recipe, BandRecipe):
         return {"band level (librosa)": int(np.sign(recipe.gain_db))}
     spread = np.log(recipe.pitch_range)
@@ -50,14 +51,14 @@ def planted_directions(recipe: Recipe | BandRecipe) -> dict[str, int]:
 def measure(
     samples: np.ndarray, words: Iterable[Word], sex: str, band_hz: tuple[float, float] | None = None
 ) -> dict[str, float]:
-    """All measures of the part of a clip that some words take up.
+    """All measures of the words of a clip.
 
     Parameters
     ----------
     samples : array, float32, shape (n_samples,)
     words : iterable of Word
     sex : {'female', 'male'}
-        Decides where pitch is looked for.
+        Selects the search range of the pitch trackers.
     band_hz : tuple of float, optional
         Band for ``band level (librosa)``.
 
@@ -83,7 +84,7 @@ def _praat(samples: np.ndarray, spans: list[tuple[float, float]], pitch_hz: tupl
     harmonicity = call(sound, "To Harmonicity (cc)", 0.01, low, 0.1, 1.0)
     hnr = harmonicity.values[0][_inside(harmonicity.xs(), spans)]
     pulses = call([sound, pitch], "To PointProcess (cc)")
-    # the words cut out and put end to end, for measures of a whole sound
+    # the concatenated words, for measures of a whole sound
     cut = parselmouth.Sound(np.concatenate([_cut(samples, span) for span in spans]).astype(np.float64), SAMPLE_RATE)
     spectrum = cut.to_spectrum()
     ratio = call(spectrum, "Get band energy difference", 50, 1000, 1000, 5000)  # high minus low
@@ -144,12 +145,24 @@ def _mean(values: np.ndarray) -> float:
 
 
 def outside_words(clip: Clip) -> np.ndarray:
-    """Samples beyond the planted words and their crossfades, bool, shape (n_samples,)."""
-    assert clip.plant is not None
+    """Mask of the samples outside the planted words and their crossfades, bool, shape (n_samples,).
+
+    Raises
+    ------
+    InputError
+        If the clip is not planted.
+    """
+    plant = _plant_of(clip)
     times = np.arange(clip.samples.size) / SAMPLE_RATE
     margin = CROSSFADE_S + 1e-6  # word edges are stored to the microsecond
-    near = [(times > word.start_s - margin) & (times < word.end_s + margin) for word in clip.plant.words]
+    near = [(times > word.start_s - margin) & (times < word.end_s + margin) for word in plant.words]
     return ~np.any([np.zeros(times.shape, dtype=bool), *near], axis=0)
+
+
+def _plant_of(clip: Clip) -> Plant:
+    if clip.plant is None:
+        raise InputError(f"clip {clip.id!r} has no planted cues; take a clip of a planted corpus.")
+    return clip.plant
 
 
 def measured_changes(
@@ -161,15 +174,15 @@ def measured_changes(
     ----------
     corpus : PlantedCorpus
     clip_ids : iterable of str
-        Neutral clips among them are passed over.
+        Neutral clips among them are skipped.
     progress : callable, optional
-        Called with clips done and clips to do.
+        Called with (done, total) clips.
 
     Returns
     -------
     DataFrame
-        Columns ``clip``, ``emotion``, ``measure``, ``direction`` (planted), ``change``; ``outside`` is the largest
-        difference of a sample beyond the words, the same in all rows of a clip.
+        Columns ``clip``, ``emotion``, ``measure``, ``direction`` (expected), ``change``; ``outside`` is the largest
+        absolute difference of samples outside the words, the same in all rows of a clip.
     """
     import pandas as pd
 
@@ -179,13 +192,11 @@ def measured_changes(
     rows = []
     for done, name in enumerate(names, 1):
         clip = corpus.clip(name)
-        assert clip.plant is not None
+        plant = _plant_of(clip)
         recipe = recipes[clip.emotion]
         band = (recipe.low_hz, recipe.high_hz) if isinstance(recipe, BandRecipe) else None
-        after, before = (
-            measure(samples, clip.plant.words, clip.sex, band) for samples in (clip.samples, clip.plant.twin)
-        )
-        beyond = float(np.abs(clip.samples - clip.plant.twin)[outside_words(clip)].max(initial=0.0))
+        after, before = (measure(samples, plant.words, clip.sex, band) for samples in (clip.samples, plant.twin))
+        beyond = float(np.abs(clip.samples - plant.twin)[outside_words(clip)].max(initial=0.0))
         for what, direction in planted_directions(recipe).items():
             rows.append((name, clip.emotion, what, direction, after[what] - before[what], beyond))
         if progress is not None:
@@ -194,12 +205,12 @@ def measured_changes(
 
 
 def cue_table(changes: pd.DataFrame) -> pd.DataFrame:
-    """Share of clips in which each planted cue is found in its direction.
+    """Share of clips in which each planted cue changes in the expected direction.
 
     Parameters
     ----------
     changes : DataFrame
-        Of `measured_changes`.
+        From `measured_changes`.
 
     Returns
     -------
@@ -210,9 +221,8 @@ def cue_table(changes: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     known = changes.dropna(subset="change")
-    rows = [
-        (emotion, what, direction, float(np.mean(np.sign(part["change"]) == direction)), part["change"].median(),
-         len(part))
-        for (emotion, what, direction), part in known.groupby(["emotion", "measure", "direction"], sort=False)
-    ]  # fmt: skip
+    rows = []
+    for (emotion, what, direction), part in known.groupby(["emotion", "measure", "direction"], sort=False):
+        share = float(np.mean(np.sign(part["change"]) == direction))
+        rows.append((emotion, what, direction, share, part["change"].median(), len(part)))
     return pd.DataFrame(rows, columns=["emotion", "measure", "direction", "share", "median", "n"])

@@ -1,6 +1,6 @@
-"""The planted corpora: synthetic speech in which it is known where, and by which cues, the emotion is expressed.
+"""Planted corpora: synthetic speech with known location and acoustic cues of each emotion.
 
-Each clip is rendered when it is first asked for into the user's cache (`SERXAI_CACHE` moves it), never under a data
+Clips are rendered on first use into the user's cache folder (environment variable `SERXAI_CACHE`), never below a data
 root.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ...errors import SerxaiError
 from ...keys import digest
 from ..clip import Clip, Plant, Word
 from ..corpus import Corpus, CorpusRecord, cache_root
@@ -25,7 +26,7 @@ Progress = Callable[[int, int], None]
 
 
 class PlantedCorpus(Corpus):
-    """Clips with their neutral twins; their audio is made when it is asked for.
+    """Planted corpus whose clips and neutral twins are rendered on demand.
 
     Parameters
     ----------
@@ -33,9 +34,9 @@ class PlantedCorpus(Corpus):
     root : path, optional
         Default: `planted_folder`.
     progress : callable, optional
-        Called with clips done and clips to do whenever clips are rendered.
+        Called with (done, total) clips while clips are rendered.
     workers : int, optional
-        Processes that render; default: as many as there are processors, at most 4. The samples do not depend on it.
+        Rendering processes; default: the number of CPUs, at most 4. The samples do not depend on it.
     """
 
     def __init__(
@@ -50,24 +51,24 @@ class PlantedCorpus(Corpus):
         self._workers = workers or min(os.cpu_count() or 1, 4)
 
     def prepare(self, clip_ids: Iterable[str]) -> None:
-        """Render what is missing or damaged of these clips, all at once.
+        """Render those of the clips that are missing or damaged, in one batch.
 
         Raises
         ------
         InputError
-            If the corpus has no clip of an id.
+            If the corpus has no clip of one of the ids.
         SerxaiError
             If rendering fails.
         """
         names = list(clip_ids)
         for name in names:
-            self._facts(name)
+            self._metadata(name)
         todo = damaged(self.root, names)
         if todo:
             render_into(self.name, self.root, todo, self._workers, self._progress)
 
     def clip(self, clip_id: str) -> Clip:
-        """One clip with its words and its plant; rendered now, with the rest of its voice, where it was not prepared.
+        """Load one clip with its words and plant; if not prepared, all clips of its voice are rendered first.
 
         Raises
         ------
@@ -78,26 +79,30 @@ class PlantedCorpus(Corpus):
         """
         from ...audio import load_audio
 
-        facts = self._facts(clip_id)
+        metadata = self._metadata(clip_id)
         truth = read_truth(self.root, clip_id)
         if truth is None:
-            # starting the renderer takes longer than rendering a voice, and who asks for one clip asks for more
-            self.prepare(self.table.index[self.table["speaker"] == facts["speaker"]])
+            # starting the renderer takes longer than rendering a voice, and further clips are likely to follow
+            self.prepare(self.table.index[self.table["speaker"] == metadata["speaker"]])
             truth = read_truth(self.root, clip_id)
-            assert truth is not None  # rendering raises where it fails
+        if truth is None:
+            raise SerxaiError(
+                f"corpus {self.name!r}: clip {clip_id!r} was rendered into {self.root} and cannot be read there; check "
+                "the disk, or set SERXAI_CACHE to another folder."
+            )
         words = tuple(Word(*word) for word in truth["words"])
         samples, twin = (load_audio(wav_path(self.root, kind, clip_id)) for kind in ("clips", "twins"))
         plant = Plant(twin=twin, words=tuple(words[i] for i in truth["planted"]), cues=truth["cues"])
-        return replace(Clip(samples=samples, **facts), words=words, plant=plant)
+        return replace(Clip(samples=samples, **metadata), words=words, plant=plant)
 
     @cached_property
     def digest(self) -> str:
-        """Digest of name, version and ids: the version stands for the samples, which are made from nothing else."""
+        """Digest of name, version and ids, which determine the samples."""
         return digest("corpus", self.name, self.record.version, list(self.table.index))
 
 
 def _table(name: str) -> pd.DataFrame:
-    """What is known of all clips before any is rendered."""
+    """Clip table of a planted corpus, which does not depend on rendering."""
     sentences = [sentence.capitalize() + "." for sentence in VARIANTS[name].sentences]
     rows = {
         f"{voice}-s{number}-{emotion}": (f"clips/{voice}-s{number}-{emotion}.wav", emotion, voice, sex, sentence)
@@ -109,19 +114,19 @@ def _table(name: str) -> pd.DataFrame:
 
 
 def planted_folder(record: CorpusRecord = RECORD) -> Path:
-    """Where a planted corpus is kept: ``<name>-<version>`` in serxai's cache."""
+    """Folder of a planted corpus: ``<name>-<version>`` in serxai's cache."""
     return cache_root() / f"{record.name}-{record.version}"
 
 
 def load(record: CorpusRecord, data_root: str | Path | None = None, progress: Progress | None = None) -> PlantedCorpus:
-    """The planted corpus of a record.
+    """Load a planted corpus; the target of its record.
 
     Parameters
     ----------
     record : CorpusRecord
     data_root : path, optional
-        Not used: this corpus is made, not found.
+        Unused; part of the signature of every corpus loader.
     progress : callable, optional
-        Called with clips done and clips to do whenever clips are rendered.
+        Called with (done, total) clips while clips are rendered.
     """
     return PlantedCorpus(record, progress=progress)

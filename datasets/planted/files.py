@@ -1,9 +1,9 @@
-"""A planted corpus on disk: a WAV file each for clip and twin, and a JSON file with their checksums and the truth.
+"""File storage of planted corpora: WAV files of clip and twin, and a JSON file with checksums and ground truth.
 
-Clips are rendered when they are asked for. Each enters the folder by renames, its JSON file last: it is there whole or
-not at all, processes that render the same clip at once do no harm (both make the same files), and what an interrupted
-rendering has finished is kept. A file that is missing or damaged is rendered again alone. WAV, because its bytes depend
-on the samples alone.
+Clips are rendered on demand. The files of a clip are renamed into the folder, the JSON file last, so that a clip is
+complete or absent; concurrent processes may render the same clip (their files are identical), and the finished clips of
+an interrupted rendering are kept. Clips with missing or damaged files are rendered again. The format is WAV because its
+bytes depend on the samples only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -28,17 +28,17 @@ KINDS = ("clips", "twins")
 
 
 def wav_path(folder: Path, kind: str, name: str) -> Path:
-    """Where the samples of a clip (`kind` ``clips``) or of its twin (``twins``) lie."""
+    """Path of the WAV file of a clip (`kind` ``clips``) or of its twin (``twins``)."""
     return folder / kind / f"{name}.wav"
 
 
 def truth_path(folder: Path, name: str) -> Path:
-    """Where a clip's words, planted words, cues and checksums lie."""
+    """Path of the JSON file with a clip's words, planted words, cues and checksums."""
     return folder / "truth" / f"{name}.json"
 
 
 def write_clip(folder: Path, name: str, samples: np.ndarray, twin: np.ndarray, truth: dict[str, Any]) -> None:
-    """Write a clip and its twin as 16-bit WAV, and its truth with their checksums."""
+    """Write a clip and its twin as 16-bit WAV, and its ground truth and checksums as JSON."""
     import soundfile
 
     sums = {}
@@ -53,7 +53,7 @@ def write_clip(folder: Path, name: str, samples: np.ndarray, twin: np.ndarray, t
 
 
 def read_truth(folder: Path, name: str) -> dict[str, Any] | None:
-    """What `write_clip` wrote; None where it is missing or does not match the WAV files."""
+    """Read the ground truth written by `write_clip`; None if missing, or if a WAV file does not match its checksum."""
     try:
         truth = json.loads(truth_path(folder, name).read_text("utf-8"))
         whole = all(_sha256(wav_path(folder, kind, name)) == truth["sha256"][kind] for kind in KINDS)
@@ -63,7 +63,7 @@ def read_truth(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def damaged(folder: Path, names: Iterable[str]) -> list[str]:
-    """Which clips are missing or differ from their checksums."""
+    """Names of the clips that are missing or do not match their checksums."""
     return [name for name in dict.fromkeys(names) if read_truth(folder, name) is None]
 
 
@@ -74,18 +74,19 @@ def _sha256(path: Path) -> str:
 def render_into(
     corpus: str, folder: Path, names: list[str], workers: int, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Render clips into a folder that others may read or render at the same time.
+    """Render clips into a folder in a subprocess; safe while other processes read or render the same folder.
 
     Parameters
     ----------
     corpus : str
-        Which planted corpus.
+        Name of the planted corpus.
     folder : Path
     names : list of str
+        Clip ids.
     workers : int
-        Processes at once.
+        Parallel processes.
     progress : callable, optional
-        Called with clips done and clips to do.
+        Called with (done, total) clips.
 
     Raises
     ------
@@ -94,17 +95,19 @@ def render_into(
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (
-        # beside the folder, so that a rename stays within one file system
-        tempfile.TemporaryDirectory(prefix=folder.name + ".", dir=folder.parent, ignore_cleanup_errors=True) as made,
+        # beside the folder, so that renames stay within one file system
+        tempfile.TemporaryDirectory(
+            prefix=folder.name + ".", dir=folder.parent, ignore_cleanup_errors=True
+        ) as rendered,
         tempfile.TemporaryFile("w+") as errors,
-        _worker(corpus, made, workers, errors) as worker,
+        _worker(corpus, rendered, workers, errors) as worker,
     ):
-        assert worker.stdin is not None and worker.stdout is not None
+        stdin, stdout = cast(IO[str], worker.stdin), cast(IO[str], worker.stdout)
         try:
-            with contextlib.suppress(BrokenPipeError), worker.stdin:  # a dead worker speaks by its exit status
-                worker.stdin.write("\n".join(names))
-            for done, line in enumerate(worker.stdout, 1):
-                _install(Path(made), folder, line.strip())
+            with contextlib.suppress(BrokenPipeError), stdin:  # a dead worker is reported by its exit status
+                stdin.write("\n".join(names))
+            for done, line in enumerate(stdout, 1):
+                _install(Path(rendered), folder, line.strip())
                 if progress is not None:
                     progress(done, len(names))
         except BaseException:
@@ -113,12 +116,13 @@ def render_into(
         if worker.wait() != 0:
             errors.seek(0)
             raise SerxaiError(
-                f"rendering corpus {corpus!r} failed with exit status {worker.returncode}; its last words:\n"
+                f"rendering corpus {corpus!r} failed with exit status {worker.returncode}; the end of its output:\n"
                 + "\n".join(errors.read().splitlines()[-8:])
             )
 
 
-def _worker(corpus: str, folder: str, workers: int, errors: Any) -> subprocess.Popen[str]:
+def _worker(corpus: str, folder: str, workers: int, errors: IO[str]) -> subprocess.Popen[str]:
+    """Start ``serxai.datasets.planted.worker`` with one numerical thread per process."""
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return subprocess.Popen(
         [sys.executable, "-m", "serxai.datasets.planted.worker", corpus, folder, str(workers)],
@@ -130,9 +134,9 @@ def _worker(corpus: str, folder: str, workers: int, errors: Any) -> subprocess.P
     )
 
 
-def _install(made: Path, folder: Path, name: str) -> None:
-    """Move one clip's files into the folder."""
-    for source in (*(wav_path(made, kind, name) for kind in KINDS), truth_path(made, name)):
-        target = folder / source.relative_to(made)
+def _install(rendered: Path, folder: Path, name: str) -> None:
+    """Move one clip's files from the temporary folder into the corpus' folder."""
+    for source in (*(wav_path(rendered, kind, name) for kind in KINDS), truth_path(rendered, name)):
+        target = folder / source.relative_to(rendered)
         target.parent.mkdir(parents=True, exist_ok=True)
         source.replace(target)

@@ -1,4 +1,4 @@
-"""The planted corpora's records, apart from their code so that they can be listed without Praat."""
+"""Records of the planted corpora, in a module of their own so that listing them does not import Praat."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Rendering one clip of a planted corpus: a neutral sentence, and the same sentence with an emotion's cues planted.
+"""Synthesis of a planted clip and its neutral twin.
 
-Both renderings come from one sound. The planted words of `samples` carry the cues, those of `twin` a sham: the same
-resynthesis with nothing changed. Outside the words and 10 ms crossfades the two are the same samples, and a neutral
-clip is its own twin, so that nothing but the cues tells emotions apart. What varies besides (level, pitch, rate, tilt,
-pauses at the ends, background noise, which words) is drawn by the clip's id alone.
+Both are resynthesised from one neutral sentence. In `samples` the planted words carry the emotion's cues; in `twin` the
+same words are resynthesised without changes (a sham). Outside the words and their 10 ms crossfades the two are
+identical, and a neutral clip is its own twin, so that emotions differ by the planted cues only. Distractors (level,
+pitch, rate, spectral tilt, pauses at the ends, background noise, choice of words) depend on the clip's id only.
 
-Praat's synthesiser keeps state between calls: render each clip in a fresh process (`planted_worker` does).
+Praat's synthesiser keeps state between calls: render each clip in a new process, as `datasets.planted.worker` does.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from .truth import CROSSFADE_S
 from .voices import CLIP_IDS, VARIANTS, VOICES, BandRecipe, Recipe, Variant
 
 SYNTHESIS_RATE = 44_100
-BASE_PEAK = 0.19  # leaves room for anger on the loudest word; a fixed rule, blind to the emotion
+BASE_PEAK = 0.19  # peak of the neutral sentence, the same for all emotions; headroom for anger on the loudest word
 PITCH_RANGE_HZ = {"male": (60.0, 350.0), "female": (90.0, 500.0)}
 
-# what the sham alone changes in the words: 95th percentile of |twin - base| over the 512 clips, in each cue's unit
+# change of each cue by the sham resynthesis: 95th percentile of |twin - base| over the 512 clips, in the cue's unit
 SHAM_CHANGE = {
     "f0_level": 0.084,
     "f0_variability": 0.08,
@@ -43,7 +43,7 @@ SHAM_CHANGE = {
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """One clip as rendered.
+    """Samples and ground truth of one rendered clip.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Rendering:
     words, planted : tuple of Word
         All words, and those that carry the cues (none in a neutral clip).
     cues : dict of str to float
-        Change from twin to clip within the planted words, of the cues that changed beyond what a sham does.
+        Change from twin to clip in the planted words, for cues that change more than twice `SHAM_CHANGE`.
     """
 
     samples: np.ndarray
@@ -71,20 +71,24 @@ def parse_id(name: str) -> tuple[str, int, str]:
         If the corpus has no such clip.
     """
     if name not in CLIP_IDS:
-        raise InputError(f"corpus 'planted' has no clip {name!r}; ids look like {CLIP_IDS[0]!r}.")
+        raise InputError(f"corpus 'planted' has no clip {name!r}; ids look like {CLIP_IDS[0]!r}, take one of CLIP_IDS.")
     voice, sentence, emotion = name.split("-")
     return voice, int(sentence[1:]), emotion
 
 
 def render_clip(name: str, variant: Variant = VARIANTS["planted"]) -> Rendering:
-    """Synthesise one clip and its twin. Call once a process.
+    """Synthesise one clip and its twin; call once per process.
 
     Parameters
     ----------
     name : str
         One of `CLIP_IDS`.
     variant : Variant
-        Which corpus.
+        Settings of the corpus.
+
+    Returns
+    -------
+    Rendering
 
     Raises
     ------
@@ -120,18 +124,15 @@ def render_clip(name: str, variant: Variant = VARIANTS["planted"]) -> Rendering:
 def _speak(
     voice: str, sentence: int, variant: Variant, draw: np.random.Generator
 ) -> tuple[np.ndarray, tuple[Word, ...]]:
-    """The neutral sentence at 16 kHz with its distractors, and its words."""
+    """Synthesise the neutral sentence with its distractors: samples at 16 kHz, and its words."""
     from parselmouth.praat import call
 
     settings, spread = VOICES[voice], variant.spread
     pitch = settings.pitch * 2 ** (draw.uniform(-spread, spread) / 12)
     words_per_minute = int(draw.integers(round(223 - 23 * spread), round(223 + 23 * spread)))
     synthesiser = call("Create SpeechSynthesizer", variant.language, settings.variant)
-    call(
-        synthesiser,
-        "Speech output settings...",
-        SYNTHESIS_RATE, 0.01, pitch, settings.range, words_per_minute, "IPA",
-    )  # fmt: skip
+    output = (SYNTHESIS_RATE, 0.01, pitch, settings.range, words_per_minute, "IPA")
+    call(synthesiser, "Speech output settings...", *output)
     text = variant.sentences[sentence].lower()
     grid, sound = call(synthesiser, "To Sound", text, True)
     intervals = [
@@ -139,7 +140,7 @@ def _speak(
         for i in range(call(grid, "Get number of intervals", 3))
     ]
     spoken = [(str(label), start, end) for label, start, end in intervals if label.strip()]
-    if " ".join(label for label, _, _ in spoken) != text:  # it may join function words ("on the") into one
+    if " ".join(label for label, _, _ in spoken) != text:  # the aligner may join function words ("on the") into one
         raise RuntimeError(f"Praat's synthesiser aligned {[s[0] for s in spoken]} for the sentence {text!r}.")
     before, after = draw.uniform(0.04, 0.1, size=2)
     start, end = spoken[0][1] - before, spoken[-1][2] + after
@@ -152,13 +153,13 @@ def _speak(
 
 
 def _background(n: int, spread: float, draw: np.random.Generator) -> np.ndarray:
-    """Pink-tinted noise at -62 +- 4 dBFS times the spread, so that no stretch is digitally silent."""
+    """Pink noise at -62 dBFS +- 4 dB times the spread, shape (n,), so that no part of the clip is digital silence."""
     noise = _filtered(draw.standard_normal(n), -3.0 * np.log2(np.maximum(_frequencies(n), 50.0) / 1000.0))
     return noise * 10 ** (draw.uniform(-62 - 4 * spread, -62 + 4 * spread) / 20) / np.sqrt(np.mean(noise**2))
 
 
 def _weight(n: int, words: tuple[Word, ...]) -> np.ndarray:
-    """1 within the words, raised-cosine ramps of 10 ms to 0 outside; neighbouring words run into each other."""
+    """Crossfade weight, shape (n,): 1 in the words, 10 ms raised-cosine ramps to 0 outside; adjacent words merge."""
     times = np.arange(n) / SAMPLE_RATE
     away = np.min([np.maximum(w.start_s - times, times - w.end_s) for w in words], axis=0)
     return 0.5 + 0.5 * np.cos(np.pi * np.clip(away / CROSSFADE_S, 0, 1))
@@ -173,7 +174,7 @@ def _resynthesise(
     jitter: float = 0.0,
     generator: np.random.Generator | None = None,
 ) -> np.ndarray:
-    """PSOLA with the pitch of each glottal pulse set anew; without arguments a sham, at the pitch it had."""
+    """PSOLA resynthesis with a new pitch for each glottal pulse; by default a sham at the original pitch."""
     import parselmouth
     from parselmouth.praat import call, run
 
@@ -215,8 +216,8 @@ def _plant(
     recipe: Recipe,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """The whole sentence with an emotion's cues, of which only the words will be used."""
-    size = generator.uniform(0.85, 1.15, size=5)  # the sizes of the cues vary by 15 % independently
+    """Apply an emotion's cues to the whole sentence (only the planted words are used), shape (n_samples,)."""
+    size = generator.uniform(0.85, 1.15, size=5)  # independent variation of the cues' sizes by 15 %
     sound = _resynthesise(
         base,
         low_high,
@@ -227,14 +228,14 @@ def _plant(
         generator=generator,
     )
     if np.isfinite(recipe.breath_db):
-        sound = sound + 10 ** (recipe.breath_db / 20) * Plane(sound.astype(np.float32)).breath(generator)
+        sound = sound + 10 ** (recipe.breath_db / 20) * Plane(sound.astype(np.float32)).shaped_noise(generator)
     sound = _filtered(sound, recipe.shelf_db * size[3] * _shelf(_frequencies(sound.size)))
     level = np.sqrt(np.sum((weight * sham) ** 2) / np.sum((weight * sound) ** 2))
     return sound * level * 10 ** (recipe.level_db * size[4] / 20)
 
 
 def _plant_band(sham: np.ndarray, recipe: BandRecipe, generator: np.random.Generator) -> np.ndarray:
-    """The sentence with a gain in one band, with raised-cosine edges of 60 Hz within it."""
+    """Apply a gain in one frequency band, with raised-cosine edges of 60 Hz inside it, shape (n_samples,)."""
     freqs = _frequencies(sham.size)
     depth = np.minimum(freqs - recipe.low_hz, recipe.high_hz - freqs) / 60.0
     shape = 0.5 - 0.5 * np.cos(np.pi * np.clip(depth, 0, 1))
@@ -246,16 +247,17 @@ def _frequencies(n: int) -> np.ndarray:
 
 
 def _shelf(freqs_hz: np.ndarray) -> np.ndarray:
-    """Smooth step from -0.5 (low) to 0.5 (high), halfway at 1.2 kHz, most of it within two octaves."""
+    """Sigmoid shelf over log frequency from -0.5 to 0.5, centred at 1.2 kHz, most of the step within two octaves."""
     return 0.5 * np.tanh(1.2 * np.log2(np.maximum(freqs_hz, 1.0) / 1200.0))
 
 
 def _filtered(samples: np.ndarray, gain_db: np.ndarray) -> np.ndarray:
-    """Zero-phase filter, so that what is aligned stays aligned."""
+    """Apply gains in dB, one per bin of the real FFT, as a zero-phase filter (keeps the alignment of signals)."""
     return np.fft.irfft(np.fft.rfft(samples) * 10 ** (gain_db / 20), samples.size)
 
 
 def _quantised(samples: np.ndarray, name: str) -> np.ndarray:
+    """Samples as int16."""
     peak = np.abs(samples).max()
     if peak >= 1:
         raise RuntimeError(f"planted clip {name} would clip: peak {peak:.2f}; lower BASE_PEAK.")
@@ -263,7 +265,7 @@ def _quantised(samples: np.ndarray, name: str) -> np.ndarray:
 
 
 def _planted_changes(twin: np.ndarray, samples: np.ndarray, planted: tuple[Word, ...]) -> dict[str, float]:
-    """Measured change of each cue in the planted words, where it exceeds twice what a sham resynthesis changes."""
+    """Change of each cue in the planted words from twin to clip, where it exceeds twice `SHAM_CHANGE`."""
     if not planted:
         return {}
     before, after = measure_words(twin, planted), measure_words(samples, planted)
@@ -272,7 +274,7 @@ def _planted_changes(twin: np.ndarray, samples: np.ndarray, planted: tuple[Word,
 
 
 def measure_words(samples: np.ndarray, words: tuple[Word, ...]) -> dict[str, float]:
-    """Cues of the part of a clip that the words take up, pitch in semitones re 100 Hz; NaN where missing.
+    """Cues of a clip within the words, pitch in semitones re 100 Hz; NaN where missing.
 
     Parameters
     ----------
@@ -284,8 +286,8 @@ def measure_words(samples: np.ndarray, words: tuple[Word, ...]) -> dict[str, flo
     return {name: value.value for name, value in values.items()}
 
 
-def described(rendering: Rendering) -> dict[str, Any]:
-    """What is known of a rendering besides its samples, as JSON holds it: words, numbers of the planted ones, cues."""
+def ground_truth(rendering: Rendering) -> dict[str, Any]:
+    """JSON-serialisable ground truth of a rendering: words, indices of the planted ones, changes of cues."""
     return {
         "words": [(w.label, round(w.start_s, 6), round(w.end_s, 6)) for w in rendering.words],
         "planted": [rendering.words.index(w) for w in rendering.planted],

@@ -1,11 +1,11 @@
-"""Where a planted clip differs from its neutral twin: the truth that explanations are held to.
+"""Ground-truth maps of planted clips: where a clip differs from its neutral twin.
 
 Conventions
 -----------
-The truth is the difference of *magnitudes* of the two short-time spectra, never the complex difference: resynthesis
-shifts phases without moving energy. It counts only frames whose centre lies inside a planted word or its crossfade.
-A truth map is non-negative, and all zero where nothing was planted. Under a condition both clip and twin are shifted
-alike, and the same functions hold.
+The truth is the difference of *magnitudes* of the two STFTs, never the complex difference: resynthesis changes phases
+without moving energy. Only frames whose centre lies in a planted word or its crossfade count. A truth map is
+non-negative, and zero for a neutral clip. Under a condition, clip and twin are shifted in the same way, and the same
+functions apply.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ TRUTH_MASS = 0.95
 
 
 def truth_map(clip: Clip, plane: Plane, twin_plane: Plane, grid: Grid) -> np.ndarray:
-    """Absolute difference of the magnitudes of clip and twin, summed within each cell over the planted words.
+    """Ground-truth map: absolute STFT magnitude difference of clip and twin in the planted words, summed over cells.
 
     Parameters
     ----------
     clip : Clip
-        Its plant says which words.
+        With its plant, which names the words.
     plane, twin_plane : Plane
         Of the clip and of its twin, under the same condition.
     grid : Grid
@@ -47,7 +47,7 @@ def truth_map(clip: Clip, plane: Plane, twin_plane: Plane, grid: Grid) -> np.nda
     if plane.spectrum.shape != twin_plane.spectrum.shape:
         raise InputError(
             f"truth_map: the clip's STFT has shape {tuple(plane.spectrum.shape)}, its twin's "
-            f"{tuple(twin_plane.spectrum.shape)}; both must have as many samples."
+            f"{tuple(twin_plane.spectrum.shape)}; pass two planes of the same number of samples."
         )
     times = plane.times_s
     inside = np.zeros(times.shape, dtype=bool)
@@ -58,7 +58,7 @@ def truth_map(clip: Clip, plane: Plane, twin_plane: Plane, grid: Grid) -> np.nda
 
 
 def truth_mask(truth: np.ndarray, mass: float = TRUTH_MASS) -> np.ndarray:
-    """Smallest set of cells that holds at least `mass` of a truth map.
+    """Mask of the smallest set of cells that has at least the share `mass` of a truth map.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def truth_mask(truth: np.ndarray, mass: float = TRUTH_MASS) -> np.ndarray:
     Returns
     -------
     array of bool, same shape
-        All false for an all-zero map. Of equal cells the earlier ones in row-major order come first.
+        All false for an all-zero map. Ties are resolved in row-major order.
 
     Raises
     ------
@@ -81,13 +81,14 @@ def truth_mask(truth: np.ndarray, mass: float = TRUTH_MASS) -> np.ndarray:
     if not np.all(np.isfinite(truth)) or np.any(truth < 0):
         raise InputError("truth_mask: the map must be finite and non-negative; take the output of truth_map.")
     if not 0 < mass <= 1:
-        raise InputError(f"truth_mask: mass must lie in (0, 1], got {mass}.")
+        raise InputError(f"truth_mask: mass must lie in (0, 1], got {mass}; take e.g. {TRUTH_MASS}.")
     values = truth.ravel()
     mask = np.zeros(values.size, dtype=bool)
     if values.any():
         order = np.argsort(-values, kind="stable")
-        held = np.cumsum(values[order])
-        # a cell of value zero never enters, whatever rounding does to the sum
-        count = min(int(np.searchsorted(held, mass * held[-1] * (1 - 1e-12))) + 1, int(np.count_nonzero(values)))
+        cumulative = np.cumsum(values[order])
+        # rounding of the sum must not add cells of value zero
+        needed = int(np.searchsorted(cumulative, mass * cumulative[-1] * (1 - 1e-12))) + 1
+        count = min(needed, int(np.count_nonzero(values)))
         mask[order[:count]] = True
     return mask.reshape(truth.shape)

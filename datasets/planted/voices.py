@@ -1,7 +1,7 @@
-"""Who speaks in the planted corpora, what they say, and how each emotion is planted. Plain data, nothing heavy.
+"""Voices, sentences and cue recipes of the planted corpora. Plain data, imports nothing heavy.
 
-`VARIANTS` holds the corpora: three levels of difficulty, one whose cues sit in known frequency bands, one in German.
-All have the same 16 voices and as many sentences, so that one list of clip ids serves them all.
+`VARIANTS` has one entry per corpus: three levels of difficulty, one with cues in known frequency bands, one in German.
+All have the same 16 voices and the same number of sentences, and therefore the same clip ids.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Voice:
     variant : str
         Its name in Praat.
     sex : {'female', 'male'}
-        As the voice sounds.
+        Perceived sex of the voice.
     pitch, range : float
-        Multipliers of the synthesiser's own level and range of pitch, chosen so that voices lie apart.
+        Multipliers of the synthesiser's default pitch level and pitch range, chosen to make the voices distinct.
     """
 
     variant: str
@@ -53,7 +53,7 @@ VOICES = MappingProxyType(
     }
 )
 
-# content words, any of which may carry the emotion, are in capitals
+# content words, which may carry the emotion, are in capitals
 SENTENCES = (
     "The LETTER is LYING on the GREEN TABLE",
     "My BROTHER will ARRIVE in LONDON on MONDAY",
@@ -84,22 +84,22 @@ CLIP_IDS = tuple(f"{voice}-s{number}-{emotion}" for voice in VOICES for number i
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an emotion changes the words it is planted on (before jittering the sizes a little per clip).
+    """Acoustic changes by which an emotion is planted on words, before the random variation of 15 % per clip.
 
     Attributes
     ----------
     level_db : float
         Change of the words' level.
     shelf_db : float
-        Change of the spectrum well above 1.2 kHz against that well below, before `level_db` is brought about.
+        Gain above 1.2 kHz relative to below (smooth shelf); the level is then set according to `level_db`.
     pitch_st : float
         Change of pitch level, in semitones.
     pitch_range : float
         Factor on the pitch contour about its mean, in semitones.
     jitter : float
-        Standard deviation of the random change of each glottal period, relative.
+        Relative standard deviation of random changes of the glottal periods.
     breath_db : float
-        Level of breath noise that has the word's own spectrum, re the word; -inf for none.
+        Level of breath noise with the word's spectrum, relative to the word; -inf for none.
     """
 
     level_db: float
@@ -110,7 +110,7 @@ class Recipe:
     breath_db: float = float("-inf")
 
     def scaled(self, size: float) -> Recipe:
-        """The same recipe with all cues `size` times as large, and the power of the breath noise."""
+        """Recipe with all cues multiplied by `size`, and the breath noise's power too."""
         return Recipe(
             self.level_db * size,
             self.shelf_db * size,
@@ -123,12 +123,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class BandRecipe:
-    """An emotion as nothing but a gain in one frequency band of the words.
+    """Gain in one frequency band by which an emotion is planted on words, without any other change.
 
     Attributes
     ----------
     low_hz, high_hz : float
-        Nothing changes outside.
+        Edges of the band; nothing changes outside.
     gain_db : float
     """
 
@@ -161,12 +161,12 @@ def _scaled(size: float) -> Mapping[str, Recipe]:
 
 @dataclass(frozen=True)
 class Variant:
-    """One corpus of the family.
+    """Settings of one planted corpus.
 
     Attributes
     ----------
     seed : str
-        Put before a clip's id in every draw, so that clips of two variants vary independently.
+        Prefix of the clip's id in every random seed, so that clips of two variants vary independently.
     language : str
         Of the synthesiser, as Praat names it.
     sentences : tuple of str
@@ -176,7 +176,7 @@ class Variant:
     words : tuple of float
         Probabilities that the emotion is planted on one, two or three words.
     spread : float
-        Factor on how far level, pitch, rate, tilt and background noise vary from clip to clip, whatever the emotion.
+        Factor on the range of the distractors (level, pitch, rate, tilt, background noise), independent of the emotion.
     """
 
     seed: str = ""

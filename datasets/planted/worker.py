@@ -1,7 +1,7 @@
-"""``python -m serxai.datasets.planted.worker CORPUS FOLDER WORKERS``: render planted clips, each in a fresh process.
+"""Command ``python -m serxai.datasets.planted.worker CORPUS FOLDER WORKERS``: render clips, each in a new process.
 
-A program of its own, because a clip's process is forked and must not inherit threads. Clip ids are read from standard
-input, one a line; each clip's files are in FOLDER when its id is written to standard output.
+A separate program, because the processes of the clips are forked and must not inherit threads. Clip ids are read from
+standard input, one per line; an id is written to standard output when the clip's files are in FOLDER.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from .files import write_clip
-from .render import described, render_clip
+from .render import ground_truth, render_clip
 from .voices import VARIANTS
 
 
 def render_to(corpus: str, folder: Path, name: str) -> None:
     """Render one clip and write its files."""
     rendering = render_clip(name, VARIANTS[corpus])
-    write_clip(folder, name, rendering.samples, rendering.twin, described(rendering))
+    write_clip(folder, name, rendering.samples, rendering.twin, ground_truth(rendering))
 
 
 def render_all(corpus: str, folder: Path, names: list[str], workers: int) -> Iterator[str]:
-    """Render clips in at most `workers` processes at once; yields each id when its files are written.
+    """Render clips in at most `workers` parallel processes; yields each id when its files are written.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def render_all(corpus: str, folder: Path, names: list[str], workers: int) -> Ite
         If a clip's process fails.
     """
     context: Any = get_context("fork" if "fork" in get_all_start_methods() else "spawn")
-    gc.freeze()  # what is loaded stays shared with the forked processes
+    gc.freeze()  # keeps the memory of loaded modules shared with the forked processes
     waiting, running = list(reversed(names)), dict[Any, Any]()
     while waiting or running:
         while waiting and len(running) < workers:

@@ -1,1 +1,1 @@
-"""One declarative file for each published corpus."""
+"""Published corpora, one declarative module each."""

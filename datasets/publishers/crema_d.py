@@ -32,11 +32,9 @@ RECORD = CorpusRecord(
     },
     url="https://github.com/CheyneyComputerScience/CREMA-D",
     hours=5.3,
-    label_counts={
-        "anger": 1271, "disgust": 1271, "fear": 1271, "happiness": 1271, "neutral": 1087, "sadness": 1271,
-    },
+    label_counts={"anger": 1271, "disgust": 1271, "fear": 1271, "happiness": 1271, "neutral": 1087, "sadness": 1271},
     sample_rate=16_000,
-)  # fmt: skip
+)
 
 # the publisher's VideoDemographics.csv
 WOMEN = (

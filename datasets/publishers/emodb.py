@@ -44,27 +44,33 @@ RECORD = CorpusRecord(
     url="http://emodb.bilderbar.info/download/",
     hours=0.4,
     label_counts={
-        "anger": 127, "boredom": 81, "disgust": 46, "fear": 69, "happiness": 71, "sadness": 62, "neutral": 79,
+        "anger": 127,
+        "boredom": 81,
+        "disgust": 46,
+        "fear": 69,
+        "happiness": 71,
+        "sadness": 62,
+        "neutral": 79,
     },
     sample_rate=16_000,
-)  # fmt: skip
+)
 
-# sounds (SAMPA) without voice of their own
+# voiceless phones (SAMPA)
 VOICELESS = frozenset(("p", "t", "k", "f", "s", "ss", "S", "C", "x", "X", "h", "?"))
 _NUMBER = re.compile(r"\d(\.\d+)?")
-# a line of an alignment: its start, in lablaut files a colour, a label (none where articulation changes), marks
+# line of a label file: start, colour (in lablaut files), label (empty where only the articulation changes), marks
 _MARK = re.compile(r"\s*(?P<start>\d+(\.\d+)?)(\s+-?\d+ ?|\s+)(?P<label>\S*)(?P<more>.*)")
 
 
 def syllables(root: Path, clip_id: str) -> tuple[Word, ...]:
-    """Syllables of a clip from the corpus' ``silb`` files: the start of each, ``(`` for a pause, ``.`` for the end.
+    """Syllables of a clip from the corpus' ``silb`` files (start of each; ``(`` is a pause, ``.`` the end).
 
-    That times are starts was measured: on 324 clips the voice is 30 dB (median) louder after the first than before it.
+    That times are starts was verified on 324 clips: the level is 30 dB (median) higher after the first than before it.
 
     Parameters
     ----------
     root : path
-        The corpus' folder; the file lies at any depth.
+        Folder of the corpus, with the file at any depth.
     clip_id : str
 
     Returns
@@ -77,64 +83,64 @@ def syllables(root: Path, clip_id: str) -> tuple[Word, ...]:
     ClipError
         If a line is not a time and a label.
     """
-    return _stretches((start, label) for start, label, _ in _marks(root, f"{clip_id}.silb"))
+    return _intervals((start, label) for start, label, _ in _marks(root, f"{clip_id}.silb"))
 
 
 def phones(root: Path, clip_id: str) -> tuple[Word, ...]:
-    """Phones (SAMPA) of a clip from the corpus' ``lablaut`` files, as `syllables`.
+    """Phones (SAMPA) of a clip from the corpus' ``lablaut`` files; parameters and errors as `syllables`.
 
     The files mark phases of a plosive (``d`` closure, ``!d`` burst, ``dasp`` aspiration, ``_d``) and changes of
-    articulation within a sound (``-sth``: voiceless from here); here a sound is one stretch, whatever its phases.
+    articulation within a phone (``-sth``: voiceless from here). All phases of a phone are merged into one interval.
     """
-    sounds: list[tuple[float, str]] = []
+    starts: list[tuple[float, str]] = []
     for start, label, _ in _phone_marks(root, clip_id):
-        sound = _sound(label)
-        if sound and not (sounds and sound == sounds[-1][1] != label):
-            sounds.append((start, sound))
-    return _stretches(sounds)
+        phone = _phone(label)
+        if phone and not (starts and phone == starts[-1][1] != label):
+            starts.append((start, phone))
+    return _intervals(starts)
 
 
 def stress(root: Path, clip_id: str) -> tuple[Word, ...]:
-    """How stressed each syllable of a clip was heard, from the corpus' ``labsilb`` files.
+    """Perceived stress of the syllables of a clip, from the corpus' ``labsilb`` files; parameters as `syllables`.
 
     Returns
     -------
     tuple of Word
-        The label is a number from 0 (unstressed) to 3: what the file has behind the syllable, the mean over listeners
-        of the corpus' perception test of syllable stress (values come in eighths, rounded). Syllables without a number
-        are left out. Empty where the corpus has no such file for the clip.
+        The label is a number from 0 (unstressed) to 3: the mean over listeners of the corpus' perception test of
+        syllable stress (rounded multiples of 1/8). Syllables without a rating are skipped. Empty where the corpus has
+        no such file for the clip.
     """
     rated = [(start, more.strip()) for start, _, more in _marks(root, f"{clip_id}.labsilb")]
-    return tuple(word for word in _stretches(rated) if _NUMBER.fullmatch(word.label))
+    return tuple(word for word in _intervals(rated) if _NUMBER.fullmatch(word.label))
 
 
 def voicing(root: Path, clip_id: str) -> tuple[Word, ...]:
-    """Voiced (label ``1``) and voiceless (``0``) stretches of a clip, from the corpus' ``lablaut`` files.
+    """Voiced (label ``1``) and voiceless (``0``) intervals from ``lablaut`` files; parameters as `syllables`.
 
-    A sound is as voiced as its kind, until the labellers' marks ``+sth`` (voiced from here) and ``-sth`` say otherwise.
+    Voicing follows the phone's class, overridden by the labellers' marks ``+sth`` (voiced from here) and ``-sth``.
     """
-    stretches: list[tuple[float, str]] = []
+    starts: list[tuple[float, str]] = []
     for start, label, more in _phone_marks(root, clip_id):
-        sound, marks = _sound(label), re.findall(r"([+-])sth", label + more)
-        if sound.startswith(("(", ".")):
-            stretches.append((start, "("))
-        elif marks or sound:
-            voiced = marks[-1] == "+" if marks else sound not in VOICELESS and not label.endswith("asp")
-            stretches.append((start, "1" if voiced else "0"))
-    return _stretches(stretches)
+        phone, marks = _phone(label), re.findall(r"([+-])sth", label + more)
+        if phone.startswith(("(", ".")):
+            starts.append((start, "("))
+        elif marks or phone:
+            voiced = marks[-1] == "+" if marks else phone not in VOICELESS and not label.endswith("asp")
+            starts.append((start, "1" if voiced else "0"))
+    return _intervals(starts)
 
 
 def _phone_marks(root: Path, clip_id: str) -> list[tuple[float, str, str]]:
     return _marks(root, f"{clip_id}xx.lablaut") or _marks(root, f"{clip_id}.lablaut")
 
 
-def _sound(label: str) -> str:
-    """The sound of a phone's label without phases and marks; ``(`` for a pause, empty for a mark alone."""
+def _phone(label: str) -> str:
+    """Strip phases and marks from a phone's label; ``(`` for a pause, empty for a mark without a phone."""
     return "(" if label.startswith("(") else re.split(r"[-+[]", label)[0].lstrip("!_").removesuffix("asp")
 
 
 def _marks(root: Path, name: str) -> list[tuple[float, str, str]]:
-    """(time, label, what follows it) of each line below the header, if any; empty where there is no such file."""
+    """Parse a label file into (time, label, rest of the line), skipping its header; empty where there is no file."""
     path = _annotations(root).get(name)
     if path is None:
         return []
@@ -148,15 +154,15 @@ def _marks(root: Path, name: str) -> list[tuple[float, str, str]]:
     return marks
 
 
-@lru_cache(maxsize=4)  # a clip has three such files, and walking the folder for each takes as long as decoding the clip
+@lru_cache(maxsize=4)  # a clip has three label files, and one walk of the folder takes as long as decoding the clip
 def _annotations(root: Path) -> dict[str, Path]:
-    """Label files by name, the first of each in the order of their paths."""
-    found = (path for path in files_below(root) if path.suffix in (".silb", ".labsilb", ".lablaut"))
-    return {path.name: path for path in sorted(found, reverse=True)}
+    """Label files by name; of files with the same name the first in path order."""
+    label_files = (path for path in files_below(root) if path.suffix in (".silb", ".labsilb", ".lablaut"))
+    return {path.name: path for path in sorted(label_files, reverse=True)}
 
 
-def _stretches(marks: Iterable[tuple[float, str]]) -> tuple[Word, ...]:
-    """What lies between a mark and the next; pauses are left out."""
+def _intervals(marks: Iterable[tuple[float, str]]) -> tuple[Word, ...]:
+    """Intervals between successive marks, labelled by the first of each; pauses and empty intervals are skipped."""
     from ..clip import Word
 
     return tuple(
@@ -167,13 +173,21 @@ def _stretches(marks: Iterable[tuple[float, str]]) -> tuple[Word, ...]:
 LAYOUT = Layout(
     pattern=r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<label>[A-Z])[a-z]\.wav",
     sexes={
-        "03": "male", "08": "female", "09": "female", "10": "male", "11": "male",
-        "12": "male", "13": "female", "14": "female", "15": "male", "16": "female",
+        "03": "male",
+        "08": "female",
+        "09": "female",
+        "10": "male",
+        "11": "male",
+        "12": "male",
+        "13": "female",
+        "14": "female",
+        "15": "male",
+        "16": "female",
     },
     example="03a01Fa.wav",
     words=syllables,
     phones=phones,
     marks={"stress": stress, "voicing": voicing},
-)  # fmt: skip
+)
 
 load = partial(corpus_from_files, layout=LAYOUT)

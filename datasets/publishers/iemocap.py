@@ -1,7 +1,7 @@
 """IEMOCAP: turns of dyadic sessions, labelled by majority in each session's EmoEvaluation text files.
 
-Two corpora over the same folder: ``iemocap`` leaves the turns labelled *excited* out; ``iemocap-excited`` counts them
-as happiness, as much of the literature does. Frustrated, other and undecided turns belong to neither.
+Two corpora share one folder: ``iemocap`` excludes the turns labelled *excited*; ``iemocap-excited`` counts them as
+happiness, as much of the literature does. Frustrated, other and undecided turns are excluded from both.
 """
 
 from __future__ import annotations
@@ -43,11 +43,17 @@ RECORD = CorpusRecord(
     url="https://sail.usc.edu/iemocap/iemocap_release.htm",
     hours=round(4639 * MEAN_TURN_S / 3600, 1),
     label_counts={
-        "anger": 1103, "happiness": 595, "sadness": 1084, "neutral": 1708, "fear": 40, "surprise": 107, "disgust": 2,
+        "anger": 1103,
+        "happiness": 595,
+        "sadness": 1084,
+        "neutral": 1708,
+        "fear": 40,
+        "surprise": 107,
+        "disgust": 2,
     },
     sample_rate=16_000,
     folder="iemocap",
-)  # fmt: skip
+)
 
 EXCITED = replace(
     RECORD,
@@ -59,20 +65,20 @@ EXCITED = replace(
     label_counts={**RECORD.label_counts, "happiness": 595 + 1041},
 )
 
-# a turn's verdict, such as "[6.2901 - 8.2357]  Ses01F_impro01_F000  neu  [2.5000, 2.5000, 2.5000]", tabs between
-_VERDICT = re.compile(r"^\[[\d.]+ - [\d.]+\]\s+(Ses0\d[FM]_\w+)\s+([a-z]{3})\b", re.MULTILINE)
+# a turn's majority label, such as "[6.2901 - 8.2357]  Ses01F_impro01_F000  neu  [2.5000, 2.5000, 2.5000]", tabs between
+_MAJORITY = re.compile(r"^\[[\d.]+ - [\d.]+\]\s+(Ses0\d[FM]_\w+)\s+([a-z]{3})\b", re.MULTILINE)
 
 
 def labels(root: Path) -> dict[str, str]:
     """Majority label of each turn, from ``Session?/dialog/EmoEvaluation/*.txt`` at any depth below `root`."""
-    found: dict[str, str] = {}
+    by_turn: dict[str, str] = {}
     for file in sorted(root.rglob("dialog/EmoEvaluation/Ses*.txt")):
-        found.update(_VERDICT.findall(file.read_text("utf-8", errors="replace")))
-    return found
+        by_turn.update(_MAJORITY.findall(file.read_text("utf-8", errors="replace")))
+    return by_turn
 
 
 LAYOUT = Layout(
-    # Ses01F_impro01_M003: session 1, whose woman wore the markers, improvisation 1, the man's turn 3
+    # Ses01F_impro01_M003: session 1 with motion capture of the woman, improvisation 1, turn 3 of the man
     pattern=r"sentences/wav/[^/]+/(?P<session>Ses0\d)[FM]_(?P<dialogue>\w+)_(?P<role>[FM])\d{3}\.wav",
     speaker="{session}{role}",
     sexes={f"Ses{n:02}{role}": sex for n in range(1, 6) for role, sex in (("F", "female"), ("M", "male"))},

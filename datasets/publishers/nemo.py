@@ -31,19 +31,24 @@ RECORD = CorpusRecord(
     },
     url="https://github.com/amu-cai/nEMO",
     hours=3.1,
-    label_counts={
-        "anger": 749, "fear": 736, "happiness": 749, "neutral": 809, "sadness": 769, "surprise": 669,
-    },
+    label_counts={"anger": 749, "fear": 736, "happiness": 749, "neutral": 809, "sadness": 769, "surprise": 669},
     sample_rate=24_000,
-)  # fmt: skip
+)
 
 LAYOUT = Layout(
     pattern=r"(?P<speaker>[A-Z]{2}0)_(?P<label>[a-z]+)_(?P<sentence>\d+)\.wav",
     sexes={
-        "EB0": "female", "IC0": "female", "KD0": "female", "MK0": "female", "KS0": "male", "MP0": "male",
-        "SM0": "male", "TP0": "male", "WR0": "male",
+        "EB0": "female",
+        "IC0": "female",
+        "KD0": "female",
+        "MK0": "female",
+        "KS0": "male",
+        "MP0": "male",
+        "SM0": "male",
+        "TP0": "male",
+        "WR0": "male",
     },
     example="EB0_anger_1.wav",
-)  # fmt: skip
+)
 
 load = partial(corpus_from_files, layout=LAYOUT)

@@ -35,11 +35,17 @@ RECORD = CorpusRecord(
     url="https://zenodo.org/records/1188976",
     hours=1.5,
     label_counts={
-        "neutral": 96, "calm": 192, "happiness": 192, "sadness": 192, "anger": 192, "fear": 192, "disgust": 192,
+        "neutral": 96,
+        "calm": 192,
+        "happiness": 192,
+        "sadness": 192,
+        "anger": 192,
+        "fear": 192,
+        "disgust": 192,
         "surprise": 192,
     },
     sample_rate=48_000,
-)  # fmt: skip
+)
 
 LAYOUT = Layout(
     # modality 03 is audio only, channel 01 is speech: the song files and the videos are another corpus

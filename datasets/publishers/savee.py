@@ -33,10 +33,16 @@ RECORD = CorpusRecord(
     url="http://kahlan.eps.surrey.ac.uk/savee/",
     hours=0.5,
     label_counts={
-        "anger": 60, "disgust": 60, "fear": 60, "happiness": 60, "neutral": 120, "sadness": 60, "surprise": 60,
+        "anger": 60,
+        "disgust": 60,
+        "fear": 60,
+        "happiness": 60,
+        "neutral": 120,
+        "sadness": 60,
+        "surprise": 60,
     },
     sample_rate=44_100,
-)  # fmt: skip
+)
 
 LAYOUT = Layout(
     # the same number means another sentence for another emotion

@@ -12,9 +12,7 @@ RECORD = CorpusRecord(
     summary="Toronto Emotional Speech Set: 2 actresses, 200 words in a carrier phrase, 7 emotions, English, 24.4 kHz",
     version="1",
     licence="CC-BY-NC-ND-4.0",
-    citation=(
-        "Pichora-Fuller & Dupuis 2020, Toronto emotional speech set (TESS), Borealis, doi:10.5683/SP2/E8H2MF"
-    ),
+    citation="Pichora-Fuller & Dupuis 2020, Toronto emotional speech set (TESS), Borealis, doi:10.5683/SP2/E8H2MF",
     language="en-CA",
     emotions=("anger", "disgust", "fear", "happiness", "neutral", "surprise", "sadness"),
     speakers=2,
@@ -33,10 +31,16 @@ RECORD = CorpusRecord(
     url="https://doi.org/10.5683/SP2/E8H2MF",
     hours=1.6,
     label_counts={
-        "anger": 400, "disgust": 400, "fear": 400, "happiness": 400, "neutral": 400, "surprise": 400, "sadness": 400,
+        "anger": 400,
+        "disgust": 400,
+        "fear": 400,
+        "happiness": 400,
+        "neutral": 400,
+        "surprise": 400,
+        "sadness": 400,
     },
     sample_rate=24_414,
-)  # fmt: skip
+)
 
 LAYOUT = Layout(
     # one of the publisher's files is called OA_bite_neutral.wav

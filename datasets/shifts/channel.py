@@ -1,7 +1,7 @@
-"""Rooms, telephone, codecs and gain: what lies between talker and recogniser.
+"""Transmission channel shifts: room reverberation, telephone band, codecs and gain.
 
-All of them keep the clip's timing. What a channel delays is taken back: the direct sound of a room comes when it came,
-codecs' encoder delay is cut off, filters have zero phase.
+All of them keep the clip's timing, delays are compensated: the propagation delay of a room's direct sound and the
+encoder delay of codecs are removed, filters have zero phase.
 """
 
 from __future__ import annotations
@@ -19,27 +19,32 @@ ROOM_M = (6.0, 5.0, 3.0)
 TALKER_M = 1.5  # from the microphone
 TELEPHONE_RATE = 8000
 BAND_HZ = (300.0, 3400.0)
-MP3_DELAY = 1105  # samples of encoder (576) and decoder (529); decoders cut them off where a Xing header tells them
+MP3_DELAY = 1105  # samples, encoder (576) plus decoder (529); decoders remove them if there is a Xing header
 
 
 def gain(signals: np.ndarray, strength: float, generator: np.random.Generator) -> Shifted:
-    """Multiply; the level is measured as the ratio of powers."""
+    """Apply a gain of `strength` dB; ``measured`` is the ratio of powers in dB."""
     louder = signals * np.float32(10 ** (strength / 20))
     before, after = (np.sum(np.square(x[0], dtype=np.float64)) for x in (signals, louder))
     return Shifted(louder, float(10 * np.log10(after / before)))
 
 
 def room(signals: np.ndarray, strength: float, generator: np.random.Generator) -> Shifted:
-    """Reverberation of a shoebox room by its image sources, talker and microphone placed at random.
+    """Reverberation of a shoebox room by the image source method, with random positions of talker and microphone.
 
-    Clip and further signals get the same room and place. The mean power of the clip stays, so that reverberation is not
-    a change of level as well; the tail after the clip's end is cut off.
+    `strength` is the reverberation time T60 in seconds. All signals get the same room and positions. The mean power of
+    the clip is kept, so that reverberation is not a change of level as well; the tail after the clip's end is cut off.
 
     Returns
     -------
     Shifted
         ``measured`` is the reverberation time of the room's impulse response, in seconds: the slope of its backward
         integrated energy from -5 to -25 dB, times 60 dB (ISO 3382-2, T20).
+
+    Raises
+    ------
+    ClipError
+        If no sound of the clip reaches the microphone before the clip ends.
     """
     from scipy.signal import oaconvolve
 
@@ -52,7 +57,7 @@ def room(signals: np.ndarray, strength: float, generator: np.random.Generator) -
 
 
 def _impulse_response(t60_s: float, generator: np.random.Generator) -> np.ndarray:
-    """From the arrival of the direct sound on."""
+    """Room impulse response at 16 kHz from the arrival of the direct sound, float64, shape (n,)."""
     import pyroomacoustics as pra
 
     microphone = np.array(ROOM_M) * [0.5, 0.5, 0.5] + generator.uniform(-0.3, 0.3, 3)
@@ -63,7 +68,7 @@ def _impulse_response(t60_s: float, generator: np.random.Generator) -> np.ndarra
     shoebox.add_source(talker)
     shoebox.add_microphone(microphone)
     threads = pra.constants.get("num_threads")
-    pra.constants.set("num_threads", 1)  # the order of its sums, and so their last digits, depends on it
+    pra.constants.set("num_threads", 1)  # rounding of its sums depends on the number of threads
     try:
         shoebox.compute_rir()
     finally:
@@ -81,18 +86,18 @@ def reverberation_s(response: np.ndarray) -> float:
 
 
 def telephone(signals: np.ndarray, strength: float, generator: np.random.Generator) -> Shifted:
-    """Band-pass 300-3400 Hz at a sampling rate of 8 kHz, and 8-bit mu-law, which clips at full scale.
+    """Telephone channel: 8 kHz, band-pass 300-3400 Hz, 8-bit mu-law, which clips at full scale.
 
     Returns
     -------
     Shifted
-        ``measured`` is the width in Hz of the band within 6 dB of its middle, by the response to an impulse.
+        ``measured`` is the -6 dB bandwidth in Hz of the impulse response, relative to its mid-band level.
     """
-    heard = np.stack([_from_line(_mu_law(_to_line(x)), x.size) for x in signals])
+    received = np.stack([_from_line(_mu_law(_to_line(x)), x.size) for x in signals])
     impulse = np.zeros(SAMPLE_RATE, dtype=np.float32)
     impulse[impulse.size // 2] = 1
     response = np.abs(np.fft.rfft(_from_line(_to_line(impulse), impulse.size)))  # bins of 1 Hz
-    return Shifted(heard, float(np.sum(response > response[1000:2000].mean() / 2)))
+    return Shifted(received, float(np.sum(response > response[1000:2000].mean() / 2)))
 
 
 def _to_line(samples: np.ndarray) -> np.ndarray:
@@ -115,13 +120,13 @@ def _from_line(samples: np.ndarray, n: int) -> np.ndarray:
 
 
 def opus(signals: np.ndarray, strength: float, generator: np.random.Generator) -> Shifted:
-    """Code by Opus at `strength` kbit/s (a target: its rate varies) and decode; each signal by itself."""
+    """Encode by Opus at a target of `strength` kbit/s (variable rate) and decode, each signal separately."""
     # libsndfile maps the level 0..1 to 256..6 kbit/s
     return _coded(signals, format="OGG", subtype="OPUS", compression_level=(256 - strength) / 250)
 
 
 def mp3(signals: np.ndarray, strength: float, generator: np.random.Generator) -> Shifted:
-    """Code by MP3 at constant `strength` kbit/s and decode; each signal by itself."""
+    """Encode by MP3 at a constant `strength` kbit/s and decode, each signal separately."""
     # libsndfile maps the level 0..1 to 160..8 kbit/s and takes the nearest legal rate
     level = (160 - strength) / 152
     return _coded(
@@ -129,26 +134,26 @@ def mp3(signals: np.ndarray, strength: float, generator: np.random.Generator) ->
     )
 
 
-def _coded(signals: np.ndarray, delay: int = 0, **how: Any) -> Shifted:
-    """Code and decode; ``measured`` is the clip's file, headers included, in kbit/s."""
+def _coded(signals: np.ndarray, delay: int = 0, **encoding: Any) -> Shifted:
+    """Encode and decode; ``measured`` is the bit rate of the clip's file, headers included, in kbit/s."""
     n = signals.shape[1]
-    heard, sizes = zip(*(_round_trip(x, SAMPLE_RATE, **how) for x in signals), strict=True)
-    # a decoder that was told of the delay returns as many samples as went in, another one more
-    decoded = [_fitted(x if x.size == n else x[delay:], n) for x in heard]
+    received, sizes = zip(*(_round_trip(x, SAMPLE_RATE, **encoding) for x in signals), strict=True)
+    # decoders that compensate the delay return as many samples as the input has, others more
+    decoded = [_fitted(x if x.size == n else x[delay:], n) for x in received]
     return Shifted(np.stack(decoded), sizes[0] * 8 / 1000 / (n / SAMPLE_RATE))
 
 
-def _round_trip(samples: np.ndarray, rate: int, **how: Any) -> tuple[np.ndarray, int]:
-    """Samples as written to a file and read again, and the file's bytes."""
+def _round_trip(samples: np.ndarray, rate: int, **encoding: Any) -> tuple[np.ndarray, int]:
+    """Write samples to a file in memory and read them again; samples, float32, and size of the file in bytes."""
     import soundfile
 
     file = io.BytesIO()
-    soundfile.write(file, samples, rate, **how)
+    soundfile.write(file, samples, rate, **encoding)
     size = file.tell()
     file.seek(0)
     return soundfile.read(file, dtype="float32")[0], size
 
 
 def _fitted(samples: np.ndarray, n: int) -> np.ndarray:
-    """Cut or padded with zeros to n samples, float32."""
+    """Truncate or zero-pad to n samples, float32."""
     return np.pad(samples[:n], (0, max(0, n - samples.size))).astype(np.float32)

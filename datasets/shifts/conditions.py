@@ -1,14 +1,14 @@
-"""Distribution shifts by name, each with a strength and a seed.
+"""Registry of conditions: named distribution shifts of clips, each with a strength and a seed.
 
 Conventions
 -----------
 A condition's target is a function ``(signals, strength, generator) -> Shifted``. ``signals`` has shape
-(n_signals, n_samples): row 0 is the clip, any further row a signal that must be shifted exactly alike (the neutral twin
-of a planted clip gets the very noise, room or channel of the clip). The number of samples may change, float32 stays.
-Samples are not clipped to -1..1: clipping would be a shift of its own. The target of a record with `others` takes the
-samples of other clips, a list of arrays, as its fourth argument.
+(n_signals, n_samples): row 0 is the clip, further rows are signals to shift in exactly the same way (the neutral twin
+of a planted clip gets the same noise, room or channel). The number of samples may change, the type float32 does not.
+Samples are not clipped to -1..1, because clipping would be another shift. The target of a record with `others` takes
+the samples of other clips, a list of arrays, as its fourth argument.
 
-``strength`` is what is asked for. What came out is measured on the signals and returned, with the map of times.
+``strength`` is the requested level of the shift; the level measured on the signals is returned, with the time map.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from ..clip import Clip
     from ..corpus import Corpus
 
-TALKERS = 6  # voices in babble
+TALKERS = 6  # clips mixed into babble
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionRecord(Record):
-    """What a condition says about itself.
+    """Metadata of a condition.
 
     Attributes
     ----------
     kind : str
-        What is changed.
+        Kind of shift, such as ``additive noise``; ``none`` for ``clean``.
     strength : float
-        As asked for, in `unit`; NaN for ``clean``, which has none.
+        Requested level in `unit`; NaN for ``clean``, which has none.
     unit : str
     others : int
-        Clips by other speakers that are mixed in.
+        Number of clips by other speakers that are mixed in.
     moves_time : bool
         Whether the clip's length changes.
     """
@@ -58,15 +58,15 @@ class ConditionRecord(Record):
 
 @dataclass(frozen=True, eq=False)
 class Shifted:
-    """What a shift makes of signals.
+    """Result of applying a shift to signals.
 
     Attributes
     ----------
     signals : array, float32, shape (n_signals, n_samples)
     measured : float
-        The level of the shift in its record's unit, as measured on the clip; NaN for none.
+        Level of the shift measured on the clip, in the record's unit; NaN for none.
     time_map : tuple of (float, float)
-        As `Clip.time_map`; empty where nothing was moved.
+        As `Clip.time_map`; empty where the timing is unchanged.
     """
 
     signals: np.ndarray
@@ -75,7 +75,7 @@ class Shifted:
 
 
 def unchanged(signals: np.ndarray, strength: float, generator: np.random.Generator) -> Shifted:
-    """Leave the clip as it is."""
+    """Identity, the target of ``clean``."""
     return Shifted(signals, float("nan"))
 
 
@@ -121,11 +121,15 @@ def _noise(colour: str, db: int) -> ConditionRecord:
 
 def _reverb(ms: int) -> ConditionRecord:
     return _record(
-        f"reverb-{ms}ms", "channel:room", ms / 1000, "s T60", "reverberation",
+        f"reverb-{ms}ms",
+        "channel:room",
+        ms / 1000,
+        "s T60",
+        "reverberation",
         f"an office of 6 x 5 x 3 m with a reverberation time of {ms} ms, talker 1.5 m from the microphone",
         "Allen, Berkley 1979, Image method for small-room acoustics, JASA 65, 943-950; Scheibler et al. 2018, "
         "Pyroomacoustics, ICASSP; T60 by ISO 3382-2 (T20)",
-    )  # fmt: skip
+    )
 
 
 CONDITIONS: Registry[ConditionRecord] = Registry(
@@ -137,22 +141,41 @@ CONDITIONS: Registry[ConditionRecord] = Registry(
         _reverb(300),
         _reverb(600),
         _record(
-            "telephone", "channel:telephone", 3100.0, "Hz band", "channel",
-            "300-3400 Hz at 8 kHz and 8-bit mu-law", "ITU-T G.711 (mu-law), G.712 (band)",
+            "telephone",
+            "channel:telephone",
+            3100.0,
+            "Hz band",
+            "channel",
+            "300-3400 Hz at 8 kHz and 8-bit mu-law",
+            "ITU-T G.711 (mu-law), G.712 (band)",
         ),
         _record(
-            "codec-opus", "channel:opus", 12.0, "kbit/s", "codec",
-            "Opus at 12 kbit/s and back", "Valin, Vos, Terriberry 2012, RFC 6716; libsndfile",
+            "codec-opus",
+            "channel:opus",
+            12.0,
+            "kbit/s",
+            "codec",
+            "Opus at 12 kbit/s and back",
+            "Valin, Vos, Terriberry 2012, RFC 6716; libsndfile",
         ),
         _record(
-            "codec-mp3", "channel:mp3", 16.0, "kbit/s", "codec",
-            "MP3 at 16 kbit/s and back", "ISO/IEC 13818-3 layer III; LAME by libsndfile",
+            "codec-mp3",
+            "channel:mp3",
+            16.0,
+            "kbit/s",
+            "codec",
+            "MP3 at 16 kbit/s and back",
+            "ISO/IEC 13818-3 layer III; LAME by libsndfile",
         ),
         _record("gain-minus-12db", "channel:gain", -12.0, "dB", "gain", "12 dB softer", "serxai"),
         _record("gain-plus-6db", "channel:gain", 6.0, "dB", "gain", "6 dB louder, not clipped", "serxai"),
         *(
             _record(
-                f"pitch-{sign}-3st", "prosody:pitch", strength, "st", "pitch",
+                f"pitch-{sign}-3st",
+                "prosody:pitch",
+                strength,
+                "st",
+                "pitch",
                 f"pitch {way} by 3 semitones, formants and duration kept",
                 "Moulines, Charpentier 1990, Speech Communication 9, 453-467 (PSOLA); Praat",
             )
@@ -160,18 +183,22 @@ CONDITIONS: Registry[ConditionRecord] = Registry(
         ),
         *(
             _record(
-                f"tempo-{percent}", "prosody:tempo", percent / 100, "times", "tempo",
+                f"tempo-{percent}",
+                "prosody:tempo",
+                percent / 100,
+                "times",
+                "tempo",
                 f"spoken at {percent} % of the tempo, pitch and formants kept",
                 "Moulines, Charpentier 1990, Speech Communication 9, 453-467 (PSOLA); Praat",
             )
             for percent in (80, 120)
         ),
     ],
-)  # fmt: skip
+)
 
 
 def apply_condition(name: str, clip: Clip, seed: int = 0, others: Sequence[np.ndarray] = ()) -> Clip:
-    """A shifted copy of a clip, under the same id; a planted clip's twin is shifted alike.
+    """Apply a condition to a clip, and in the same way to the twin of a planted clip.
 
     Parameters
     ----------
@@ -180,23 +207,23 @@ def apply_condition(name: str, clip: Clip, seed: int = 0, others: Sequence[np.nd
     clip : Clip
         As recorded.
     seed : int
-        With the condition's name and the clip's id, the seed of every draw.
+        Seed of random draws, together with the condition's name and the clip's id.
     others : sequence of array
-        Samples of the clips that `Talkers` names, for a condition that mixes them in.
+        Samples of the clips selected by `Talkers`, for a condition that mixes them in.
 
     Returns
     -------
     Clip
-        With its `time_map`, its words moved along it, and the measured level of the shift as `strength`.
+        Copy with the same id, its alignment warped by `time_map`, and the measured level of the shift as `strength`.
 
     Raises
     ------
     UnknownNameError
-        With the near misses.
+        For an unknown condition; the message lists the closest names.
     InputError
-        If the clip's times were moved before.
+        If the clip has a time map already.
     ClipError
-        If the shift is undefined for this clip: it is silent or too short, or there are no clips to be mixed in.
+        If the shift is undefined for this clip: it is silent or too short, or there are no clips to mix in.
     """
     record = CONDITIONS.get(name)
     if clip.time_map:
@@ -219,11 +246,11 @@ def apply_condition(name: str, clip: Clip, seed: int = 0, others: Sequence[np.nd
 
 
 class Talkers:
-    """Which clips by other speakers are mixed into a clip.
+    """Selection of the clips by other speakers that babble mixes into a clip, by consistent hashing.
 
-    All clips of the corpus lie on a ring, in the order of their ids' digests; from a place that clip and seed choose,
-    the next ones are taken, one of each speaker before a second of any. So the choice depends neither on a limit nor on
-    an order, another file in the corpus changes it for few clips, and the strengths of one kind share their clips.
+    The clips of the corpus are on a hash ring, ordered by the digests of their ids. From the position given by clip and
+    seed the next clips are taken, one per speaker before a second of any. The selection is independent of `--limit` and
+    of row order, an added file changes it for few clips, and all strengths of babble share it.
 
     Parameters
     ----------
@@ -239,13 +266,23 @@ class Talkers:
         self._ring = [(clip, speaker) for _, clip, speaker in placed]
 
     def of(self, clip_id: str, condition: str) -> list[str]:
-        """Ids of the clips that a condition mixes into this one; fewer than its `others` in a tiny corpus, none
-        in a corpus of one speaker.
+        """Ids of the clips that a condition mixes into a clip.
+
+        Parameters
+        ----------
+        clip_id : str
+        condition : str
+            Registered name.
+
+        Returns
+        -------
+        list of str
+            As many as the record's `others`; fewer in a small corpus, none in a corpus of one speaker.
 
         Raises
         ------
         UnknownNameError
-            With the near misses.
+            For an unknown condition.
         """
         count = CONDITIONS.get(condition).others
         if count == 0:

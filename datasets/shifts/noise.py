@@ -1,7 +1,7 @@
-"""Additive noise: white, pink, and babble of other clips.
+"""Additive noise shifts: white noise, pink noise, and babble of other clips.
 
-The noise is scaled so that the clip has the ratio asked for exactly, not in expectation: mean powers over the whole
-clip, pauses included. Further signals get the same noise.
+The noise is scaled so that the clip has the requested signal-to-noise ratio exactly, not in expectation; powers are
+means over the whole clip, pauses included. All signals get the same noise.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ...audio import SAMPLE_RATE
 from ...errors import ClipError
 from .conditions import Shifted
 
-PINK_FROM_HZ = 20.0  # below it the spectrum is flat: 1/f has infinite power
+PINK_FROM_HZ = 20.0  # the spectrum is flat below, because 1/f has infinite power at 0 Hz
 
 
 def white_noise(signals: np.ndarray, strength: float, generator: np.random.Generator) -> Shifted:
@@ -24,7 +24,7 @@ def white_noise(signals: np.ndarray, strength: float, generator: np.random.Gener
 
 
 def pink_noise(signals: np.ndarray, strength: float, generator: np.random.Generator) -> Shifted:
-    """Add Gaussian noise whose power density falls as 1/f from 20 Hz to 8 kHz."""
+    """Add pink Gaussian noise (power density 1/f from 20 Hz to 8 kHz) `strength` dB below the clip's mean power."""
     n = signals.shape[1]
     spectrum = np.fft.rfft(generator.standard_normal(n))
     spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(n, 1 / SAMPLE_RATE), PINK_FROM_HZ))
@@ -34,7 +34,16 @@ def pink_noise(signals: np.ndarray, strength: float, generator: np.random.Genera
 def babble_mix(
     signals: np.ndarray, strength: float, generator: np.random.Generator, others: Sequence[np.ndarray]
 ) -> Shifted:
-    """Add other clips, each at the same power, begun at a random place and repeated to the clip's length.
+    """Add a mix of other clips, `strength` dB below the clip's mean power.
+
+    The clips have equal power in the mix; each starts at a random position and is repeated to the clip's length.
+
+    Parameters
+    ----------
+    signals, strength, generator
+        As for every condition, see `datasets.shifts.conditions`.
+    others : sequence of array
+        Samples of the other clips.
 
     Raises
     ------
@@ -53,6 +62,7 @@ def babble_mix(
 
 
 def _added(signals: np.ndarray, noise: np.ndarray, snr_db: float) -> Shifted:
+    """Add noise at an SNR relative to the first signal; ``measured`` is the SNR after rounding to float32."""
     power = _power(signals[0])
     if not noise.any():
         raise ClipError("the clip is too short: the noise drawn for it is silent; leave the clip out.")

@@ -1,11 +1,12 @@
-"""Pitch and tempo by PSOLA (Praat): pulses are moved, repeated or left out, the formants stay.
+"""Pitch and tempo shifts by PSOLA (Praat), which keeps the formants.
 
-Clip and further signals get the same shift of their pitch contour and the same map of times, each at its own glottal
-pulses, which may lie elsewhere: outside planted words the two can then differ in phase, but not in energy.
+All signals get the same shift of their pitch contour and the same time map, each at its own glottal pulses. The pulses
+of clip and twin may differ, so outside planted words the two can differ in phase, but not in energy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from .conditions import Shifted
 
 PITCH_HZ = (75.0, 600.0)
 STEP_S = 0.01
-MIN_S = 0.1  # a few pulses of the deepest voice
+MIN_S = 0.1  # a few glottal periods at the pitch floor
 
 
 def pitch(signals: np.ndarray, strength: float, generator: np.random.Generator) -> Shifted:
@@ -25,12 +26,12 @@ def pitch(signals: np.ndarray, strength: float, generator: np.random.Generator) 
     Returns
     -------
     Shifted
-        ``measured`` is the median difference in semitones over frames that are voiced before and after.
+        ``measured`` is the median F0 difference in semitones over frames that are voiced before and after.
 
     Raises
     ------
     ClipError
-        If the clip is shorter than 0.1 s, or nothing in it is voiced.
+        If the clip is shorter than 0.1 s or has no voiced frame.
     """
     from parselmouth.praat import call
 
@@ -50,14 +51,14 @@ def pitch(signals: np.ndarray, strength: float, generator: np.random.Generator) 
 
 
 def tempo(signals: np.ndarray, strength: float, generator: np.random.Generator) -> Shifted:
-    """Speak `strength` times as fast.
+    """Change the tempo by a factor of `strength` (above 1: faster).
 
-    Voiceless stretches are filled with pieces of random length, the same for clip and further signals.
+    In voiceless segments PSOLA repeats pieces of random length; all signals use the same seed.
 
     Returns
     -------
     Shifted
-        ``measured`` is the length as recorded over the length now.
+        ``measured`` is the duration before over the duration after.
 
     Raises
     ------
@@ -82,7 +83,8 @@ def _seed(generator: np.random.Generator) -> int:
     return int(generator.integers(2**31))
 
 
-def _resynthesised(samples: np.ndarray, change: Any, seed: int) -> np.ndarray:
+def _resynthesised(samples: np.ndarray, change: Callable[[Any, float], None], seed: int) -> np.ndarray:
+    """PSOLA resynthesis after `change` has edited the Praat Manipulation object, float32."""
     import parselmouth
     from parselmouth.praat import call, run
 
@@ -92,7 +94,7 @@ def _resynthesised(samples: np.ndarray, change: Any, seed: int) -> np.ndarray:
         parselmouth.Sound(samples.astype(np.float64), SAMPLE_RATE), "To Manipulation", STEP_S, *PITCH_HZ
     )
     change(manipulation, samples.size / SAMPLE_RATE)
-    # Praat draws the length of voiceless pieces from one generator of the process
+    # Praat draws the length of voiceless pieces from a global random generator
     run(f"random_initializeWithSeedUnsafelyButPredictably ({seed})")
     try:
         sound = call(manipulation, "Get resynthesis (overlap-add)")
@@ -106,6 +108,6 @@ def _contour(samples: np.ndarray) -> np.ndarray:
     import parselmouth
 
     sound = parselmouth.Sound(samples.astype(np.float64), SAMPLE_RATE)
-    # a shift leaves the range of pitch
+    # wider than the analysis range, which the shifted pitch may leave
     low, high = PITCH_HZ[0] / 1.25, PITCH_HZ[1] * 1.25
     return sound.to_pitch_ac(time_step=STEP_S, pitch_floor=low, pitch_ceiling=high).selected_array["frequency"]

@@ -100,7 +100,7 @@ def test_transfer_to_a_nested_grid_and_back_is_exact() -> None:
 
 
 def test_transfer_refuses_values_of_another_shape() -> None:
-    with pytest.raises(InputError, match=r"shape \(2, 2\), the grid has \(1, 2\)"):
+    with pytest.raises(InputError, match=r"shape \(1, 2\), got \(2, 2\)"):
         Grid([0, 1], [0, 1, 2]).transfer(np.zeros((2, 2)), Grid([0, 1], [0, 1]))
 
 
@@ -147,7 +147,7 @@ def test_scoring_grid_covers_the_clip_with_cells_near_80_ms(duration_s: float) -
 
 @pytest.mark.parametrize("duration_s", [0, -1, float("nan"), float("inf")])
 def test_scoring_grid_refuses_no_duration(duration_s: float) -> None:
-    with pytest.raises(InputError, match="duration must be positive"):
+    with pytest.raises(InputError, match="duration_s must be positive"):
         scoring_grid(duration_s)
 
 

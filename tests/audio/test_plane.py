@@ -148,7 +148,7 @@ def test_a_plane_is_made_of_one_channel_and_does_not_touch_its_input() -> None:
 def test_render_refuses_masks_of_another_shape(shape: tuple[int, ...]) -> None:
     plane = plane_of(SAMPLE_RATE)
     grid = scoring_grid(plane.duration_s)
-    with pytest.raises(InputError, match="masks must have shape"):
+    with pytest.raises(InputError, match="keep must have shape"):
         plane.render(np.ones(shape), grid, plane.spectrum)
 
 
@@ -186,7 +186,7 @@ def test_fills_refuse_unknown_names_missing_twins_and_twins_of_another_length() 
         fill_spectrum("atenuate", plane, generator)
     with pytest.raises(NotApplicable, match="twin"):
         fill_spectrum("twin", plane, generator)
-    with pytest.raises(InputError, match=r"the twin has shape \(100,\)"):
+    with pytest.raises(InputError, match=r"got \(100,\)"):
         fill_spectrum("twin", plane, generator, noise(100))
 
 

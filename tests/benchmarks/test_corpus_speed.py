@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from serxai.audio import load_audio
-from serxai.datasets import sums
+from serxai.datasets import manifest
 from serxai.datasets.corpora import CORPORA, load_corpus
 from serxai.datasets.verify import verify_corpus
 
@@ -24,7 +24,7 @@ RAVDESS = CORPORA.get("ravdess")
 
 def build(root: Path, clips: int, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Clips of 3.7 s (RAVDESS' mean) at 16 kHz, where nothing is spent on resampling, with their checksums."""
-    names = sorted(sums.official_sums(RAVDESS))[:clips]
+    names = sorted(manifest.publisher_checksums(RAVDESS))[:clips]
     draw = np.random.default_rng(0)
     noise = (draw.normal(size=16000 * 6) * 3000).astype(np.int16)
     table = {}
@@ -34,7 +34,7 @@ def build(root: Path, clips: int, monkeypatch: pytest.MonkeyPatch) -> list[Path]
         start = int(draw.integers(16000))
         soundfile.write(path, noise[start : start + 59200], 16000)
         table[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(sums, "_read_sums", lambda name: table)
+    monkeypatch.setattr(manifest, "_read_sums", lambda name: table)
     return [root / "ravdess" / name for name in names]
 
 

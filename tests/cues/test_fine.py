@@ -7,7 +7,7 @@ import pytest
 
 from serxai.audio import SAMPLE_RATE, load_audio
 from serxai.cues.fine import all_cues, fine_cues
-from serxai.cues.records import CUES, FINE_CUES, FINE_RECORDS, REGION_CUES
+from serxai.cues.records import CUES, FINE_RECORDS, REGION_CUES
 from serxai.cues.regions import window_mask
 from serxai.cues.tracks import cue_tracks
 from serxai.errors import InputError
@@ -163,7 +163,7 @@ def test_formants_are_praats_own(data_root):
 def test_too_little_is_missing_with_its_reason():
     tracks = cue_tracks(np.zeros(SAMPLE_RATE))
     cues = all_cues(tracks, np.ones(tracks.times_s.shape, bool))
-    assert tuple(cues) == REGION_CUES + FINE_CUES
+    assert tuple(cues) == (*REGION_CUES, *(record.name for record in FINE_RECORDS))
     for record in FINE_RECORDS:
         cue = cues[record.name]
         assert cue.unit == record.unit
@@ -172,7 +172,7 @@ def test_too_little_is_missing_with_its_reason():
     assert cues["weighted_level"].value == 0.0
     short = cue_tracks(harmonics(150.0, 0.11))
     assert np.isfinite(short.f0_hz).any() or np.isnan(short.fine.cpp_db).all()
-    with pytest.raises(InputError, match="the mask has shape"):
+    with pytest.raises(InputError, match="mask must have the tracks' shape"):
         fine_cues(tracks, np.ones(3, bool))
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from serxai.audio import SAMPLE_RATE
-from serxai.cues.normalise import Norm, norms, whole_clip_cues, z_scores
-from serxai.cues.records import CUES, FINE_CUES
+from serxai.cues.normalise import CueReference, cue_references, whole_clip_cues
+from serxai.cues.records import CUES, FINE_RECORDS
 from serxai.cues.tracks import cue_tracks
 
 
@@ -31,35 +31,21 @@ def test_reference_is_the_nearest_with_three_clips(speaker, reference):
         "corpus": table,
     }[reference]
     for cue in ("f0_level", "hnr"):
-        norm = norms(table, speaker)[cue]
-        assert norm == Norm(pytest.approx(rows[cue].mean()), pytest.approx(rows[cue].std()), len(rows), reference)
+        norm = cue_references(table, speaker)[cue]
+        assert norm == CueReference(
+            pytest.approx(rows[cue].mean()), pytest.approx(rows[cue].std()), len(rows), reference
+        )
         assert norm.z(rows[cue].mean() + 2 * rows[cue].std()) == pytest.approx(2.0)
 
 
 def test_each_cue_has_its_own_reference_and_missing_values_do_not_count():
     table = corpus()
     table.loc[table.index[:3], "hnr"] = np.nan  # leaves a two neutral clips with a value
-    found = norms(table, "a")
+    found = cue_references(table, "a")
     assert found["hnr"].reference == "speaker" and found["hnr"].clips == 6
     assert found["f0_level"].reference == "speaker neutral"
     table["hnr"], table["f0_level"] = np.nan, 3.0
-    assert norms(table, "a") == {}  # nothing known, no spread
-
-
-def test_z_scores_equal_a_loop():
-    table = corpus(1)
-    table.loc["clip7", "hnr"] = np.nan
-    found = z_scores(table)
-    assert len(found) == 2 * len(table)
-    for row in found.itertuples():
-        norm = norms(table, table.at[row.clip, "speaker"])[row.cue]
-        value = table.at[row.clip, row.cue]
-        if np.isnan(value):
-            assert np.isnan(row.z) and row.reference == ""
-        else:
-            assert row.z == pytest.approx((value - norm.mean) / norm.sd) and row.reference == norm.reference
-    neutral = found[(found.speaker == "a") & (found.emotion == "neutral") & (found.cue == "f0_level")]
-    assert neutral.z.mean() == pytest.approx(0.0, abs=1e-12) and neutral.z.std() == pytest.approx(1.0)
+    assert cue_references(table, "a") == {}  # nothing known, no spread
 
 
 def test_whole_clip_has_every_cue():
@@ -68,6 +54,6 @@ def test_whole_clip_has_every_cue():
     tracks = cue_tracks(0.05 * np.clip(np.sin(5 * t) + 0.5, 0, 1) * sum(np.cos(h * phase) for h in range(1, 20)))
     full, short = whole_clip_cues(tracks), whole_clip_cues(tracks, full=False)
     assert set(full) == set(CUES.names())
-    assert set(full) - set(short) == set(FINE_CUES)
+    assert set(full) - set(short) == {record.name for record in FINE_RECORDS}
     assert all(short[name] == full[name] or np.isnan(short[name].value) for name in short)
     assert all(np.isfinite(cue.value) for cue in full.values())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serxai.audio import SAMPLE_RATE
-from serxai.cues.records import CUES, FINE_CUES, REGION_CUES, REGION_RECORDS, CueRecord
+from serxai.cues.records import CUES, FINE_RECORDS, REGION_CUES, REGION_RECORDS, CueRecord
 from serxai.cues.regions import clip_cues, cue_values, frame_sums, region_cues, window_mask
 from serxai.cues.tracks import cue_tracks
 from serxai.errors import InputError
@@ -110,7 +110,7 @@ def test_window_mask_and_wrong_shape():
     mask = window_mask(tracks, [[0.15, 0.30], [0.6, 0.75]])
     expected = [0.15 <= t < 0.30 or 0.6 <= t < 0.75 for t in tracks.times_s]
     assert mask.tolist() == expected and 28 <= mask.sum() <= 32
-    with pytest.raises(InputError, match="mask has shape"):
+    with pytest.raises(InputError, match="mask must have the tracks' shape"):
         region_cues(tracks, mask[:-1])
 
 
@@ -130,7 +130,7 @@ def test_clip_cues_count_syllables_and_pauses():
 
 
 def test_every_cue_has_a_record_with_unit():
-    assert CUES.names() == [*REGION_CUES, *FINE_CUES, "speech_rate", "pauses"]
+    assert CUES.names() == [*REGION_CUES, *(record.name for record in FINE_RECORDS), "speech_rate", "pauses"]
     assert all(record.unit and record.higher and record.lower and record.minimum > 0 for record in CUES)
     assert [record.load().__name__ for record in (REGION_RECORDS[0], CUES.get("pauses"))] == [
         "region_cues",

@@ -15,9 +15,13 @@ def test_the_alignment_is_part_of_the_identity_but_not_of_the_seed() -> None:
     assert bare.identity == bare.sha256
     words = (Word("so", 0.01, 0.05),)
     variants = [
-        bare, replace(bare, words=words), replace(bare, phones=words), replace(bare, words=(Word("so", 0.01, 0.06),)),
-        replace(bare, words=(Word("na", 0.01, 0.05),)), replace(bare, words=words, phones=words),
-    ]  # fmt: skip
+        bare,
+        replace(bare, words=words),
+        replace(bare, phones=words),
+        replace(bare, words=(Word("so", 0.01, 0.06),)),
+        replace(bare, words=(Word("na", 0.01, 0.05),)),
+        replace(bare, words=words, phones=words),
+    ]
     assert len({clip.identity for clip in variants}) == len(variants)
     assert len({clip.sha256 for clip in variants}) == 1
     assert replace(bare, words=words, emotion="anger").identity == replace(bare, words=words).identity

@@ -27,10 +27,21 @@ from serxai.errors import ClipError, InputError, UnknownNameError
 def record(name: str = "fake", labels: dict[str, str] | None = None) -> CorpusRecord:
     labels = labels or {"ang": "anger", "sad": "sadness", "neu": "neutral"}
     return CorpusRecord(
-        name=name, target="none:none", summary="s", version="1", licence="CC0-1.0", citation="c", language="en",
-        emotions=tuple(labels.values()), speakers=2, clips=6, level_comparable=True, derivatives_allowed=True,
-        label_map=labels, url="https://example.org/fake.zip",
-    )  # fmt: skip
+        name=name,
+        target="none:none",
+        summary="s",
+        version="1",
+        licence="CC0-1.0",
+        citation="c",
+        language="en",
+        emotions=tuple(labels.values()),
+        speakers=2,
+        clips=6,
+        level_comparable=True,
+        derivatives_allowed=True,
+        label_map=labels,
+        url="https://example.org/fake.zip",
+    )
 
 
 LAYOUT = Layout(
@@ -56,10 +67,15 @@ def table_of(counts: dict[tuple[str, str], int]) -> pd.DataFrame:
     """A table with so many clips of each (speaker, emotion)."""
     rows = {
         f"{speaker}-{emotion}-{i}": {
-            "file": f"{i}.wav", "emotion": emotion, "speaker": speaker, "sex": "female", "sentence": ""
+            "file": f"{i}.wav",
+            "emotion": emotion,
+            "speaker": speaker,
+            "sex": "female",
+            "sentence": "",
         }
-        for (speaker, emotion), n in counts.items() for i in range(n)
-    }  # fmt: skip
+        for (speaker, emotion), n in counts.items()
+        for i in range(n)
+    }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -173,14 +189,21 @@ def test_more_groups_become_columns_and_an_id_can_be_made_of_groups(tmp_path: Pa
             (tmp_path / "savee-like" / folder / name).touch()
     layout = Layout(
         pattern=r"(?P<speaker>DC|JE)[/_](?P<label>a|sa)(?P<sentence>\d\d)(?P<take>b)?\.wav",
-        sexes={"DC": "male", "JE": "male"}, example="DC/a01.wav", id="{speaker}_{label}{sentence}",
-    )  # fmt: skip
+        sexes={"DC": "male", "JE": "male"},
+        example="DC/a01.wav",
+        id="{speaker}_{label}{sentence}",
+    )
     labels = {"a": "anger", "sa": "sadness"}
     table = corpus_from_files(record("savee-like", labels), tmp_path, layout=layout).table
     assert list(table.index) == ["DC_a01", "DC_sa02", "JE_a01", "JE_sa02"]
     assert table.loc["JE_sa02"].to_dict() == {
-        "file": "JE/sa02.wav", "speaker": "JE", "emotion": "sadness", "sex": "male", "sentence": "02", "take": "",
-    }  # fmt: skip
+        "file": "JE/sa02.wav",
+        "speaker": "JE",
+        "emotion": "sadness",
+        "sex": "male",
+        "sentence": "02",
+        "take": "",
+    }
 
 
 def test_a_layout_without_speaker_or_label_is_refused() -> None:
@@ -195,8 +218,13 @@ def test_clips_carry_their_facts_and_samples(root: Path) -> None:
     corpus = find(record(), root)
     clip = corpus.clip("M1_sad_2")
     assert (clip.id, clip.emotion, clip.speaker, clip.sex, clip.sentence, clip.corpus) == (
-        "M1_sad_2", "sadness", "M1", "male", "2", "fake",
-    )  # fmt: skip
+        "M1_sad_2",
+        "sadness",
+        "M1",
+        "male",
+        "2",
+        "fake",
+    )
     assert np.array_equal(clip.samples, np.full(109, 9000 / 2**15, dtype=np.float32))
     assert "clips=12" in repr(corpus)
     with pytest.raises(InputError, match="no clip 'M1'; ids look like 'F1_ang_1'"):
@@ -260,8 +288,9 @@ def test_records_outside_the_taxonomy_are_refused() -> None:
 
 counts = st.dictionaries(
     st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["anger", "sadness", "neutral", "fear"])),
-    st.integers(1, 4), min_size=1,
-)  # fmt: skip
+    st.integers(1, 4),
+    min_size=1,
+)
 
 
 @settings(deadline=None)
@@ -342,9 +371,13 @@ def test_import_datasets_from_the_repository_root_finds_another_package_of_that_
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "__init__.py").write_text("WHOSE = 'theirs'")
     done = subprocess.run(
-        [sys.executable, "-c", "import datasets; print(datasets.WHOSE)"], capture_output=True, text=True, check=True,
-        cwd=Path(str(corpus_module.__file__)).parents[1], env=os.environ | {"PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
+        [sys.executable, "-c", "import datasets; print(datasets.WHOSE)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(str(corpus_module.__file__)).parents[1],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
     assert done.stdout.strip() == "theirs"
 
 
@@ -364,18 +397,37 @@ OTHERS = {
     "ravdess": (
         Layout(
             pattern=r"03-01-(?P<label>\d\d)-(?P<intensity>\d\d)-(?P<sentence>\d\d)-(?P<take>\d\d)-(?P<speaker>\d\d)\.wav",
-            sexes={f"{i:02d}": ("female", "male")[i % 2] for i in range(1, 25)}, example="03-01-05-01-02-01-12.wav",
+            sexes={f"{i:02d}": ("female", "male")[i % 2] for i in range(1, 25)},
+            example="03-01-05-01-02-01-12.wav",
         ),
-        {"01": "neutral", "02": "calm", "03": "happiness", "04": "sadness", "05": "anger", "06": "fear",
-         "07": "disgust", "08": "surprise"}, 720,
+        {
+            "01": "neutral",
+            "02": "calm",
+            "03": "happiness",
+            "04": "sadness",
+            "05": "anger",
+            "06": "fear",
+            "07": "disgust",
+            "08": "surprise",
+        },
+        720,
     ),
     "tess": (
         Layout(
             pattern=r"(?P<speaker>[OY]AF)_(?P<sentence>[a-z]+)_(?P<label>[a-z]+)\.wav",
-            sexes={"OAF": "female", "YAF": "female"}, example="OAF_back_angry.wav",
+            sexes={"OAF": "female", "YAF": "female"},
+            example="OAF_back_angry.wav",
         ),
-        {"angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happiness", "neutral": "neutral",
-         "ps": "surprise", "sad": "sadness"}, 560,
+        {
+            "angry": "anger",
+            "disgust": "disgust",
+            "fear": "fear",
+            "happy": "happiness",
+            "neutral": "neutral",
+            "ps": "surprise",
+            "sad": "sadness",
+        },
+        560,
     ),
     "nemo": (
         Layout(
@@ -384,11 +436,18 @@ OTHERS = {
             | dict.fromkeys(("KS0", "SM0", "TP0", "WR0"), "male"),
             example="EB0_anger_1.wav",
         ),
-        {e: e for e in ("anger", "fear", "happiness", "neutral", "sadness")} | {"surprised": "surprise"}, 658,
+        {e: e for e in ("anger", "fear", "happiness", "neutral", "sadness")} | {"surprised": "surprise"},
+        658,
     ),
-}  # fmt: skip
-MANIFEST_WORDS = {"happy": "happiness", "sad": "sadness", "angry": "anger", "fearful": "fear", "surprised": "surprise",
-                  "pleasant_surprise": "surprise"}  # fmt: skip
+}
+MANIFEST_WORDS = {
+    "happy": "happiness",
+    "sad": "sadness",
+    "angry": "anger",
+    "fearful": "fear",
+    "surprised": "surprise",
+    "pleasant_surprise": "surprise",
+}
 
 
 @pytest.mark.real_data

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from serxai.audio import load_audio
-from serxai.datasets.examine import CLIPPED_RUN, Examined, _clipped, _padding, examine, same_sound
+from serxai.datasets.examine import CLIPPED_RUN, FileExamination, _clipped, _padding, examine, same_sound
 
 VOICE = np.round(8000 * np.sin(np.arange(4000) / 9)).astype(np.int16)
 VOICE[0] = VOICE[-1] = 1
@@ -129,7 +129,7 @@ def test_sounds_are_compared_as_decoded(tmp_path: Path) -> None:
     other = VOICE.copy()
     other[1] += 1
     differ = [written(tmp_path / "e.wav", other), written(tmp_path / "f.wav", VOICE, 8000)]
-    assert all(same_sound(first, path) and examine(path).imprint == examine(first).imprint for path in same)
+    assert all(same_sound(first, path) and examine(path).content_hash == examine(first).content_hash for path in same)
     assert not any(same_sound(first, path) for path in differ)
-    assert examine(differ[0]).imprint == examine(first).imprint  # looked at closely only where imprints agree
-    assert Examined("").duration_s == 0
+    assert examine(differ[0]).content_hash == examine(first).content_hash  # looked at closely only where imprints agree
+    assert FileExamination("").duration_s == 0

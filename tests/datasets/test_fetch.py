@@ -37,9 +37,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory):
     repository = audb.Repository("local", str(place / "host"), "file-system")
     (place / "host" / "local").mkdir(parents=True)
     audb.publish(
-        str(source), PUBLIC["emodb"][1], repository, cache_root=str(place / "cache"), verbose=False,
+        str(source),
+        PUBLIC["emodb"][1],
+        repository,
+        cache_root=str(place / "cache"),
+        verbose=False,
         previous_version=None,
-    )  # fmt: skip
+    )
     return repository
 
 

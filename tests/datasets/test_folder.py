@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from serxai.datasets.corpora import CORPORA, forbids_derivatives, load_corpus
+from serxai.datasets.corpora import CORPORA, corpus_forbidding_derivatives, load_corpus
 from serxai.datasets.corpus import TAXONOMY
-from serxai.datasets.folder import described_by
+from serxai.datasets.folder import record_of_enclosing_folder
 from serxai.datasets.folder_record import SYNONYMS
 from serxai.errors import InputError, UnknownNameError
 
@@ -55,8 +55,12 @@ def test_a_folder_and_its_table_are_the_same_corpus(data: Path, name: str) -> No
     corpus = load_corpus(name)
     assert list(corpus.table.index) == ["a1", "a2", "b1", "b2"]
     assert corpus.table.loc["a2", ["file", "emotion", "speaker", "sex", "sentence"]].tolist() == [
-        "wav/a2.wav", "happiness", "anna", "female", "two",
-    ]  # fmt: skip
+        "wav/a2.wav",
+        "happiness",
+        "anna",
+        "female",
+        "two",
+    ]
     assert corpus.table["sex"].tolist() == ["female", "female", "male", "male"]
     clip = corpus.clip("b2")
     assert clip.samples[0] == np.float32(3000 / 2**15) and clip.emotion == "neutral" and clip.corpus == corpus.name
@@ -177,8 +181,11 @@ def test_a_description_says_all_that_a_table_cannot(data: Path) -> None:
         assert corpus.table["emotion"].to_dict() == {"a1": "anger", "b1": "sadness", "b2": "neutral"}
         assert corpus.root == data  # files are found from the table or from the description
         assert (record.version, record.licence, record.citation, record.language) == (
-            "1.2", "CC-BY-4.0", "Doe 2024", "en",
-        )  # fmt: skip
+            "1.2",
+            "CC-BY-4.0",
+            "Doe 2024",
+            "en",
+        )
         assert record.level_comparable and record.derivatives_allowed and record.url == "https://example.org"
         assert "Call centre: 3 clips" in record.summary and record.label_map["wut"] == "anger"
 
@@ -240,7 +247,8 @@ BAD_TABLES = {
     "near miss": ("file,emotoin,speaker\nwav/a1.wav,sad,x\n", r"no column for the emotion.*Perhaps 'emotoin'\?"),
     "two candidates": ("path,wav,emotion,speaker\na,b,sad,x\n", r"path, wav may each be the file; say which"),
     "empty cell": (
-        "file,emotion,speaker\nwav/a1.wav,sad,\nwav/a2.wav,sad,x\n", r"1 of 2 rows have no speaker \(rows 2\)",
+        "file,emotion,speaker\nwav/a1.wav,sad,\nwav/a2.wav,sad,x\n",
+        r"1 of 2 rows have no speaker \(rows 2\)",
     ),
     "unknown label": (
         "file,emotion,speaker\nwav/a1.wav,angri,x\nwav/a2.wav,angri,x\nwav/b1.wav,sad,y\n",
@@ -251,7 +259,8 @@ BAD_TABLES = {
         r"2 of 3 files do not exist: wav/no.wav, no.wav",
     ),
     "outside": (
-        "file,emotion,speaker\n../out.wav,sad,x\nwav/a1.wav,sad,y\n", r"1 of 2 files lie outside .*\.\./out.wav",
+        "file,emotion,speaker\n../out.wav,sad,x\nwav/a1.wav,sad,y\n",
+        r"1 of 2 files lie outside .*\.\./out.wav",
     ),
     "absolute": ("file,emotion,speaker\n/etc/passwd,sad,x\n", "1 of 1 files lie outside"),
     "twice": (
@@ -259,7 +268,7 @@ BAD_TABLES = {
         r"named more than once: wav/a1.wav \(wav/a1.wav in rows 2, 3\)",
     ),
     "only left out": ("file,emotion,speaker\nwav/a1.wav,xxx,x\n", "leaves out all 1 clips"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD_TABLES)
@@ -410,15 +419,17 @@ def test_a_file_below_a_description_is_under_its_licence(tmp_path: Path) -> None
     folder.mkdir(parents=True)
     clip = folder / "a.wav"
     soundfile.write(clip, np.zeros(1600, np.float32), 16000)
-    assert described_by(clip) is None and forbids_derivatives(clip, tmp_path) is None  # the user's own
+    assert (
+        record_of_enclosing_folder(clip) is None and corpus_forbidding_derivatives(clip, tmp_path) is None
+    )  # the user's own
     description = tmp_path / "own" / "corpus.toml"
     description.write_text('licence = "secret"')
-    found = forbids_derivatives(clip, tmp_path)
+    found = corpus_forbidding_derivatives(clip, tmp_path)
     assert found is not None and found.licence == "secret" and found.name == f"folder:{tmp_path / 'own'}"
     description.write_text("derivatives_allowed = true")
-    assert forbids_derivatives(clip, tmp_path) is None
-    assert described_by(clip).licence == "unknown"
+    assert corpus_forbidding_derivatives(clip, tmp_path) is None
+    assert record_of_enclosing_folder(clip).licence == "unknown"
     description.write_text("derivatives_alowed = true")  # misspelt: allows nothing
-    assert not described_by(clip).derivatives_allowed
+    assert not record_of_enclosing_folder(clip).derivatives_allowed
     (folder / "corpus.toml").write_text("derivatives_allowed = true")  # the nearest one counts
-    assert forbids_derivatives(clip, tmp_path) is None
+    assert corpus_forbidding_derivatives(clip, tmp_path) is None

@@ -34,9 +34,11 @@ def balanced_table(speakers: int, clips: int = 2) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"speaker": f"s{i:02d}", "sex": ("female", "male")[i % 2], "emotion": emotion}
-            for i in range(speakers) for emotion in EMOTIONS for _ in range(clips)
+            for i in range(speakers)
+            for emotion in EMOTIONS
+            for _ in range(clips)
         ]
-    )  # fmt: skip
+    )
 
 
 def unevenness(table: pd.DataFrame, fold_of: dict[str, int], n: int) -> float:
@@ -90,9 +92,10 @@ def test_folds_are_more_even_than_random_ones() -> None:
         table = pd.DataFrame(
             [
                 {"speaker": f"{trial}-{i}", "sex": generator.choice(["f", "m"]) if k == 0 else "", "emotion": emotion}
-                for i in range(12) for k, emotion in enumerate(generator.choice(EMOTIONS, generator.integers(5, 40)))
+                for i in range(12)
+                for k, emotion in enumerate(generator.choice(EMOTIONS, generator.integers(5, 40)))
             ]
-        )  # fmt: skip
+        )
         table["sex"] = table.groupby("speaker")["sex"].transform("first")
         folds = speaker_folds(table, 4)
         found = unevenness(table, {s: int(folds.fold_of(s)) for s in set(table["speaker"])}, 4)

@@ -19,13 +19,13 @@ from sklearn.preprocessing import KBinsDiscretizer
 
 from serxai.datasets import probe_features
 from serxai.datasets.corpora import load_corpus
-from serxai.datasets.probe_features import FEATURES, clip_features, measure
+from serxai.datasets.probe_features import FEATURES, clip_features, corpus_features
 from serxai.datasets.probes import (
     KNOWN,
     NEW,
     PROBES,
+    BinnedNaiveBayes,
     bins_for,
-    held_out_predictions,
     holm,
     permuted,
     probe_corpus,
@@ -43,8 +43,10 @@ def simulated(seed: int, speakers: int = 8, per_cell: int = 8, emotions=EMOTIONS
     generator = np.random.default_rng(seed)
     rows = [
         {"emotion": emotion, "speaker": f"s{s}", "sex": ("female", "male")[s % 2]}
-        for s in range(speakers) for emotion in emotions for _ in range(per_cell)
-    ]  # fmt: skip
+        for s in range(speakers)
+        for emotion in emotions
+        for _ in range(per_cell)
+    ]
     table = pd.DataFrame(rows, index=[f"clip{i:04d}" for i in range(len(rows))])
     for feature in FEATURES:
         voice = generator.normal(size=speakers)
@@ -111,7 +113,7 @@ def test_predictions_equal_scikit_learns_naive_bayes(problem) -> None:
     if rounded:  # many clips of one value, as with padding that is mostly zero
         values = np.maximum(np.round(values), 0)
     folds = generator.integers(3, size=120)
-    predicted = held_out_predictions(values, labels, folds, n_classes)
+    predicted = BinnedNaiveBayes(values, folds, n_classes).predict(labels[None], [range(n_features)])[0, 0]
     for fold in range(3):
         train, test = folds != fold, folds == fold
         edges = [bins_for(column[train], n_classes) for column in values.T]
@@ -136,13 +138,13 @@ def test_bins_are_scikit_learns_quantiles(seed: int, n: int, n_classes: int) -> 
 def test_a_constant_feature_tells_nothing() -> None:
     labels = np.tile([0, 1, 2], 20)
     assert len(bins_for(np.zeros(60), 3)) == 0
-    predicted = held_out_predictions(np.zeros((60, 1)), labels, np.arange(60) // 30, 3)
+    predicted = BinnedNaiveBayes(np.zeros((60, 1)), np.arange(60) // 30, 3).predict(labels[None], [[0]])[0, 0]
     assert uar(labels, predicted) == pytest.approx(1 / 3)
 
 
 def test_a_label_that_was_not_heard_is_not_guessed() -> None:
     labels = np.array([0] * 20 + [1] * 20 + [2] * 20)
-    predicted = held_out_predictions(np.zeros((60, 1)), labels, (labels == 2).astype(int), 3)
+    predicted = BinnedNaiveBayes(np.zeros((60, 1)), labels, (labels == 2).astype(int), 3)
     assert not (predicted[labels == 2] == 2).any()
 
 
@@ -331,7 +333,7 @@ def corpus(tmp_path: Path):
 
 
 def test_a_corpus_is_measured_and_probed_from_its_files(corpus) -> None:
-    measured, unreadable = measure(corpus)
+    measured, unreadable = corpus_features(corpus)
     assert unreadable == ("7",) and len(measured) == 47
     assert measured.loc["0", "duration_s"] == pytest.approx(0.31, abs=0.011)
     steps: list[tuple[str, int, int]] = []

@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serxai.benchmark.cli.corpus import verify
-from serxai.datasets import corpora, sums
-from serxai.datasets.corpora import CORPORA, forbids_derivatives
-from serxai.datasets.sums import official_sums, read_manifest
+from serxai.datasets import corpora, manifest
+from serxai.datasets.corpora import CORPORA, corpus_forbidding_derivatives
+from serxai.datasets.manifest import publisher_checksums, read_manifest
 from serxai.datasets.verify import verify_corpus
 from serxai.errors import InputError
 
@@ -47,7 +47,7 @@ def publish(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, str]], No
     """Makes checksums the publisher's."""
 
     def set_sums(official: Mapping[str, str]) -> None:
-        monkeypatch.setattr(sums, "_read_sums", lambda name: official if name == "emodb" else {})
+        monkeypatch.setattr(manifest, "_read_sums", lambda name: official if name == "emodb" else {})
 
     return set_sums
 
@@ -188,8 +188,9 @@ def test_two_files_that_changed_places(root: Path) -> None:
     a, b, spare = (root / "emodb" / name for name in (NAMES[0], NAMES[1], "spare"))
     a.rename(spare), b.rename(a), spare.rename(b)
     assert faults(root) == {
-        ("renamed", NAMES[0], f"has the bytes of {NAMES[1]}"), ("renamed", NAMES[1], f"has the bytes of {NAMES[0]}"),
-    }  # fmt: skip
+        ("renamed", NAMES[0], f"has the bytes of {NAMES[1]}"),
+        ("renamed", NAMES[1], f"has the bytes of {NAMES[0]}"),
+    }
 
 
 def test_a_second_copy_in_another_folder_and_a_name_of_no_clip(root: Path) -> None:
@@ -233,8 +234,10 @@ def test_a_manifest_that_contradicts_the_publisher_or_the_sound(derived: Path) -
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     assert {(kind, file) for kind, file, _ in faults(derived)} == {
-        ("manifest", NAMES[0]), ("rate", NAMES[1]), ("duration", NAMES[2]),
-    }  # fmt: skip
+        ("manifest", NAMES[0]),
+        ("rate", NAMES[1]),
+        ("duration", NAMES[2]),
+    }
 
 
 def test_undecodable_and_short_files_are_faults_even_with_the_right_checksum(root: Path, publish) -> None:
@@ -263,9 +266,14 @@ def test_traps_are_notes_where_they_are_the_publishers(root: Path, publish) -> N
     assert verify_corpus(RECORD, root).ok
     found = notes(root)
     assert set(found) == {
-        ("container", NAMES[0]), ("rate", NAMES[1]), ("stereo", NAMES[2]), ("padded", NAMES[3]), ("silent", NAMES[4]),
-        ("clipped", NAMES[5]), ("same sound", NAMES[6]),
-    }  # fmt: skip
+        ("container", NAMES[0]),
+        ("rate", NAMES[1]),
+        ("stereo", NAMES[2]),
+        ("padded", NAMES[3]),
+        ("silent", NAMES[4]),
+        ("clipped", NAMES[5]),
+        ("same sound", NAMES[6]),
+    }
     assert found["padded", NAMES[3]] == "exact zeros: 0.10 s at the start, 0.01 s at the end"
     assert found["same sound", NAMES[6]] == f"decodes to the samples of {NAMES[7]}"
     assert verify_corpus(RECORD, root).padding_s["neutral"] == pytest.approx(0.11 / 4)
@@ -305,19 +313,23 @@ def test_a_manifest_that_cannot_be_read(tmp_path: Path, text: str, message: str)
 def test_shipped_checksums_are_whole_and_in_sha256sums_own_format() -> None:
     expected = {"emodb": 535, "ravdess": 1440, "tess": 2800, "crema-d": 7442, "nemo": 4481}
     for name, count in expected.items():
-        found = official_sums(CORPORA.get(name))
+        found = publisher_checksums(CORPORA.get(name))
         assert len(found) == count and all(len(bytes.fromhex(digest)) == 32 for digest in found.values())
         assert len({Path(file).name.casefold() for file in found}) == count  # a file is known by its name alone
-    assert official_sums(CORPORA.get("savee")) == {} == official_sums(CORPORA.get("planted"))
+    assert publisher_checksums(CORPORA.get("savee")) == {} == publisher_checksums(CORPORA.get("planted"))
     # two of each pair are the same recording under two names, in the publishers' own copies
-    tables = {name: official_sums(CORPORA.get(name)) for name in expected}
+    tables = {name: publisher_checksums(CORPORA.get(name)) for name in expected}
     assert {name: len(table) - len(set(table.values())) for name, table in tables.items()} == {
-        "emodb": 0, "ravdess": 1, "tess": 0, "crema-d": 3, "nemo": 0,
-    }  # fmt: skip
+        "emodb": 0,
+        "ravdess": 1,
+        "tess": 0,
+        "crema-d": 3,
+        "nemo": 0,
+    }
 
 
 def test_sha256sum_accepts_a_table(root: Path) -> None:
-    lines = "".join(f"{digest}  {file}\n" for file, digest in sums._read_sums("emodb").items() if file in NAMES)
+    lines = "".join(f"{digest}  {file}\n" for file, digest in manifest._read_sums("emodb").items() if file in NAMES)
     done = subprocess.run(["sha256sum", "-c", "-"], input=lines, cwd=root / "emodb", text=True, capture_output=True)
     assert done.returncode == 0 and done.stdout.count(": OK") == 16
 
@@ -349,22 +361,22 @@ def test_files_of_a_corpus_without_derivatives_are_known_by_bytes_and_by_place(
 ) -> None:
     ours = tmp_path / "ours.wav"
     soundfile.write(ours, sound(1), 16000)
-    assert forbids_derivatives(ours, tmp_path) is None
+    assert corpus_forbidding_derivatives(ours, tmp_path) is None
 
     (tmp_path / "tess" / "deep").mkdir(parents=True)
     shutil.copy(ours, tmp_path / "tess" / "deep" / "any name.wav")
-    found = forbids_derivatives(tmp_path / "tess" / "deep" / "any name.wav", tmp_path)
+    found = corpus_forbidding_derivatives(tmp_path / "tess" / "deep" / "any name.wav", tmp_path)
     assert found is not None and found.name == "tess"
     (tmp_path / "link").symlink_to(tmp_path / "tess" / "deep" / "any name.wav")
-    assert forbids_derivatives(tmp_path / "link", tmp_path) is found
+    assert corpus_forbidding_derivatives(tmp_path / "link", tmp_path) is found
 
-    monkeypatch.setattr(sums, "_read_sums", lambda name: {"a.wav": sha256(ours)} if name == "tess" else {})
-    found = forbids_derivatives(ours, tmp_path / "elsewhere")  # renamed and moved, but its bytes
+    monkeypatch.setattr(manifest, "_read_sums", lambda name: {"a.wav": sha256(ours)} if name == "tess" else {})
+    found = corpus_forbidding_derivatives(ours, tmp_path / "elsewhere")  # renamed and moved, but its bytes
     assert found is not None and found.name == "tess"
     (tmp_path / "ravdess").mkdir()
     shutil.copy(tmp_path / "tess" / "deep" / "any name.wav", tmp_path / "ravdess")
-    monkeypatch.setattr(sums, "_read_sums", lambda name: {})
-    assert forbids_derivatives(tmp_path / "ravdess" / "any name.wav", tmp_path) is None
+    monkeypatch.setattr(manifest, "_read_sums", lambda name: {})
+    assert corpus_forbidding_derivatives(tmp_path / "ravdess" / "any name.wav", tmp_path) is None
 
 
 def test_licences_that_forbid_derivatives_are_marked() -> None:
@@ -393,6 +405,6 @@ def test_a_real_tess_clip_is_recognised_wherever_it_lies(data_root: Path, tmp_pa
     clip = sorted((data_root / "tess").rglob("*.wav"))[17]
     shutil.copy(clip, tmp_path / "mine.wav")
     for path in (clip, tmp_path / "mine.wav"):
-        found = forbids_derivatives(path, data_root)
+        found = corpus_forbidding_derivatives(path, data_root)
         assert found is not None and found.name == "tess"
-    assert forbids_derivatives(data_root / "emodb" / "wav" / "03a01Fa.wav", data_root) is None
+    assert corpus_forbidding_derivatives(data_root / "emodb" / "wav" / "03a01Fa.wav", data_root) is None

@@ -10,8 +10,8 @@ import pytest
 
 from serxai.audio import SAMPLE_RATE, Grid, load_audio
 from serxai.cues.expert import directions
-from serxai.cues.normalise import Norm
-from serxai.cues.records import CUES, FINE_CUES, REGION_CUES
+from serxai.cues.normalise import CueReference
+from serxai.cues.records import CUES, FINE_RECORDS, REGION_CUES
 from serxai.cues.regions import region_cues, window_mask
 from serxai.cues.tracks import cue_tracks
 from serxai.cues.windows import window_edges
@@ -246,7 +246,7 @@ def test_contrast_z_is_the_contrast_over_the_spread_of_random_windows():
 def test_norms_give_z_and_say_what_they_are_relative_to():
     clip = excited_clip()
     attribution = explain(clip, mapped([EXCITED], clip))
-    norms = {"f0_level": Norm(2.0, 3.0, 8, "speaker neutral"), "hnr": Norm(20.0, 4.0, 5, "speaker")}
+    norms = {"f0_level": CueReference(2.0, 3.0, 8, "speaker neutral"), "hnr": CueReference(20.0, 4.0, 5, "speaker")}
     found = with_norms(attribution, norms)
     for row in found.cues:
         norm = norms.get(row["cue"])
@@ -260,7 +260,7 @@ def test_norms_give_z_and_say_what_they_are_relative_to():
     z = next(row["z"] for row in found.cues if row["cue"] == "f0_level")
     degree = "far " if z >= 3 else "clearly " if z >= 2 else "somewhat "
     assert sentence(found).endswith(f" Beside this speaker's neutral voice it is {degree}higher-pitched.")
-    usual = with_norms(attribution, {"f0_level": Norm(13.6, 3.0, 8, "corpus")})
+    usual = with_norms(attribution, {"f0_level": CueReference(13.6, 3.0, 8, "corpus")})
     assert sentence(usual).endswith(" Beside the voices of this corpus it is nothing special.")
 
 
@@ -268,7 +268,7 @@ def test_backends_reach_the_table():
     clip = excited_clip()
     base = mapped([EXCITED], clip)
     full = explain(clip, base, cues="praat-full")
-    assert tuple(row["cue"] for row in full.cues) == REGION_CUES + FINE_CUES
+    assert tuple(row["cue"] for row in full.cues) == (*REGION_CUES, *(record.name for record in FINE_RECORDS))
     assert full.cues[: len(REGION_CUES)] == tuple(
         {**row, "measured_by": "praat-full"} for row in explain(clip, base).cues
     )
@@ -276,7 +276,7 @@ def test_backends_reach_the_table():
     for backend, cues in (("egemaps", 12), ("beyond-saliency-paper", 6)):
         table = explain(clip, base, cues=backend).cues
         assert len(table) == cues and {row["measured_by"] for row in table} == {backend}
-        norm = {"hnr": Norm(0.0, 1.0, 9, "corpus")}
+        norm = {"hnr": CueReference(0.0, 1.0, 9, "corpus")}
         assert all(row["z"] is None for row in with_norms(explain(clip, base, cues=backend), norm).cues)
 
 
@@ -318,7 +318,7 @@ def test_regions_leave_a_rest_and_refuse_nothing_positive():
     assert explain(clip, everything, regions="cells", threshold="none").details["n_cells"] == 16 * 25 // 2
     with pytest.raises(NotApplicable, match="no positive relevance"):
         explain(clip, Attribution(-everything.values, everything.grid, "anger", "test"), regions="cells")
-    norm = {"f0_level": Norm(0.0, 1.0, 9, "corpus")}
+    norm = {"f0_level": CueReference(0.0, 1.0, 9, "corpus")}
     attribution = explain(clip, everything, regions="cells")
     assert with_norms(attribution, norm) is attribution
 

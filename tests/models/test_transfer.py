@@ -25,7 +25,8 @@ class Spoken(Corpus):
         if clip_id.endswith("broken"):
             raise ClipError("broken")
         emotion = self.table.at[clip_id, "emotion"]
-        return Clip(samples=np.full(4, ("anger", "fear", "sadness").index(emotion), np.float32), **self._facts(clip_id))
+        samples = np.full(4, ("anger", "fear", "sadness").index(emotion), np.float32)
+        return Clip(samples=samples, **self._metadata(clip_id))
 
 
 class Reader(Recogniser):

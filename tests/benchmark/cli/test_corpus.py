@@ -17,7 +17,7 @@ import soundfile
 from serxai.benchmark.api import Explained
 from serxai.benchmark.cli.explain import sounds_withheld
 from serxai.benchmark.cli.main import main
-from serxai.datasets import sums
+from serxai.datasets import manifest
 from serxai.datasets.corpora import CORPORA
 from serxai.datasets.corpus import file_digest
 
@@ -84,7 +84,7 @@ def test_no_sound_is_made_from_a_clip_whose_licence_forbids_it(
     ]  # fmt: skip
     assert "No sounds" not in capsys.readouterr().out
 
-    monkeypatch.setattr(sums, "_read_sums", lambda name: {"a": file_digest(clip)} if name == "tess" else {})
+    monkeypatch.setattr(manifest, "_read_sums", lambda name: {"a": file_digest(clip)} if name == "tess" else {})
     written = explain(clip, tmp_path / "data")
     assert written and not [name for name in written if name.endswith(".wav")]
     reason = "OAF_back_angry.wav belongs to the corpus tess, whose licence (CC-BY-NC-ND-4.0)"

@@ -8,7 +8,7 @@ import pytest
 
 from serxai.audio import SAMPLE_RATE, Grid
 from serxai.benchmark.report.figures.cues import beyond_saliency_figure, cue_numbers
-from serxai.cues.normalise import Norm
+from serxai.cues.normalise import CueReference
 from serxai.cues.records import REGION_CUES
 from serxai.datasets.clip import Clip
 from serxai.errors import InputError
@@ -36,7 +36,7 @@ def explain(target="anger", where=None, **params):
     return clip, BeyondSaliency(**params).attribute(Request(None, clip, target, ("seed",), base))
 
 
-NORMS = {"f0_level": Norm(2.0, 0.5, 8, "speaker neutral"), "hnr": Norm(20.0, 4.0, 5, "speaker neutral")}
+NORMS = {"f0_level": CueReference(2.0, 0.5, 8, "speaker neutral"), "hnr": CueReference(20.0, 4.0, 5, "speaker neutral")}
 
 
 @pytest.mark.parametrize(

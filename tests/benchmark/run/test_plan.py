@@ -33,7 +33,7 @@ class FakeCorpus(Corpus):
 
     def clip(self, clip_id: str) -> Clip:
         seed = sum(map(ord, clip_id)) + (clip_id == self.changed)
-        return Clip(samples=np.full(8, seed, dtype=np.float32), **self._facts(clip_id))
+        return Clip(samples=np.full(8, seed, dtype=np.float32), **self._metadata(clip_id))
 
 
 def corpus_of(speakers: int, clips: int) -> FakeCorpus:

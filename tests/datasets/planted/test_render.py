@@ -67,7 +67,7 @@ def test_a_voiceless_sound_is_left_as_it_is():
 
 
 def test_breath_has_the_level_and_spectrum_of_the_voice_but_no_harmonics(voice):
-    breath = Plane(voice.astype(np.float32)).breath(rng("breath"))
+    breath = Plane(voice.astype(np.float32)).shaped_noise(rng("breath"))
     assert 10 * np.log10(np.mean(breath**2) / np.mean(voice**2)) == pytest.approx(0, abs=3)
     before, after = _cues(voice), _cues(voice + 0.5 * breath)
     assert after["hnr"] < before["hnr"] - 3

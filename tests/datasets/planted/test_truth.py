@@ -85,7 +85,7 @@ def test_truth_map_needs_a_twin_of_the_same_length():
     plane, grid = Plane(clip.samples), scoring_grid(clip.duration_s)
     with pytest.raises(InputError, match="no neutral twin"):
         truth_map(replace(clip, plant=None), plane, plane, grid)
-    with pytest.raises(InputError, match="as many samples"):
+    with pytest.raises(InputError, match="same number of samples"):
         truth_map(clip, plane, Plane(clip.samples[:4000]), grid)
 
 

@@ -26,9 +26,17 @@ def test_every_code_of_the_publisher_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "emodb"
     folder.mkdir()
     speakers = {
-        "03": "male", "08": "female", "09": "female", "10": "male", "11": "male",
-        "12": "male", "13": "female", "14": "female", "15": "male", "16": "female",
-    }  # fmt: skip
+        "03": "male",
+        "08": "female",
+        "09": "female",
+        "10": "male",
+        "11": "male",
+        "12": "male",
+        "13": "female",
+        "14": "female",
+        "15": "male",
+        "16": "female",
+    }
     letters = dict(
         zip("WLEAFTN", ("anger", "boredom", "disgust", "fear", "happiness", "sadness", "neutral"), strict=True)
     )
@@ -122,15 +130,30 @@ def test_phones_are_read_without_their_phases(tmp_path: Path) -> None:
     for clip_id in ("03a01Fa", "03a01Nc"):
         soundfile.write(folder / f"{clip_id}.wav", np.zeros(16_000), 16_000)
     marks = [
-        (0.1, "t\t-sth"), (0.12, "!t"), (0.13, "tasp"), (0.15, "a\t+lar\t2"), (0.2, "\t-lar"), (0.25, "n"), (0.3, "n"),
-        (0.35, "(gef"), (0.4, "!d"), (0.45, "I+nas"), (0.5, "-lar"), (0.6, "."),
-    ]  # fmt: skip
+        (0.1, "t\t-sth"),
+        (0.12, "!t"),
+        (0.13, "tasp"),
+        (0.15, "a\t+lar\t2"),
+        (0.2, "\t-lar"),
+        (0.25, "n"),
+        (0.3, "n"),
+        (0.35, "(gef"),
+        (0.4, "!d"),
+        (0.45, "I+nas"),
+        (0.5, "-lar"),
+        (0.6, "."),
+    ]
     lines = "".join(f"    {start:.6f}   -1 {label}\n" for start, label in marks)
     (folder / "03a01Faxx.lablaut").write_text(f"signal 0.5 x\nnfields 1\n#\n{lines}", "latin-1")
     corpus = load_corpus("emodb", tmp_path)
     assert [(word.label, word.start_s, word.end_s) for word in corpus.clip("03a01Fa").phones] == [
-        ("t", 0.1, 0.15), ("a", 0.15, 0.25), ("n", 0.25, 0.3), ("n", 0.3, 0.35), ("d", 0.4, 0.45), ("I", 0.45, 0.6)
-    ]  # fmt: skip
+        ("t", 0.1, 0.15),
+        ("a", 0.15, 0.25),
+        ("n", 0.25, 0.3),
+        ("n", 0.3, 0.35),
+        ("d", 0.4, 0.45),
+        ("I", 0.45, 0.6),
+    ]
     assert corpus.clip("03a01Nc").phones == ()
 
 
@@ -173,9 +196,18 @@ def test_stress_and_voicing_are_read_from_the_labels(tmp_path: Path) -> None:
         soundfile.write(folder / f"{clip_id}.wav", np.zeros(16_000), 16_000)
     syllables = [(0.1, "der\t0.4"), (0.25, "la\t2.4"), (0.4, "("), (0.5, "pen"), (0.8, ".\t")]
     phones = [
-        (0.1, "_d\t-sth"), (0.12, "dasp"), (0.15, "E6"), (0.25, "s\t+sth"), (0.27, "\t-sth"), (0.3, "\t-nas"),
-        (0.32, "a\t+lar\t2"), (0.4, "("), (0.5, "-sth"), (0.6, "m"), (0.8, "."),
-    ]  # fmt: skip
+        (0.1, "_d\t-sth"),
+        (0.12, "dasp"),
+        (0.15, "E6"),
+        (0.25, "s\t+sth"),
+        (0.27, "\t-sth"),
+        (0.3, "\t-nas"),
+        (0.32, "a\t+lar\t2"),
+        (0.4, "("),
+        (0.5, "-sth"),
+        (0.6, "m"),
+        (0.8, "."),
+    ]
     for name, marks in (("03a01Fa.labsilb", syllables), ("03a01Faxx.lablaut", phones)):
         lines = "".join(f"    {start:.6f}   -1 {label}\n" for start, label in marks)
         (folder / name).write_text(f"signal x\nnfields 1\n#\n{lines}", "latin-1")
@@ -183,9 +215,15 @@ def test_stress_and_voicing_are_read_from_the_labels(tmp_path: Path) -> None:
     found = corpus.clip("03a01Fa").marks
     assert [(w.label, w.start_s, w.end_s) for w in found["stress"]] == [("0.4", 0.1, 0.25), ("2.4", 0.25, 0.4)]
     assert [(w.label, w.start_s, w.end_s) for w in found["voicing"]] == [
-        ("0", 0.1, 0.12), ("0", 0.12, 0.15), ("1", 0.15, 0.25), ("1", 0.25, 0.27), ("0", 0.27, 0.32), ("1", 0.32, 0.4),
-        ("0", 0.5, 0.6), ("1", 0.6, 0.8),
-    ]  # fmt: skip
+        ("0", 0.1, 0.12),
+        ("0", 0.12, 0.15),
+        ("1", 0.15, 0.25),
+        ("1", 0.25, 0.27),
+        ("0", 0.27, 0.32),
+        ("1", 0.32, 0.4),
+        ("0", 0.5, 0.6),
+        ("1", 0.6, 0.8),
+    ]
     assert corpus.clip("03a01Nc").marks == {"stress": (), "voicing": ()}
 
 

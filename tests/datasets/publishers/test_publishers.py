@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serxai.datasets.corpora import CORPORA, layout_of, load_corpus
-from serxai.datasets.corpus import Corpus, FileNames
+from serxai.datasets.corpus import Corpus, FileNameParser
 from serxai.datasets.folds import Folds, speaker_folds
-from serxai.datasets.sums import official_sums
+from serxai.datasets.manifest import publisher_checksums
 from serxai.errors import InputError
 
 WITH_SUMS = ("emodb", "ravdess", "tess", "crema-d", "nemo")
@@ -37,9 +37,13 @@ def iemocap_turns() -> dict[str, tuple[str, str]]:
 def publisher_files(name: str) -> list[str]:
     if name == "savee":
         numbers = {"n": 30} | dict.fromkeys(("a", "d", "f", "h", "sa", "su"), 15)
-        return [f"AudioData/{s}/{e}{i:02}.wav" for s in ("DC", "JE", "JK", "KL") for e in numbers
-                for i in range(1, numbers[e] + 1)]  # fmt: skip
-    return sorted(official_sums(CORPORA.get(name)))
+        return [
+            f"AudioData/{s}/{e}{i:02}.wav"
+            for s in ("DC", "JE", "JK", "KL")
+            for e in numbers
+            for i in range(1, numbers[e] + 1)
+        ]
+    return sorted(publisher_checksums(CORPORA.get(name)))
 
 
 def table_of(name: str) -> pd.DataFrame:
@@ -47,8 +51,8 @@ def table_of(name: str) -> pd.DataFrame:
     record = CORPORA.get(name)
     layout = layout_of(record)
     assert layout is not None
-    names = FileNames(record, layout, Path("nowhere"))
-    rows = [names.facts(file) for file in publisher_files(name)]
+    names = FileNameParser(record, layout, Path("nowhere"))
+    rows = [names.parse(file) for file in publisher_files(name)]
     return pd.DataFrame(rows).set_index("id")
 
 
@@ -80,7 +84,7 @@ def test_facts_of_single_files() -> None:
         record = CORPORA.get(name)
         layout = layout_of(record)
         assert layout is not None
-        found = FileNames(record, layout, Path("nowhere")).facts(file)
+        found = FileNameParser(record, layout, Path("nowhere")).parse(file)
         assert found is not None
         assert [found[key] for key in ("id", "emotion", "speaker", "sex", "sentence")] == facts
 
@@ -100,8 +104,8 @@ def test_songs_and_videos_are_not_in_ravdess() -> None:
     record = CORPORA.get("ravdess")
     layout = layout_of(record)
     assert layout is not None
-    names = FileNames(record, layout, Path("nowhere"))
-    assert names.facts("03-02-06-01-02-01-12.wav") is None and names.facts("01-01-06-01-02-01-12.mp4") is None
+    names = FileNameParser(record, layout, Path("nowhere"))
+    assert names.parse("03-02-06-01-02-01-12.wav") is None and names.facts("01-01-06-01-02-01-12.mp4") is None
 
 
 @pytest.mark.parametrize("name", [*WITH_SUMS, "savee"])
@@ -171,8 +175,10 @@ def test_iemocap_leaves_excited_out_unless_asked_to_merge_it(iemocap: Path) -> N
 def test_iemocaps_speaker_is_who_speaks_not_who_wears_the_markers(iemocap: Path) -> None:
     table = load_corpus("iemocap", iemocap).table
     assert table.loc["Ses03F_script01_1_M000", ["speaker", "sex", "dialogue"]].tolist() == [
-        "Ses03M", "male", "script01_1",
-    ]  # fmt: skip
+        "Ses03M",
+        "male",
+        "script01_1",
+    ]
     assert table["speaker"].nunique() == 10
     for held_out in speaker_folds(table, 5).speakers.values():
         assert len(held_out) == 2
@@ -193,8 +199,14 @@ def test_iemocap_without_its_label_files_says_which_turn_has_no_label(iemocap: P
 @pytest.mark.parametrize("name", ["emodb", "ravdess", "tess", "nemo"])
 def test_facts_agree_with_the_copys_manifest(name: str, data_root: Path) -> None:
     corpus = load_corpus(name, data_root)
-    agreed = {"happy": "happiness", "sad": "sadness", "angry": "anger", "fearful": "fear", "surprised": "surprise",
-              "pleasant_surprise": "surprise"}  # fmt: skip
+    agreed = {
+        "happy": "happiness",
+        "sad": "sadness",
+        "angry": "anger",
+        "fearful": "fear",
+        "surprised": "surprise",
+        "pleasant_surprise": "surprise",
+    }
     with (data_root / name / "manifest.csv").open() as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
     assert set(corpus.table["file"]) == set(rows)

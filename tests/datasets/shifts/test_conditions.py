@@ -130,9 +130,16 @@ def late(signals: np.ndarray, strength: float, generator: np.random.Generator) -
 
 def test_a_shift_of_another_kind_slots_in(monkeypatch: pytest.MonkeyPatch, speak: Callable[..., Clip]) -> None:
     record = ConditionRecord(
-        name="late", target="x:late", summary="s", version="1", licence="MIT", citation="c",
-        kind="tempo", strength=2.0, unit="times",
-    )  # fmt: skip
+        name="late",
+        target="x:late",
+        summary="s",
+        version="1",
+        licence="MIT",
+        citation="c",
+        kind="tempo",
+        strength=2.0,
+        unit="times",
+    )
     monkeypatch.setattr(ConditionRecord, "load", lambda self: late)
     monkeypatch.setattr(conditions, "CONDITIONS", Registry("condition", ConditionRecord, [record]))
     clip = replace(speak(seconds=2.0, planted=True), words=(Word("a", 0.0, 0.5), Word("b", 0.5, 1.5)))
@@ -142,7 +149,7 @@ def test_a_shift_of_another_kind_slots_in(monkeypatch: pytest.MonkeyPatch, speak
     assert [(w.label, w.start_s, w.end_s) for w in slow.words] == [("a", 0, 1), ("b", 1, 2.5)]
     assert [(w.start_s, w.end_s) for w in slow.plant.words] == [(0.2, 1.9)]
     # and back again, beyond the ends at the rates of the first and the last piece
-    np.testing.assert_allclose(slow.as_recorded([-1, 0, 1, 2, 2.5, 3, 4]), [-0.5, 0, 0.5, 1, 1.5, 2, 3])
+    np.testing.assert_allclose(slow.to_recorded_time([-1, 0, 1, 2, 2.5, 3, 4]), [-0.5, 0, 0.5, 1, 1.5, 2, 3])
     with pytest.raises(InputError, match="shifted in time already"):
         apply_condition("late", slow)
 
@@ -156,19 +163,26 @@ knots = st.lists(st.tuples(st.floats(0.01, 2), st.floats(0.01, 2)), min_size=1, 
 def test_maps_of_times_can_be_gone_back(time_map: tuple, times: list[float]) -> None:
     clip = Clip("a", np.zeros(1000, dtype=np.float32), time_map=time_map)
     recorded, here = np.array(time_map).T
-    np.testing.assert_allclose(clip.as_recorded(here), recorded, atol=1e-12)
+    np.testing.assert_allclose(clip.to_recorded_time(here), recorded, atol=1e-12)
     ordered = np.array(sorted(times))[np.diff(sorted(times), prepend=-9) > 1e-6]
-    assert np.all(np.diff(clip.as_recorded(ordered)) > 0)
+    assert np.all(np.diff(clip.to_recorded_time(ordered)) > 0)
     inside = ordered[(ordered > 0) & (ordered < here[-1])]
-    np.testing.assert_allclose(np.interp(clip.as_recorded(inside), recorded, here), inside, atol=1e-9)
+    np.testing.assert_allclose(np.interp(clip.to_recorded_time(inside), recorded, here), inside, atol=1e-9)
 
 
 def test_a_record_must_be_complete() -> None:
     with pytest.raises(InputError, match="'citation' is empty"):
         ConditionRecord(
-            name="x", target="a:b", summary="s", version="1", licence="MIT", citation="", kind="k", strength=1.0,
+            name="x",
+            target="a:b",
+            summary="s",
+            version="1",
+            licence="MIT",
+            citation="",
+            kind="k",
+            strength=1.0,
             unit="u",
-        )  # fmt: skip
+        )
 
 
 # -- babble ------------------------------------------------------------------------------------------------------------

@@ -13,9 +13,7 @@ from serxai.datasets.planted.truth import truth_map, truth_mask
 from serxai.datasets.shifts.conditions import CONDITIONS, apply_condition
 from serxai.errors import ClipError
 
-PITCH, TEMPO = (
-    [record.name for record in CONDITIONS if record.kind == kind] for kind in ("pitch", "tempo")
-)  # fmt: skip
+PITCH, TEMPO = ([record.name for record in CONDITIONS if record.kind == kind] for kind in ("pitch", "tempo"))
 
 
 def sound_of(clip: Clip):

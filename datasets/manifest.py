@@ -1,7 +1,7 @@
-"""What a corpus' files should be: the publisher's SHA-256, and the ``manifest.csv`` of a derived or partial copy.
+"""Expected files of a corpus: the publisher's SHA-256 checksums, and ``manifest.csv`` of a derived or partial copy.
 
-``checksums/NAME.sha256.gz`` is `sha256sum`'s own format: ``zcat emodb.sha256.gz | sha256sum -c`` works in a folder with
-the publisher's layout.
+``checksums/NAME.sha256.gz`` is in the format of `sha256sum`: ``zcat emodb.sha256.gz | sha256sum -c`` works in a folder
+with the publisher's layout.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .corpus import CorpusRecord
 MANIFEST = "manifest.csv"
 
 
-def official_sums(record: CorpusRecord) -> Mapping[str, str]:
-    """SHA-256 of each of the publisher's files by path in the publisher's layout; empty where none are published."""
+def publisher_checksums(record: CorpusRecord) -> Mapping[str, str]:
+    """SHA-256 of the publisher's files by path in the publisher's layout; empty where no checksums are bundled."""
     return _read_sums(record.folder or record.name)
 
 
@@ -34,18 +34,18 @@ def _read_sums(name: str) -> Mapping[str, str]:
 
 
 @dataclass(frozen=True)
-class Listed:
-    """What a manifest says of a file.
+class ManifestEntry:
+    """Entry of one file in a manifest.
 
     Attributes
     ----------
     sha256 : str
     source_sha256 : str
-        Of the publisher's file it was made from; empty where the manifest does not say.
+        Of the publisher's file it was derived from; empty where not given.
     sample_rate : int
-        In Hz; 0 where the manifest does not say.
+        In Hz; 0 where not given.
     duration_s : float
-        0 where the manifest does not say.
+        0 where not given.
     """
 
     sha256: str
@@ -54,8 +54,8 @@ class Listed:
     duration_s: float = 0.0
 
 
-def read_manifest(root: Path) -> dict[str, Listed]:
-    """Files of a folder's ``manifest.csv`` by their path in the folder; empty where it has none.
+def read_manifest(root: Path) -> dict[str, ManifestEntry]:
+    """Read a folder's ``manifest.csv``: entries by path in the folder; empty where there is no manifest.
 
     Columns ``file`` and ``sha256`` are required; ``source_sha256``, ``sample_rate`` and ``duration_s`` are used.
 
@@ -77,7 +77,7 @@ def read_manifest(root: Path) -> dict[str, Listed]:
             )
         try:
             return {
-                PurePosixPath(row["file"]).as_posix(): Listed(
+                PurePosixPath(row["file"]).as_posix(): ManifestEntry(
                     row["sha256"].strip().lower(),
                     (row.get("source_sha256") or "").strip().lower(),
                     int(row.get("sample_rate") or 0),
