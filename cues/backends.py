@@ -124,22 +124,28 @@ def _paper(tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) 
     for windows in (windows_s, np.reshape(rest, (-1, 2))):
         cues = paper_cues(tracks.signal, windows)
         found.append(
-            {name: CueValue(mean, EGEMAPS[name].unit, frames, "" if frames else "no window") for name, (mean, _, frames)
-             in cues.items()}
-        )  # fmt: skip
+            {
+                name: CueValue(mean, EGEMAPS[name].unit, frames, "" if frames else "no window", sd)
+                for name, (mean, sd, frames) in cues.items()
+            }
+        )
     return found[0], found[1]
 
 
-def paper_cues(samples: np.ndarray, windows_s: np.ndarray) -> dict[str, tuple[float, float, int]]:
+def paper_cues(
+    samples: np.ndarray, windows_s: np.ndarray, rate: int = SAMPLE_RATE
+) -> dict[str, tuple[float, float, int]]:
     """The authors' six numbers: mean and standard deviation over all frames of all windows, and how many frames.
 
-    Each window is cut out and analysed on its own; unvoiced frames count as 0. The deviation divides by n.
+    Each window is cut out and analysed on its own; unvoiced frames count as 0. The deviation divides by n - 1.
 
     Parameters
     ----------
     samples : array, shape (n_samples,)
-        Mono at 16 kHz.
+        Mono.
     windows_s : array, shape (n_windows, 2)
+    rate : int
+        Sampling rate in Hz; the authors read the publisher's files at their own rate.
 
     Returns
     -------
@@ -152,13 +158,13 @@ def paper_cues(samples: np.ndarray, windows_s: np.ndarray) -> dict[str, tuple[fl
         If openSMILE is not installed.
     """
     smile = _smile()
-    edges = np.round(np.asarray(windows_s) * SAMPLE_RATE).astype(int)
-    frames = [smile.process_signal(np.asarray(samples[a:b], np.float32), SAMPLE_RATE) for a, b in edges]
+    edges = np.floor(np.asarray(windows_s) * rate).astype(int)  # theirs are cut off, not rounded
+    frames = [smile.process_signal(np.asarray(samples[a:b], np.float32), rate) for a, b in edges if a < len(samples)]
     result = {}
     for name in PAPER_CUES:
         column = EGEMAPS[name].column
         values = np.concatenate([np.zeros(0), *(part[column].to_numpy(dtype=np.float64) for part in frames)])
-        known = (float(values.mean()), float(values.std())) if values.size else (np.nan, np.nan)
+        known = (float(values.mean()), float(values.std(ddof=1))) if values.size > 1 else (np.nan, np.nan)
         result[name] = (*known, values.size)
     return result
 
