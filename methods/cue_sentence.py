@@ -29,8 +29,9 @@ def sentence(attribution: Attribution) -> str:
     """What an explanation by `BeyondSaliency` says, in up to three sentences.
 
     A cue is named where a source expects something of it and the salient windows stand out in it by more than random
-    windows of the clip usually do; a cue without that comparison (``contrast_z`` is None) is never named. It counts as expected, or not, by the majority of sources, and as disputed where
-    they split evenly. Where the table holds z values, a last sentence says how the voice compares with the speaker's.
+    windows of the clip usually do; a cue without that comparison (``contrast_z`` is None) is never named. It counts as
+    expected, or not, by the majority of sources, and as disputed where they split evenly. Where the table holds z
+    values, a last sentence says how the voice compares with the speaker's.
     A pause is called one, and held against no source: that it is softer than the voice is no sign of sadness.
 
     Parameters
