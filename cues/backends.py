@@ -140,23 +140,27 @@ def _paper(tracks: CueTracks, windows_s: np.ndarray, all_windows_s: np.ndarray) 
 
     def cues_of(windows: np.ndarray) -> dict[str, CueValue]:
         return {
-            name: CueValue(mean, EGEMAPS[name].unit, frames, "" if frames else "no window")
-            for name, (mean, _, frames) in paper_cues(tracks.signal, windows).items()
+            name: CueValue(mean, EGEMAPS[name].unit, frames, "" if frames else "no window", sd)
+            for name, (mean, sd, frames) in paper_cues(tracks.signal, windows).items()
         }
 
     return cues_of(windows_s), cues_of(np.reshape(rest, (-1, 2)))
 
 
-def paper_cues(samples: np.ndarray, windows_s: np.ndarray) -> dict[str, tuple[float, float, int]]:
+def paper_cues(
+    samples: np.ndarray, windows_s: np.ndarray, rate: int = SAMPLE_RATE
+) -> dict[str, tuple[float, float, int]]:
     """Cues of the Beyond Saliency authors' code: mean, standard deviation and number of frames over all windows.
 
-    Each window is cut out and analysed separately; unvoiced frames count as 0. The standard deviation divides by n.
+    Each window is cut out and analysed separately; unvoiced frames count as 0. The standard deviation divides by n - 1.
 
     Parameters
     ----------
     samples : array, shape (n_samples,)
-        Mono at 16 kHz.
+        Mono.
     windows_s : array, shape (n_windows, 2)
+    rate : int
+        Sampling rate in Hz; the authors read the publisher's files at their own rate.
 
     Returns
     -------
@@ -169,13 +173,13 @@ def paper_cues(samples: np.ndarray, windows_s: np.ndarray) -> dict[str, tuple[fl
         If openSMILE is not installed.
     """
     smile = _smile()
-    edges = np.round(np.asarray(windows_s) * SAMPLE_RATE).astype(int)
-    frames = [smile.process_signal(np.asarray(samples[a:b], np.float32), SAMPLE_RATE) for a, b in edges]
+    edges = np.floor(np.asarray(windows_s) * rate).astype(int)  # theirs are cut off, not rounded
+    frames = [smile.process_signal(np.asarray(samples[a:b], np.float32), rate) for a, b in edges if a < len(samples)]
     result = {}
     for name in PAPER_CUES:
         column = EGEMAPS[name].column
         values = np.concatenate([np.zeros(0), *(part[column].to_numpy(dtype=np.float64) for part in frames)])
-        known = (float(values.mean()), float(values.std())) if values.size else (np.nan, np.nan)
+        known = (float(values.mean()), float(values.std(ddof=1))) if values.size > 1 else (np.nan, np.nan)
         result[name] = (*known, values.size)
     return result
 

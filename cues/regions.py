@@ -32,12 +32,15 @@ class CueValue:
         Number of units of the cue's basis (frames, or pairs of periods) in the region.
     reason : str
         Why the value is missing; empty where it is not.
+    sd : float
+        Standard deviation over the frames, where the backend measures it; else NaN.
     """
 
     value: float
     unit: str
     n_frames: int
     reason: str = ""
+    sd: float = float("nan")
 
 
 def frame_sums(tracks: CueTracks) -> np.ndarray:

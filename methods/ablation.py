@@ -7,6 +7,7 @@ them. Ablated maps are made as they are needed, one batch at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from .local import LocalPass
 
 MORE_AT_ONCE = 8  # times as many patches as whole maps pass together where only boxes are computed, at most
 PATCH_FILLS = ("0dB", "silence")
+RESPONSES = ("logit", "log-odds")
 
 
 class FeatureAblation(Explainer):
@@ -102,15 +104,20 @@ class OcclusionPaper(Explainer):
     fill : {'0dB', 'silence'}
         ``0dB`` is the authors' fill: on a map in dB below its loudest cell, the *loudest* value. Where a front end's
         levels are absolute it is the value of the clip's loudest cell, too.
+    response : {'logit', 'log-odds'}
+        Whose drop is measured: the target's logit as in the authors' code, or its log-odds as for all other methods.
     """
 
     name = "occlusion-paper"
 
-    def __init__(self, rows: int = 1, frames: int = 10, stride: int = 3, fill: str = "0dB") -> None:
+    def __init__(
+        self, rows: int = 1, frames: int = 10, stride: int = 3, fill: str = "0dB", response: str = "logit"
+    ) -> None:
         self.rows = rows
         self.frames = frames
         self.stride = stride
         self.fill = fill
+        self.response = response
 
     def attribute(self, request: Request) -> Attribution:
         """Explain one clip.
@@ -129,8 +136,9 @@ class OcclusionPaper(Explainer):
             If the clip is too short.
         """
         self._check()
-        with on_features(request.recogniser, self.name).metered():
-            view = view_of(request, self.name)
+        recogniser = on_features(request.recogniser, self.name)
+        with recogniser.metered():
+            view = replace(view_of(request, self.name), log_odds=lambda maps: self._scores(recogniser.network(maps)))
             fill = view.silence if self.fill == "silence" else float(view.values.max())
             tops, lefts = self._starts(view.grid.shape)
             local = local_pass(view, self.name)
@@ -153,6 +161,11 @@ class OcclusionPaper(Explainer):
             at_least_one(self.name, name, getattr(self, name), default)
         if self.fill not in PATCH_FILLS:
             raise UnknownNameError("fill of occlusion-paper", self.fill, PATCH_FILLS)
+        if self.response not in RESPONSES:
+            raise UnknownNameError("response of occlusion-paper", self.response, RESPONSES)
+
+    def _scores(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits if self.response == "logit" else one_vs_rest(logits)
 
     def _starts(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """First rows and first frames of the patches; the last of each reaches the edge of the map or beyond."""
@@ -195,7 +208,7 @@ class OcclusionPaper(Explainer):
             size = view.at_once * max(1, min(MORE_AT_ONCE, int(1 / local.share)))  # as many as take no more memory
         recogniser = view.recogniser
         recogniser.calls += recogniser.calls_for(1 + tops.size * lefts.size) - 1  # the clip has been counted
-        return view.request.response(one_vs_rest(torch.cat(logits))).double().cpu().numpy()
+        return view.request.response(self._scores(torch.cat(logits))).double().cpu().numpy()
 
     def _mean_over_patches(self, drops: np.ndarray, tops: np.ndarray, lefts: np.ndarray, view: View) -> np.ndarray:
         n_freq, n_time = view.grid.shape

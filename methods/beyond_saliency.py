@@ -4,7 +4,7 @@ The salient part of any other method's map is either its top windows of 150 ms, 
 regions. The part's acoustic cues are compared with those of the rest of the clip, with the speaker's usual voice where
 that is known, and with what each source in the literature expects for the target emotion. Where this differs from the
 authors' code: cues are read from tracks of the whole clip (not from slices), voiced frames only, as contrast with the
-rest, and at most half of the windows are salient. ``cues="beyond-saliency-paper"`` gives the authors' six numbers.
+rest, and at most half of the windows are salient. Their recipe as they run it: `beyond_saliency_paper`.
 """
 
 from __future__ import annotations
@@ -220,15 +220,6 @@ class BeyondSaliencyRegions(BeyondSaliency):
         super().__init__(base, "cells", threshold=threshold, share=share)
 
 
-class BeyondSaliencyPaper(BeyondSaliency):
-    """The authors' second recipe: concept relevance, cells above the mean, openSMILE on five slices of 150 ms."""
-
-    name = "beyond-saliency-paper"
-
-    def __init__(self, base: str = "crp") -> None:
-        super().__init__(base, cues="beyond-saliency-paper")
-
-
 def contrast_spread(
     tracks: CueTracks, edges_s: np.ndarray, salient: np.ndarray, generator: np.random.Generator
 ) -> dict[str, float]:
@@ -277,7 +268,8 @@ def cue_rows(
     Returns
     -------
     tuple of dict
-        Keys ``cue``, ``unit``, ``measured_by``, ``salient``, ``rest``, ``contrast`` (salient - rest), ``contrast_z``
+        Keys ``cue``, ``unit``, ``measured_by``, ``salient``, ``rest``, ``salient_sd``,
+        ``rest_sd`` (over frames, where the backend measures it), ``contrast`` (salient - rest), ``contrast_z``
         (the contrast in units of its spread), ``z``, ``z_rest`` and ``reference`` (see `with_norms`),
         ``reason`` (why a value is missing, else empty), ``windows_s`` and ``sources``: a list of ``source``,
         ``direction``, ``agree`` (None where nothing is expected or measured) and ``status`` (how the direction was
@@ -296,6 +288,8 @@ def cue_rows(
                 "measured_by": backend,
                 "salient": _number(value.value),
                 "rest": _number(rest[cue].value),
+                "salient_sd": _number(value.sd),
+                "rest_sd": _number(rest[cue].sd),
                 "contrast": _number(contrast),
                 "contrast_z": _number(contrast / spread[cue]) if cue in spread else None,
                 "z": None,

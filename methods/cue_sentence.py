@@ -29,8 +29,9 @@ def sentence(attribution: Attribution) -> str:
     """What an explanation by `BeyondSaliency` says, in up to three sentences.
 
     A cue is named where a source expects something of it and the salient windows stand out in it by more than random
-    windows of the clip usually do. It counts as expected, or not, by the majority of sources, and as disputed where
-    they split evenly. Where the table holds z values, a last sentence says how the voice compares with the speaker's.
+    windows of the clip usually do; a cue without that comparison (``contrast_z`` is None) is never named. It counts as
+    expected, or not, by the majority of sources, and as disputed where they split evenly. Where the table holds z
+    values, a last sentence says how the voice compares with the speaker's.
     A pause is called one, and held against no source: that it is softer than the voice is no sign of sadness.
 
     Parameters
@@ -52,7 +53,8 @@ def sentence(attribution: Attribution) -> str:
     if _silent(attribution):
         return f"{where}. {_pause(attribution, elsewhere)}"
     spoken_of = [row for row in attribution.cues if votes(row)]
-    clear = [row for row in spoken_of if row["contrast_z"] is None or abs(row["contrast_z"]) >= NOTICEABLE]
+    judged = [row for row in spoken_of if row["contrast_z"] is not None]
+    clear = [row for row in judged if abs(row["contrast_z"]) >= NOTICEABLE]
     groups: dict[str, list[str]] = {kind: [] for kind in ENDINGS}
     for row in clear:
         groups[verdict(row)].append(_phrase(row))
@@ -63,8 +65,13 @@ def sentence(attribution: Attribution) -> str:
     ]
     if clauses:
         text = f"{where}. Compared with {elsewhere}, the voice there is {'; it is '.join(clauses)}."
-    elif spoken_of:
+    elif judged:
         text = f"{where}. In what the sources speak of, the voice there is much like in {elsewhere}."
+    elif spoken_of:
+        text = (
+            f"{where}. How much the cues there differ from {elsewhere} by chance is not known for cues measured by "
+            f"{spoken_of[0]['measured_by']}, so nothing is said of the voice."
+        )
     else:
         text = f"{where}; no source says what the voice should do there."
     return text + _beside(attribution)

@@ -208,4 +208,17 @@ RECORDS = [
         resolution=_FEATURES,
         cheap=True,
     ),
+    MethodRecord(
+        name="crp-paper",
+        target=".methods.beyond_saliency_paper:CrpPaper",
+        summary="relevance through channel 35 of layer1.conv1 by the rules of the Beyond Saliency authors' code",
+        version="1",
+        licence=_ZENNIT,
+        citation="Nasr, Ren, Johnson (2025), Beyond saliency, arXiv 2511.11691 (released code)",
+        family="relevance",
+        needs="features",
+        cost="2",
+        resolution=_FEATURES,
+        cheap=False,
+    ),
 ]

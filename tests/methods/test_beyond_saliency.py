@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,6 @@ from serxai.errors import InputError, NotApplicable, UnknownNameError
 from serxai.methods.attribution import Attribution
 from serxai.methods.beyond_saliency import (
     BeyondSaliency,
-    BeyondSaliencyPaper,
     BeyondSaliencyRegions,
     contrast_spread,
     with_norms,
@@ -351,10 +351,9 @@ def test_the_base_behind_the_colon_is_asked():
 
 
 def test_variants_differ_in_what_they_say():
-    regions, paper = make_method("beyond-saliency-regions"), make_method("beyond-saliency-paper")
-    assert isinstance(regions, BeyondSaliencyRegions) and isinstance(paper, BeyondSaliencyPaper)
+    regions = make_method("beyond-saliency-regions")
+    assert isinstance(regions, BeyondSaliencyRegions)
     assert (regions.name, regions.regions, regions.base) == ("beyond-saliency-regions", "cells", "occlusion")
-    assert (paper.name, paper.cues, paper.base) == ("beyond-saliency-paper", "beyond-saliency-paper", "crp")
 
 
 def test_unknown_parameters_are_refused():
@@ -380,3 +379,12 @@ def test_real_clips_of_every_emotion(data_root):
         assert 1 <= np.count_nonzero(attribution.values) <= 5
         json.dumps(attribution.cues, allow_nan=False)
         assert sentence(attribution).startswith("For sadness, ")
+
+
+def test_a_cue_without_its_spread_is_not_named():
+    """Cues of openSMILE have no contrast_z; a pitch averaged over unvoiced zeros must not become '+18.8 semitones'."""
+    clip = excited_clip()
+    attribution = make_method("beyond-saliency:energy").attribute(Request(None, clip, "anger", ("seed",)))
+    rows = tuple(row | {"contrast_z": None, "measured_by": "egemaps"} for row in attribution.cues)
+    text = sentence(replace(attribution, cues=rows))
+    assert "is not known for cues measured by egemaps" in text and "semitones" not in text

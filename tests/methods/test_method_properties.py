@@ -28,7 +28,7 @@ SMALLER = {
     "segment-lime": {"partition": "windows:0.04", "masks": 16},
     "patch-lime": {"partition": "mel:4 x windows:0.1", "masks": 16},
     "band-kernelshap": {"masks": 16},
-    "beyond-saliency-paper": {"base": "excitation-backprop"},  # never negative
+    "crp-paper": {"layer": "0", "channel": 1},
 }
 VARIANTS = {
     "integrated-gradients, noise": {"baseline": "noise"},
@@ -50,7 +50,8 @@ def smaller(name: str) -> dict[str, Any]:
 MODEL_METHODS = {
     record.name: smaller(record.name)
     for record in METHODS
-    if record.needs not in ("none", "truth") and not record.name.endswith(":")
+    # beyond-saliency-paper-crp reads the map of crp-paper in the authors' own layer, which these networks do not have
+    if record.needs not in ("none", "truth") and not record.name.endswith((":", "-paper-crp"))
 } | VARIANTS
 ALL_METHODS = MODEL_METHODS | {"random": {}, "energy": {}}
 

@@ -15,13 +15,17 @@ from serxai.models.recogniser import TorchRecogniser
 
 
 @pytest.mark.parametrize("seed, duration_s", [(0, 0.2), (1, 0.31), (2, 0.15)])
-@pytest.mark.parametrize("options", [{}, {"rows": 3, "frames": 4, "stride": 2}, {"fill": "silence", "stride": 7}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"response": "log-odds"}, {"rows": 3, "frames": 4, "stride": 2}, {"fill": "silence", "stride": 7}],
+)
 def test_occlusion_paper_equals_captums(options, seed, duration_s, tiny_cnn, voice, ask):
     asked = ask(tiny_cnn(seed), voice(seed, duration_s), target="sadness")
     recogniser, method = asked.recogniser, OcclusionPaper(**options)
     features = recogniser.features(asked.clip.samples)
     fill = -2.0 if method.fill == "silence" else float(features.max())
-    expected = attr.Occlusion(lambda x: recogniser.feature_log_odds(x)[:, 3]).attribute(
+    scores = recogniser.network if method.response == "logit" else recogniser.feature_log_odds
+    expected = attr.Occlusion(lambda x: scores(x)[:, 3]).attribute(
         features, (1, method.rows, method.frames), (1, 1, method.stride), fill, perturbations_per_eval=8
     )
     found = method.attribute(asked)
@@ -34,13 +38,13 @@ def test_occlusion_paper_by_a_plain_loop(tiny_cnn, voice, ask):
     asked = ask(tiny_cnn(), voice(duration_s=0.3))
     features = asked.recogniser.features(asked.clip.samples)
     with torch.no_grad():
-        y = float(asked.recogniser.feature_log_odds(features)[0, 0])
+        y = float(asked.recogniser.network(features)[0, 0])
         drops, counts = np.zeros(features.shape[2:]), np.zeros(features.shape[2:])
         for row in range(32):
             for left in range(0, features.shape[3] - 10 + 3, 3):
                 occluded = features.clone()
                 occluded[0, 0, row, left : left + 10] = features.max()
-                drops[row, left : left + 10] += y - float(asked.recogniser.feature_log_odds(occluded)[0, 0])
+                drops[row, left : left + 10] += y - float(asked.recogniser.network(occluded)[0, 0])
                 counts[row, left : left + 10] += 1
     assert counts.min() >= 1
     np.testing.assert_allclose(OcclusionPaper().attribute(asked).values, drops / counts, atol=2e-6)

@@ -136,7 +136,7 @@ def _bars(ax: Any, attribution: Attribution) -> None:
             )
         value = row[key]
         if value is None:
-            ax.text(0.03 * limit, place - 0.3, _why_no_bar(row), va="center", fontsize=8, color=GREY)
+            ax.text(0.03 * limit, place - 0.3, _why_no_bar(row, by_voice), va="center", fontsize=8, color=GREY)
         else:
             shown = float(np.clip(value, -limit, limit))
             ax.barh(place, shown, height=0.5, color=EXPECTED[_bar_verdict(row, value)], alpha=0.9)
@@ -164,10 +164,13 @@ def _bars(ax: Any, attribution: Attribution) -> None:
             va="bottom", fontsize=8.5, color=GREY)  # fmt: skip
 
 
-def _why_no_bar(row: dict[str, Any]) -> str:
-    if row["salient"] is None:
-        return "too little voice there"
-    return "levels not comparable" if row["cue"] in LEVEL_CUES else "nothing to compare with"
+def _why_no_bar(row: dict[str, Any], by_voice: bool) -> str:
+    """Reason of a missing bar: that of the missing value itself, else what it could not be compared with."""
+    if row["reason"]:
+        return row["reason"].split(";")[0]
+    if by_voice:
+        return "levels not comparable" if row["cue"] in LEVEL_CUES else "no reference of the speaker"
+    return "no random windows with a value"
 
 
 def _directions(row: dict[str, Any]) -> list[int]:
