@@ -14,7 +14,6 @@ from rich.console import Console
 
 from ...audio import SAMPLE_RATE
 from ...datasets.corpora import CORPORA, forbids_derivatives, load_corpus
-from ...errors import InputError
 from ...methods.attribution import Attribution
 from ...methods.explainer import Request
 from ...methods.masks import FillEffect, fill_effects
@@ -29,8 +28,6 @@ from .console import Bars
 
 def run(arguments: Namespace) -> int:
     """Explain one file; exit status 1 if some method could not."""
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise InputError(f"--out {arguments.out} is a file; give a folder.")
     with Bars() as bars:
         explained = explain(
             arguments.audio,

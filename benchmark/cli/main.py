@@ -1,12 +1,17 @@
-"""The command line: ``serxai COMMAND``. Only the parser lives here; a command's imports happen when it runs."""
+"""Command-line parser and dispatch of ``serxai COMMAND``.
+
+Importing this module imports none of the commands: a command's arguments are checked by `inputs`, which needs neither
+torch nor pandas, and its module is imported only when they are right.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ... import __version__
 from ...errors import SerxaiError
@@ -19,9 +24,11 @@ LISTS = ("corpora", "models", "methods", "metrics", "conditions", "cues", "prese
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (0 done, 1 finished with failed cells, 2 bad input)."""
     arguments = build_parser().parse_args(argv)
-    module, function = arguments.handler.split(":")
     try:
-        return getattr(import_module(module, __package__), function)(arguments)
+        if arguments.check:
+            _load(f".inputs:{arguments.check}")(arguments)
+        status: int = _load(arguments.handler)(arguments)
+        return status
     except SerxaiError as error:
         print(f"serxai: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -32,6 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
+
+
+def _load(target: str) -> Callable[[argparse.Namespace], Any]:
+    module, function = target.split(":")
+    handler: Callable[[argparse.Namespace], Any] = getattr(import_module(module, __package__), function)
+    return handler
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,15 +70,22 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: argparse._SubParsersAction, name: str, summary: str, handler: str, examples: str):
-    parser = commands.add_parser(
+def _command(
+    commands: argparse._SubParsersAction, name: str, summary: str, handler: str, examples: str, check: str = ""
+) -> argparse.ArgumentParser:
+    """A command's parser.
+
+    `handler` is ``module:function`` in this package. `check` names the function of `inputs` that refuses wrong
+    arguments first, before the handler's module and its libraries are imported.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
         epilog="examples:\n" + "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(handler=handler)
+    parser.set_defaults(handler=handler, check=check)
     return parser
 
 
@@ -154,6 +174,7 @@ def _status(commands: argparse._SubParsersAction) -> None:
     parser = _command(
         commands, "status", "show what a run has done, and its failures by reason", ".run:status",
         "serxai status runs/quick",
+        "status",
     )  # fmt: skip
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -178,6 +199,7 @@ def _explain(commands: argparse._SubParsersAction) -> None:
         serxai explain FILE.wav --model cnn --method saliency --method emolime --out out/
         serxai explain FILE.wav --trained-on emodb --data-root DIR --method emolime --target anger
         """,
+        "explain",
     )  # fmt: skip
     parser.add_argument("audio", type=Path, metavar="AUDIO", help="any file libsndfile reads, at most 60 s")
     parser.add_argument("--model", default="cnn", metavar="N", help="recogniser; default cnn")
@@ -208,6 +230,7 @@ def _train(commands: argparse._SubParsersAction) -> None:
         serxai train cnn --corpus emodb --data-root DIR --out models/emodb
         serxai train cnn --corpus planted --out models/planted
         """,
+        "train",
     )  # fmt: skip
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
     parser.add_argument("--corpus", required=True, metavar="N", help="what to learn from; see: serxai ls corpora")
@@ -226,6 +249,7 @@ def _transfer(commands: argparse._SubParsersAction) -> None:
     parser = _command(
         commands, "transfer", "train on each corpus, test on each, as a heat map", ".transfer:run",
         "serxai transfer opensmile-svc --corpus emodb --corpus ravdess --data-root DIR --out transfer",
+        "transfer",
     )  # fmt: skip
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
     _add_many(parser, "--corpus", "N", "corpus to train and test on, two or more")
@@ -250,14 +274,17 @@ def _corpus(commands: argparse._SubParsersAction) -> None:
         serxai corpus verify emodb --data-root DIR
         serxai corpus verify tess --json
         """,
+        "corpus",
     )  # fmt: skip
     probe = _command(
         actions, "probe", "report how well duration, padding, level or silence alone tell the label",
         ".probe:probe", "serxai corpus probe tess --data-root DIR --out probes",
+        "corpus",
     )  # fmt: skip
     fetch = _command(
         actions, "fetch", "fetch a public corpus through audb (extra)", ".fetch:fetch",
         "serxai corpus fetch emodb --data-root DIR",
+        "corpus",
     )  # fmt: skip
     for action in (verify, probe, fetch):
         action.add_argument("name", metavar="NAME", help="see: serxai ls corpora")
@@ -270,6 +297,7 @@ def _leaderboard(commands: argparse._SubParsersAction) -> None:
     parser = _command(
         commands, "leaderboard", "build the leaderboard of one or several runs", ".results:leaderboard",
         "serxai leaderboard runs/quick runs/emodb --out board",
+        "leaderboard",
     )  # fmt: skip
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
@@ -282,6 +310,7 @@ def _figures(commands: argparse._SubParsersAction) -> None:
         serxai figures ranking --run runs/quick --out figures
         serxai figures emolime-example --run runs/emodb --out figures
         """,
+        "figures",
     )  # fmt: skip
     parser.add_argument("name", metavar="NAME", help="see: serxai ls figures")
     parser.add_argument("--run", type=Path, required=True, metavar="RUN", help=RUN_FOLDER)
@@ -296,6 +325,7 @@ def _compare(commands: argparse._SubParsersAction) -> None:
         serxai compare runs/quick --metric abpc
         serxai compare runs/paper-emolime --metric deletion --method emolime-paper --method emolime
         """,
+        "compare",
     )  # fmt: skip
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--metric", required=True, metavar="N", help="one that the run has scored")
@@ -308,6 +338,7 @@ def _validate(commands: argparse._SubParsersAction) -> None:
     parser = _command(
         commands, "validate", "check a run: schema, versions, coverage, a sample scored again", ".validate:run",
         "serxai validate runs/quick --sample 4",
+        "validate",
     )  # fmt: skip
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--sample", type=int, default=2, metavar="CLIPS", help="clips to score again; default 2")

@@ -38,6 +38,7 @@ from ...audio import Grid
 from ...errors import InputError
 from ...methods.attribution import Attribution
 from .files import _BLANK, _MARK, is_sealed, seal, write_atomically
+from .run_info import FILE, read_run_info
 
 SCORE_COLUMNS = [
     "corpus", "fold", "model", "trained_on", "seen_in_training", "method", "condition", "strength", "metric", "family",
@@ -244,7 +245,7 @@ class Store:
 
     def write_info(self, info: dict[str, Any]) -> None:
         """Write run.json."""
-        write_atomically(self.path / "run.json", json.dumps(info, indent=2, sort_keys=True, default=str).encode())
+        write_atomically(self.path / FILE, json.dumps(info, indent=2, sort_keys=True, default=str).encode())
 
     @property
     def info(self) -> dict[str, Any]:
@@ -253,22 +254,9 @@ class Store:
         Raises
         ------
         InputError
-            If the folder is not a run.
+            See `read_run_info`.
         """
-        path = self.path / "run.json"
-        if not path.is_file():
-            raise InputError(f"{self.path}: not a run folder (it has no run.json). Give a folder made by `serxai run`.")
-        try:
-            info = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            advice = "to mend it, name the run's --preset or CONFIG.toml with --resume"
-            raise InputError(f"{path}: damaged ({error}); {advice}.") from None
-        if "qualification" in info:
-            raise InputError(
-                f"{self.path}: the trial of the metrics (preset qualify), which holds no scores of methods. Read "
-                "its qualification.html and verdicts.csv, continue it with --preset qualify, or give a run's folder."
-            )
-        return info
+        return read_run_info(self.path)
 
     def scores(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Score rows of all finished shards of the run's plan.
