@@ -1,4 +1,4 @@
-"""Progress bars on stderr, so that stdout stays clean for tables and JSON."""
+"""Progress bars on stderr; stdout is for tables and JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.progress import (
 
 
 class Bars:
-    """Progress bars by name, usable as the ``progress`` callback (what, done, total) of the library."""
+    """Progress bars by description, usable as the ``progress`` callback (what, done, total) of the library."""
 
     def __init__(self) -> None:
         self._progress = Progress(

@@ -182,7 +182,7 @@ def _status(commands: argparse._SubParsersAction) -> None:
 
 def _ls(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "ls", "list what can be named on the command line", ".ls:ls",
+        commands, "ls", "list registered corpora, models, methods, metrics, ...", ".ls:ls",
         """
         serxai ls methods
         serxai ls metrics --json
@@ -208,7 +208,10 @@ def _explain(commands: argparse._SubParsersAction) -> None:
     )
     _add_trust(parser)
     parser.add_argument(
-        "--trained-on", default="planted", metavar="CORPUS", help="whose fold models explain; default planted (bundled)"
+        "--trained-on",
+        default="planted",
+        metavar="CORPUS",
+        help="training corpus of the model; default planted (bundled)",
     )
     _add_many(parser, "--method", "N", "explanation method; default saliency, emolime and beyond-saliency")
     parser.add_argument(
@@ -233,15 +236,17 @@ def _train(commands: argparse._SubParsersAction) -> None:
         "train",
     )  # fmt: skip
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
-    parser.add_argument("--corpus", required=True, metavar="N", help="what to learn from; see: serxai ls corpora")
+    parser.add_argument("--corpus", required=True, metavar="N", help="training corpus; see: serxai ls corpora")
     _add_data_root(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write the models to")
-    _add_many(parser, "--emotion", "N", "class to learn; default the four common ones, if the corpus has them")
+    _add_many(
+        parser, "--emotion", "N", "emotion class to train on; default the four common ones, if the corpus has them"
+    )
     parser.add_argument("--folds", type=int, metavar="N", help="speaker-grouped folds; default 5")
     parser.add_argument(
         "--width", type=int, metavar="N", help="channels of the first layer; default depends on the corpus"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batches; default 0")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of weights and batches; default 0")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
 
 
@@ -260,7 +265,7 @@ def _transfer(commands: argparse._SubParsersAction) -> None:
 
 def _corpus(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "corpus", "check a corpus, look for its shortcuts, or fetch it", "",
+        commands, "corpus", "verify a corpus, probe it for shortcuts, or fetch it", "",
         """
         serxai corpus verify emodb --data-root DIR
         serxai corpus probe tess --data-root DIR --out probes
@@ -277,7 +282,7 @@ def _corpus(commands: argparse._SubParsersAction) -> None:
         "corpus",
     )  # fmt: skip
     probe = _command(
-        actions, "probe", "report how well duration, padding, level or silence alone tell the label",
+        actions, "probe", "report how well duration, padding, level or silence alone predict the label",
         ".probe:probe", "serxai corpus probe tess --data-root DIR --out probes",
         "corpus",
     )  # fmt: skip
@@ -328,8 +333,8 @@ def _compare(commands: argparse._SubParsersAction) -> None:
         "compare",
     )  # fmt: skip
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
-    parser.add_argument("--metric", required=True, metavar="N", help="one that the run has scored")
-    _add_many(parser, "--method", "N", "only these, with how far their explanations lie apart, noise and cost")
+    parser.add_argument("--metric", required=True, metavar="N", help="metric that the run has scored")
+    _add_many(parser, "--method", "N", "only these methods; also compares their maps, noise and cost")
     parser.add_argument("--corpus", metavar="N", help="only this corpus of the run")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -342,6 +347,6 @@ def _validate(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--sample", type=int, default=2, metavar="CLIPS", help="clips to score again; default 2")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which clips; default 0")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sample; default 0")
     _add_data_root(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")

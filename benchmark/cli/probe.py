@@ -1,4 +1,4 @@
-"""``serxai corpus probe``: the shortcuts of a corpus as table, CSV, JSON and picture."""
+"""``serxai corpus probe``: recall of single-feature probes on a corpus, as table, CSV, JSON and figure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEM = "probes"
 
 
 def probe(arguments: Namespace) -> int:
-    """Probe, print the report, and write it where ``--out`` says."""
+    """Probe a corpus, print the report, and write it to ``--out``."""
     with Bars() as bars:
         corpus = load_corpus(arguments.name, arguments.data_root, partial(bars, f"rendering {arguments.name}"))
         report = probe_corpus(corpus, progress=bars)
@@ -75,7 +75,7 @@ def _cell(result: ProbeResult) -> str:
 
 
 def draw(report: ProbeReport, picture: Path) -> Path:
-    """UAR and interval of each probe on new and on known speakers, against chance; the numbers as CSV beside it."""
+    """Draw UAR and interval of each probe on new and known speakers, against chance, with the numbers as CSV."""
     import seaborn as sns
     from matplotlib import rc_context
 
@@ -94,7 +94,7 @@ def draw(report: ProbeReport, picture: Path) -> Path:
         for result in report.results:
             y = names.index(result.probe) + (-0.2 if result.tested_on == NEW else 0.2)
             ax.plot([result.low, result.high], [y, y], color=colours[result.tested_on], linewidth=1.5, zorder=1)
-            if not result.beats_chance:  # hollow: not told from chance
+            if not result.beats_chance:  # hollow: not significantly above chance
                 ax.plot(
                     result.uar, y, "o", markersize=5, markerfacecolor="white", zorder=9,
                     markeredgecolor=colours[result.tested_on],

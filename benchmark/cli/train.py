@@ -1,4 +1,4 @@
-"""``serxai train``: fold models of one corpus, their held-out scores and confusion matrix."""
+"""``serxai train``: training of fold models, with held-out scores and confusion matrix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .console import Bars
 
 
 def run(arguments: Namespace) -> int:
-    """Train, write the folder, print UAR and accuracy on held-out speakers."""
+    """Train fold models, write them, and print UAR and accuracy on held-out speakers."""
     with Bars() as bars:
         corpus = load_corpus(arguments.corpus, arguments.data_root, partial(bars, f"rendering {arguments.corpus}"))
         models = train_fold_models(

@@ -1,4 +1,4 @@
-"""``serxai transfer``: train on each corpus, test on each, as a heat map."""
+"""``serxai transfer``: recall for every pair of training and test corpus, as table and heat map."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .console import Bars
 
 
 def run(arguments: Namespace) -> int:
-    """Train where needed, test every pair of corpora, write numbers and picture, print the table."""
+    """Train where needed, test every pair of corpora, write numbers and heat map, print the table."""
     names = list(dict.fromkeys(arguments.corpus))
     rows = []
     with Bars() as bars:

@@ -1,4 +1,4 @@
-"""One picture of an explanation by cues: the map, its salient part on spectrogram and waveform, the voice there."""
+"""Figure of a cue-referenced explanation: map, salient part on spectrogram and waveform, and cue values."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ....methods.cue_sentence import BESIDE, sentence, verdict, votes
 from .maps import AGAINST, FOR, spectrogram, tint
 from .style import BLUE, GREY, INK, STYLE, footnote, new_figure, save
 
-LIMIT_Z = 8.0  # bars end here, with their value beside them: one wild cue must not flatten the others
+LIMIT_Z = 8.0  # longest bar; larger values are printed beside it, so that one outlier does not flatten the others
 EXPECTED = {"expected": FOR, "unexpected": AGAINST, "disputed": GREY, "": GREY}
 
 
 def beyond_saliency_figure(samples: np.ndarray, attribution: Attribution, heading: str, picture: str | Path) -> Path:
-    """Map, salient boxes on the spectrogram, the same on the waveform, and the cues there in units of their spread.
+    """Draw map, salient boxes on spectrogram and waveform, and standardised cues; the CSV holds the cue table.
 
-    Bars are z values against the speaker's usual voice, with a ring for the rest of the clip, where the cue table
-    holds them; else the contrast with the rest in standard deviations of random windows. The tinted half of a row is
-    the side that most sources expect. The CSV holds the cue table.
+    Where the cue table holds z values against the speaker's reference, bars show them, with a ring for the rest of the
+    clip; else bars show the contrast with the rest in standard deviations of random windows. The tinted half of a row
+    is the side that most sources expect.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _map(ax: Any, base: Attribution) -> None:
 
 
 def _boxes(ax: Any, attribution: Attribution) -> None:
-    """Salient windows, numbered by relevance, or salient cells."""
+    """Draw salient windows, numbered by relevance, or salient cells."""
     freqs, times = attribution.grid.freq_edges_hz, attribution.grid.time_edges_s
     windows = len(freqs) == 2
     rank = {tuple(place): n for n, place in enumerate(_by_relevance(attribution), 1)}
@@ -199,7 +199,7 @@ def _label(row: dict[str, Any]) -> str:
 
 
 def cue_numbers(attribution: Attribution) -> pd.DataFrame:
-    """The cue table with a column for each source's direction, and how the majority of sources is met."""
+    """Cue table with a column per source's direction, and whether the majority of sources is met."""
     sources = dict.fromkeys(entry["source"] for row in attribution.cues for entry in row["sources"])
     rows = []
     for row in attribution.cues:

@@ -1,4 +1,4 @@
-"""The plausibility report of a run for people: a heat map, and the tables of the report's page."""
+"""Heat map and HTML tables of the plausibility report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RIGHT_OR_WRONG = ": correct - wrong"
 
 
 def draw_plausibility(table: pd.DataFrame, picture: str | Path) -> Path:
-    """Heat map of the gain in direction agreement, a panel per emotion, a row per cue and source; all numbers as CSV.
+    """Draw the gain in direction agreement as heat maps, one per emotion, with the whole table as CSV.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ def draw_plausibility(table: pd.DataFrame, picture: str | Path) -> Path:
 def plausibility_of_run(
     store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """`draw_plausibility` of a run."""
+    """Draw `draw_plausibility` of a run."""
     return draw_plausibility(plausibility_table(store, data_root, progress), picture)
 
 
 def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Tables for the report's page.
+    """Tables of the plausibility report for the HTML page.
 
     Parameters
     ----------
@@ -109,10 +109,10 @@ def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
         With ``caption``, ``note`` (how to read it), ``header``, ``rows`` (of text) and ``folded`` (long ones are).
         Tables without rows are left out.
     """
-    found = []
+    result = []
     for (corpus, model), part in table.reindex(columns=COLUMNS).groupby(["corpus", "model"], sort=False):
         where = f"{corpus}, {model}"
-        found += [
+        result += [
             {
                 "caption": f"Planted cues: {where}",
                 "note": "Which families of cues (pitch, loudness, spectrum, voice quality) stand out where a method "
@@ -146,7 +146,7 @@ def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
         agreement = part[part["measure"] == "direction-agreement"]
         for emotion, of_class in agreement.groupby("emotion", sort=True):
             methods = _methods(of_class)
-            found.append(
+            result.append(
                 {
                     "caption": f"Direction agreement in {emotion}, by cue and source: {where}",
                     "note": "Share of clips whose cue, where a method points against the rest of the clip, has the "
@@ -161,7 +161,7 @@ def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
         scores = part[part["measure"].str.startswith("score of ") & (part["emotion"] != "")]
         if len(scores):
             methods = _methods(scores)
-            found.append(
+            result.append(
                 {
                     "caption": f"Mean scores by emotion explained: {where}",
                     "note": "In brackets 95 %, speakers as clusters; then clips of those planned.",
@@ -170,7 +170,7 @@ def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
                     "folded": True,
                 }
             )
-    return [one for one in found if one["rows"]]
+    return [one for one in result if one["rows"]]
 
 
 def _planted(part: pd.DataFrame) -> Iterator[list[str]]:
@@ -247,5 +247,5 @@ def _with_interval(row: pd.Series, value: str = "value", low: str = "low", high:
 
 def _methods(rows: pd.DataFrame) -> list[str]:
     """In the order of the registry, the random windows last."""
-    found = ordered(set(rows["method"]) - {RANDOM}, METHODS.names())
-    return [*found, *([RANDOM] if (rows["method"] == RANDOM).any() else [])]
+    methods = ordered(set(rows["method"]) - {RANDOM}, METHODS.names())
+    return [*methods, *([RANDOM] if (rows["method"] == RANDOM).any() else [])]
