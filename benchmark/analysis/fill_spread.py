@@ -92,9 +92,12 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
     """
     by_method = table.groupby([*GROUP, "method", "emotion"], dropna=False, sort=False)
     return by_method.agg(
-        n_fills=("fill", "size"), fill_low=("mean", "min"), fill_high=("mean", "max"), fill_clips=("n_clips", "first"),
+        n_fills=("fill", "size"),
+        fill_low=("mean", "min"),
+        fill_high=("mean", "max"),
+        fill_clips=("n_clips", "first"),
         fill_planned=("n_planned", "first"),
-    ).reset_index()  # fmt: skip
+    ).reset_index()
 
 
 def with_spread(board: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:

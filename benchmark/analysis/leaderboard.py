@@ -87,9 +87,14 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     board = pd.concat([_cell_rows(cell) for cell in laid_out], ignore_index=True)
     board["baseline"] = board["method"].isin(baselines())
     versus = tests_against(laid_out, baseline).rename(
-        columns={"low": "difference_low", "high": "difference_high", "n_clips": "difference_clips",
-                 "n_planned": "difference_planned", "n_speakers": "difference_speakers"}
-    )  # fmt: skip
+        columns={
+            "low": "difference_low",
+            "high": "difference_high",
+            "n_clips": "difference_clips",
+            "n_planned": "difference_planned",
+            "n_speakers": "difference_speakers",
+        }
+    )
     counts = ["difference_clips", "difference_planned", "difference_speakers"]
     columns = ["difference", "difference_low", "difference_high", *counts, "p_holm", "effect", "superiority", "note"]
     board = board.merge(versus[[*CELL, "method", *columns]], on=[*CELL, "method"], how="left")
@@ -184,17 +189,34 @@ def family_ranking(board: pd.DataFrame) -> pd.DataFrame:
         ``of_metrics`` (that count in the family), ``beats_random`` and ``with_the_best``: on how many of them the
         method beats random, and is not distinguishable from the best.
     """
-    columns = [*RANKING, "method", "baseline", "rank", "mean_rank", "metrics", "of_metrics", "beats_random",
-               "with_the_best"]  # fmt: skip
+    columns = [
+        *RANKING,
+        "method",
+        "baseline",
+        "rank",
+        "mean_rank",
+        "metrics",
+        "of_metrics",
+        "beats_random",
+        "with_the_best",
+    ]
     frames = []
     for names, part in board.groupby(RANKING, dropna=False, sort=False):
         part = core_rows(part)
         best = part.groupby("metric")["group"].transform("first")  # a board lists the best method first
         shared = [bool(set(mine) & set(its)) for mine, its in zip(part["group"], best, strict=True)]
-        rows = part.assign(won=part["beats_random"] == "yes", best=shared).groupby("method", sort=True).agg(
-            baseline=("baseline", "first"), mean_rank=("rank", "mean"), metrics=("rank", "count"),
-            beats_random=("won", "sum"), with_the_best=("best", "sum"),
-        ).reset_index()  # fmt: skip
+        rows = (
+            part.assign(won=part["beats_random"] == "yes", best=shared)
+            .groupby("method", sort=True)
+            .agg(
+                baseline=("baseline", "first"),
+                mean_rank=("rank", "mean"),
+                metrics=("rank", "count"),
+                beats_random=("won", "sum"),
+                with_the_best=("best", "sum"),
+            )
+            .reset_index()
+        )
         rows["of_metrics"] = part["metric"].nunique()
         rows["mean_rank"] = rows["mean_rank"].astype(float).where(rows["metrics"] == rows["of_metrics"])
         rows["rank"] = rows["mean_rank"].rank(method="min").astype("Int64")

@@ -110,11 +110,17 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
         names = cell.names
         by_clip = {
             clip: explanations.get(
-                (names["corpus"], names["model"], names["condition"], clip,
-                 targets[names["corpus"], names["model"], names["target_rule"], clip]), {}
+                (
+                    names["corpus"],
+                    names["model"],
+                    names["condition"],
+                    clip,
+                    targets[names["corpus"], names["model"], names["target_rule"], clip],
+                ),
+                {},
             )
             for clip in cell.speakers.index.astype(str)
-        }  # fmt: skip
+        }
         estimates = {name: _of_method(name, cell, by_clip) for name in cell.table}
         for a, b in combinations(cell.table, 2):
             row = {"method_a": a, "method_b": b} | _scores_of_pair(a, b, cell) | _of_pair(a, b, cell, by_clip)
@@ -265,8 +271,15 @@ def _of_method(name: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats
                 "seconds": seconds,
             }
         )
-    names = ["noise", "noise_at_equal_shrinkage", "signal", "rank_correlation_of_repeats", "shrinkage", "calls",
-             "seconds"]  # fmt: skip
+    names = [
+        "noise",
+        "noise_at_equal_shrinkage",
+        "signal",
+        "rank_correlation_of_repeats",
+        "shrinkage",
+        "calls",
+        "seconds",
+    ]
     table = pd.DataFrame(rows, columns=names, dtype=np.float64)
     table["relative_noise"] = _relative_noise(table["noise"].to_numpy(), table.pop("signal").to_numpy())
     speakers = cell.speakers.reindex(list(explained)).tolist()

@@ -24,6 +24,7 @@ from ...audio.fills import FILLS, fill_spectrum
 from ...datasets.clip import Clip
 from ...datasets.planted.corpus import PlantedCorpus
 from ...datasets.planted.truth import truth_map, truth_mask
+from ...errors import InputError
 from ...keys import rng
 from ...models.foldmodels import FoldModels
 from ...models.scores import score
@@ -34,7 +35,8 @@ PERMUTATIONS = 2000
 
 def treated_waveforms(clip: Clip) -> np.ndarray:
     """Waveforms of a planted clip under each of `TREATMENTS`, float32, shape (n_treatments, n_samples)."""
-    assert clip.plant is not None
+    if clip.plant is None:
+        raise InputError(f"clip {clip.id!r} is not planted; give a clip of a planted corpus.")
     plane, grid = Plane(clip.samples), scoring_grid(clip.duration_s)
     mask = truth_mask(truth_map(clip, plane, Plane(clip.plant.twin), grid))
     fills = {name: fill_spectrum(name, plane, rng("planted report", clip.id, name), clip.plant.twin) for name in FILLS}
@@ -136,6 +138,11 @@ def reliance(rows: pd.DataFrame) -> pd.DataFrame:
         low, high = scores["uar_interval"] or (np.nan, np.nan)
         recalls = (part["emotion"] == part["predicted"]).groupby(part["emotion"]).mean()
         result[treatment] = {
-            "uar": scores["uar"], "low": low, "high": high, "p": independence(part), "n": len(part), **recalls
-        }  # fmt: skip
+            "uar": scores["uar"],
+            "low": low,
+            "high": high,
+            "p": independence(part),
+            "n": len(part),
+            **recalls,
+        }
     return pd.DataFrame.from_dict(result, orient="index")

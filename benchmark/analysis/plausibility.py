@@ -274,10 +274,19 @@ def agreement_rows(
             agrees = (np.sign(used["contrast"]) == sign).astype(float)
             chance = used["rising"].where(sign > 0, 1 - used["rising"])
             yield _row(
-                agrees, used["speaker"], chance, corpus=corpus, model=model, measure="direction-agreement",
-                emotion=emotion, cue=cue, source=source, direction=int(np.sign(sign.sum())), method=method,
+                agrees,
+                used["speaker"],
+                chance,
+                corpus=corpus,
+                model=model,
+                measure="direction-agreement",
+                emotion=emotion,
+                cue=cue,
+                source=source,
+                direction=int(np.sign(sign.sum())),
+                method=method,
                 planned=planned[corpus, model, emotion],
-            )  # fmt: skip
+            )
 
 
 def effect_rows(table: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -48,7 +48,7 @@ def _load(target: str) -> Callable[[argparse.Namespace], Any]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """Build the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="serxai",
         description="Benchmark explanations of speech emotion recognition: run, score, test, rank.",
@@ -73,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _command(
     commands: argparse._SubParsersAction, name: str, summary: str, handler: str, examples: str, check: str = ""
 ) -> argparse.ArgumentParser:
-    """A command's parser.
+    """Add the parser of a command.
 
     `handler` is ``module:function`` in this package. `check` names the function of `inputs` that refuses wrong
     arguments first, before the handler's module and its libraries are imported.
@@ -95,9 +95,11 @@ def _add_many(parser: argparse.ArgumentParser, flag: str, metavar: str, text: st
 
 def _add_data_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data-root", type=Path, metavar="DIR",
+        "--data-root",
+        type=Path,
+        metavar="DIR",
         help="folder that holds the corpora, one sub-folder each (default: $SERXAI_DATA, else the user cache folder)",
-    )  # fmt: skip
+    )
 
 
 def _add_trust(parser: argparse.ArgumentParser) -> None:
@@ -172,35 +174,44 @@ def _run(commands: argparse._SubParsersAction) -> None:
 
 def _status(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "status", "show what a run has done, and its failures by reason", ".run:status",
+        commands,
+        "status",
+        "show what a run has done, and its failures by reason",
+        ".run:status",
         "serxai status runs/quick",
         "status",
-    )  # fmt: skip
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _ls(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "ls", "list registered corpora, models, methods, metrics, ...", ".ls:ls",
+        commands,
+        "ls",
+        "list registered corpora, models, methods, metrics, ...",
+        ".ls:ls",
         """
         serxai ls methods
         serxai ls metrics --json
         """,
-    )  # fmt: skip
+    )
     parser.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _explain(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "explain", "explain one audio file", ".explain:run",
+        commands,
+        "explain",
+        "explain one audio file",
+        ".explain:run",
         """
         serxai explain FILE.wav --model cnn --method saliency --method emolime --out out/
         serxai explain FILE.wav --trained-on emodb --data-root DIR --method emolime --target anger
         """,
         "explain",
-    )  # fmt: skip
+    )
     parser.add_argument("audio", type=Path, metavar="AUDIO", help="any file libsndfile reads, at most 60 s")
     parser.add_argument("--model", default="cnn", metavar="N", help="recogniser; default cnn")
     parser.add_argument(
@@ -228,13 +239,16 @@ def _explain(commands: argparse._SubParsersAction) -> None:
 
 def _train(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "train", "train a recogniser in speaker-grouped folds", ".train:run",
+        commands,
+        "train",
+        "train a recogniser in speaker-grouped folds",
+        ".train:run",
         """
         serxai train cnn --corpus emodb --data-root DIR --out models/emodb
         serxai train cnn --corpus planted --out models/planted
         """,
         "train",
-    )  # fmt: skip
+    )
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
     parser.add_argument("--corpus", required=True, metavar="N", help="training corpus; see: serxai ls corpora")
     _add_data_root(parser)
@@ -252,10 +266,13 @@ def _train(commands: argparse._SubParsersAction) -> None:
 
 def _transfer(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "transfer", "train on each corpus, test on each, as a heat map", ".transfer:run",
+        commands,
+        "transfer",
+        "train on each corpus, test on each, as a heat map",
+        ".transfer:run",
         "serxai transfer opensmile-svc --corpus emodb --corpus ravdess --data-root DIR --out transfer",
         "transfer",
-    )  # fmt: skip
+    )
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
     _add_many(parser, "--corpus", "N", "corpus to train and test on, two or more")
     _add_data_root(parser)
@@ -265,32 +282,44 @@ def _transfer(commands: argparse._SubParsersAction) -> None:
 
 def _corpus(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "corpus", "verify a corpus, probe it for shortcuts, or fetch it", "",
+        commands,
+        "corpus",
+        "verify a corpus, probe it for shortcuts, or fetch it",
+        "",
         """
         serxai corpus verify emodb --data-root DIR
         serxai corpus probe tess --data-root DIR --out probes
         serxai corpus fetch emodb --data-root DIR
         """,
-    )  # fmt: skip
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     verify = _command(
-        actions, "verify", "check presence, counts, checksums, sound of a corpus' files", ".corpus:verify",
+        actions,
+        "verify",
+        "check presence, counts, checksums, sound of a corpus' files",
+        ".corpus:verify",
         """
         serxai corpus verify emodb --data-root DIR
         serxai corpus verify tess --json
         """,
         "corpus",
-    )  # fmt: skip
+    )
     probe = _command(
-        actions, "probe", "report how well duration, padding, level or silence alone predict the label",
-        ".probe:probe", "serxai corpus probe tess --data-root DIR --out probes",
+        actions,
+        "probe",
+        "report how well duration, padding, level or silence alone predict the label",
+        ".probe:probe",
+        "serxai corpus probe tess --data-root DIR --out probes",
         "corpus",
-    )  # fmt: skip
+    )
     fetch = _command(
-        actions, "fetch", "fetch a public corpus through audb (extra)", ".fetch:fetch",
+        actions,
+        "fetch",
+        "fetch a public corpus through audb (extra)",
+        ".fetch:fetch",
         "serxai corpus fetch emodb --data-root DIR",
         "corpus",
-    )  # fmt: skip
+    )
     for action in (verify, probe, fetch):
         action.add_argument("name", metavar="NAME", help="see: serxai ls corpora")
         _add_data_root(action)
@@ -300,23 +329,29 @@ def _corpus(commands: argparse._SubParsersAction) -> None:
 
 def _leaderboard(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "leaderboard", "build the leaderboard of one or several runs", ".results:leaderboard",
+        commands,
+        "leaderboard",
+        "build the leaderboard of one or several runs",
+        ".results:leaderboard",
         "serxai leaderboard runs/quick runs/emodb --out board",
         "leaderboard",
-    )  # fmt: skip
+    )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 
 def _figures(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "figures", "draw a published figure with its numbers as CSV", ".results:figures",
+        commands,
+        "figures",
+        "draw a published figure with its numbers as CSV",
+        ".results:figures",
         """
         serxai figures ranking --run runs/quick --out figures
         serxai figures emolime-example --run runs/emodb --out figures
         """,
         "figures",
-    )  # fmt: skip
+    )
     parser.add_argument("name", metavar="NAME", help="see: serxai ls figures")
     parser.add_argument("--run", type=Path, required=True, metavar="RUN", help=RUN_FOLDER)
     _add_data_root(parser)
@@ -325,13 +360,16 @@ def _figures(commands: argparse._SubParsersAction) -> None:
 
 def _compare(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "compare", "test methods pairwise on one metric", ".results:compare",
+        commands,
+        "compare",
+        "test methods pairwise on one metric",
+        ".results:compare",
         """
         serxai compare runs/quick --metric abpc
         serxai compare runs/paper-emolime --metric deletion --method emolime-paper --method emolime
         """,
         "compare",
-    )  # fmt: skip
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--metric", required=True, metavar="N", help="metric that the run has scored")
     _add_many(parser, "--method", "N", "only these methods; also compares their maps, noise and cost")
@@ -341,10 +379,13 @@ def _compare(commands: argparse._SubParsersAction) -> None:
 
 def _validate(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "validate", "check a run: schema, versions, coverage, a sample scored again", ".validate:run",
+        commands,
+        "validate",
+        "check a run: schema, versions, coverage, a sample scored again",
+        ".validate:run",
         "serxai validate runs/quick --sample 4",
         "validate",
-    )  # fmt: skip
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--sample", type=int, default=2, metavar="CLIPS", help="clips to score again; default 2")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sample; default 0")

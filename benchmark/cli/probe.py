@@ -88,17 +88,31 @@ def draw(report: ProbeReport, picture: Path) -> Path:
         figure = new_figure(7.2, 1.4 + 0.36 * len(names))
         ax = figure.subplots()
         sns.pointplot(
-            table, x="uar", y="probe", hue="tested_on", order=names, palette=colours, dodge=0.4, linestyle="none",
-            errorbar=None, markersize=5, ax=ax,
-        )  # fmt: skip
+            table,
+            x="uar",
+            y="probe",
+            hue="tested_on",
+            order=names,
+            palette=colours,
+            dodge=0.4,
+            linestyle="none",
+            errorbar=None,
+            markersize=5,
+            ax=ax,
+        )
         for result in report.results:
             y = names.index(result.probe) + (-0.2 if result.tested_on == NEW else 0.2)
             ax.plot([result.low, result.high], [y, y], color=colours[result.tested_on], linewidth=1.5, zorder=1)
             if not result.beats_chance:  # hollow: not significantly above chance
                 ax.plot(
-                    result.uar, y, "o", markersize=5, markerfacecolor="white", zorder=9,
+                    result.uar,
+                    y,
+                    "o",
+                    markersize=5,
+                    markerfacecolor="white",
+                    zorder=9,
                     markeredgecolor=colours[result.tested_on],
-                )  # fmt: skip
+                )
         ax.axvline(1 / len(report.emotions), color=GREY, linewidth=1, linestyle="--", zorder=0)
         ax.set(xlabel="unweighted average recall", ylabel="", xlim=(0, None))
         sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, title=None)

@@ -115,10 +115,14 @@ def _print_gap(console: Console, pairs: pd.DataFrame) -> None:
     alone = Table(title="each method", title_justify="left", box=None, header_style="bold")
     alone.add_column("method", no_wrap=True)
     estimates = {
-        "noise": "noise", "at equal shrinkage": "noise_at_equal_shrinkage", "relative noise": "relative_noise",
-        "repeats agree": "rank_correlation_of_repeats", "shrinkage": "shrinkage", "calls": "calls",
+        "noise": "noise",
+        "at equal shrinkage": "noise_at_equal_shrinkage",
+        "relative noise": "relative_noise",
+        "repeats agree": "rank_correlation_of_repeats",
+        "shrinkage": "shrinkage",
+        "calls": "calls",
         "seconds": "seconds",
-    }  # fmt: skip
+    }
     for column in ("clips", "repeats", *estimates):
         alone.add_column(column, justify="right")
     by_method: dict[str, list[str]] = {}

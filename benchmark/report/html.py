@@ -125,38 +125,44 @@ def report_page(
     corpora = {name: record for info in infos for name, record in info.get("corpora", {}).items()}
     models = {name: card for info in infos for name, card in info.get("models", {}).items()}
     names = ", ".join(sorted(scores["corpus"].unique())) or "no scores"
-    return _environment().get_template("report.html.j2").render(
-        title=f"serxai: explanations of speech emotion recognition on {names}",
-        summary=(
-            f"{scores['method'].nunique()} methods, {scores['metric'].nunique()} metrics, "
-            f"{scores[['corpus', 'clip']].drop_duplicates().shape[0]} clips by "
-            f"{scores[['corpus', 'speaker']].drop_duplicates().shape[0]} speakers."
-        ),
-        corpora=[[n, c.get("version", "–"), c.get("licence", "–"), c.get("citation", "–")] for n, c in corpora.items()],
-        models=[_model(name, card) for name, card in models.items()],
-        recognition=_recognition(scores),
-        facts=_facts(scores, infos),
-        warnings=_warnings(scores, board),
-        rule=RANKING_RULE,
-        marks=legend(),
-        min_speakers=MIN_SPEAKERS,
-        arrows=ARROWS,
-        settings=_settings(board, fills),
-        spread_rule=SPREAD_LEGEND,
-        figures=figures,
-        plausibility=[] if plausible.empty else page_tables(plausible),
-        plausibility_file=PLAUSIBILITY if plausibility is not None else "",
-        failures=_failures(scores),
-        metrics=[
-            [*row, standing(row[0])]
-            for row in _records(
-                METRICS, scores["metric"], "family direction summary citation perfect random cost version"
-            )
-        ],
-        methods=_records(METHODS, scores["method"], "family needs summary citation cost resolution version"),
-        conditions=_records(CONDITIONS, scores["condition"], "summary version"),
-        runs=[_run(info) for info in infos],
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=f"serxai: explanations of speech emotion recognition on {names}",
+            summary=(
+                f"{scores['method'].nunique()} methods, {scores['metric'].nunique()} metrics, "
+                f"{scores[['corpus', 'clip']].drop_duplicates().shape[0]} clips by "
+                f"{scores[['corpus', 'speaker']].drop_duplicates().shape[0]} speakers."
+            ),
+            corpora=[
+                [n, c.get("version", "–"), c.get("licence", "–"), c.get("citation", "–")] for n, c in corpora.items()
+            ],
+            models=[_model(name, card) for name, card in models.items()],
+            recognition=_recognition(scores),
+            facts=_facts(scores, infos),
+            warnings=_warnings(scores, board),
+            rule=RANKING_RULE,
+            marks=legend(),
+            min_speakers=MIN_SPEAKERS,
+            arrows=ARROWS,
+            settings=_settings(board, fills),
+            spread_rule=SPREAD_LEGEND,
+            figures=figures,
+            plausibility=[] if plausible.empty else page_tables(plausible),
+            plausibility_file=PLAUSIBILITY if plausibility is not None else "",
+            failures=_failures(scores),
+            metrics=[
+                [*row, standing(row[0])]
+                for row in _records(
+                    METRICS, scores["metric"], "family direction summary citation perfect random cost version"
+                )
+            ],
+            methods=_records(METHODS, scores["method"], "family needs summary citation cost resolution version"),
+            conditions=_records(CONDITIONS, scores["condition"], "summary version"),
+            runs=[_run(info) for info in infos],
+        )
+    )
 
 
 def explanation_page(
@@ -181,14 +187,18 @@ def explanation_page(
     channel_pictures : dict of str to bytes, optional
         By method, PNG of its conditional maps.
     """
-    return _environment().get_template("explanation.html.j2").render(
-        e=summary,
-        ranked=sorted(summary["probabilities"].items(), key=lambda item: -item[1]),
-        picture=_as_uri(picture),
-        cue_pictures={name: _as_uri(png) for name, png in (cue_pictures or {}).items()},
-        channel_pictures={name: _as_uri(png) for name, png in (channel_pictures or {}).items()},
-        sounds={name: sounds.get(name) for name in summary["explanations"]},
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template("explanation.html.j2")
+        .render(
+            e=summary,
+            ranked=sorted(summary["probabilities"].items(), key=lambda item: -item[1]),
+            picture=_as_uri(picture),
+            cue_pictures={name: _as_uri(png) for name, png in (cue_pictures or {}).items()},
+            channel_pictures={name: _as_uri(png) for name, png in (channel_pictures or {}).items()},
+            sounds={name: sounds.get(name) for name in summary["explanations"]},
+        )
+    )
 
 
 def _as_uri(png: bytes) -> str:
@@ -238,9 +248,17 @@ def _recognition(scores: pd.DataFrame) -> list[list[str]]:
         interval = f"{max(accuracy.low, 0):.3f} … {min(accuracy.high, 1):.3f}" if claim else "–"
         corpus, model, trained_on, seen, condition = map(str, names)
         rows.append(
-            [f"{corpus}, {model} trained on {trained_on}", condition, str(accuracy.n), str(accuracy.clusters),
-             f"{uar:.3f}", f"{accuracy.mean:.3f}", interval, seen]
-        )  # fmt: skip
+            [
+                f"{corpus}, {model} trained on {trained_on}",
+                condition,
+                str(accuracy.n),
+                str(accuracy.clusters),
+                f"{uar:.3f}",
+                f"{accuracy.mean:.3f}",
+                interval,
+                seen,
+            ]
+        )
     place = {name: i for i, name in enumerate(ordered((row[1] for row in rows), CONDITIONS.names()))}
     return sorted(rows, key=lambda row: (row[0], place[row[1]]))
 
@@ -275,9 +293,12 @@ def _tuned(tuning: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         where = f"{row['clips']} of {row['planned']} clips that are not scored"
         interval = "" if row["low"] is None else f" [{number(row['low'])}, {number(row['high'])}]"
         facts.append(
-            (f"tuned: {method}", f"{chosen}; best of {len(entry['candidates'])} by mean {tuning['metric']} "
-             f"{number(row['mean'])}{interval} on {where}")
-        )  # fmt: skip
+            (
+                f"tuned: {method}",
+                f"{chosen}; best of {len(entry['candidates'])} by mean {tuning['metric']} "
+                f"{number(row['mean'])}{interval} on {where}",
+            )
+        )
     return facts
 
 
@@ -354,9 +375,17 @@ def _test(method: str, metric: str, row: pd.Series) -> list[str]:
     p = "–" if pd.isna(row["p_holm"]) else "< .001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
     won = "–" if pd.isna(row["superiority"]) else f"{row['superiority']:.0%}"
     return [
-        method, labelled(metric), f"{row['difference']:+.3g}", interval, p, number(row["effect"]), won,
-        f"{row['difference_clips']} of {row['difference_planned']}", str(row["difference_speakers"]), row["note"],
-    ]  # fmt: skip
+        method,
+        labelled(metric),
+        f"{row['difference']:+.3g}",
+        interval,
+        p,
+        number(row["effect"]),
+        won,
+        f"{row['difference_clips']} of {row['difference_planned']}",
+        str(row["difference_speakers"]),
+        row["note"],
+    ]
 
 
 # -- failures, definitions, runs ---------------------------------------------------------------------------------------

@@ -219,9 +219,14 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
     for names, part in shown.groupby([s for s in SETTING if s != "target_rule"], dropna=False, sort=False):
         setting = dict(zip((s for s in SETTING if s != "target_rule"), names, strict=True))
         grid = RichTable(
-            title=escape(setting_title(setting)), title_justify="left", title_style="bold", box=None,
-            header_style="bold", pad_edge=False, padding=(0, 1, 0, 0),
-        )  # fmt: skip
+            title=escape(setting_title(setting)),
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            header_style="bold",
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
         grid.add_column("method", vertical="bottom", no_wrap=True)
         columns = list(part.groupby(["metric", "condition", "fill", "target_rule"], dropna=False, sort=False))
         columns.sort(key=lambda column: wanted.index(column[0][0]))

@@ -45,8 +45,14 @@ SCORE_COLUMNS = [
     "direction", "space", "fill", "clip", "speaker", "emotion", "predicted", "correct", "target", "target_rule", "seed",
     "repeat", "value", "status", "reason", "model_calls", "metric_version", "method_version", "key",
 ]  # fmt: skip
-TYPES = {"strength": "float64", "value": "float64", "correct": "boolean", "model_calls": "int64", "seed": "int64",
-          "repeat": "int64"}  # fmt: skip
+TYPES = {
+    "strength": "float64",
+    "value": "float64",
+    "correct": "boolean",
+    "model_calls": "int64",
+    "seed": "int64",
+    "repeat": "int64",
+}
 # results of a row; the other columns identify it
 OUTCOME = ("strength", "value", "status", "reason", "model_calls")
 # exceptions raised by reading a damaged archive

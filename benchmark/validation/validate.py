@@ -158,9 +158,11 @@ def _misfits(schema: pa.Schema) -> Iterable[str]:
     if moved:
         yield f"columns in another order: {', '.join(moved)}"
     fits: dict[str, Callable[[pa.DataType], bool]] = {
-        "float64": pa.types.is_floating, "int64": pa.types.is_integer, "boolean": pa.types.is_boolean,
+        "float64": pa.types.is_floating,
+        "int64": pa.types.is_integer,
+        "boolean": pa.types.is_boolean,
         "str": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_dictionary(t),
-    }  # fmt: skip
+    }
     for field in schema:
         wanted = TYPES.get(field.name, "str")
         if not fits[wanted](field.type):

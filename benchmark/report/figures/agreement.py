@@ -59,10 +59,20 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
         ax = figure.subplots()
         labels = [shorten(name, 28, placeholder="…") for name in methods]
         sns.heatmap(
-            matrix, annot=np.array(texts), fmt="", cmap="vlag", vmin=-1, vmax=1, square=True, linewidths=1,
-            ax=ax, annot_kws={"fontsize": 8}, xticklabels=labels, yticklabels=labels,
+            matrix,
+            annot=np.array(texts),
+            fmt="",
+            cmap="vlag",
+            vmin=-1,
+            vmax=1,
+            square=True,
+            linewidths=1,
+            ax=ax,
+            annot_kws={"fontsize": 8},
+            xticklabels=labels,
+            yticklabels=labels,
             cbar_kws={"label": "rank correlation", "shrink": 0.6},
-        )  # fmt: skip
+        )
         ax.tick_params(length=0)
         ax.tick_params(axis="x", rotation=90)
         title(figure, f"agreement of methods: {setting['corpus']}, {setting['model']}, {setting['condition']}")

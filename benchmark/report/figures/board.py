@@ -75,9 +75,7 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
             rows_of = part.set_index("method").reindex(methods)
             _forest(ax, rows_of, baseline)
             for place, counts in enumerate(_counts(rows_of)):
-                ax.text(
-                    1.02, place, counts, transform=ax.get_yaxis_transform(), fontsize=7, color=GREY, va="center"
-                )  # fmt: skip
+                ax.text(1.02, place, counts, transform=ax.get_yaxis_transform(), fontsize=7, color=GREY, va="center")
             where = ", ".join([condition] * (condition != "clean") + [f"fill {filled}"] * bool(filled)) or family
             ax.set_title(
                 f"{labelled(str(metric))} {ARROWS[part['direction'].iloc[0]]}\n", loc="left", fontweight="bold"
@@ -96,9 +94,26 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
         )
         drawn = pd.concat([part for _, part in panels])
         numbers = drawn[
-            [*SETTING, "family", "metric", "metric_qualified", "direction", "condition", "fill", "method", "mean",
-             "low", "high", "n_ok", "n_planned", "coverage", "n_speakers", "p_holm", "beats_random"]
-        ]  # fmt: skip
+            [
+                *SETTING,
+                "family",
+                "metric",
+                "metric_qualified",
+                "direction",
+                "condition",
+                "fill",
+                "method",
+                "mean",
+                "low",
+                "high",
+                "n_ok",
+                "n_planned",
+                "coverage",
+                "n_speakers",
+                "p_holm",
+                "beats_random",
+            ]
+        ]
         return save(figure, numbers, picture)
 
 
@@ -130,9 +145,17 @@ def _forest(ax: Any, rows: pd.DataFrame, baseline: Collection[str]) -> None:
             continue
         colour = ORANGE if name == RANDOM else GREY if name in baseline else BLUE
         ax.errorbar(
-            row["mean"], place, xerr=None if np.isnan(length) else length, fmt="o", markersize=5, color=colour,
-            markerfacecolor=colour if filled or name == RANDOM else "white", elinewidth=1.4, capsize=0, zorder=3,
-        )  # fmt: skip
+            row["mean"],
+            place,
+            xerr=None if np.isnan(length) else length,
+            fmt="o",
+            markersize=5,
+            color=colour,
+            markerfacecolor=colour if filled or name == RANDOM else "white",
+            elinewidth=1.4,
+            capsize=0,
+            zorder=3,
+        )
     ax.grid(axis="x", color="#e4e4e4", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.tick_params(axis="y", length=0)
@@ -175,11 +198,17 @@ def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consist
             places = np.arange(len(conditions)) + offset
             counts = dict.fromkeys(filter(None, _counts(rows)))
             ax.errorbar(
-                places, rows["mean"].astype(float), yerr=(rows["high"] - rows["mean"]).astype(float).to_numpy(),
-                marker=markers[method], color=colours[method], linewidth=1.3, elinewidth=1.1, markersize=6,
+                places,
+                rows["mean"].astype(float),
+                yerr=(rows["high"] - rows["mean"]).astype(float).to_numpy(),
+                marker=markers[method],
+                color=colours[method],
+                linewidth=1.3,
+                elinewidth=1.1,
+                markersize=6,
                 linestyle="--" if method in baseline else "-",
                 label=f"{method}{' *' * (method in baseline)}, {', '.join(counts)}",
-            )  # fmt: skip
+            )
         ax.axhline(0, color=GREY, linewidth=0.9, zorder=0)
         ax.axhline(1, color=GREY, linewidth=0.9, linestyle=":", zorder=0)
         ax.set_xticks(range(len(conditions)), conditions)
@@ -198,9 +227,21 @@ def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consist
             "scores/planned, of each condition where they differ" + _marks(part["metric"]),
         )
         numbers = part[
-            [*SETTING, "metric", "metric_qualified", "condition", "method", "mean", "low", "high", "n_ok", "n_planned",
-             "coverage", "n_speakers"]
-        ]  # fmt: skip
+            [
+                *SETTING,
+                "metric",
+                "metric_qualified",
+                "condition",
+                "method",
+                "mean",
+                "low",
+                "high",
+                "n_ok",
+                "n_planned",
+                "coverage",
+                "n_speakers",
+            ]
+        ]
         return save(figure, numbers, picture)
 
 
@@ -229,9 +270,18 @@ def confusion(counts: Any, classes: Sequence[str], picture: str | Path, heading:
         figure = new_figure(2.6 + 0.95 * len(classes), 1.3 + 0.8 * len(classes))
         ax = figure.subplots()
         sns.heatmap(
-            share, annot=labels, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=1, ax=ax,
-            xticklabels=list(classes), yticklabels=list(classes), cbar_kws={"label": "share of the true class"},
-        )  # fmt: skip
+            share,
+            annot=labels,
+            fmt="",
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+            linewidths=1,
+            ax=ax,
+            xticklabels=list(classes),
+            yticklabels=list(classes),
+            cbar_kws={"label": "share of the true class"},
+        )
         ax.set(xlabel="recognised", ylabel="true")
         ax.tick_params(axis="x", rotation=30 if max(map(len, classes)) > 10 else 0, length=0)
         ax.tick_params(axis="y", rotation=0, length=0)
@@ -290,9 +340,16 @@ def transfer(rows: Sequence[dict[str, Any]], picture: str | Path, heading: str =
         figure = new_figure(3 + 1.1 * len(order), 1.6 + 0.8 * len(order))
         ax = figure.subplots()
         sns.heatmap(
-            table.astype(float), annot=text, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=1, ax=ax,
+            table.astype(float),
+            annot=text,
+            fmt="",
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+            linewidths=1,
+            ax=ax,
             cbar_kws={"label": "UAR"},
-        )  # fmt: skip
+        )
         ax.set(xlabel="tested on", ylabel="trained on")
         ax.tick_params(axis="both", rotation=0, length=0)
         ax.set_title(heading, loc="left")

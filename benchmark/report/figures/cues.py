@@ -98,9 +98,15 @@ def _boxes(ax: Any, attribution: Attribution) -> None:
         ax.add_patch(Rectangle(corner, *size, facecolor="none", edgecolor=BLUE, linewidth=1.4 if windows else 0.7))
         if windows:
             ax.text(
-                (times[column] + times[column + 1]) / 2, 5600, str(rank[row, column]), color="white", ha="center",
-                va="center", fontsize=9, bbox={"boxstyle": "circle,pad=0.25", "facecolor": BLUE, "edgecolor": "none"},
-            )  # fmt: skip
+                (times[column] + times[column + 1]) / 2,
+                5600,
+                str(rank[row, column]),
+                color="white",
+                ha="center",
+                va="center",
+                fontsize=9,
+                bbox={"boxstyle": "circle,pad=0.25", "facecolor": BLUE, "edgecolor": "none"},
+            )
 
 
 def _by_relevance(attribution: Attribution) -> list[tuple[int, int]]:
@@ -142,9 +148,14 @@ def _bars(ax: Any, attribution: Attribution) -> None:
             ax.barh(place, shown, height=0.5, color=EXPECTED[_bar_verdict(row, value)], alpha=0.9)
             aside = "left" if value >= 0 else "right"
             ax.text(
-                shown + np.sign(value or 1) * 0.02 * limit, place + 0.36, f"{value:+.1f}", va="center", ha=aside,
-                fontsize=8, color=INK,
-            )  # fmt: skip
+                shown + np.sign(value or 1) * 0.02 * limit,
+                place + 0.36,
+                f"{value:+.1f}",
+                va="center",
+                ha=aside,
+                fontsize=8,
+                color=INK,
+            )
         if by_voice and row["z_rest"] is not None:
             rest = float(np.clip(row["z_rest"], -limit, limit))
             ax.plot(rest, place, "o", markersize=7, markerfacecolor="white", markeredgecolor=INK, zorder=3)
@@ -160,8 +171,15 @@ def _bars(ax: Any, attribution: Attribution) -> None:
     else:
         other = "same cells moved" if "n_cells" in attribution.details else "rest of the clip"
         ax.set_xlabel(f"relevant part minus {other},\nin standard deviations of random parts of this clip")
-    ax.text(1.02, len(rows) - 0.42, f"expected of\n{attribution.target}", transform=ax.get_yaxis_transform(),
-            va="bottom", fontsize=8.5, color=GREY)  # fmt: skip
+    ax.text(
+        1.02,
+        len(rows) - 0.42,
+        f"expected of\n{attribution.target}",
+        transform=ax.get_yaxis_transform(),
+        va="bottom",
+        fontsize=8.5,
+        color=GREY,
+    )
 
 
 def _why_no_bar(row: dict[str, Any]) -> str:

@@ -86,9 +86,15 @@ def emolime_gap_of_run(
             ax.plot(ends, ends, color=GREY, linewidth=0.8, linestyle="--")
             ax.plot(ends, part["paper"].mean() + slope * (ends - part["exact"].mean()), color=BLUE, linewidth=1)
             ax.errorbar(
-                part["exact"], part["paper"], part["sd"].fillna(0.0), fmt="o", markersize=3.5, elinewidth=0.8,
-                color=BLUE, ecolor=GREY,
-            )  # fmt: skip
+                part["exact"],
+                part["paper"],
+                part["sd"].fillna(0.0),
+                fmt="o",
+                markersize=3.5,
+                elinewidth=0.8,
+                color=BLUE,
+                ecolor=GREY,
+            )
             ax.set_title(f"{corpus}, {model}, {condition}\nslope {slope:.2f}{interval}, {counted}", loc="left")
             ax.set_xlabel(f"weight by {EXACT}")
             ax.set_xlim(*ends)

@@ -111,10 +111,15 @@ def _print_weights(
     for low, high, weight, error in zip(edges[:-1], edges[1:], weights, noise, strict=True):
         middle = _hz((_mel(low) + _mel(high)) / 2)
         ax.text(
-            duration_s * 0.985, middle, f"{low:.0f}-{high:.0f} Hz  {weight:+.2f}{error}", ha="right", va="center",
-            fontsize=9, color=INK,
+            duration_s * 0.985,
+            middle,
+            f"{low:.0f}-{high:.0f} Hz  {weight:+.2f}{error}",
+            ha="right",
+            va="center",
+            fontsize=9,
+            color=INK,
             bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.2},
-        )  # fmt: skip
+        )
     for edge in edges[1:-1]:
         ax.axhline(edge, color="white", linewidth=0.8)
 
@@ -161,9 +166,14 @@ def explanation_overlay(
             fit = f" (R² {attribution.details['r2']:.2f})" if "r2" in attribution.details else ""
             ax.set_title(f"{name}: {attribution.target}{fit}", loc="left", fontweight="bold")
             figure.colorbar(
-                _colours(largest), ax=ax, pad=0.015, aspect=18, extend="neither" if largest == scale else "both",
-                format=FuncFormatter(lambda x, _: f"{x:.2g}"), ticks=[-largest, 0, largest],
-            )  # fmt: skip
+                _colours(largest),
+                ax=ax,
+                pad=0.015,
+                aspect=18,
+                extend="neither" if largest == scale else "both",
+                format=FuncFormatter(lambda x, _: f"{x:.2g}"),
+                ticks=[-largest, 0, largest],
+            )
         for ax in axes.ravel()[len(maps) :]:
             ax.set_axis_off()
         _label_outer(axes, len(maps))
@@ -210,9 +220,14 @@ def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, pi
             ax.set_axis_off()
         _label_outer(axes, len(shown))
         figure.colorbar(
-            _colours(largest), ax=axes, pad=0.015, aspect=25, extend="both",
-            format=FuncFormatter(lambda x, _: f"{x:.2g}"), ticks=[-largest, 0, largest],
-        )  # fmt: skip
+            _colours(largest),
+            ax=axes,
+            pad=0.015,
+            aspect=25,
+            extend="both",
+            format=FuncFormatter(lambda x, _: f"{x:.2g}"),
+            ticks=[-largest, 0, largest],
+        )
         title(figure, f"{attribution.method}, channel by channel. {heading}")
         footnote(
             figure,
@@ -220,8 +235,10 @@ def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, pi
             "against it; one scale for all panels.",
         )
         grid = scoring_grid(len(samples) / SAMPLE_RATE)
-        cells = {name: replace(attribution, values=attribution.grid.transfer(values, grid), grid=grid, errors=None)
-                 for name, values in shown.items()}  # fmt: skip
+        cells = {
+            name: replace(attribution, values=attribution.grid.transfer(values, grid), grid=grid, errors=None)
+            for name, values in shown.items()
+        }
         return save(figure, _cells_of(cells).rename(columns={"method": "channel"}), picture, svg=False)
 
 
@@ -247,9 +264,14 @@ def _cells_of(maps: Mapping[str, Attribution]) -> pd.DataFrame:
         freqs, times = attribution.grid.freq_edges_hz, attribution.grid.time_edges_s
         rows, columns = np.indices(attribution.grid.shape).reshape(2, -1)
         part = {
-            "method": name, "target": attribution.target, "low_hz": freqs[rows], "high_hz": freqs[rows + 1],
-            "start_s": times[columns], "end_s": times[columns + 1], "relevance": attribution.values.ravel(),
-        }  # fmt: skip
+            "method": name,
+            "target": attribution.target,
+            "low_hz": freqs[rows],
+            "high_hz": freqs[rows + 1],
+            "start_s": times[columns],
+            "end_s": times[columns + 1],
+            "relevance": attribution.values.ravel(),
+        }
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
 
@@ -306,9 +328,15 @@ def _weights_beside(ax: Any, example: BandExample, edges: np.ndarray) -> None:
     ax.plot(example.weights, middle, "o-", color=INK, markersize=6, linewidth=1, label="here")
     if example.published is not None:
         ax.plot(
-            example.published, middle, "D--", color="#0072B2", markerfacecolor="white", markersize=5, linewidth=1,
+            example.published,
+            middle,
+            "D--",
+            color="#0072B2",
+            markerfacecolor="white",
+            markersize=5,
+            linewidth=1,
             label="published",
-        )  # fmt: skip
+        )
     for edge in edges[1:-1]:
         ax.axhline(edge, color="#e4e4e4", linewidth=0.8, zorder=0)
     ax.set_xlabel("weight")

@@ -69,9 +69,19 @@ def draw_plausibility(table: pd.DataFrame, picture: str | Path) -> Path:
             least, most = part["clips"].min(), part["clips"].max()
             clips = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
             sns.heatmap(
-                gains, annot=text.fillna("").to_numpy(), fmt="", cmap="vlag", vmin=-1, vmax=1, cbar=False,
-                linewidths=0.5, ax=ax, annot_kws={"fontsize": 7}, xticklabels=methods, yticklabels=rows,
-            )  # fmt: skip
+                gains,
+                annot=text.fillna("").to_numpy(),
+                fmt="",
+                cmap="vlag",
+                vmin=-1,
+                vmax=1,
+                cbar=False,
+                linewidths=0.5,
+                ax=ax,
+                annot_kws={"fontsize": 7},
+                xticklabels=methods,
+                yticklabels=rows,
+            )
             ax.set(xlabel="", ylabel="")
             ax.set_title(f"{emotion}, {clips} of {part['planned'].max():.0f} clips", loc="left", fontweight="bold")
             ax.tick_params(length=0)
@@ -178,10 +188,15 @@ def _planted(part: pd.DataFrame) -> Iterator[list[str]]:
     for method in _methods(rows.reset_index()):
         recall, precision = (rows.loc[(method, measure)] for measure in PLANTED)
         yield [
-            method, _with_interval(recall), number(recall["chance"]), _with_interval(precision),
-            number(precision["chance"]), f"{recall['counted']:.0f}", f"{precision['counted']:.0f}",
+            method,
+            _with_interval(recall),
+            number(recall["chance"]),
+            _with_interval(precision),
+            number(precision["chance"]),
+            f"{recall['counted']:.0f}",
+            f"{precision['counted']:.0f}",
             _clips(recall),
-        ]  # fmt: skip
+        ]
 
 
 def _right_or_wrong(part: pd.DataFrame) -> Iterator[list[str]]:
@@ -202,7 +217,7 @@ def _right_or_wrong(part: pd.DataFrame) -> Iterator[list[str]]:
 
 
 def _agreement(part: pd.DataFrame, methods: Iterable[str]) -> Iterator[list[str]]:
-    """A row for each cue and direction: sources that expect the same have the same numbers."""
+    """Rows of direction agreement by cue and direction; sources that expect the same share a row."""
     place = {cue: i for i, cue in enumerate(ordered(part["cue"], CUES.names()))}
     # the corpus' own direction differs from clip to clip with the speaker left out
     stands = part["source"].where(part["source"] == MEASURED, "")
@@ -246,6 +261,6 @@ def _with_interval(row: pd.Series, value: str = "value", low: str = "low", high:
 
 
 def _methods(rows: pd.DataFrame) -> list[str]:
-    """In the order of the registry, the random windows last."""
+    """Methods in registry order, random windows last."""
     methods = ordered(set(rows["method"]) - {RANDOM}, METHODS.names())
     return [*methods, *([RANDOM] if (rows["method"] == RANDOM).any() else [])]

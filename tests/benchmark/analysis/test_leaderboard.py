@@ -167,5 +167,10 @@ def test_terminal_table_fits_eighty_columns(board: pd.DataFrame) -> None:
 
 def test_number() -> None:
     assert [number(x) for x in (0.123, -9.994, 9.996, 99.96, 256, float("nan"))] == [
-        "0.12", "-9.99", "10.0", "100", "256", "–",
-    ]  # fmt: skip
+        "0.12",
+        "-9.99",
+        "10.0",
+        "100",
+        "256",
+        "–",
+    ]

@@ -19,9 +19,11 @@ def weights(errors: list[float] | None = None, **details: float) -> Attribution:
 
 def test_weights_are_told_with_what_is_known_of_them():
     assert weight_lines(weights(r2=0.71, shrinkage=1.0, full=0.4, none=0.1, noise=0.0)) == [
-        "0-386 Hz: +0.250", "386-760 Hz: -0.500", "760-8000 Hz: +0.000",
+        "0-386 Hz: +0.250",
+        "386-760 Hz: -0.500",
+        "760-8000 Hz: +0.000",
         "R² 0.710, no noise: no mask was drawn, with all kept 0.400, with all removed 0.100",
-    ]  # fmt: skip
+    ]
     drawn = weights([0.1, 0.02, 0.003], r2=0.5, shrinkage=0.876, full=0.4, none=0.1, noise=0.041, clip=0.3)
     assert weight_lines(drawn)[0] == "0-386 Hz: +0.250 ± 0.100"
     assert weight_lines(drawn)[3] == (
@@ -35,9 +37,11 @@ def test_weights_are_told_with_what_is_known_of_them():
 
 def test_fills_are_told_and_those_beyond_speech_are_warned_of():
     effects = [
-        FillEffect("none", False, -0.3, 0.426), FillEffect("resynthesis", False, -0.3, 0.426),
-        FillEffect("attenuate", False, -841.2, 0.0), FillEffect("noise", True, 2.0, 0.881),
-    ]  # fmt: skip
+        FillEffect("none", False, -0.3, 0.426),
+        FillEffect("resynthesis", False, -0.3, 0.426),
+        FillEffect("attenuate", False, -841.2, 0.0),
+        FillEffect("noise", True, 2.0, 0.881),
+    ]
     told, warning = fill_lines(effects)
     assert told == (
         "probability: the clip 0.426; resynthesised with nothing removed 0.426; all of it replaced by attenuate 0.000, "

@@ -82,8 +82,12 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
         (folder / name / "run.json").write_text(text)
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, json.dumps([HEAVY, list(CASES)])],
-        cwd=folder, capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     return {case: tuple(rest) for case, *rest in map(json.loads, done.stdout.splitlines())}
 
 
