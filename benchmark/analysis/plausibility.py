@@ -78,7 +78,7 @@ Pool = tuple[str, str, str, str, str, int]
 
 def corpus_cues(corpus: Corpus, progress: Progress | None = None) -> pd.DataFrame:
     """Cues of all clips of a corpus, as `clip_table`; level cues NaN where the corpus' levels are not comparable."""
-    report = None if progress is None else partial(progress, f"listening to {corpus.name}")
+    report = None if progress is None else partial(progress, f"measuring cues of {corpus.name}")
     table = clip_table(corpus, list(corpus.table.index), progress=report)
     return table if corpus.record.level_comparable else table.assign(**dict.fromkeys(LEVEL_CUES, np.nan))
 

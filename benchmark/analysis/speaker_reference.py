@@ -57,7 +57,7 @@ def speaker_norms(clip: Clip, data_root: str | Path | None = None, progress: Pro
     rows = []
     for done, name in enumerate(names[i] for i in sorted(chosen)):
         if progress is not None:
-            progress(f"listening to {clip.speaker or clip.corpus}", done, len(chosen))
+            progress(f"measuring cues of {clip.speaker or clip.corpus}", done, len(chosen))
         other = corpus.clip(name)
         try:
             cues = whole_clip_cues(other.cue_tracks, full=False)

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     full = any(CUES.get(cue).target.endswith("fine_cues") for cue in cues)
     corpus = load_corpus(asked.corpus, asked.data_root)
     with Bars() as bars:
-        table = clip_table(corpus, list(corpus.table.index), full, lambda done, n: bars("listening", done, n))
+        table = clip_table(corpus, list(corpus.table.index), full, lambda done, n: bars("measuring cues", done, n))
     note = ""
     if not corpus.record.level_comparable:
         note = f"Levels of {corpus.name} are not comparable between clips: {', '.join(LEVEL_CUES)} say nothing here."

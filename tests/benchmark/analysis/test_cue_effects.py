@@ -60,7 +60,7 @@ def test_report_of_a_few_clips(data_root, monkeypatch, capsys):
     corpus = load_corpus("emodb", data_root)
     few = corpus.table[corpus.table.speaker == corpus.table.speaker.iloc[0]].groupby("emotion").head(3)
     corpus.table = few
-    monkeypatch.setattr("serxai.benchmark.analysis.cue_effects.load_corpus", lambda name, root: corpus)
+    monkeypatch.setattr("serxai.benchmark.cli.corpus_cues.load_corpus", lambda name, root: corpus)
     assert main(["emodb", "--cue", "f0_level", "--cue", "f1"]) == 0
     text = capsys.readouterr().out
     assert "(f1)" in text and "| anger |" in text and "say nothing here" in text
