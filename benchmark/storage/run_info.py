@@ -33,7 +33,8 @@ def read_run_info(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: damaged ({error}); {advice}.") from None
     if "qualification" in info:
         raise InputError(
-            f"{folder}: the trial of the metrics (preset qualify), which holds no scores of methods. Read "
-            "its qualification.html and verdicts.csv, continue it with --preset qualify, or give a run's folder."
+            f"{folder}: a qualification of metrics, which holds no scores of methods. Read its "
+            "qualification.html and verdicts.csv, continue it with `serxai run --preset qualify --resume`, or give the "
+            "folder of a run."
         )
     return info
