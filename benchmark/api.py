@@ -1,4 +1,4 @@
-"""The library's front door: ``serxai.run`` and ``serxai.explain``."""
+"""Public functions of the library: ``serxai.run`` and ``serxai.explain``."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from .run.runner import Progress, run
 __all__ = ["Explained", "explain", "kept_and_removed", "run"]
 
 DEFAULT_METHODS = ("saliency", "emolime", "beyond-saliency")
-KEPT_SHARE = 0.25  # of the scoring grid's cells, for the sounds of what an explanation points at
+KEPT_SHARE = 0.25  # of the scoring grid's cells, for the waveform of the most relevant part
 
 
 @dataclass(frozen=True)
 class Explained:
-    """One audio file explained by several methods.
+    """Explanations of one audio file by several methods.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ def explain(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Explained:
-    """Explain why a recogniser hears an emotion in one audio file.
+    """Explain a recogniser's prediction for one audio file.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def explain(
     target : str
         ``predicted``, a class of the recogniser, or ``A-B``: why class A rather than class B.
     trained_on : str
-        Corpus whose fold models explain. A clip of that corpus gets the fold model that has not heard its speaker.
+        Training corpus of the fold models. A clip of that corpus gets the fold model not trained on its speaker.
     checkpoint : path, optional
         Folder written by ``serxai train``, or the file of a foreign model, instead of `trained_on`.
     trust : bool
@@ -109,7 +109,7 @@ def explain(
     clip = Clip(id=path.stem, samples=load_audio(path))
     report = progress or (lambda what, done, total: None)
     models = load_models(model, trained_on, data_root=data_root, checkpoint=checkpoint, trust=trust, progress=report)
-    clip, recogniser, seen = _place(clip, path, models, data_root)
+    clip, recogniser, seen = _match_corpus(clip, path, models, data_root)
     try:
         recogniser.check_length(clip.samples.size)
     except ClipError as error:
@@ -127,26 +127,26 @@ def explain(
         base = attributions.get(explainer.base or "")
         request = Request(recogniser, clip, chosen, identity, base, contrast, shared)
         try:
-            found = explainer.attribute(request)
+            attribution = explainer.attribute(request)
         except (NotApplicable, ClipError) as error:
             failures[name] = str(error)
             continue
         base_calls = request.base.model_calls if request.base else 0
-        attributions[name] = replace(found, model_calls=recogniser.calls + shared.spared - before + base_calls)
+        attributions[name] = replace(attribution, model_calls=recogniser.calls + shared.spared - before + base_calls)
     report(f"explaining {path.name}", len(explainers), len(explainers))
-    if any(found.cues for found in attributions.values()):
-        usual = speaker_norms(clip, data_root, report)
-        attributions = {name: with_norms(found, usual) for name, found in attributions.items()}
+    if any(attribution.cues for attribution in attributions.values()):
+        reference = speaker_norms(clip, data_root, report)
+        attributions = {name: with_norms(attribution, reference) for name, attribution in attributions.items()}
     probabilities = dict(zip(recogniser.classes, map(float, proba), strict=True))
     return Explained(clip, recogniser, probabilities, chosen, seen, attributions, failures, contrast)
 
 
-def _place(clip: Clip, path: Path, models: Models, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:
-    """Find the file in the training corpus, if it is one of its clips, and the fold model that may explain it."""
+def _match_corpus(clip: Clip, path: Path, models: Models, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:
+    """Match a file with the clips of the training corpus, to get its metadata and a fold model not trained on it."""
     unknown = clip, models.recogniser(models.default_fold), "unknown"
     try:
         corpus = load_corpus(models.trained_on, data_root)
-    except InputError:  # the corpus is not here, or not known
+    except InputError:  # the corpus is not on disk, or unknown
         return unknown
     for known in (name for name in corpus.table.index if name == path.stem):
         candidate = corpus.clip(known)
@@ -157,14 +157,14 @@ def _place(clip: Clip, path: Path, models: Models, data_root: str | Path | None)
 
 
 def kept_and_removed(clip: Clip, attribution: Attribution, share: float = KEPT_SHARE) -> tuple[np.ndarray, np.ndarray]:
-    """Waveforms of what an explanation points at and of the rest (the other part attenuated by 40 dB).
+    """Waveforms of the most relevant cells and of the rest (the other part attenuated by 40 dB).
 
     Parameters
     ----------
     clip : Clip
     attribution : Attribution
     share : float
-        Share of the scoring grid's cells, highest relevance first, that counts as pointed at.
+        Share of the scoring grid's cells that is kept, highest relevance first.
 
     Returns
     -------

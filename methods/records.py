@@ -13,7 +13,7 @@ from .record import FAMILIES, NEEDS, MethodRecord
 if TYPE_CHECKING:
     from .explainer import Explainer
 
-__all__ = ["FAMILIES", "METHODS", "NEEDS", "MethodRecord", "make_method"]
+__all__ = ["FAMILIES", "METHODS", "NEEDS", "MethodRecord", "baselines", "make_method"]
 
 _OWN = "MIT"
 _SCORING = "one cell of the scoring grid: 16 mel bands x 80 ms"
@@ -383,6 +383,17 @@ METHODS: Registry[MethodRecord] = Registry(
         ),
     ],
 )
+
+
+def baselines() -> tuple[str, ...]:
+    """Names of all registered baselines and reference explanations, in registration order.
+
+    Examples
+    --------
+    >>> [name for name in baselines() if name in ("random", "energy", "oracle", "rule-truth")]
+    ['random', 'energy', 'oracle', 'rule-truth']
+    """
+    return tuple(record.name for record in METHODS if record.family == "baseline")
 
 
 def make_method(name: str, **params: Any) -> Explainer:

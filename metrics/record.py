@@ -13,6 +13,7 @@ DIRECTIONS = ("higher", "lower")
 CONDITIONS = ("any", "shifted", "clean")
 COMPANIONS = ("clean", "repeat", "other")
 SPACES = ("audio", "features")
+MODEL_CALLS = "model calls"  # unit of the metric that boards print beside every score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,12 @@ class MetricRecord(Record):
         Whether it enters its family's ranking. Near-copies of a core metric do not: a ranking would count them twice.
     space : {'audio', 'features'}
         Where something is removed: in the waveform, or in the feature map of a differentiable recogniser.
+    headline : bool
+        Whether short tables, such as the terminal's, show it when no metric is named; about one metric a family.
+    unit : str
+        Unit of the score, e.g. ``log-odds``; empty for shares, correlations and other plain numbers.
+    scale : str
+        What particular scores mean, for the axis of a figure, e.g. ``0: another clip, 1: a repeat``.
     explains : bool
         Whether it explains again, which is done for methods of at most 64 model calls only.
     qualified : bool or None
@@ -68,6 +75,9 @@ class MetricRecord(Record):
     companions: tuple[str, ...] = ()
     core: bool = False
     space: str = "audio"
+    headline: bool = False
+    unit: str = ""
+    scale: str = ""
     explains: bool = False
     qualified: bool | None = None
     fails: str = ""

@@ -12,6 +12,7 @@ from .record import (
     CONDITIONS,
     DIRECTIONS,
     FAMILIES,
+    MODEL_CALLS,
     QUANTUS,
     SPACES,
     ChoiceRecord,
@@ -23,9 +24,18 @@ if TYPE_CHECKING:
     from .case import Metric
 
 __all__ = [
-    "COMPANIONS", "CONDITIONS", "DIRECTIONS", "FAMILIES", "METRICS", "QUANTUS", "SPACES", "MetricRecord",
-    "QuantusRecord", "make_metric",
-]  # fmt: skip
+    "COMPANIONS",
+    "CONDITIONS",
+    "DIRECTIONS",
+    "FAMILIES",
+    "METRICS",
+    "MODEL_CALLS",
+    "QUANTUS",
+    "SPACES",
+    "MetricRecord",
+    "QuantusRecord",
+    "make_metric",
+]
 
 _TRAJECTORY = "32, shared by all metrics of the deletion trajectory"
 _SUBSETS = "257, shared by all methods and by the metrics of random sets"
@@ -77,7 +87,7 @@ METRICS: Registry[MetricRecord] = Registry(
             "abpc", "faithfulness:AreaBetween", "faithfulness", "higher", _TRAJECTORY,
             "area between the perturbation curves, least relevant first minus most relevant first",
             "Samek et al. 2017, IEEE TNNLS 28(11); Schulz et al. 2020, ICLR (area between MoRF and LeRF)",
-            random=0.0, uses_fill=True,
+            random=0.0, uses_fill=True, unit="log-odds", headline=True,
         ),
         _metric(
             "abpc-native", "faithfulness:NativeAreaBetween", "faithfulness", "higher", "at most 32",
@@ -192,7 +202,7 @@ METRICS: Registry[MetricRecord] = Registry(
             "mass-accuracy", "localisation:MassAccuracy", "localisation", "higher", "0",
             "share of the positive relevance that lies where the cue was planted (the truth map itself: .95)",
             "Arras, Osman, Samek 2022, Information Fusion 81, Relevance Mass Accuracy",
-            core=True, perfect=1.0, low=0.0, high=1.0,
+            core=True, perfect=1.0, low=0.0, high=1.0, headline=True,
         ),
         _metric(
             "rank-accuracy", "localisation:RankAccuracy", "localisation", "higher", "0",
@@ -246,7 +256,8 @@ METRICS: Registry[MetricRecord] = Registry(
             "consistency", "robustness:Consistency", "robustness", "higher", "three more explanations",
             "rank correlation with the clean clip's map, between that of another clip (0) and of a repeat (1)",
             "serxai, docs/metrics; Spearman 1904 for the similarity",
-            core=True, perfect=1.0, conditions="shifted", companions=("clean", "repeat", "other"),
+            core=True, perfect=1.0, conditions="shifted", companions=("clean", "repeat", "other"), headline=True,
+            scale="0: another clip, 1: a repeat",
         ),
         _metric(
             "max-sensitivity", "sensitivity:MaxSensitivity", "robustness", "lower", _NOISY,
@@ -338,7 +349,7 @@ METRICS: Registry[MetricRecord] = Registry(
             "direction-agreement", "plausibility:DirectionAgreement", "plausibility", "higher", "0",
             "agreement of the salient cue contrast with sourced expert directions, as gain over random windows",
             "serxai, docs/metrics; sources row by row in cues/expert.py",
-            version="2", core=True, random=0.0, low=-1.0, high=1.0,
+            version="2", core=True, random=0.0, low=-1.0, high=1.0, headline=True,
         ),
         ChoiceRecord(
             name="direction-agreement:",
@@ -380,7 +391,7 @@ METRICS: Registry[MetricRecord] = Registry(
             "explanation-calls", "cost:ExplanationCalls", "cost", "lower", "0",
             "copies that went through the recogniser to make the explanation",
             "serxai, docs/metrics",
-            core=True, low=0.0,
+            core=True, low=0.0, headline=True, unit=MODEL_CALLS,
         ),
         _metric(
             "energy-removed", "cost:EnergyRemoved", "cost", "lower", "0",

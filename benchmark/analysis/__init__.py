@@ -1,1 +1,1 @@
-"""What score rows and stored explanations say: rankings, gaps, agreement, plausibility."""
+"""Analyses of score rows and stored explanations: leaderboard, method comparison, agreement, plausibility."""

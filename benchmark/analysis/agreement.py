@@ -1,7 +1,7 @@
-"""How alike do two methods explain the same clips? Read from stored explanations, without any model call.
+"""Pairwise agreement of explanation methods, from stored explanations without model calls.
 
-Similarity is Spearman's rank correlation over the cells of the scoring grid. High agreement is no quality: methods can
-share a fault. It says which methods are near-copies, and where the choice of the method decides what one sees.
+Agreement is Spearman's rank correlation over the cells of the scoring grid. It is no quality, since methods can share a
+fault: it shows which methods are near-copies, and where the choice of method decides the explanation.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ COLUMNS = ["corpus", "model", "condition", "method", "other", "mean", "low", "hi
 
 
 def similarities(maps: Mapping[str, Attribution], duration_s: float | None = None) -> dict[tuple[str, str], float]:
-    """Rank correlation of each pair of maps of one clip, on its scoring grid.
+    """Rank correlation of each pair of maps of one clip, on the clip's scoring grid.
 
     Parameters
     ----------
     maps : mapping of str to Attribution
         By method.
     duration_s : float, optional
-        Length of the clip. Front ends pad: without it, the clip is taken to end where the first of its maps does.
+        Length of the clip. Default: the smallest end time of its maps, since padding front ends only extend maps.
 
     Returns
     -------
     dict of (str, str) to float
-        Each pair once, in the order of `maps`; without pairs of which a map is constant.
+        Each pair once, in the order of `maps`; pairs with a constant map are left out.
     """
     grid = scoring_grid(duration_s or min(float(map_.grid.time_edges_s[-1]) for map_ in maps.values()))
-    moved = {name: summed_on(map_.values, map_.grid, grid) for name, map_ in maps.items()}
-    found = {}
-    for one, other in combinations_with_replacement(moved, 2):
+    on_grid = {name: summed_on(map_.values, map_.grid, grid) for name, map_ in maps.items()}
+    correlations = {}
+    for one, other in combinations_with_replacement(on_grid, 2):
         try:
-            found[one, other] = rank_correlation(moved[one], moved[other])
+            correlations[one, other] = rank_correlation(on_grid[one], on_grid[other])
         except NotApplicable:
             continue
-    return found
+    return correlations
 
 
 def agreement(
@@ -62,7 +62,7 @@ def agreement(
     progress: Progress | None = None,
     durations: Callable[[str, str], float | None] = lambda corpus, clip: None,
 ) -> pd.DataFrame:
-    """Mean similarity of each pair of methods over the clips and targets that both explained.
+    """Mean rank correlation of each pair of methods over the clips and targets that both explained.
 
     Parameters
     ----------
@@ -85,8 +85,8 @@ def agreement(
     by_clip: dict[tuple[str, ...], dict[str, Attribution]] = {}
     for e in explanations:
         if e.repeat == 0:
-            what = (e.corpus, e.model, e.condition, e.clip, e.attribution.target)
-            by_clip.setdefault(what, {})[e.attribution.method] = e.attribution
+            identity = (e.corpus, e.model, e.condition, e.clip, e.attribution.target)
+            by_clip.setdefault(identity, {})[e.attribution.method] = e.attribution
     rows = []
     for done, ((corpus, model, condition, clip, _), maps) in enumerate(sorted(by_clip.items(), key=lambda i: i[0]), 1):
         named = {name: maps[name] for name in ordered(maps, METHODS.names())}
@@ -97,13 +97,13 @@ def agreement(
         if progress is not None:
             progress("comparing maps", done, len(by_clip))
     table = pd.DataFrame(rows, columns=[*COLUMNS[:5], "value", "speaker"])
-    planned = Counter(what[:3] for what in by_clip)
-    found = []
+    planned = Counter(identity[:3] for identity in by_clip)
+    means = []
     for names, part in table.groupby(COLUMNS[:5], sort=False):
         mean = clustered_mean(part["value"], part["speaker"].tolist())
-        found.append((*names, mean.mean, *mean.bounds, mean.n, planned[names[:3]], mean.clusters))
+        means.append((*names, mean.mean, *mean.bounds, mean.n, planned[names[:3]], mean.clusters))
     places = {name: i for i, name in enumerate(ordered({*table["method"], *table["other"]}, METHODS.names()))}
-    result = pd.DataFrame(found, columns=COLUMNS)
+    result = pd.DataFrame(means, columns=COLUMNS)
     by = [*COLUMNS[:3], "method", "other"]
     return result.sort_values(
         by, key=lambda c: c.map(places) if c.name in ("method", "other") else c, ignore_index=True
@@ -111,7 +111,7 @@ def agreement(
 
 
 def agreement_matrix(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
-    """Square and symmetric matrix of the means of one setting; NaN where two methods share no clip."""
+    """Symmetric matrix of the mean agreement in one setting; NaN where two methods share no clip."""
     pairs = table.set_index(["method", "other"])["mean"].to_dict()
     values = [[pairs.get((a, b), pairs.get((b, a), np.nan)) for b in methods] for a in methods]
     return pd.DataFrame(values, index=list(methods), columns=list(methods))

@@ -1,11 +1,11 @@
-"""What emotions do to the voices of a corpus, measured: effect sizes beside each speaker's own neutral clips.
+"""Effect sizes of emotions on acoustic cues, against the same speaker's neutral clips.
 
 ``python -m serxai.benchmark.cli.corpus_cues CORPUS [--data-root DIR] [--cue NAME]...`` prints them as Markdown. An
 effect is Cohen's d: the emotion's mean minus the neutral mean of the same speaker, over the two groups' pooled standard
 deviation, each clip counting once.
 
-Where effects of a corpus have been measured before (TESS: with openSMILE's eGeMAPSv02 functionals, about 60 clips a
-cell), those of a size above 0.8 that have another sign here are listed below the tables.
+Where reference effects of a corpus exist (TESS: openSMILE's eGeMAPSv02 functionals, about 60 clips a cell), those of a
+size above 0.8 whose sign differs here are listed below the tables.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 DEFAULT_CUES = ("f0_level", "f0_variability", "loudness", "high_frequency_energy", "jitter", "shimmer", "hnr")
 MIN_CLIPS = 3  # of each group
-MEASURED_BEFORE = {"tess": "tess_cue_effects.csv"}  # by corpus, in the folder reference/
-CLEAR = 0.8  # the size of an effect whose sign should come out again
+REFERENCE_EFFECTS = {"tess": "tess_cue_effects.csv"}  # by corpus, in the folder reference/
+CLEAR = 0.8  # |d| above which the sign of a reference effect should be reproduced
 
 
 def clip_table(
     corpus: Corpus, clip_ids: Sequence[str], full: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> pd.DataFrame:
-    """Cues of whole clips: ``speaker``, ``emotion`` and a column for each cue, NaN where missing; index: the clips.
+    """Cues of whole clips, indexed by clip: ``speaker``, ``emotion`` and a column per cue, NaN where undefined.
 
     Parameters
     ----------
     corpus : Corpus
     clip_ids : sequence of str
     full : bool
-        Also the cues that only describe.
+        Whether to include the descriptive cues, which have no sourced direction.
     progress : callable, optional
         Called with clips done and clips to do.
     """
@@ -48,7 +48,7 @@ def clip_table(
     rows = []
     for done, name in enumerate(clip_ids, 1):
         clip = corpus.clip(name)
-        cues = {cue: found.value for cue, found in whole_clip_cues(clip.cue_tracks, full).items()}
+        cues = {cue: measurement.value for cue, measurement in whole_clip_cues(clip.cue_tracks, full).items()}
         rows.append({"speaker": clip.speaker, "emotion": clip.emotion, **cues})
         if progress is not None:
             progress(done, len(clip_ids))
@@ -56,7 +56,7 @@ def clip_table(
 
 
 def cohens_d(group: np.ndarray, neutral: np.ndarray) -> float:
-    """Difference of means over the pooled standard deviation; NaN with fewer than 3 values in a group.
+    """Cohen's d with the pooled standard deviation; NaN with fewer than 3 values in a group.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def cohens_d(group: np.ndarray, neutral: np.ndarray) -> float:
 
 
 def effects(table: pd.DataFrame, cues: Sequence[str]) -> pd.DataFrame:
-    """Effect of each emotion on each cue of each speaker.
+    """Cohen's d of each emotion against neutral, by cue and speaker.
 
     Parameters
     ----------
@@ -91,38 +91,38 @@ def effects(table: pd.DataFrame, cues: Sequence[str]) -> pd.DataFrame:
     for cue in cues:
         for (speaker, emotion), part in table.groupby(["speaker", "emotion"], sort=True):
             if emotion != NEUTRAL:
-                own = table[(table["speaker"] == speaker) & (table["emotion"] == NEUTRAL)]
-                d = cohens_d(part[cue].to_numpy(float), own[cue].to_numpy(float))
+                neutral = table[(table["speaker"] == speaker) & (table["emotion"] == NEUTRAL)]
+                d = cohens_d(part[cue].to_numpy(float), neutral[cue].to_numpy(float))
                 rows.append((cue, emotion, speaker, d, int(part[cue].notna().sum())))
     return pd.DataFrame(rows, columns=["cue", "emotion", "speaker", "d", "n"])
 
 
-def measured_before(corpus: str) -> pd.DataFrame | None:
-    """Effects measured before, columns ``cue``, ``emotion``, ``speaker``, ``d``; None for a corpus without any."""
+def reference_effects(corpus: str) -> pd.DataFrame | None:
+    """Reference effects of a corpus, columns ``cue``, ``emotion``, ``speaker``, ``d``; None where there are none."""
     import pandas as pd
 
-    if corpus not in MEASURED_BEFORE:
+    if corpus not in REFERENCE_EFFECTS:
         return None
-    with resources.files(__package__).joinpath("reference", MEASURED_BEFORE[corpus]).open(encoding="utf-8") as file:
+    with resources.files(__package__).joinpath("reference", REFERENCE_EFFECTS[corpus]).open(encoding="utf-8") as file:
         return pd.read_csv(file)
 
 
-def compared_signs(found: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
-    """Effects that were clear before and have been measured again.
+def compare_signs(measured: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """Signs of measured effects beside those of the clear reference effects.
 
     Parameters
     ----------
-    found : DataFrame
+    measured : DataFrame
         Of `effects`.
-    before : DataFrame
-        Of `measured_before`; those with a size of 0.8 or less are left out.
+    reference : DataFrame
+        Of `reference_effects`; those with a size of 0.8 or less are left out.
 
     Returns
     -------
     DataFrame
-        Columns ``cue``, ``emotion``, ``speaker``, ``d``, ``d_before`` and ``same`` (sign).
+        Columns ``cue``, ``emotion``, ``speaker``, ``d``, ``d_reference`` and ``same`` (whether the signs agree).
     """
-    clear = before[before["d"].abs() > CLEAR].rename(columns={"d": "d_before"})
-    both = clear.merge(found, on=["cue", "emotion", "speaker"]).dropna(subset="d")
-    both["same"] = np.sign(both["d"]) == np.sign(both["d_before"])
-    return both[["cue", "emotion", "speaker", "d", "d_before", "same"]]
+    clear = reference[reference["d"].abs() > CLEAR].rename(columns={"d": "d_reference"})
+    both = clear.merge(measured, on=["cue", "emotion", "speaker"]).dropna(subset="d")
+    both["same"] = np.sign(both["d"]) == np.sign(both["d_reference"])
+    return both[["cue", "emotion", "speaker", "d", "d_reference", "same"]]

@@ -1,11 +1,11 @@
-"""What replaces a removed cell is part of a score: how far does a mean move from one fill to the next?
+"""Spread of mean scores over fill operators (what replaces a removed cell).
 
-One fill is not evidence. Where a run has several, each (method, metric) has a mean under each of them, and its *spread*
-is the range of these means. Only clips that were scored under all fills enter: fill ``twin`` skips the neutral clips of
-the planted corpus, and a range over other clips would not be the fill's alone.
+Where a run has several fills, each (method, metric) has a mean under each, and its *spread* is the range of these
+means. Only clips scored under all fills enter, so that the range is due to the fill and not to the clips: fill ``twin``
+skips the neutral clips of the planted corpus.
 
-Emotions are told apart as well. Sadness is planted by removing energy, so under ``attenuate`` no removal can undo it:
-a mean over emotions would hide that.
+Means are also given per emotion. Sadness is planted by removing energy, which ``attenuate`` cannot undo; a mean over
+emotions would hide that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SPREAD = ["n_fills", "fill_low", "fill_high", "fill_clips", "fill_planned"]
 
 
 def by_fill(scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean of each method under each fill, over the clips that it has a score for under all of them.
+    """Mean of each method under each fill, over the clips scored under all fills.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def by_fill(scores: pd.DataFrame) -> pd.DataFrame:
     filled = filled[filled["fill"] != ""]
     frames = []
     for names, group in filled.groupby(GROUP, dropna=False, sort=True, observed=True):
-        known = dict(zip(GROUP, names, strict=True))
-        frames += [frame.assign(**known) for frame in _of_group(group)]
+        group_values = dict(zip(GROUP, names, strict=True))
+        frames += [frame.assign(**group_values) for frame in _of_group(group)]
     return pd.concat(frames, ignore_index=True)[COLUMNS] if frames else pd.DataFrame(columns=COLUMNS)
 
 
@@ -76,7 +76,7 @@ def _of_group(group: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def spread(table: pd.DataFrame) -> pd.DataFrame:
-    """The range of the means over fills.
+    """Range of the means over fills.
 
     Parameters
     ----------
@@ -90,15 +90,18 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
         least and the largest mean, missing where no clip has a score under all fills), ``fill_clips`` that entered, of
         ``fill_planned``.
     """
-    found = table.groupby([*GROUP, "method", "emotion"], dropna=False, sort=False)
-    return found.agg(
-        n_fills=("fill", "size"), fill_low=("mean", "min"), fill_high=("mean", "max"), fill_clips=("n_clips", "first"),
+    by_method = table.groupby([*GROUP, "method", "emotion"], dropna=False, sort=False)
+    return by_method.agg(
+        n_fills=("fill", "size"),
+        fill_low=("mean", "min"),
+        fill_high=("mean", "max"),
+        fill_clips=("n_clips", "first"),
         fill_planned=("n_planned", "first"),
-    ).reset_index()  # fmt: skip
+    ).reset_index()
 
 
 def with_spread(board: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """A board with the columns `SPREAD`, missing where only one fill was used.
+    """Add the columns `SPREAD` to a board, missing where only one fill was used.
 
     Parameters
     ----------
@@ -116,7 +119,7 @@ def with_spread(board: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 class SpreadTable(NamedTuple):
-    """The spread of one family's metrics under one condition.
+    """Spread over fills of one family's metrics under one condition.
 
     Attributes
     ----------
@@ -138,12 +141,12 @@ class SpreadTable(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What the table shows, without the setting."""
+        """Title without the setting."""
         return f"{self.family}, {self.condition}: spread over fills"
 
 
 def spread_tables(board: pd.DataFrame, setting: Sequence[str]) -> Iterator[SpreadTable]:
-    """What a board says about the spread over fills.
+    """Spread tables of a board, one per setting, condition and family.
 
     Parameters
     ----------

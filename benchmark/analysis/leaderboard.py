@@ -1,6 +1,6 @@
-"""From score rows to a leaderboard: one row for each cell and method, one ranking for each metric family.
+"""Leaderboard of score rows: one row per cell and method, one ranking per metric family.
 
-There is no grand score. What could not be scored is missing and counted, never 0.
+There is no overall score. A missing score is missing and counted, never 0.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pandas as pd
 
 from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import InputError
+from ...methods.records import baselines
 from ...metrics.qualified import failing
 from ...metrics.records import FAMILIES, METRICS
 from ...metrics.verdict import fails, standing
@@ -28,9 +29,8 @@ from ..stats.clustered import (
 )
 from .fill_spread import SPREAD, by_fill, with_spread
 
-BASELINES = ("random", "energy", "oracle")
 ALPHA = 0.05
-CALLS_METRIC = "explanation-calls"
+RANDOM = "random"  # the baseline of the tests; column ``beats_random`` is named after it
 
 RANKING_RULE = (
     "Methods are ranked within a metric by their mean, and within a family by the mean of these ranks over its core "
@@ -38,7 +38,7 @@ RANKING_RULE = (
     "A method without a score in one of the metrics that count is listed, not ranked."
 )
 
-# what a ranking is made within
+# columns within which methods are ranked
 SETTING = ["corpus", "model", "trained_on", "seen_in_training", "space", "target_rule"]
 RANKING = [*SETTING, "condition", "fill", "family"]
 
@@ -50,8 +50,8 @@ BOARD_COLUMNS = [
 ]  # fmt: skip
 
 
-def leaderboard(scores: pd.DataFrame, baseline: str = "random", fills: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Rank methods within each cell.
+def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Rank and test methods within each cell.
 
     Parameters
     ----------
@@ -74,22 +74,27 @@ def leaderboard(scores: pd.DataFrame, baseline: str = "random", fills: pd.DataFr
         distinguishable. Where several fills were used, ``fill_low`` and ``fill_high`` are the least and the largest
         mean over ``n_fills`` fills, on the ``fill_clips`` clips, of ``fill_planned``, scored under all of them.
         ``model_calls`` is the mean cost of one score if computed alone. ``metric_qualified`` is the metric's
-        `metrics.standing.standing`; ``metric_fails`` names the properties that it failed in its qualification.
+        `metrics.verdict.standing`; ``metric_fails`` names the properties that it failed in its qualification.
 
     Raises
     ------
     InputError
         If two different scores stand for the same clip and cell.
     """
-    found = list(cells(_without_repeats(compact(scores))))
-    if not found:
+    laid_out = list(cells(_unique_scores(compact(scores))))
+    if not laid_out:
         return pd.DataFrame(columns=BOARD_COLUMNS)
-    board = pd.concat([_cell_rows(cell) for cell in found], ignore_index=True)
-    board["baseline"] = board["method"].isin(BASELINES)
-    versus = tests_against(found, baseline).rename(
-        columns={"low": "difference_low", "high": "difference_high", "n_clips": "difference_clips",
-                 "n_planned": "difference_planned", "n_speakers": "difference_speakers"}
-    )  # fmt: skip
+    board = pd.concat([_cell_rows(cell) for cell in laid_out], ignore_index=True)
+    board["baseline"] = board["method"].isin(baselines())
+    versus = tests_against(laid_out, baseline).rename(
+        columns={
+            "low": "difference_low",
+            "high": "difference_high",
+            "n_clips": "difference_clips",
+            "n_planned": "difference_planned",
+            "n_speakers": "difference_speakers",
+        }
+    )
     counts = ["difference_clips", "difference_planned", "difference_speakers"]
     columns = ["difference", "difference_low", "difference_high", *counts, "p_holm", "effect", "superiority", "note"]
     board = board.merge(versus[[*CELL, "method", *columns]], on=[*CELL, "method"], how="left")
@@ -102,11 +107,11 @@ def leaderboard(scores: pd.DataFrame, baseline: str = "random", fills: pd.DataFr
     board["metric_qualified"] = [standing(str(name)) for name in board["metric"]]
     board["metric_fails"] = [failing(fails(str(name))) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
-    return _in_order(_with_letters(board, tests_of_pairs(found)))[BOARD_COLUMNS]
+    return _in_order(_with_letters(board, tests_of_pairs(laid_out)))[BOARD_COLUMNS]
 
 
-def _without_repeats(scores: pd.DataFrame) -> pd.DataFrame:
-    """Score rows of several runs with each score once; a score takes the place of a failure in another run."""
+def _unique_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """Drop duplicate rows of several runs; a score replaces a failure of the same clip and cell in another run."""
     identity = [*CELL, "method", "clip", "seed", "repeat"]
     ok = scores[scores["status"] == "ok"].drop_duplicates([*identity, "value"])
     twice = ok[ok.duplicated(identity)]
@@ -146,19 +151,19 @@ def _with_letters(board: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     for cell, rows in board.groupby(CELL, dropna=False):
         ranked = rows[rows["mean"].notna()].sort_values(["rank", "method"])
         if cell in of_cell:
-            found = significance_groups(of_cell[cell], ranked["method"].tolist(), ALPHA)
-            letters[rows.index] = [found.get(method, "") for method in rows["method"]]
+            by_method = significance_groups(of_cell[cell], ranked["method"].tolist(), ALPHA)
+            letters[rows.index] = [by_method.get(method, "") for method in rows["method"]]
     return board.assign(group=letters)
 
 
 def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Names in the order of a registry, those it does not hold last and by name."""
+    """Sort names by their order in a registry; unregistered ones follow, by name."""
     place = {name: i for i, name in enumerate(known)}
     return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
 
 
 def _in_order(board: pd.DataFrame) -> pd.DataFrame:
-    """Settings by name; conditions, families and metrics as in their registries; best method first."""
+    """Sort rows: settings by name; conditions, families and metrics in registry order; best method first."""
     places = {"condition": CONDITIONS.names(), "family": FAMILIES, "metric": METRICS.names()}
     keys = {
         column: board[column].map({name: i for i, name in enumerate(ordered(board[column], known))})
@@ -170,7 +175,7 @@ def _in_order(board: pd.DataFrame) -> pd.DataFrame:
 
 
 def family_ranking(board: pd.DataFrame) -> pd.DataFrame:
-    """One ranking for each metric family, by `RANKING_RULE`.
+    """Rank methods within each metric family, by `RANKING_RULE`.
 
     Parameters
     ----------
@@ -184,17 +189,34 @@ def family_ranking(board: pd.DataFrame) -> pd.DataFrame:
         ``of_metrics`` (that count in the family), ``beats_random`` and ``with_the_best``: on how many of them the
         method beats random, and is not distinguishable from the best.
     """
-    columns = [*RANKING, "method", "baseline", "rank", "mean_rank", "metrics", "of_metrics", "beats_random",
-               "with_the_best"]  # fmt: skip
+    columns = [
+        *RANKING,
+        "method",
+        "baseline",
+        "rank",
+        "mean_rank",
+        "metrics",
+        "of_metrics",
+        "beats_random",
+        "with_the_best",
+    ]
     frames = []
     for names, part in board.groupby(RANKING, dropna=False, sort=False):
-        part = counting(part)
+        part = core_rows(part)
         best = part.groupby("metric")["group"].transform("first")  # a board lists the best method first
         shared = [bool(set(mine) & set(its)) for mine, its in zip(part["group"], best, strict=True)]
-        rows = part.assign(won=part["beats_random"] == "yes", best=shared).groupby("method", sort=True).agg(
-            baseline=("baseline", "first"), mean_rank=("rank", "mean"), metrics=("rank", "count"),
-            beats_random=("won", "sum"), with_the_best=("best", "sum"),
-        ).reset_index()  # fmt: skip
+        rows = (
+            part.assign(won=part["beats_random"] == "yes", best=shared)
+            .groupby("method", sort=True)
+            .agg(
+                baseline=("baseline", "first"),
+                mean_rank=("rank", "mean"),
+                metrics=("rank", "count"),
+                beats_random=("won", "sum"),
+                with_the_best=("best", "sum"),
+            )
+            .reset_index()
+        )
         rows["of_metrics"] = part["metric"].nunique()
         rows["mean_rank"] = rows["mean_rank"].astype(float).where(rows["metrics"] == rows["of_metrics"])
         rows["rank"] = rows["mean_rank"].rank(method="min").astype("Int64")
@@ -203,13 +225,10 @@ def family_ranking(board: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
 
-def counting(part: pd.DataFrame) -> pd.DataFrame:
-    """Rows of one family whose metrics enter its ranking: the core ones, or all where there is none.
+def core_rows(part: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one family whose metrics enter its ranking: the core metrics, or all where there is none.
 
-    A metric that is not registered here says nothing about itself, and counts.
+    An unregistered metric has no record to ask and counts as core.
     """
     core = [name not in METRICS or METRICS.get(name).core for name in part["metric"]]
     return part[core] if any(core) else part
-
-
-# -- tables as people read them ----------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
-"""How far apart do two methods' explanations of the same clips lie? Read from a run, without any model call.
+"""Pairwise comparison of methods by scores, maps, seed noise and cost, from a stored run without model calls.
 
 Conventions
 -----------
 Two maps of a clip are compared on their own grid where they share it (weights of the same bands), else on the scoring
-grid. Maps of another repeat differ by the method's own draws: their spread is its *noise*. A penalised surrogate
-shrinks its weights; what depends on scale is given as stored and *at equal shrinkage*, each map divided by what its
-penalty leaves of a weight (`surrogates.shrinkage`).
+grid. Maps of different repeats differ by the method's random draws: their spread is its *noise*. A ridge penalty
+shrinks the weights of a surrogate; quantities that depend on scale are given as stored and *at equal shrinkage*, each
+map divided by its shrinkage factor (`surrogates.shrinkage`).
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from ..stats.clustered import CELL, Cell, cells, clustered_mean, per_clip, tests
 from ..storage.store import Store
 
 _PAIR = ["rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage"]
-# what is explained: an explanation does not depend on metric and fill
-_WHAT = ["corpus", "model", "condition", "clip", "target"]
+# identity of what is explained; an explanation does not depend on metric and fill
+_EXPLAINED = ["corpus", "model", "condition", "clip", "target"]
 
 
 class Repeats(NamedTuple):
-    """What one method says about one clip and target.
+    """Repeated explanations of one clip and target by one method.
 
     Attributes
     ----------
     maps : tuple of Attribution
-        One a repeat, in their order.
+        One per repeat, in order.
     seconds : float
-        What the first took, its base's seconds included; NaN where that was not timed. Later repeats share work.
+        Time of the first repeat, its base's included; NaN where it was not timed. Later repeats share work.
     """
 
     maps: tuple[Attribution, ...]
@@ -75,7 +75,7 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
           deviation of a weight over repeats (root mean square over cells, mean over clips), in the unit of the weights,
           and ``noise_at_equal_shrinkage``; ``relative_noise``, noise beside the standard deviation of the mean weights
           over cells (both root mean squares over clips); ``rank_correlation_of_repeats``; ``shrinkage`` (missing where
-          the method tells none); ``calls`` and ``seconds`` of one explanation.
+          the method has none); ``calls`` and ``seconds`` of one explanation.
 
         ``..._low`` and ``..._high`` bound each of them (``low`` and ``high`` the difference) with 95 %, speakers being
         clusters; missing below 6 speakers. Noise is 0 where nothing is drawn and missing where a method that draws was
@@ -100,7 +100,7 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
         if name not in known:
             raise UnknownNameError("method of this run", name, known)
     chosen = chosen[chosen["method"].isin(methods)]
-    told = repeats_of(store, chosen)
+    explanations = repeats_of(store, chosen)
     targets = chosen.set_index(["corpus", "model", "target_rule", "clip"])["target"].to_dict()
     laid_out = [
         cell._replace(table=cell.table[[name for name in methods if name in cell.table]]) for cell in cells(chosen)
@@ -109,19 +109,25 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
     for cell in laid_out:
         names = cell.names
         by_clip = {
-            clip: told.get(
-                (names["corpus"], names["model"], names["condition"], clip,
-                 targets[names["corpus"], names["model"], names["target_rule"], clip]), {}
+            clip: explanations.get(
+                (
+                    names["corpus"],
+                    names["model"],
+                    names["condition"],
+                    clip,
+                    targets[names["corpus"], names["model"], names["target_rule"], clip],
+                ),
+                {},
             )
             for clip in cell.speakers.index.astype(str)
-        }  # fmt: skip
-        facts = {name: _of_method(name, cell, by_clip) for name in cell.table}
+        }
+        estimates = {name: _of_method(name, cell, by_clip) for name in cell.table}
         for a, b in combinations(cell.table, 2):
             row = {"method_a": a, "method_b": b} | _scores_of_pair(a, b, cell) | _of_pair(a, b, cell, by_clip)
             for side, name in (("a", a), ("b", b)):
-                row["n_explained_" + side], row["repeats_" + side] = facts[name].counts
-                for what, (values, speakers) in facts[name].estimates.items():
-                    row |= _bounded(f"{what}_{side}", values, speakers)
+                row["n_explained_" + side], row["repeats_" + side] = estimates[name].counts
+                for quantity, (influence, speakers) in estimates[name].influence.items():
+                    row |= _bounded(f"{quantity}_{side}", influence, speakers)
             rows.append(names | row)
     gaps = pd.DataFrame(rows)
     return tests_of_pairs(laid_out).merge(gaps, on=[*CELL, "method_a", "method_b"], how="left")
@@ -142,27 +148,27 @@ def repeats_of(store: Store, scores: pd.DataFrame) -> dict[tuple[str, ...], dict
         If there are scores but no explanations.
     """
     ok = scores[scores["status"] == "ok"]
-    wanted = set(ok[[*_WHAT, "method"]].itertuples(index=False, name=None))
+    wanted = set(ok[[*_EXPLAINED, "method"]].itertuples(index=False, name=None))
     bases = {name: make_method(name).base for name in ok["method"].unique()}
     timed = store.explanation_seconds()
     maps: dict[tuple[str, ...], dict[int, Attribution]] = {}
     seconds: dict[tuple[str, ...], float] = {}
     for key, e in store.keyed_explanations():
-        what = (e.corpus, e.model, e.condition, e.clip, e.attribution.target, e.attribution.method)
+        identity = (e.corpus, e.model, e.condition, e.clip, e.attribution.target, e.attribution.method)
         if e.repeat == 0 and key in timed:
-            seconds[what] = timed[key]
-        if what in wanted:
-            maps.setdefault(what, {})[e.repeat] = e.attribution
+            seconds[identity] = timed[key]
+        if identity in wanted:
+            maps.setdefault(identity, {})[e.repeat] = e.attribution
     if wanted and not maps:
         raise InputError(f"{store.path}: has scores but no explanations; compare methods where the run was made.")
-    found: dict[tuple[str, ...], dict[str, Repeats]] = {}
+    by_clip: dict[tuple[str, ...], dict[str, Repeats]] = {}
     for (*clip, method), repeats in maps.items():
         spent = seconds.get((*clip, method), np.nan)
         base = bases[method]
         if base is not None:
             spent += seconds.get((*clip, base), np.nan)
-        found.setdefault(tuple(clip), {})[method] = Repeats(tuple(repeats[i] for i in sorted(repeats)), spent)
-    return found
+        by_clip.setdefault(tuple(clip), {})[method] = Repeats(tuple(repeats[i] for i in sorted(repeats)), spent)
+    return by_clip
 
 
 def rank_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -182,7 +188,7 @@ def rank_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def pooled_slope(maps: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, np.ndarray]:
-    """Least-squares slope of a on b over the cells of all clips, each clip with an intercept of its own.
+    """Least-squares slope of a on b over the cells of all clips, with an intercept per clip.
 
     Parameters
     ----------
@@ -194,25 +200,25 @@ def pooled_slope(maps: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, 
     slope : float
         NaN where b does not vary.
     influence : array, shape (clips,)
-        One number a clip whose mean is the slope and whose spread is that of the estimate (linearised).
+        Per-clip influence values (delta method): their mean is the slope, their spread that of the estimate.
     """
-    both = np.array([(np.sum((x - x.mean()) * (y - y.mean())), y.size * y.var()) for x, y in maps])
-    together, alone = both.reshape(-1, 2).T
+    moments = np.array([(np.sum((x - x.mean()) * (y - y.mean())), y.size * y.var()) for x, y in maps])
+    cross, square = moments.reshape(-1, 2).T
     with np.errstate(invalid="ignore", divide="ignore"):
-        slope = float(together.sum() / alone.sum())
-        return slope, slope + (together - slope * alone) / alone.mean()
+        slope = float(cross.sum() / square.sum())
+        return slope, slope + (cross - slope * square) / square.mean()
 
 
 def _scores_of_pair(a: str, b: str, cell: Cell) -> dict[str, float]:
-    """Mean scores on what the paired difference rests on: replicates, then clips, that both have."""
+    """Mean scores over the replicates and clips of the paired difference, which are those that both methods have."""
     both = cell.table[[a, b]].dropna()
     values, codes = per_clip(both.to_numpy(), both.index, cell.speakers)
     return _bounded("mean_a", values[:, 0], codes) | _bounded("mean_b", values[:, 1], codes)
 
 
 def _of_pair(a: str, b: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats]]) -> dict[str, Any]:
-    """Columns `_PAIR` with their intervals, and the clips they rest on."""
-    clips = [clip for clip, told in by_clip.items() if a in told and b in told]
+    """Columns `_PAIR` with their intervals, and the number of clips they are computed on."""
+    clips = [clip for clip, methods in by_clip.items() if a in methods and b in methods]
     single, of_means = [], []
     means: list[tuple[np.ndarray, ...]] = []
     for clip in clips:
@@ -225,25 +231,33 @@ def _of_pair(a: str, b: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repe
     plain, level = ([(row[i], row[i + 1]) for row in means] for i in (0, 2))
     values = (single, of_means, pooled_slope(plain)[1], pooled_slope(level)[1])
     speakers = cell.speakers.reindex(clips).tolist()
-    found: dict[str, Any] = {"n_explained": len(clips)}
+    columns: dict[str, Any] = {"n_explained": len(clips)}
     for name, of_clips in zip(_PAIR, values, strict=True):
-        found |= _bounded(name, of_clips, speakers)
-    return found
+        columns |= _bounded(name, of_clips, speakers)
+    return columns
 
 
-class _Facts(NamedTuple):
-    """What one method repeats and costs: clips explained and repeats; by name, values and speakers of the clips."""
+class _MethodEstimates(NamedTuple):
+    """Noise and cost of one method.
+
+    Attributes
+    ----------
+    counts : (int, int)
+        Clips explained, and repeats of each.
+    influence : dict of str to (array, list)
+        By quantity, its per-clip influence values and the clips' speakers.
+    """
 
     counts: tuple[int, int]
-    estimates: dict[str, tuple[np.ndarray, list[Any]]]
+    influence: dict[str, tuple[np.ndarray, list[Any]]]
 
 
-def _of_method(name: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats]]) -> _Facts:
-    """Of each estimate one number a clip whose mean it is."""
-    told = {clip: told[name] for clip, told in by_clip.items() if name in told}
+def _of_method(name: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats]]) -> _MethodEstimates:
+    """Per-clip influence values of a method's noise, shrinkage and cost: the mean of each is the estimate."""
+    explained = {clip: methods[name] for clip, methods in by_clip.items() if name in methods}
     draws = make_method(name).stochastic
     rows = []
-    for maps, seconds in told.values():
+    for maps, seconds in explained.values():
         values = np.stack([map_.values.ravel() for map_ in maps]).astype(np.float64)
         pairs = rank_correlations(values, values)[np.triu_indices(len(values), 1)]
         rows.append(
@@ -257,17 +271,24 @@ def _of_method(name: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats
                 "seconds": seconds,
             }
         )
-    names = ["noise", "noise_at_equal_shrinkage", "signal", "rank_correlation_of_repeats", "shrinkage", "calls",
-             "seconds"]  # fmt: skip
+    names = [
+        "noise",
+        "noise_at_equal_shrinkage",
+        "signal",
+        "rank_correlation_of_repeats",
+        "shrinkage",
+        "calls",
+        "seconds",
+    ]
     table = pd.DataFrame(rows, columns=names, dtype=np.float64)
     table["relative_noise"] = _relative_noise(table["noise"].to_numpy(), table.pop("signal").to_numpy())
-    speakers = cell.speakers.reindex(list(told)).tolist()
-    repeats = min((len(maps) for maps, _ in told.values()), default=0)
-    return _Facts((len(told), repeats), {what: (table[what].to_numpy(), speakers) for what in table})
+    speakers = cell.speakers.reindex(list(explained)).tolist()
+    repeats = min((len(maps) for maps, _ in explained.values()), default=0)
+    return _MethodEstimates((len(explained), repeats), {name: (table[name].to_numpy(), speakers) for name in table})
 
 
 def _relative_noise(noise: np.ndarray, signal: np.ndarray) -> np.ndarray:
-    """Root mean square of noise by that of signal, linearised: one number a clip whose mean it is."""
+    """Per-clip influence values of the ratio of root mean squares, noise over signal (delta method)."""
     known = np.isfinite(noise)
     n2, s2 = np.square(np.where(known, noise, np.nan)), np.square(np.where(known, signal, np.nan))
     if not known.any() or not np.nansum(s2) > 0:
@@ -280,14 +301,14 @@ def _relative_noise(noise: np.ndarray, signal: np.ndarray) -> np.ndarray:
 
 
 def on_common_grid(a: Sequence[Attribution], b: Sequence[Attribution]) -> tuple[np.ndarray, np.ndarray]:
-    """Maps of one clip by two methods, shape (repeats, cells) each, cell by cell comparable."""
+    """Maps of one clip by two methods on a grid common to both, shape (repeats, cells) each."""
     maps = (*a, *b)
     if all(map_.grid == maps[0].grid for map_ in maps):
-        moved = [map_.values.ravel().astype(np.float64) for map_ in maps]
-    else:  # front ends pad: the clip ends where the first of its maps does
+        rows = [map_.values.ravel().astype(np.float64) for map_ in maps]
+    else:  # padding front ends only extend maps: the smallest end time is the clip's
         grid = scoring_grid(min(float(map_.grid.time_edges_s[-1]) for map_ in maps))
-        moved = [map_.on(grid).ravel() for map_ in maps]
-    return np.stack(moved[: len(a)]), np.stack(moved[len(a) :])
+        rows = [map_.on(grid).ravel() for map_ in maps]
+    return np.stack(rows[: len(a)]), np.stack(rows[len(a) :])
 
 
 def _spread(rows: np.ndarray, draws: bool) -> float:
@@ -302,12 +323,13 @@ def _shrinkages(maps: Iterable[Attribution]) -> np.ndarray:
 
 
 def _mean(values: Any) -> float:
-    """Mean of what is known; NaN where nothing is."""
+    """Mean of the finite values; NaN where there is none."""
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)]
     return float(known.mean()) if known.size else np.nan
 
 
 def _bounded(name: str, values: Any, speakers: Any) -> dict[str, float]:
-    found = clustered_mean(values, speakers)
-    return dict(zip((name, f"{name}_low", f"{name}_high"), (found.mean, *found.bounds), strict=True))
+    """Mean and 95 % bounds as columns ``NAME``, ``NAME_low``, ``NAME_high``."""
+    estimate = clustered_mean(values, speakers)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), (estimate.mean, *estimate.bounds), strict=True))

@@ -1,15 +1,15 @@
-"""What is planted, and what a recogniser makes of it: the check on which all scores with a ground truth rest.
+"""Reliance of a recogniser on the planted cues, the premise of every score with a ground truth.
 
-``python -m serxai.benchmark.analysis.planted [CORPUS]`` prints, as Markdown, in how many clips Praat and librosa find
-each planted cue, and how a recogniser answers when the cues are taken away. Conventions:
+``python -m serxai.benchmark.cli.corpus_planted [CORPUS]`` prints, as Markdown, in how many clips Praat and librosa
+measure each planted cue, and a recogniser's recall with the cues removed. Conventions:
 
-- Each voice is heard by the fold model that has not been trained on it.
-- A *treatment* is what the recogniser is given: the clip as it is (`clip`), its neutral twin (`twin`), the clip whose
+- Each voice is classified by the fold model that was not trained on it.
+- A *treatment* is the input of the recogniser: the clip as it is (`clip`), its neutral twin (`twin`), the clip whose
   truth mask (95 % of the truth, on the scoring grid) is replaced by a fill (`remove: FILL`), or the clip of which all
   but the truth mask is replaced by its twin (`keep: twin`). A neutral clip has no truth mask and stays as it is.
-- *Chance* is an answer that does not depend on the emotion. Each voice says each sentence once in each emotion, so the
-  permutation test exchanges the emotions within these groups; its statistic is the unweighted average recall, and a
-  small p says that the answers still follow the emotion.
+- *Chance* means predictions that do not depend on the emotion. Each voice says each sentence once in each emotion, so
+  the permutation test exchanges the emotions within these groups. Its statistic is the unweighted average recall; a
+  small p means that predictions still depend on the emotion.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ...audio.fills import FILLS, fill_spectrum
 from ...datasets.clip import Clip
 from ...datasets.planted.corpus import PlantedCorpus
 from ...datasets.planted.truth import truth_map, truth_mask
+from ...errors import InputError
 from ...keys import rng
 from ...models.foldmodels import FoldModels
 from ...models.scores import score
@@ -32,9 +33,10 @@ TREATMENTS = ("clip", "twin", *(f"remove: {fill}" for fill in FILLS), "keep: twi
 PERMUTATIONS = 2000
 
 
-def treated(clip: Clip) -> np.ndarray:
-    """A planted clip under each of `TREATMENTS`, float32, shape (n_treatments, n_samples)."""
-    assert clip.plant is not None
+def treated_waveforms(clip: Clip) -> np.ndarray:
+    """Waveforms of a planted clip under each of `TREATMENTS`, float32, shape (n_treatments, n_samples)."""
+    if clip.plant is None:
+        raise InputError(f"clip {clip.id!r} is not planted; give a clip of a planted corpus.")
     plane, grid = Plane(clip.samples), scoring_grid(clip.duration_s)
     mask = truth_mask(truth_map(clip, plane, Plane(clip.plant.twin), grid))
     fills = {name: fill_spectrum(name, plane, rng("planted report", clip.id, name), clip.plant.twin) for name in FILLS}
@@ -43,13 +45,13 @@ def treated(clip: Clip) -> np.ndarray:
     return np.stack([clip.samples, clip.plant.twin, *removed, kept])
 
 
-def answers(
+def treated_predictions(
     corpus: PlantedCorpus,
     models: FoldModels,
     clip_ids: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """What a recogniser makes of clips under each treatment.
+    """Predictions of a recogniser on clips under each treatment.
 
     Parameters
     ----------
@@ -74,10 +76,12 @@ def answers(
     for done, name in enumerate(chosen, 1):
         clip = corpus.clip(name)
         model = recognisers[models.fold_for(corpus.name, clip.speaker)]
-        own = model.classes.index(clip.emotion)
-        for treatment, values in zip(TREATMENTS, model.log_odds(treated(clip)), strict=True):
+        true_class = model.classes.index(clip.emotion)
+        for treatment, values in zip(TREATMENTS, model.log_odds(treated_waveforms(clip)), strict=True):
             predicted = model.classes[int(values.argmax())]
-            rows.append((name, clip.speaker, clip.sentence, clip.emotion, treatment, predicted, float(values[own])))
+            rows.append(
+                (name, clip.speaker, clip.sentence, clip.emotion, treatment, predicted, float(values[true_class]))
+            )
         if progress is not None:
             progress(done, len(chosen))
     columns = ["clip", "speaker", "sentence", "emotion", "treatment", "predicted", "log_odds"]
@@ -85,12 +89,12 @@ def answers(
 
 
 def independence(rows: pd.DataFrame, permutations: int = PERMUTATIONS) -> float:
-    """One-sided p of the permutation test that answers follow the emotion no better than by chance.
+    """One-sided p of a permutation test of independence between predictions and emotions.
 
     Parameters
     ----------
     rows : DataFrame
-        Of `answers`, one treatment.
+        Of `treated_predictions`, one treatment.
     permutations : int
         The smallest p is 1 / (permutations + 1).
     """
@@ -102,23 +106,23 @@ def independence(rows: pd.DataFrame, permutations: int = PERMUTATIONS) -> float:
     group = rows.groupby(["speaker", "sentence"], sort=True).ngroup().to_numpy()
     draw = rng("planted report", "independence")
     order = np.argsort(group, kind="stable")
-    found = weight[true] @ (true == predicted)
-    reached = 0
+    observed = weight[true] @ (true == predicted)
+    as_large = 0
     for _ in range(permutations):
         shuffled = np.empty_like(true)
         # sorting random numbers within each group exchanges its emotions
         shuffled[order] = true[np.lexsort((draw.random(true.size), group))]
-        reached += weight[shuffled] @ (shuffled == predicted) >= found - 1e-12
-    return (1 + reached) / (1 + permutations)
+        as_large += weight[shuffled] @ (shuffled == predicted) >= observed - 1e-12
+    return (1 + as_large) / (1 + permutations)
 
 
 def reliance(rows: pd.DataFrame) -> pd.DataFrame:
-    """How well the emotion is told under each treatment.
+    """Unweighted average recall under each treatment, with interval and permutation test.
 
     Parameters
     ----------
     rows : DataFrame
-        Of `answers`.
+        Of `treated_predictions`.
 
     Returns
     -------
@@ -130,10 +134,15 @@ def reliance(rows: pd.DataFrame) -> pd.DataFrame:
     result = {}
     for treatment, part in rows.groupby("treatment", sort=False):
         true, predicted = (part[column].map(emotions.index).to_numpy() for column in ("emotion", "predicted"))
-        found = score(true, predicted, part["speaker"].to_numpy(dtype=str), len(emotions))
-        low, high = found["uar_interval"] or (np.nan, np.nan)
+        scores = score(true, predicted, part["speaker"].to_numpy(dtype=str), len(emotions))
+        low, high = scores["uar_interval"] or (np.nan, np.nan)
         recalls = (part["emotion"] == part["predicted"]).groupby(part["emotion"]).mean()
         result[treatment] = {
-            "uar": found["uar"], "low": low, "high": high, "p": independence(part), "n": len(part), **recalls
-        }  # fmt: skip
+            "uar": scores["uar"],
+            "low": low,
+            "high": high,
+            "p": independence(part),
+            "n": len(part),
+            **recalls,
+        }
     return pd.DataFrame.from_dict(result, orient="index")

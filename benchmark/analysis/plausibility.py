@@ -1,10 +1,10 @@
-"""Plausibility of a run's explanations: per emotion, cue and source, with intervals and a random row.
+"""Plausibility report of a run: per emotion, cue and source, with intervals and a random control.
 
-Read from stored explanations of clean clips, without any model call. Conventions of the one long table (`COLUMNS`):
+Computed from stored explanations of clean clips, without model calls. Conventions of the one long table (`COLUMNS`):
 
 - ``emotion`` is the class explained; ``method`` is a method of the run, or ``random windows``: as many windows of each
   clip drawn at random, which every measure treats as it treats an explanation.
-- ``value`` rests on ``clips`` clips, of ``planned``: those of the class that any method of the run explained (of
+- ``value`` is computed on ``clips`` clips, of ``planned``: those of the class that any method of the run explained (of
   scores: those that the run planned a score of). Repeats of a clip are averaged.
 - ``measure`` says what ``value`` is, with its 95 % interval clustered by speaker (missing below 6 speakers and where
   all clips are equal), and ``chance`` what it would be by chance; ``gain`` is the mean difference of the two, clip by
@@ -12,7 +12,7 @@ Read from stored explanations of clean clips, without any model call. Convention
 
   ``direction-agreement``  share of clips whose salient-minus-rest contrast of the cue has the direction that the source
       expects; chance is the same share of matched random windows. ``source`` is a source of the literature, or
-      ``measured``: the direction in the corpus itself, found on the *other* speakers. They are never merged.
+      ``measured``: the direction measured in the corpus on the *other* speakers. They are never merged.
   ``salience-contrast``  mean effect of the cue (standard deviations over circular shifts); ``p`` is Fisher's way to
       combine the clips' p values.
   ``cue-recall``, ``cue-precision``  of planted families, over pools of clips of one speaker and emotion
@@ -65,26 +65,26 @@ CONTRASTS = [
 ]  # fmt: skip
 RANDOM = "random windows"
 MEASURED = "measured"
-MIN_POOL = 4  # clips of one speaker and emotion; of fewer, hardly any cue can be claimed
-PRETENDED = 100  # draws that stand in for an explanation, to know what chance recalls
-SEPARATE = 0.975  # quantile of t that a measured direction must pass
+MIN_POOL = 4  # clips of one speaker and emotion; with fewer, hardly any cue can reach significance
+CHANCE_DRAWS = 100  # random window sets per pool, for the chance level of recall and precision
+T_QUANTILE = 0.975  # of the two-sided t test of a measured direction
 
 Progress = Callable[[str, int, int], None]
 Pool = tuple[str, str, str, str, str, int]
 
 
-# -- the corpus' own directions ----------------------------------------------------------------------------------------
+# -- directions measured in the corpus ---------------------------------------------------------------------------------
 
 
-def own_cues(corpus: Corpus, progress: Progress | None = None) -> pd.DataFrame:
-    """Cues of all clips of a corpus: ``speaker``, ``emotion`` and a column a cue; levels NaN where not comparable."""
-    report = None if progress is None else partial(progress, f"listening to {corpus.name}")
+def corpus_cues(corpus: Corpus, progress: Progress | None = None) -> pd.DataFrame:
+    """Cues of all clips of a corpus, as `clip_table`; level cues NaN where the corpus' levels are not comparable."""
+    report = None if progress is None else partial(progress, f"measuring cues of {corpus.name}")
     table = clip_table(corpus, list(corpus.table.index), progress=report)
     return table if corpus.record.level_comparable else table.assign(**dict.fromkeys(LEVEL_CUES, np.nan))
 
 
 def measured_directions(table: pd.DataFrame, without: str) -> dict[str, dict[str, int]]:
-    """Directions of cues by emotion in a corpus, from all speakers but one.
+    """Measured direction of each cue by emotion in a corpus, leaving one speaker out.
 
     Each speaker's mean is taken relative to the same speaker's neutral clips (where there are none, to all clips of the
     speaker). A direction counts where the mean over speakers differs from 0 by a t test at 5 %, else it is 0.
@@ -92,7 +92,7 @@ def measured_directions(table: pd.DataFrame, without: str) -> dict[str, dict[str
     Parameters
     ----------
     table : DataFrame
-        Of `own_cues`.
+        Of `corpus_cues`.
     without : str
         Speaker left out.
 
@@ -109,7 +109,7 @@ def measured_directions(table: pd.DataFrame, without: str) -> dict[str, dict[str
         relative.append((part - reference).assign(speaker=speaker))
     if len(relative) < 2:
         return {}
-    found: dict[str, dict[str, int]] = {}
+    by_emotion: dict[str, dict[str, int]] = {}
     for emotion, part in pd.concat(relative).groupby(level="emotion"):
         if emotion == NEUTRAL:
             continue
@@ -118,20 +118,20 @@ def measured_directions(table: pd.DataFrame, without: str) -> dict[str, dict[str
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.nansum(values, axis=0) / n
             error = np.sqrt(np.nansum((values - mean) ** 2, axis=0) / (n - 1) / n)
-            clear = np.abs(mean) > stats.t.ppf(SEPARATE, n - 1) * error
-        found[str(emotion)] = {
+            clear = np.abs(mean) > stats.t.ppf(T_QUANTILE, n - 1) * error
+        by_emotion[str(emotion)] = {
             cue: int(np.sign(m)) if c else 0 for cue, m, c in zip(REGION_CUES, mean, clear, strict=True)
         }
-    return found
+    return by_emotion
 
 
-# -- clip by clip ------------------------------------------------------------------------------------------------------
+# -- rows per clip -----------------------------------------------------------------------------------------------------
 
 
 def clip_rows(
     clip: Clip, explanations: Sequence[Explanation], seed: tuple
 ) -> Iterator[tuple[dict[str, Any], ShiftTest, np.ndarray]]:
-    """What each explanation of a clip, and a random one for each class explained, points at.
+    """Cue contrasts of each explanation of a clip, and of random windows for each class explained.
 
     Yields
     ------
@@ -151,17 +151,17 @@ def clip_rows(
     n = len(edges) - 1
     drawn = rng("plausibility report", *seed, RANDOM).permutation(n) < min(TOP, n // 2)
     targets = dict.fromkeys(e.attribution.target for e in explanations)
-    pointed = [(RANDOM, target, 0, drawn) for target in targets]
+    selections = [(RANDOM, target, 0, drawn) for target in targets]
     for e in explanations:
         _, scores = window_scores(e.attribution, clip.duration_s)
-        again = (e.repeat,) if e.repeat else ()
-        generator = rng("plausibility report", *seed, e.attribution.method, *again)
+        repeat_seed = (e.repeat,) if e.repeat else ()
+        generator = rng("plausibility report", *seed, e.attribution.method, *repeat_seed)
         try:
             salient = salient_windows(scores, generator)
         except NotApplicable:
             continue
-        pointed.append((e.attribution.method, e.attribution.target, e.repeat, salient))
-    for method, target, repeat, salient in pointed:
+        selections.append((e.attribution.method, e.attribution.target, e.repeat, salient))
+    for method, target, repeat, salient in selections:
         rising = np.full(len(REGION_CUES), np.nan)
         if repeat == 0:
             generator = rng("plausibility report", *seed, method, target, "controls")
@@ -174,15 +174,15 @@ def clip_rows(
 def contrast_table(
     explanations: Iterable[Explanation], corpora: Mapping[str, Corpus], progress: Progress | None = None
 ) -> tuple[pd.DataFrame, dict[Pool, list[tuple[Mapping[str, float], ShiftTest]]]]:
-    """One row per explanation and cue; and of explanations of a planted emotion, what was planted and the shift test.
+    """Contrast rows per explanation and cue, and the shift tests of explanations of a planted emotion.
 
     Returns
     -------
     table : DataFrame
-        Columns `CONTRASTS`, NaN where nothing could be heard of a clip; ``rising`` is the share of matched random
+        Columns `CONTRASTS`, NaN where a clip has no measurable cue; ``rising`` is the share of matched random
         windows with a positive contrast. Only the first of repeated explanations.
     pools : dict
-        Lists by (corpus, model, method, emotion, speaker, repeat).
+        Planted cues and shift test of each clip, by (corpus, model, method, emotion, speaker, repeat).
     """
 
     def of_clip(e: Explanation) -> tuple[str, str, str]:
@@ -193,7 +193,7 @@ def contrast_table(
     pools: dict[Pool, list[tuple[Mapping[str, float], ShiftTest]]] = {}
     for done, ((corpus, model, name), group) in enumerate(groups, 1):
         clip = corpora[corpus].clip(name)
-        found: set[tuple[str, str]] = set()
+        measured: set[tuple[str, str]] = set()
         for facts, test, rising in clip_rows(clip, group, (corpus, name)):
             method, emotion = facts["method"], facts["emotion"]
             if clip.plant is not None and clip.plant.words and emotion == clip.emotion:
@@ -201,13 +201,13 @@ def contrast_table(
                 pools.setdefault(pool, []).append((clip.plant.cues, test))
             if facts["repeat"]:
                 continue
-            found.add((method, emotion))
+            measured.add((method, emotion))
             shared = (corpus, model, method, emotion, name, clip.speaker)
             rows += [
                 (*shared, *values) for values in zip(REGION_CUES, test.own, test.effects, test.p, rising, strict=True)
             ]
         for method, target in dict.fromkeys((e.attribution.method, e.attribution.target) for e in group):
-            if (method, target) not in found:  # planned, though nothing could be heard there
+            if (method, target) not in measured:  # planned, but without a measurable cue
                 unknown = (np.nan,) * 4
                 rows += [(corpus, model, method, target, name, clip.speaker, cue, *unknown) for cue in REGION_CUES]
         if progress is not None:
@@ -224,24 +224,25 @@ def _explained(table: pd.DataFrame) -> dict[tuple[str, str, str], int]:
 
 
 def _row(values: pd.Series, speakers: pd.Series, chance: Any = None, **facts: Any) -> dict[str, Any]:
-    """One row of the report: mean and interval, and those of the gain over chance where it is known clip by clip."""
-    found = clustered_mean(values.to_numpy(), speakers.tolist())
-    row = facts | {"value": found.mean, "clips": found.n, "speakers": found.clusters} | _bounds(found, "low", "high")
+    """One row of the report: mean and interval, and those of the gain where chance is known per clip."""
+    estimate = clustered_mean(values.to_numpy(), speakers.tolist())
+    row = facts | {"value": estimate.mean, "clips": estimate.n, "speakers": estimate.clusters}
+    row |= _bounds(estimate, "low", "high")
     if chance is None:
         return row | {"chance": 0.0}
     gain = clustered_mean((values - chance).to_numpy(), speakers.tolist())
     row |= {"chance": float(np.nanmean(chance)), "gain": gain.mean} | _bounds(gain, "gain_low", "gain_high")
-    for name in ("low", "high"):  # what has a chance level of its own is a share
+    for name in ("low", "high"):  # a measure with a chance level per clip is a proportion
         if name in row:
             row[name] = float(np.clip(row[name], 0, 1))
     return row
 
 
-def _bounds(found: Estimate, *names: str) -> dict[str, float]:
-    """The interval, where it claims something: not below 6 speakers, nor where all clips have the same value."""
-    if found.clusters < MIN_SPEAKERS or not found.se > 0:
+def _bounds(estimate: Estimate, *names: str) -> dict[str, float]:
+    """Interval bounds by name; none below 6 speakers, nor where all clips have the same value."""
+    if estimate.clusters < MIN_SPEAKERS or not estimate.se > 0:
         return {}
-    return dict(zip(names, (found.low, found.high), strict=True))
+    return dict(zip(names, (estimate.low, estimate.high), strict=True))
 
 
 def agreement_rows(
@@ -263,8 +264,8 @@ def agreement_rows(
     ):
         expected = {source: pd.Series(cues.get(cue, 0), part.index) for source, cues in directions(emotion).items()}
         if own is not None:
-            told = [own.get((corpus, s), {}).get(emotion, {}).get(cue, 0) for s in part["speaker"]]
-            expected[MEASURED] = pd.Series(told, part.index)
+            measured = [own.get((corpus, s), {}).get(emotion, {}).get(cue, 0) for s in part["speaker"]]
+            expected[MEASURED] = pd.Series(measured, part.index)
         for source, direction in expected.items():
             used = part[direction != 0]
             if used.empty:
@@ -273,10 +274,19 @@ def agreement_rows(
             agrees = (np.sign(used["contrast"]) == sign).astype(float)
             chance = used["rising"].where(sign > 0, 1 - used["rising"])
             yield _row(
-                agrees, used["speaker"], chance, corpus=corpus, model=model, measure="direction-agreement",
-                emotion=emotion, cue=cue, source=source, direction=int(np.sign(sign.sum())), method=method,
+                agrees,
+                used["speaker"],
+                chance,
+                corpus=corpus,
+                model=model,
+                measure="direction-agreement",
+                emotion=emotion,
+                cue=cue,
+                source=source,
+                direction=int(np.sign(sign.sum())),
+                method=method,
                 planned=planned[corpus, model, emotion],
-            )  # fmt: skip
+            )
 
 
 def effect_rows(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -310,23 +320,23 @@ def planted_rows(pools: Mapping[Pool, Sequence[tuple[Mapping[str, float], ShiftT
         truth = planted_cues([cues for cues, _ in clips])
         effects = pooled_effects([test for _, test in clips], rng("plausibility report", *pool))
         own = family_counts(claims(effects), truth)
-        drawn = [family_counts(claimed, truth) for claimed in claims(effects, slice(1, PRETENDED + 1))]
+        drawn = [family_counts(claimed, truth) for claimed in claims(effects, slice(1, CHANCE_DRAWS + 1))]
         by_chance = FamilyCounts(*np.sum(drawn, axis=0))
         counted.setdefault((corpus, model, method), []).append((speaker, 0 if repeat else len(clips), own, by_chance))
     for (corpus, model, method), rows in counted.items():
-        planned = max(n for what, n in explained.items() if what[:2] == (corpus, model))
+        planned = max(n for group, n in explained.items() if group[:2] == (corpus, model))
         speakers = [speaker for speaker, *_ in rows]
-        found_families, chance_families = (np.array([row[k] for row in rows]) for k in (2, 3))
+        claimed_families, chance_families = (np.array([row[k] for row in rows]) for k in (2, 3))
         for measure, whole in (("cue-recall", 1), ("cue-precision", 2)):
-            found = clustered_share(found_families[:, 0], found_families[:, whole], speakers)
-            pretended = chance_families[:, whole].sum()
-            chance = chance_families[:, 0].sum() / pretended if pretended else np.nan
-            row = {"corpus": corpus, "model": model, "method": method, "measure": measure, "value": found.mean}
-            row |= {"chance": chance, "gain": found.mean - chance, "counted": found.n}
-            if found.clusters >= MIN_SPEAKERS and np.isfinite(found.low):
-                row |= {"low": found.low, "high": found.high}
-                row |= {"gain_low": found.low - chance, "gain_high": found.high - chance}
-            yield row | {"clips": sum(n for _, n, *_ in rows), "planned": planned, "speakers": found.clusters}
+            share = clustered_share(claimed_families[:, 0], claimed_families[:, whole], speakers)
+            chance_total = chance_families[:, whole].sum()
+            chance = chance_families[:, 0].sum() / chance_total if chance_total else np.nan
+            row = {"corpus": corpus, "model": model, "method": method, "measure": measure, "value": share.mean}
+            row |= {"chance": chance, "gain": share.mean - chance, "counted": share.n}
+            if share.clusters >= MIN_SPEAKERS and np.isfinite(share.low):
+                row |= {"low": share.low, "high": share.high}
+                row |= {"gain_low": share.low - chance, "gain_high": share.high - chance}
+            yield row | {"clips": sum(n for _, n, *_ in rows), "planned": planned, "speakers": share.clusters}
 
 
 def score_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -347,7 +357,7 @@ def score_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _by_clip(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores with the repeats of each clip and class explained averaged: a clip counts once."""
+    """Scores averaged over repeats, one row per clip and class explained."""
     ok = scores[scores["status"] == "ok"]
     first = ok.drop_duplicates(["clip", "target"])
     mean = ok.groupby(["clip", "target"], sort=False, observed=True)["value"].mean()
@@ -355,13 +365,13 @@ def _by_clip(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def correctness_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Are explanations of wrong predictions less plausible? One row per corpus, model, plausibility metric and method.
+    """Difference in plausibility between correct and wrong predictions, by corpus, model, metric and method.
 
-    Only explanations of what was heard are compared: of a class that was not heard there is no right and wrong.
+    Only explanations of the predicted class are compared: for another class there is no correct and wrong.
     """
     of_family = scores[(scores["family"] == "plausibility") & (scores["condition"] == "clean")]
-    heard = of_family[(of_family["target"] == of_family["predicted"]) & of_family["correct"].notna()]
-    for (corpus, model, metric), part in heard.groupby(["corpus", "model", "metric"], sort=False, observed=True):
+    predicted = of_family[(of_family["target"] == of_family["predicted"]) & of_family["correct"].notna()]
+    for (corpus, model, metric), part in predicted.groupby(["corpus", "model", "metric"], sort=False, observed=True):
         facts = {"corpus": corpus, "model": model, "measure": f"{metric}: correct - wrong"}
         rows = [
             correctness_row(_by_clip(of_method)) | {"method": method, "planned": of_method["clip"].nunique()}
@@ -373,11 +383,11 @@ def correctness_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def correctness_row(scores: pd.DataFrame) -> dict[str, Any]:
-    """Mean score of correct less that of wrong predictions, within speaker and class heard; a t test over speakers.
+    """Mean score of correct minus wrong predictions within speaker and predicted class; t test over speakers.
 
-    Classes differ in how plausible their explanations score and in how often they are heard by mistake, so clips are
-    compared only with clips of the same speaker in which the same class was heard. A speaker's difference is the mean
-    over classes, each weighted as least squares would (n correct times n wrong over n); speakers count alike.
+    Classes differ in how plausible their explanations score and in how often they are predicted wrongly, so clips are
+    compared only with clips of the same speaker and predicted class. A speaker's difference is the mean over classes
+    with least-squares weights (n correct times n wrong over n); speakers are weighted equally.
 
     Parameters
     ----------
@@ -403,19 +413,19 @@ def correctness_row(scores: pd.DataFrame) -> dict[str, Any]:
 def plausibility_table(
     store: Store, data_root: str | Path | None = None, progress: Progress | None = None, measured: bool = True
 ) -> pd.DataFrame:
-    """All rows of the report, columns `COLUMNS`.
+    """Plausibility report of a run, columns `COLUMNS`.
 
     Parameters
     ----------
     store : Store
         A run.
     data_root : path, optional
-        Where the corpora are; default that of the run.
+        Folder that holds the corpora; default that of the run.
     progress : callable, optional
         Called with (what, done, total).
     measured : bool
-        Whether the corpora's own directions are a source too; every clip of each corpus is then listened to (0.1 s
-        each).
+        Whether to add directions measured in the corpora as a source; cues of every clip of each corpus are then
+        measured (0.1 s each).
 
     Raises
     ------
@@ -427,7 +437,7 @@ def plausibility_table(
     explanations = [
         e._replace(attribution=_in_time(e.attribution))
         for e in store.explanations(condition="clean")
-        if e.attribution.method in methods  # what they were made from is stored as well
+        if e.attribution.method in methods  # base explanations are stored as well
     ]
     if not explanations:
         raise InputError(
@@ -437,7 +447,7 @@ def plausibility_table(
     table, pools = contrast_table(explanations, corpora, progress)
     own = {}
     for name, corpus in corpora.items() if measured else ():
-        cues = own_cues(corpus, progress)
+        cues = corpus_cues(corpus, progress)
         for speaker in table.loc[table["corpus"] == name, "speaker"].unique():
             own[name, speaker] = measured_directions(cues, speaker)
     scores = store.scores()
@@ -452,6 +462,6 @@ def plausibility_table(
 
 
 def _in_time(attribution: Attribution) -> Attribution:
-    """All that salient windows depend on: relevance in the scoring grid's bands. Thousands of these fit into memory."""
+    """Reduce an attribution to relevance in the scoring grid's bands, all that salient windows need, to save memory."""
     grid = Grid(band_edges_hz(SCORING_BANDS), attribution.grid.time_edges_s)
     return replace(attribution, values=attribution.on(grid), grid=grid, errors=None, cues=(), base=None)

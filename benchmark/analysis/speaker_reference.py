@@ -1,4 +1,4 @@
-"""What a speaker usually sounds like: the cues of other clips of the corpus that a clip is from."""
+"""Reference distributions of a speaker's acoustic cues, from other clips of the same corpus."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from ...datasets.clip import Clip
     from ..run.runner import Progress
 
-CLIPS_AT_MOST = 20  # about a second of Praat
+MAX_CLIPS = 20  # about a second of Praat
 
 
 def speaker_norms(
     clip: Clip, data_root: str | Path | None = None, progress: Progress | None = None
 ) -> dict[str, CueReference]:
-    """References of the cues for a clip's speaker, without the clip itself.
+    """Reference distribution of each cue for a clip's speaker, the clip itself left out.
 
-    The speaker's neutral clips, else other clips of the speaker, else clips of the corpus: at most 20, drawn by name.
+    Computed from the speaker's neutral clips, else other clips of the speaker, else any clips of the corpus: at most
+    20, drawn with a seed of the clip.
 
     Parameters
     ----------
@@ -36,7 +37,8 @@ def speaker_norms(
     Returns
     -------
     dict of str to CueReference
-        Empty where the clip's corpus is not known or not here; without levels where the corpus' are not comparable.
+        Empty where the clip's corpus is unknown or not on disk; without level cues where the corpus' levels are not
+        comparable.
     """
     import pandas as pd
 
@@ -47,22 +49,22 @@ def speaker_norms(
     except InputError:
         return {}
     table = corpus.table.drop(index=clip.id, errors="ignore")
-    own = table[table["speaker"] == clip.speaker]
-    for candidates in (own[own["emotion"] == NEUTRAL], own, table):
+    of_speaker = table[table["speaker"] == clip.speaker]
+    for candidates in (of_speaker[of_speaker["emotion"] == NEUTRAL], of_speaker, table):
         if len(candidates) >= MIN_CLIPS:
             break
     names = sorted(candidates.index)
-    chosen = rng("norms", clip.corpus, clip.speaker, clip.id).permutation(len(names))[:CLIPS_AT_MOST]
+    chosen = rng("norms", clip.corpus, clip.speaker, clip.id).permutation(len(names))[:MAX_CLIPS]
     comparable = corpus.record.level_comparable
     rows = []
     for done, name in enumerate(names[i] for i in sorted(chosen)):
         if progress is not None:
-            progress(f"listening to {clip.speaker or clip.corpus}", done, len(chosen))
+            progress(f"measuring cues of {clip.speaker or clip.corpus}", done, len(chosen))
         other = corpus.clip(name)
         try:
             cues = whole_clip_cues(other.cue_tracks, full=False)
-        except ClipError:  # one clip that Praat cannot take is not missed
+        except ClipError:  # a clip that Praat refuses is left out
             continue
-        values = {cue: found.value for cue, found in cues.items() if comparable or cue not in LEVEL_CUES}
+        values = {cue: measured.value for cue, measured in cues.items() if comparable or cue not in LEVEL_CUES}
         rows.append({"speaker": other.speaker, "emotion": other.emotion, **values})
     return cue_references(pd.DataFrame(rows), clip.speaker) if rows else {}

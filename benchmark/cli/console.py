@@ -1,4 +1,4 @@
-"""Progress bars on stderr, so that stdout stays clean for tables and JSON."""
+"""Progress bars on stderr; stdout is for tables and JSON."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ from rich.progress import (
 
 
 class Bars:
-    """Progress bars by name, usable as the ``progress`` callback (what, done, total) of the library."""
+    """Progress bars by description, usable as the ``progress`` callback (what, done, total) of the library."""
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True),
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        """Show progress of one task, named `what`."""
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)
         self._progress.update(self._tasks[what], completed=done, total=total)

@@ -1,4 +1,4 @@
-"""``serxai corpus verify``: what lies in a corpus' folder, and whether it is what it should be."""
+"""``serxai corpus verify``: presence, counts, checksums and sound of a corpus' files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ORIGINS = {
 
 
 def verify(arguments: Namespace) -> int:
-    """Verify one corpus; exit status 1 if something contradicts its manifest or its publisher."""
+    """Verify one corpus; exit status 1 if a file contradicts the manifest or the publisher's checksums."""
     record = CORPORA.get(arguments.name)
     with Bars() as bars:
         result = verify_corpus(record, arguments.data_root, partial(bars, f"verifying {record.name}"))

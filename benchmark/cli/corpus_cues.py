@@ -1,4 +1,4 @@
-"""Cue effects of a corpus, printed: ``python -m serxai.benchmark.cli.corpus_cues CORPUS``."""
+"""Report of cue effects in a corpus: ``python -m serxai.benchmark.cli.corpus_cues CORPUS``."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 
 from ...cues.records import CUES, LEVEL_CUES
 from ...datasets.corpora import load_corpus
-from ..analysis.cue_effects import CLEAR, DEFAULT_CUES, clip_table, compared_signs, effects, measured_before
+from ..analysis.cue_effects import CLEAR, DEFAULT_CUES, clip_table, compare_signs, effects, reference_effects
 from .console import Bars
 
 
 def sign_lines(compared: pd.DataFrame) -> list[str]:
-    """How many clear effects have the sign that they had before, and a line for each that has not."""
+    """Number of clear reference effects whose sign is reproduced, and a line for each that is not."""
     lines = [f"{compared['same'].sum()} of {len(compared)} effects that were above {CLEAR} before have the same sign."]
     return lines + [
-        f"- {row.cue}, {row.emotion}, {row.speaker}: {row.d:+.1f}, before {row.d_before:+.1f}"
+        f"- {row.cue}, {row.emotion}, {row.speaker}: {row.d:+.1f}, before {row.d_reference:+.1f}"
         for row in compared[~compared["same"]].itertuples()
     ]
 
 
-def markdown(found: pd.DataFrame, note: str = "") -> str:
-    """One table a cue: emotions down, speakers across."""
+def markdown(measured: pd.DataFrame, note: str = "") -> str:
+    """Markdown tables of effects, one per cue: emotions in rows, speakers in columns."""
     parts = []
-    for cue, part in found.groupby("cue", sort=False):
+    for cue, part in measured.groupby("cue", sort=False):
         speakers = sorted(part["speaker"].unique())
         lines = [f"**{CUES.get(str(cue)).label}** ({cue})", "", f"| emotion | {' | '.join(speakers)} |"]
         lines.append("|---|" + "---|" * len(speakers))
@@ -42,7 +42,7 @@ def markdown(found: pd.DataFrame, note: str = "") -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report of one corpus."""
-    parser = argparse.ArgumentParser(prog="python -m serxai.benchmark.analysis.cue_effects", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m serxai.benchmark.cli.corpus_cues", description=__doc__)
     parser.add_argument("corpus")
     parser.add_argument("--data-root")
     parser.add_argument("--cue", action="append", default=[], help="name from `serxai ls cues`; default: seven of them")
@@ -51,15 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     full = any(CUES.get(cue).target.endswith("fine_cues") for cue in cues)
     corpus = load_corpus(asked.corpus, asked.data_root)
     with Bars() as bars:
-        table = clip_table(corpus, list(corpus.table.index), full, lambda done, n: bars("listening", done, n))
+        table = clip_table(corpus, list(corpus.table.index), full, lambda done, n: bars("measuring cues", done, n))
     note = ""
     if not corpus.record.level_comparable:
         note = f"Levels of {corpus.name} are not comparable between clips: {', '.join(LEVEL_CUES)} say nothing here."
-    found = effects(table, cues)
-    sys.stdout.write(markdown(found, note) + "\n")
-    before = measured_before(corpus.name)
-    if before is not None:
-        sys.stdout.write("\n" + "\n".join(sign_lines(compared_signs(found, before))) + "\n")
+    measured = effects(table, cues)
+    sys.stdout.write(markdown(measured, note) + "\n")
+    reference = reference_effects(corpus.name)
+    if reference is not None:
+        sys.stdout.write("\n" + "\n".join(sign_lines(compare_signs(measured, reference))) + "\n")
     return 0
 
 

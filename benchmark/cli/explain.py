@@ -1,4 +1,4 @@
-"""``serxai explain``: one audio file, pictures, sounds and numbers of why the recogniser decided."""
+"""``serxai explain``: figures, sounds, numbers and a page of the explanations of one audio file."""
 
 from __future__ import annotations
 
@@ -14,23 +14,20 @@ from rich.console import Console
 
 from ...audio import SAMPLE_RATE
 from ...datasets.corpora import CORPORA, corpus_forbidding_derivatives, load_corpus
-from ...errors import InputError
 from ...methods.attribution import Attribution
 from ...methods.explainer import Request
 from ...methods.masks import FillEffect, fill_effects
 from ..api import DEFAULT_METHODS, Explained, explain, kept_and_removed
 from ..report.catalogue import explanation_overlay
 from ..report.figures.cues import beyond_saliency_figure
-from ..report.figures.maps import BANDS_AT_MOST, channel_maps
+from ..report.figures.maps import MAX_BANDS, channel_maps
 from ..report.html import explanation_page
 from ..storage.files import write_atomically, writing
 from .console import Bars
 
 
 def run(arguments: Namespace) -> int:
-    """Explain one file; exit status 1 if some method could not."""
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise InputError(f"--out {arguments.out} is a file; give a folder.")
+    """Explain one file; exit status 1 if a method failed."""
     with Bars() as bars:
         explained = explain(
             arguments.audio,
@@ -59,7 +56,7 @@ def run(arguments: Namespace) -> int:
 
 
 def sounds_withheld(explained: Explained, audio: Path, data_root: Path | None) -> str:
-    """Why no sound of what was kept and removed may be written, as a sentence; empty where it may."""
+    """Reason why the kept and removed sounds may not be written (licence); empty where they may."""
     corpus = explained.clip.corpus
     record = load_corpus(corpus, data_root).record if corpus and not CORPORA.get(corpus).derivatives_allowed else None
     if record is None or record.derivatives_allowed:
@@ -117,21 +114,21 @@ def write_explanation(
 
 
 def _title(explained: Explained, audio: Path) -> str:
-    heard = max(explained.probabilities, key=explained.probabilities.__getitem__)
+    predicted = max(explained.probabilities, key=explained.probabilities.__getitem__)
     title = f"{audio.name}: {explained.target} (p = {explained.probabilities[explained.target]:.2f})"
-    if heard != explained.target:
-        title += f", heard as {heard} (p = {explained.probabilities[heard]:.2f})"
+    if predicted != explained.target:
+        title += f", heard as {predicted} (p = {explained.probabilities[predicted]:.2f})"
     label = explained.clip.emotion
-    return title + (f", labelled {label}{'' if label == heard else ': misheard'}" if label else "")
+    return title + (f", labelled {label}{'' if label == predicted else ': misheard'}" if label else "")
 
 
 def _file_name(stem: str, method: str) -> str:
-    """Start of the name of a method's files; a colon is no letter of file names everywhere, nor is a slash."""
+    """Start of the name of a method's files; colons and slashes are not allowed in file names everywhere."""
     return f"{stem}-{method.replace(':', '-').replace('/', '-')}"
 
 
 def as_json(explained: Explained, audio: Path, withheld: str = "", fills: Sequence[FillEffect] = ()) -> dict[str, Any]:
-    """Everything but the samples, in JSON's types; the same bytes for the same input."""
+    """All results but the samples as JSON types; deterministic."""
     return {
         "audio": audio.name,
         "clip_sha256": explained.clip.sha256,
@@ -165,7 +162,7 @@ def _attribution(attribution: Attribution, explained: Explained) -> dict[str, An
 
 
 def sentence(attribution: Attribution) -> str:
-    """One sentence for a person: from the cue table where there is one, else where the relevance lies."""
+    """Summarise an attribution in one sentence: by its cue table if it has one, else by its most relevant cell."""
     if attribution.cues:
         from ...methods.cue_sentence import sentence as cue_sentence
 
@@ -182,10 +179,10 @@ def sentence(attribution: Attribution) -> str:
     return text + f", {max(start, 0):.2f}-{end:.2f} s."
 
 
-def weights_in_words(attribution: Attribution) -> list[str]:
-    """Weights of few bands with their true edges, and how far the surrogate can be trusted; nothing for other maps."""
+def weight_lines(attribution: Attribution) -> list[str]:
+    """Lines with the weights of a band explanation and the fit of its surrogate; empty for other maps."""
     values, edges, details = attribution.values, attribution.grid.freq_edges_hz, attribution.details
-    if values.shape[1] > 1 or values.shape[0] > BANDS_AT_MOST or "full" not in details:
+    if values.shape[1] > 1 or values.shape[0] > MAX_BANDS or "full" not in details:
         return []
     noise = [""] * len(values) if attribution.errors is None else [f" ± {e:.3f}" for e in attribution.errors[:, 0]]
     lines = [
@@ -201,17 +198,17 @@ def weights_in_words(attribution: Attribution) -> list[str]:
     return [*lines, f"{fit}with all kept {details['full']:.3f}{clip}, with all removed {details['none']:.3f}"]
 
 
-def fills_in_words(fills: Sequence[FillEffect]) -> list[str]:
-    """What each fill alone makes of the prediction, and a warning of those that drive it beyond what speech does."""
+def fill_lines(fills: Sequence[FillEffect]) -> list[str]:
+    """Lines with the effect of each fill on the prediction, and the warnings of extreme ones."""
     unfilled = {"none": "the clip", "resynthesis": "resynthesised with nothing removed"}
-    told = [f"{unfilled[e.fill]} {e.probability:.3f}" for e in fills if e.fill in unfilled]
+    controls = [f"{unfilled[e.fill]} {e.probability:.3f}" for e in fills if e.fill in unfilled]
     filled = [
         f"{e.fill}{' at the level of the clip' if e.match_level else ''} {e.probability:.3f}"
         for e in fills
         if e.fill not in unfilled
     ]
     replaced = [f"all of it replaced by {', '.join(filled)}"] if filled else []
-    lines = [f"probability: {'; '.join([*told, *replaced])}"] if fills else []
+    lines = [f"probability: {'; '.join([*controls, *replaced])}"] if fills else []
     return lines + [e.note for e in fills if e.note]
 
 
@@ -220,17 +217,17 @@ def _print(explained: Explained, files: dict[str, Path], fills: Sequence[FillEff
     ranked = sorted(explained.probabilities.items(), key=lambda item: -item[1])
     console.print("heard: " + ", ".join(f"{name} {p:.2f}" for name, p in ranked), highlight=False)
     if explained.seen_in_training == "unknown":
-        heard = explained.recogniser.trained_on or "the training data"
-        console.print(f"[yellow]Whether {heard} holds this speaker is unknown.[/]")
+        corpus = explained.recogniser.trained_on or "the training data"
+        console.print(f"[yellow]Whether {corpus} holds this speaker is unknown.[/]")
     for name, attribution in explained.attributions.items():
         console.print(
             f"[bold]{name}[/] ({attribution.model_calls} model calls): {sentence(attribution)}", highlight=False
         )
-        for line in weights_in_words(attribution):
+        for line in weight_lines(attribution):
             console.print(f"  {line}", highlight=False)
     for name, reason in explained.failures.items():
         console.print(f"[red]{name} could not explain the clip:[/] {reason}", highlight=False)
-    for line in fills_in_words(fills):
+    for line in fill_lines(fills):
         console.print(line, highlight=False)
     for kind, path in files.items():
         console.print(f"{kind}: {path}", highlight=False, soft_wrap=True)

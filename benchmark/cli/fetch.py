@@ -1,4 +1,4 @@
-"""``serxai corpus fetch``: a public corpus through audb."""
+"""``serxai corpus fetch``: download of a public corpus through audb."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from ...datasets.fetch import fetch_corpus
 
 
 def fetch(arguments: Namespace) -> int:
-    """Fetch, say where it lies and under which licence."""
-    done = fetch_corpus(arguments.name, arguments.data_root, verbose=not arguments.json)
+    """Fetch a corpus; print its folder and licence."""
+    fetched = fetch_corpus(arguments.name, arguments.data_root, verbose=not arguments.json)
     if arguments.json:
-        print(json.dumps(asdict(done), indent=2, default=str))
+        print(json.dumps(asdict(fetched), indent=2, default=str))
         return 0
     print(
-        f"{done.corpus}: {done.clips} of {done.expected} clips ({done.database} {done.version}) in {done.folder}\n"
-        f"licence: {done.licence}\ncite: {done.citation}\nnext: serxai corpus verify {done.corpus}"
+        f"{fetched.corpus}: {fetched.clips} of {fetched.expected} clips ({fetched.database} {fetched.version}) "
+        f"in {fetched.folder}\n"
+        f"licence: {fetched.licence}\ncite: {fetched.citation}\nnext: serxai corpus verify {fetched.corpus}"
     )
     return 0

@@ -1,4 +1,4 @@
-"""``serxai ls KIND``: tables of what can be named; reads records only, so it needs neither torch nor pandas."""
+"""``serxai ls KIND``: tables of registered names; reads records only, so it imports neither torch nor pandas."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
-SHORT, WRAPPED = 20, 20  # a column this narrow is not wrapped; the others get at least so much room
+SHORT, WRAPPED = 20, 20  # widest column that is never wrapped, and least width of a wrapped one
 
-# what is listed -> where its records are, and the columns a person sees
+# kind -> registry, and the columns of the table
 _SOURCES = {
     "corpora": (
         "...datasets.corpora:CORPORA",
@@ -26,7 +26,7 @@ _SOURCES = {
     "conditions": ("...datasets.shifts.conditions:CONDITIONS", ("name", "kind", "strength", "unit", "summary")),
     "cues": ("...cues.records:CUES", ("name", "unit", "summary")),
 }
-_COUNTS = {"clips", "speakers"}  # 0 where they are not known before the folder is named
+_COUNTS = {"clips", "speakers"}  # 0 where unknown, as for the user's own folders
 
 
 def ls(arguments: Namespace) -> int:
@@ -48,7 +48,7 @@ def ls(arguments: Namespace) -> int:
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    """A table where its columns fit side by side, else a paragraph for each row."""
+    """Print a table where its columns fit side by side, else a paragraph per row."""
     from rich.console import Console
     from rich.markup import escape
     from rich.padding import Padding
@@ -85,7 +85,7 @@ def _rows(kind: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
 
 
 def _judged(row: dict[str, Any]) -> dict[str, Any]:
-    """A metric's row with the verdict that holds for it: a variant's is that of the metric it narrows."""
+    """Add a metric's qualification verdict; a variant (``name:argument``) takes that of its base metric."""
     from ...metrics.verdict import fails, judged
 
     record = judged(row["name"])
@@ -121,7 +121,7 @@ def _cell(column: str, row: dict[str, Any]) -> str:
 
         return failing(value)
     if column == "differentiable" and value is None:
-        return "as loaded"  # the user's own: a torch module is, a function is not
+        return "as loaded"  # the user's own model: a torch module is differentiable, a function is not
     return _text(value or None if column in _COUNTS else value)
 
 

@@ -1,12 +1,17 @@
-"""The command line: ``serxai COMMAND``. Only the parser lives here; a command's imports happen when it runs."""
+"""Command-line parser and dispatch of ``serxai COMMAND``.
+
+Importing this module imports none of the commands: a command's arguments are checked by `inputs`, which needs neither
+torch nor pandas, and its module is imported only when they are right.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ... import __version__
 from ...errors import SerxaiError
@@ -19,9 +24,11 @@ LISTS = ("corpora", "models", "methods", "metrics", "conditions", "cues", "prese
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (0 done, 1 finished with failed cells, 2 bad input)."""
     arguments = build_parser().parse_args(argv)
-    module, function = arguments.handler.split(":")
     try:
-        return getattr(import_module(module, __package__), function)(arguments)
+        if arguments.check:
+            _load(f".inputs:{arguments.check}")(arguments)
+        status: int = _load(arguments.handler)(arguments)
+        return status
     except SerxaiError as error:
         print(f"serxai: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -34,8 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
 
 
+def _load(target: str) -> Callable[[argparse.Namespace], Any]:
+    module, function = target.split(":")
+    handler: Callable[[argparse.Namespace], Any] = getattr(import_module(module, __package__), function)
+    return handler
+
+
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """Build the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="serxai",
         description="Benchmark explanations of speech emotion recognition: run, score, test, rank.",
@@ -57,15 +70,22 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: argparse._SubParsersAction, name: str, summary: str, handler: str, examples: str):
-    parser = commands.add_parser(
+def _command(
+    commands: argparse._SubParsersAction, name: str, summary: str, handler: str, examples: str, check: str = ""
+) -> argparse.ArgumentParser:
+    """Add the parser of a command.
+
+    `handler` is ``module:function`` in this package. `check` names the function of `inputs` that refuses wrong
+    arguments first, before the handler's module and its libraries are imported.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
         epilog="examples:\n" + "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(handler=handler)
+    parser.set_defaults(handler=handler, check=check)
     return parser
 
 
@@ -75,9 +95,11 @@ def _add_many(parser: argparse.ArgumentParser, flag: str, metavar: str, text: st
 
 def _add_data_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data-root", type=Path, metavar="DIR",
+        "--data-root",
+        type=Path,
+        metavar="DIR",
         help="folder that holds the corpora, one sub-folder each (default: $SERXAI_DATA, else the user cache folder)",
-    )  # fmt: skip
+    )
 
 
 def _add_trust(parser: argparse.ArgumentParser) -> None:
@@ -152,33 +174,44 @@ def _run(commands: argparse._SubParsersAction) -> None:
 
 def _status(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "status", "show what a run has done, and its failures by reason", ".run:status",
+        commands,
+        "status",
+        "show what a run has done, and its failures by reason",
+        ".run:status",
         "serxai status runs/quick",
-    )  # fmt: skip
+        "status",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _ls(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "ls", "list what can be named on the command line", ".ls:ls",
+        commands,
+        "ls",
+        "list registered corpora, models, methods, metrics, ...",
+        ".ls:ls",
         """
         serxai ls methods
         serxai ls metrics --json
         """,
-    )  # fmt: skip
+    )
     parser.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _explain(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "explain", "explain one audio file", ".explain:run",
+        commands,
+        "explain",
+        "explain one audio file",
+        ".explain:run",
         """
         serxai explain FILE.wav --model cnn --method saliency --method emolime --out out/
         serxai explain FILE.wav --trained-on emodb --data-root DIR --method emolime --target anger
         """,
-    )  # fmt: skip
+        "explain",
+    )
     parser.add_argument("audio", type=Path, metavar="AUDIO", help="any file libsndfile reads, at most 60 s")
     parser.add_argument("--model", default="cnn", metavar="N", help="recogniser; default cnn")
     parser.add_argument(
@@ -186,7 +219,10 @@ def _explain(commands: argparse._SubParsersAction) -> None:
     )
     _add_trust(parser)
     parser.add_argument(
-        "--trained-on", default="planted", metavar="CORPUS", help="whose fold models explain; default planted (bundled)"
+        "--trained-on",
+        default="planted",
+        metavar="CORPUS",
+        help="training corpus of the model; default planted (bundled)",
     )
     _add_many(parser, "--method", "N", "explanation method; default saliency, emolime and beyond-saliency")
     parser.add_argument(
@@ -203,30 +239,40 @@ def _explain(commands: argparse._SubParsersAction) -> None:
 
 def _train(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "train", "train a recogniser in speaker-grouped folds", ".train:run",
+        commands,
+        "train",
+        "train a recogniser in speaker-grouped folds",
+        ".train:run",
         """
         serxai train cnn --corpus emodb --data-root DIR --out models/emodb
         serxai train cnn --corpus planted --out models/planted
         """,
-    )  # fmt: skip
+        "train",
+    )
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
-    parser.add_argument("--corpus", required=True, metavar="N", help="what to learn from; see: serxai ls corpora")
+    parser.add_argument("--corpus", required=True, metavar="N", help="training corpus; see: serxai ls corpora")
     _add_data_root(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write the models to")
-    _add_many(parser, "--emotion", "N", "class to learn; default the four common ones, if the corpus has them")
+    _add_many(
+        parser, "--emotion", "N", "emotion class to train on; default the four common ones, if the corpus has them"
+    )
     parser.add_argument("--folds", type=int, metavar="N", help="speaker-grouped folds; default 5")
     parser.add_argument(
         "--width", type=int, metavar="N", help="channels of the first layer; default depends on the corpus"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batches; default 0")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of weights and batches; default 0")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
 
 
 def _transfer(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "transfer", "train on each corpus, test on each, as a heat map", ".transfer:run",
+        commands,
+        "transfer",
+        "train on each corpus, test on each, as a heat map",
+        ".transfer:run",
         "serxai transfer opensmile-svc --corpus emodb --corpus ravdess --data-root DIR --out transfer",
-    )  # fmt: skip
+        "transfer",
+    )
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
     _add_many(parser, "--corpus", "N", "corpus to train and test on, two or more")
     _add_data_root(parser)
@@ -236,29 +282,44 @@ def _transfer(commands: argparse._SubParsersAction) -> None:
 
 def _corpus(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "corpus", "check a corpus, look for its shortcuts, or fetch it", "",
+        commands,
+        "corpus",
+        "verify a corpus, probe it for shortcuts, or fetch it",
+        "",
         """
         serxai corpus verify emodb --data-root DIR
         serxai corpus probe tess --data-root DIR --out probes
         serxai corpus fetch emodb --data-root DIR
         """,
-    )  # fmt: skip
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     verify = _command(
-        actions, "verify", "check presence, counts, checksums, sound of a corpus' files", ".corpus:verify",
+        actions,
+        "verify",
+        "check presence, counts, checksums, sound of a corpus' files",
+        ".corpus:verify",
         """
         serxai corpus verify emodb --data-root DIR
         serxai corpus verify tess --json
         """,
-    )  # fmt: skip
+        "corpus",
+    )
     probe = _command(
-        actions, "probe", "report how well duration, padding, level or silence alone tell the label",
-        ".probe:probe", "serxai corpus probe tess --data-root DIR --out probes",
-    )  # fmt: skip
+        actions,
+        "probe",
+        "report how well duration, padding, level or silence alone predict the label",
+        ".probe:probe",
+        "serxai corpus probe tess --data-root DIR --out probes",
+        "corpus",
+    )
     fetch = _command(
-        actions, "fetch", "fetch a public corpus through audb (extra)", ".fetch:fetch",
+        actions,
+        "fetch",
+        "fetch a public corpus through audb (extra)",
+        ".fetch:fetch",
         "serxai corpus fetch emodb --data-root DIR",
-    )  # fmt: skip
+        "corpus",
+    )
     for action in (verify, probe, fetch):
         action.add_argument("name", metavar="NAME", help="see: serxai ls corpora")
         _add_data_root(action)
@@ -268,21 +329,29 @@ def _corpus(commands: argparse._SubParsersAction) -> None:
 
 def _leaderboard(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "leaderboard", "build the leaderboard of one or several runs", ".results:leaderboard",
+        commands,
+        "leaderboard",
+        "build the leaderboard of one or several runs",
+        ".results:leaderboard",
         "serxai leaderboard runs/quick runs/emodb --out board",
-    )  # fmt: skip
+        "leaderboard",
+    )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 
 def _figures(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "figures", "draw a published figure with its numbers as CSV", ".results:figures",
+        commands,
+        "figures",
+        "draw a published figure with its numbers as CSV",
+        ".results:figures",
         """
         serxai figures ranking --run runs/quick --out figures
         serxai figures emolime-example --run runs/emodb --out figures
         """,
-    )  # fmt: skip
+        "figures",
+    )
     parser.add_argument("name", metavar="NAME", help="see: serxai ls figures")
     parser.add_argument("--run", type=Path, required=True, metavar="RUN", help=RUN_FOLDER)
     _add_data_root(parser)
@@ -291,26 +360,34 @@ def _figures(commands: argparse._SubParsersAction) -> None:
 
 def _compare(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "compare", "test methods pairwise on one metric", ".results:compare",
+        commands,
+        "compare",
+        "test methods pairwise on one metric",
+        ".results:compare",
         """
         serxai compare runs/quick --metric abpc
         serxai compare runs/paper-emolime --metric deletion --method emolime-paper --method emolime
         """,
-    )  # fmt: skip
+        "compare",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
-    parser.add_argument("--metric", required=True, metavar="N", help="one that the run has scored")
-    _add_many(parser, "--method", "N", "only these, with how far their explanations lie apart, noise and cost")
+    parser.add_argument("--metric", required=True, metavar="N", help="metric that the run has scored")
+    _add_many(parser, "--method", "N", "only these methods; also compares their maps, noise and cost")
     parser.add_argument("--corpus", metavar="N", help="only this corpus of the run")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _validate(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "validate", "check a run: schema, versions, coverage, a sample scored again", ".validate:run",
+        commands,
+        "validate",
+        "check a run: schema, versions, coverage, a sample scored again",
+        ".validate:run",
         "serxai validate runs/quick --sample 4",
-    )  # fmt: skip
+        "validate",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--sample", type=int, default=2, metavar="CLIPS", help="clips to score again; default 2")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which clips; default 0")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sample; default 0")
     _add_data_root(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")

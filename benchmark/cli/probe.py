@@ -1,4 +1,4 @@
-"""``serxai corpus probe``: the shortcuts of a corpus as table, CSV, JSON and picture."""
+"""``serxai corpus probe``: recall of single-feature probes on a corpus, as table, CSV, JSON and figure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEM = "probes"
 
 
 def probe(arguments: Namespace) -> int:
-    """Probe, print the report, and write it where ``--out`` says."""
+    """Probe a corpus, print the report, and write it to ``--out``."""
     with Bars() as bars:
         corpus = load_corpus(arguments.name, arguments.data_root, partial(bars, f"rendering {arguments.name}"))
         report = probe_corpus(corpus, progress=bars)
@@ -75,7 +75,7 @@ def _cell(result: ProbeResult) -> str:
 
 
 def draw(report: ProbeReport, picture: Path) -> Path:
-    """UAR and interval of each probe on new and on known speakers, against chance; the numbers as CSV beside it."""
+    """Draw UAR and interval of each probe on new and known speakers, against chance, with the numbers as CSV."""
     import seaborn as sns
     from matplotlib import rc_context
 
@@ -88,17 +88,31 @@ def draw(report: ProbeReport, picture: Path) -> Path:
         figure = new_figure(7.2, 1.4 + 0.36 * len(names))
         ax = figure.subplots()
         sns.pointplot(
-            table, x="uar", y="probe", hue="tested_on", order=names, palette=colours, dodge=0.4, linestyle="none",
-            errorbar=None, markersize=5, ax=ax,
-        )  # fmt: skip
+            table,
+            x="uar",
+            y="probe",
+            hue="tested_on",
+            order=names,
+            palette=colours,
+            dodge=0.4,
+            linestyle="none",
+            errorbar=None,
+            markersize=5,
+            ax=ax,
+        )
         for result in report.results:
             y = names.index(result.probe) + (-0.2 if result.tested_on == NEW else 0.2)
             ax.plot([result.low, result.high], [y, y], color=colours[result.tested_on], linewidth=1.5, zorder=1)
-            if not result.beats_chance:  # hollow: not told from chance
+            if not result.beats_chance:  # hollow: not significantly above chance
                 ax.plot(
-                    result.uar, y, "o", markersize=5, markerfacecolor="white", zorder=9,
+                    result.uar,
+                    y,
+                    "o",
+                    markersize=5,
+                    markerfacecolor="white",
+                    zorder=9,
                     markeredgecolor=colours[result.tested_on],
-                )  # fmt: skip
+                )
         ax.axvline(1 / len(report.emotions), color=GREY, linewidth=1, linestyle="--", zorder=0)
         ax.set(xlabel="unweighted average recall", ylabel="", xlim=(0, None))
         sns.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, title=None)

@@ -1,4 +1,4 @@
-"""``serxai leaderboard``, ``figures`` and ``compare``: everything that reads finished runs."""
+"""``serxai leaderboard``, ``figures`` and ``compare``: reports of finished runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WIDTH = 120  # narrower tables would cut names and numbers short
 
 
 def leaderboard(arguments: Namespace) -> int:
-    """One board from several runs."""
+    """Write the leaderboard of one or several runs."""
     stores = [Store(path) for path in arguments.runs]
     infos = [store.info for store in stores]
     scores = pd.concat([store.scores() for store in stores], ignore_index=True)
@@ -49,7 +49,7 @@ def figures(arguments: Namespace) -> int:
 
 
 def compare(arguments: Namespace) -> int:
-    """Pairwise tests on one metric; of named methods also how far their explanations lie apart."""
+    """Test methods pairwise on one metric; with ``--method``, also compare their maps, noise and cost."""
     store = Store(arguments.run)
     scores = store.scores()
     if arguments.corpus is not None:
@@ -95,13 +95,13 @@ def compare(arguments: Namespace) -> int:
         console.print(table)
         if arguments.method:
             _print_gap(console, group)
-    if told := mark_told(arguments.metric):
-        console.print(f"{labelled(arguments.metric)} {told}", style="dim", highlight=False, markup=False)
+    if note := mark_told(arguments.metric):
+        console.print(f"{labelled(arguments.metric)} {note}", style="dim", highlight=False, markup=False)
     return 0
 
 
 def _print_gap(console: Console, pairs: pd.DataFrame) -> None:
-    """How two methods score on the clips both have, how far their maps lie apart, and what each repeats and costs."""
+    """Print paired scores, map similarity, and each method's noise and cost."""
     scored = Table(title="scores on the clips that both have", title_justify="left", box=None, header_style="bold")
     apart = Table(title="explanations of the same clips", title_justify="left", box=None, header_style="bold")
     bounds = ("rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage")
@@ -115,13 +115,17 @@ def _print_gap(console: Console, pairs: pd.DataFrame) -> None:
     alone = Table(title="each method", title_justify="left", box=None, header_style="bold")
     alone.add_column("method", no_wrap=True)
     estimates = {
-        "noise": "noise", "at equal shrinkage": "noise_at_equal_shrinkage", "relative noise": "relative_noise",
-        "repeats agree": "rank_correlation_of_repeats", "shrinkage": "shrinkage", "calls": "calls",
+        "noise": "noise",
+        "at equal shrinkage": "noise_at_equal_shrinkage",
+        "relative noise": "relative_noise",
+        "repeats agree": "rank_correlation_of_repeats",
+        "shrinkage": "shrinkage",
+        "calls": "calls",
         "seconds": "seconds",
-    }  # fmt: skip
+    }
     for column in ("clips", "repeats", *estimates):
         alone.add_column(column, justify="right")
-    told: dict[str, list[str]] = {}
+    by_method: dict[str, list[str]] = {}
     for pair in pairs.to_dict("records"):
         planned, names = pair["n_planned"], [escape(pair["method_a"]), escape(pair["method_b"])]
         means = [_estimate(pair, f"mean_{side}") for side in ("a", "b")]
@@ -130,8 +134,8 @@ def _print_gap(console: Console, pairs: pd.DataFrame) -> None:
         apart.add_row(*names, *gaps, f"{pair['n_explained']} of {planned}")
         for side, name in zip(("a", "b"), names, strict=True):
             counts = [f"{pair[f'n_explained_{side}']} of {planned}", str(pair[f"repeats_{side}"])]
-            told.setdefault(name, counts + [_half_width(pair, f"{what}_{side}") for what in estimates.values()])
-    for name, cells in told.items():
+            by_method.setdefault(name, counts + [_half_width(pair, f"{what}_{side}") for what in estimates.values()])
+    for name, cells in by_method.items():
         alone.add_row(name, *cells)
     for table in (scored, apart, alone):
         console.print(table)
@@ -143,13 +147,13 @@ def _estimate(row: dict[str, Any], name: str) -> str:
 
 
 def _half_width(row: dict[str, Any], name: str) -> str:
-    """An estimate and half its interval: seven of these fit side by side."""
+    """Format an estimate with half its interval, short enough for seven columns."""
     half = row[f"{name}_high"] - row[name]
     return _number(row[name]) + (f" ±{half:.3f}" if half > 0 else " ±0" if half == 0 else "")
 
 
 def _number(value: float) -> str:
-    """Three digits behind the point; none of counts."""
+    """Format with three decimals, counts with none."""
     if pd.isna(value):
         return "–"
     return f"{value:.0f}" if value >= 1 and float(value).is_integer() else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""``serxai train``: fold models of one corpus, their held-out scores and confusion matrix."""
+"""``serxai train``: training of fold models, with held-out scores and confusion matrix."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ...datasets.corpora import load_corpus
-from ...errors import InputError
-from ...models.records import MODELS
 from ...models.training import train_fold_models
 from ..report.catalogue import confusion
 from ..run.runner import default_workers
@@ -19,12 +17,7 @@ from .console import Bars
 
 
 def run(arguments: Namespace) -> int:
-    """Train, write the folder, print UAR and accuracy on held-out speakers."""
-    MODELS.get(arguments.model)
-    if arguments.folds is not None and arguments.folds < 2:
-        raise InputError(
-            f"--folds must be at least 2, got {arguments.folds}; more than speakers leaves one out at a time."
-        )
+    """Train fold models, write them, and print UAR and accuracy on held-out speakers."""
     with Bars() as bars:
         corpus = load_corpus(arguments.corpus, arguments.data_root, partial(bars, f"rendering {arguments.corpus}"))
         models = train_fold_models(

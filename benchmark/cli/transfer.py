@@ -1,4 +1,4 @@
-"""``serxai transfer``: train on each corpus, test on each, as a heat map."""
+"""``serxai transfer``: recall for every pair of training and test corpus, as table and heat map."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ...datasets.corpora import load_corpus
-from ...errors import InputError
 from ...models.obtain import obtain_models
-from ...models.records import MODELS
 from ...models.transfer import transfer_row
 from ..report.catalogue import transfer as draw
 from ..storage.files import write_atomically, writing
@@ -20,11 +18,8 @@ from .console import Bars
 
 
 def run(arguments: Namespace) -> int:
-    """Train where needed, test every pair of corpora, write numbers and picture, print the table."""
-    MODELS.get(arguments.model)
+    """Train where needed, test every pair of corpora, write numbers and heat map, print the table."""
     names = list(dict.fromkeys(arguments.corpus))
-    if len(names) < 2:
-        raise InputError(f"transfer needs at least 2 corpora, got {', '.join(names) or 'none'}; repeat --corpus.")
     rows = []
     with Bars() as bars:
         corpora = {name: load_corpus(name, arguments.data_root, partial(bars, f"rendering {name}")) for name in names}

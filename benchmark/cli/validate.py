@@ -1,4 +1,4 @@
-"""``serxai validate``: the checks of a run as a table or as JSON."""
+"""``serxai validate``: checks of a run as table or JSON."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..validation.check_result import FAIL, NOT_CHECKED, PASS, WARNING, Check
 from ..validation.validate import validate
 from .console import Bars
 
-SHOWN = 10  # of what one check found; --json has all
+SHOWN = 10  # discrepancies of one check; --json has all
 _STYLES = {PASS: "green", FAIL: "red", WARNING: "yellow", NOT_CHECKED: "dim"}
 
 
 def run(arguments: Namespace) -> int:
-    """Check a run; exit status 1 if anything differs."""
+    """Validate a run; exit status 1 if a check fails."""
     with Bars() as bars:
         checks = validate(arguments.run, arguments.sample, arguments.seed, arguments.data_root, bars)
     failed = any(check.result == FAIL for check in checks)
     if arguments.json:
-        told = {"run": str(arguments.run), "valid": not failed, "checks": [asdict(check) for check in checks]}
-        print(json.dumps(told, indent=2))
+        result = {"run": str(arguments.run), "valid": not failed, "checks": [asdict(check) for check in checks]}
+        print(json.dumps(result, indent=2))
     else:
         _print(Console(), checks)
     return 1 if failed else 0

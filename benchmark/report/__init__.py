@@ -1,1 +1,1 @@
-"""Reports, boards and figures."""
+"""Leaderboard files, HTML pages and figures."""

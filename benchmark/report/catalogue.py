@@ -1,4 +1,4 @@
-"""Figures by name. The drawing modules are imported when a figure is drawn, so that listing stays quick.
+"""Figure registry; a drawing module is imported when its figure is drawn, so that listing stays quick.
 
 Every figure is a PNG with a CSV beside it that holds the numbers drawn; boards' figures are also written as SVG.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Figure(NamedTuple):
-    """One figure that a run can be turned into.
+    """Record of a figure drawn from a run.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ FIGURES = {
     ),
 }
 
-# drawing functions for plain data, found here by name
+# drawing functions for plain data, imported on first use
 _DRAWING = {
     "beyond_saliency_figure": ".figures.cues",
     "confusion": ".figures.board",
@@ -92,7 +92,7 @@ def draw_figure(
     out : path
         Folder; the files are called after the figure.
     data_root : path, optional
-        Where the corpora are, for figures that look into clips.
+        Folder that holds the corpora, for figures that read clips.
     progress : callable, optional
         Called with (what, done, total) by figures that take long.
 

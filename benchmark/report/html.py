@@ -1,7 +1,7 @@
-"""Self-contained HTML pages: the report of a run, and the page of one explained clip.
+"""Self-contained HTML pages: the report of runs and the page of one explained clip.
 
-A page loads nothing from elsewhere: style, script and figures are inside it. Everything that comes from data is
-escaped by the template engine. A report holds no audio.
+A page loads no external resource: style, script and figures are embedded. Data is escaped by the template engine. A
+report holds no audio.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ...metrics.records import METRICS
 from ...metrics.verdict import labelled, legend, mark_told, marks_note, standing
 from ...registry import Record, Registry
 from ..analysis.fill_spread import SpreadTable, by_fill, spread_tables
-from ..analysis.leaderboard import RANKING_RULE, SETTING, leaderboard, ordered
+from ..analysis.leaderboard import RANDOM, RANKING_RULE, SETTING, leaderboard, ordered
 from ..analysis.plausibility import correctness_rows
 from ..stats.clustered import MIN_SPEAKERS, clustered_mean
 from ..storage.files import write_atomically
@@ -43,7 +43,7 @@ def write_board(
     out: str | Path,
     plausibility: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, Path]:
-    """Write ``leaderboard.csv``, ``.md``, ``.tex``, the page ``index.html`` and, under ``figures/``, what it shows.
+    """Write ``leaderboard.csv``, ``.md``, ``.tex``, the page ``index.html`` and its figures under ``figures/``.
 
     Where several fills were used, ``fills.csv`` holds the mean under each of them, all emotions and each; with
     `plausibility`, ``plausibility.csv`` holds that.
@@ -57,7 +57,7 @@ def write_board(
     out : path
         Folder.
     plausibility : DataFrame, optional
-        Of `plausibility_table`, which takes more than scores; default what scores alone can tell.
+        Of `plausibility_table`; default the rows computed from scores alone, `correctness_rows`.
 
     Returns
     -------
@@ -80,8 +80,8 @@ def write_board(
 
 
 def draw_report_figures(board: pd.DataFrame, folder: Path) -> list[dict[str, str]]:
-    """Draw the ranking of each setting, and its consistency where that was scored; returns source, alt and caption."""
-    found = []
+    """Draw ranking and, where scored, consistency of each setting; return source, alt and caption of each figure."""
+    figures = []
     for place, (names, part) in enumerate(board.groupby(SETTING, dropna=False, sort=False)):
         setting = setting_title(dict(zip(SETTING, names, strict=True)))
         pictures = [(ranking, "ranking", "Mean score of each method with its 95 % interval, one panel per metric")]
@@ -91,8 +91,8 @@ def draw_report_figures(board: pd.DataFrame, folder: Path) -> list[dict[str, str
             path = draw(part, folder / (f"{name}-{place + 1}.png" if place else f"{name}.png")).with_suffix(".svg")
             source = "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
             text = f"{caption}: {setting}"
-            found.append({"source": source, "alt": f"{text}. The same numbers are in the tables.", "caption": text})
-    return found
+            figures.append({"source": source, "alt": f"{text}. The same numbers are in the tables.", "caption": text})
+    return figures
 
 
 def report_page(
@@ -103,7 +103,7 @@ def report_page(
     fills: pd.DataFrame | None = None,
     plausibility: pd.DataFrame | None = None,
 ) -> str:
-    """The report as HTML.
+    """Render the report of runs as HTML.
 
     Parameters
     ----------
@@ -120,43 +120,49 @@ def report_page(
     plausibility : DataFrame, optional
         See `write_board`.
     """
-    told = pd.DataFrame(correctness_rows(scores)) if plausibility is None else plausibility
+    plausible = pd.DataFrame(correctness_rows(scores)) if plausibility is None else plausibility
     fills = by_fill(scores) if fills is None else fills
     corpora = {name: record for info in infos for name, record in info.get("corpora", {}).items()}
     models = {name: card for info in infos for name, card in info.get("models", {}).items()}
     names = ", ".join(sorted(scores["corpus"].unique())) or "no scores"
-    return _environment().get_template("report.html.j2").render(
-        title=f"serxai: explanations of speech emotion recognition on {names}",
-        summary=(
-            f"{scores['method'].nunique()} methods, {scores['metric'].nunique()} metrics, "
-            f"{scores[['corpus', 'clip']].drop_duplicates().shape[0]} clips by "
-            f"{scores[['corpus', 'speaker']].drop_duplicates().shape[0]} speakers."
-        ),
-        corpora=[[n, c.get("version", "–"), c.get("licence", "–"), c.get("citation", "–")] for n, c in corpora.items()],
-        models=[_model(name, card) for name, card in models.items()],
-        recognition=_recognition(scores),
-        facts=_facts(scores, infos),
-        warnings=_warnings(scores, board),
-        rule=RANKING_RULE,
-        marks=legend(),
-        min_speakers=MIN_SPEAKERS,
-        arrows=ARROWS,
-        settings=_settings(board, fills),
-        spread_rule=SPREAD_LEGEND,
-        figures=figures,
-        plausibility=[] if told.empty else page_tables(told),
-        plausibility_file=PLAUSIBILITY if plausibility is not None else "",
-        failures=_failures(scores),
-        metrics=[
-            [*row, standing(row[0])]
-            for row in _records(
-                METRICS, scores["metric"], "family direction summary citation perfect random cost version"
-            )
-        ],
-        methods=_records(METHODS, scores["method"], "family needs summary citation cost resolution version"),
-        conditions=_records(CONDITIONS, scores["condition"], "summary version"),
-        runs=[_run(info) for info in infos],
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=f"serxai: explanations of speech emotion recognition on {names}",
+            summary=(
+                f"{scores['method'].nunique()} methods, {scores['metric'].nunique()} metrics, "
+                f"{scores[['corpus', 'clip']].drop_duplicates().shape[0]} clips by "
+                f"{scores[['corpus', 'speaker']].drop_duplicates().shape[0]} speakers."
+            ),
+            corpora=[
+                [n, c.get("version", "–"), c.get("licence", "–"), c.get("citation", "–")] for n, c in corpora.items()
+            ],
+            models=[_model(name, card) for name, card in models.items()],
+            recognition=_recognition(scores),
+            facts=_facts(scores, infos),
+            warnings=_warnings(scores, board),
+            rule=RANKING_RULE,
+            marks=legend(),
+            min_speakers=MIN_SPEAKERS,
+            arrows=ARROWS,
+            settings=_settings(board, fills),
+            spread_rule=SPREAD_LEGEND,
+            figures=figures,
+            plausibility=[] if plausible.empty else page_tables(plausible),
+            plausibility_file=PLAUSIBILITY if plausibility is not None else "",
+            failures=_failures(scores),
+            metrics=[
+                [*row, standing(row[0])]
+                for row in _records(
+                    METRICS, scores["metric"], "family direction summary citation perfect random cost version"
+                )
+            ],
+            methods=_records(METHODS, scores["method"], "family needs summary citation cost resolution version"),
+            conditions=_records(CONDITIONS, scores["condition"], "summary version"),
+            runs=[_run(info) for info in infos],
+        )
+    )
 
 
 def explanation_page(
@@ -166,29 +172,33 @@ def explanation_page(
     cue_pictures: Mapping[str, bytes] | None = None,
     channel_pictures: Mapping[str, bytes] | None = None,
 ) -> str:
-    """The page of one explained file.
+    """Render the page of one explained file as HTML.
 
     Parameters
     ----------
     summary : dict
-        As `cli_explain.as_json` makes it.
+        Of `cli.explain.as_json`.
     picture : bytes
         PNG of the explanations.
     sounds : dict of str to (str, str)
-        By method, file names beside the page: what the explanation points at, and the rest.
+        By method, file names beside the page: the kept and the removed part.
     cue_pictures : dict of str to bytes, optional
         By method, PNG of its cues.
     channel_pictures : dict of str to bytes, optional
         By method, PNG of its conditional maps.
     """
-    return _environment().get_template("explanation.html.j2").render(
-        e=summary,
-        ranked=sorted(summary["probabilities"].items(), key=lambda item: -item[1]),
-        picture=_as_uri(picture),
-        cue_pictures={name: _as_uri(png) for name, png in (cue_pictures or {}).items()},
-        channel_pictures={name: _as_uri(png) for name, png in (channel_pictures or {}).items()},
-        sounds={name: sounds.get(name) for name in summary["explanations"]},
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template("explanation.html.j2")
+        .render(
+            e=summary,
+            ranked=sorted(summary["probabilities"].items(), key=lambda item: -item[1]),
+            picture=_as_uri(picture),
+            cue_pictures={name: _as_uri(png) for name, png in (cue_pictures or {}).items()},
+            channel_pictures={name: _as_uri(png) for name, png in (channel_pictures or {}).items()},
+            sounds={name: sounds.get(name) for name in summary["explanations"]},
+        )
+    )
 
 
 def _as_uri(png: bytes) -> str:
@@ -208,13 +218,13 @@ def _environment() -> Environment:
 
 
 def plain(value: Any) -> str:
-    """A value for people: a dash where it is missing, numbers to three digits."""
+    """Format a value as text: a dash where it is missing, numbers to three digits."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "–"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-# -- what was run ------------------------------------------------------------------------------------------------------
+# -- recognition, origin and warnings ----------------------------------------------------------------------------------
 
 
 def _model(name: str, card: Mapping[str, Any]) -> list[str]:
@@ -225,7 +235,7 @@ def _model(name: str, card: Mapping[str, Any]) -> list[str]:
 
 
 def _recognition(scores: pd.DataFrame) -> list[list[str]]:
-    """How well the recogniser does on the very clips whose explanations are scored."""
+    """Rows of recognition performance on the clips whose explanations are scored."""
     known = scores[scores["correct"].notna()]
     keys = ["corpus", "model", "trained_on", "seen_in_training", "condition"]
     rows = []
@@ -238,9 +248,17 @@ def _recognition(scores: pd.DataFrame) -> list[list[str]]:
         interval = f"{max(accuracy.low, 0):.3f} … {min(accuracy.high, 1):.3f}" if claim else "–"
         corpus, model, trained_on, seen, condition = map(str, names)
         rows.append(
-            [f"{corpus}, {model} trained on {trained_on}", condition, str(accuracy.n), str(accuracy.clusters),
-             f"{uar:.3f}", f"{accuracy.mean:.3f}", interval, seen]
-        )  # fmt: skip
+            [
+                f"{corpus}, {model} trained on {trained_on}",
+                condition,
+                str(accuracy.n),
+                str(accuracy.clusters),
+                f"{uar:.3f}",
+                f"{accuracy.mean:.3f}",
+                interval,
+                seen,
+            ]
+        )
     place = {name: i for i, name in enumerate(ordered((row[1] for row in rows), CONDITIONS.names()))}
     return sorted(rows, key=lambda row: (row[0], place[row[1]]))
 
@@ -264,20 +282,23 @@ def _facts(scores: pd.DataFrame, infos: Sequence[Mapping[str, Any]]) -> list[tup
     return facts
 
 
-def _tuned(told: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """The parameters that were chosen on clips which are not scored."""
+def _tuned(tuning: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Tuned parameters of each method, chosen on clips that are not scored."""
     facts: list[tuple[str, str]] = []
-    if told is None:
+    if tuning is None:
         return facts
-    for method, entry in told["methods"].items():
+    for method, entry in tuning["methods"].items():
         row = next(row for row in entry["candidates"] if row["parameters"] == entry["chosen"])
         chosen = ", ".join(f"{name} = {value}" for name, value in entry["chosen"].items())
         where = f"{row['clips']} of {row['planned']} clips that are not scored"
         interval = "" if row["low"] is None else f" [{number(row['low'])}, {number(row['high'])}]"
         facts.append(
-            (f"tuned: {method}", f"{chosen}; best of {len(entry['candidates'])} by mean {told['metric']} "
-             f"{number(row['mean'])}{interval} on {where}")
-        )  # fmt: skip
+            (
+                f"tuned: {method}",
+                f"{chosen}; best of {len(entry['candidates'])} by mean {tuning['metric']} "
+                f"{number(row['mean'])}{interval} on {where}",
+            )
+        )
     return facts
 
 
@@ -287,15 +308,15 @@ def _warnings(scores: pd.DataFrame, board: pd.DataFrame) -> Iterable[str]:
         yield f"{corpus}: {speakers} speakers. Nothing is claimed about a population: no intervals, no tests."
     for seen in sorted(set(scores["seen_in_training"]) - {"no"}):
         yield f"Some recognisers may have heard the speakers they are tested on (seen in training: {seen}); set apart."
-    if len(scores) and "random" not in set(scores["method"]):
-        yield "The baseline `random` was not run: no method is tested."
+    if len(scores) and RANDOM not in set(scores["method"]):
+        yield f"The baseline `{RANDOM}` was not run: no method is tested."
 
 
 # -- rankings ----------------------------------------------------------------------------------------------------------
 
 
 def _settings(board: pd.DataFrame, fills: pd.DataFrame) -> list[dict[str, Any]]:
-    found = groupby(tables(board), key=lambda table: table.setting)
+    by_setting = groupby(tables(board), key=lambda table: table.setting)
     spreads = list(spread_tables(board, SETTING))
     return [
         {
@@ -303,13 +324,13 @@ def _settings(board: pd.DataFrame, fills: pd.DataFrame) -> list[dict[str, Any]]:
             "tables": [_table(t) for t in members],
             "spreads": [_spread(t, fills) for t in spreads if t.setting == setting],
         }
-        for setting, members in found
+        for setting, members in by_setting
     ]
 
 
 def _spread(table: SpreadTable, fills: pd.DataFrame) -> dict[str, Any]:
-    mine = pd.Series(table.setting | {"condition": table.condition, "family": table.family})
-    part = fills[(fills[mine.index] == mine).all(axis=1)]
+    identity = pd.Series(table.setting | {"condition": table.condition, "family": table.family})
+    part = fills[(fills[identity.index] == identity).all(axis=1)]
     header, *lines = spread_grid(table)
     by_header, *by_lines = fill_grid(part)
     return {"title": table.title, "header": header, "lines": lines, "by_header": by_header, "by_lines": by_lines}
@@ -354,18 +375,26 @@ def _test(method: str, metric: str, row: pd.Series) -> list[str]:
     p = "–" if pd.isna(row["p_holm"]) else "< .001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
     won = "–" if pd.isna(row["superiority"]) else f"{row['superiority']:.0%}"
     return [
-        method, labelled(metric), f"{row['difference']:+.3g}", interval, p, number(row["effect"]), won,
-        f"{row['difference_clips']} of {row['difference_planned']}", str(row["difference_speakers"]), row["note"],
-    ]  # fmt: skip
+        method,
+        labelled(metric),
+        f"{row['difference']:+.3g}",
+        interval,
+        p,
+        number(row["effect"]),
+        won,
+        f"{row['difference_clips']} of {row['difference_planned']}",
+        str(row["difference_speakers"]),
+        row["note"],
+    ]
 
 
-# -- failures, definitions, origin -------------------------------------------------------------------------------------
+# -- failures, definitions, runs ---------------------------------------------------------------------------------------
 
 
 def _failures(scores: pd.DataFrame) -> list[list[str]]:
-    lost = scores[scores["status"] != "ok"]
+    unscored = scores[scores["status"] != "ok"]
     rows = []
-    for (status, reason), part in lost.groupby(["status", "reason"], dropna=False, sort=True):
+    for (status, reason), part in unscored.groupby(["status", "reason"], dropna=False, sort=True):
         methods, metrics = (", ".join(sorted(part[name].unique())) for name in ("method", "metric"))
         rows.append((len(part), [status, str(len(part)), reason, methods, metrics]))
     return [row for _, row in sorted(rows, key=lambda item: (item[1][0], -item[0], item[1][2]))]

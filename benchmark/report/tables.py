@@ -1,4 +1,4 @@
-"""A leaderboard's rows as tables with marks, for every text format and the HTML page."""
+"""Ranking tables of a leaderboard, shared by all text formats and the HTML page."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..analysis.leaderboard import ALPHA, CALLS_METRIC, RANKING, SETTING, family_ranking
+from ...metrics.record import MODEL_CALLS
+from ...metrics.records import METRICS
+from ..analysis.leaderboard import ALPHA, RANKING, SETTING, family_ranking
 from ..stats.clustered import MIN_SPEAKERS
 
 
 @dataclass(frozen=True)
 class Line:
-    """One method in a table.
+    """One method's line of a ranking table.
 
     Attributes
     ----------
@@ -40,7 +42,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """One ranking: a family's metrics as columns, methods as lines, best first."""
+    """Ranking table of one family: metrics as columns, methods as lines, best first."""
 
     setting: dict[str, str]
     condition: str
@@ -51,14 +53,14 @@ class Table:
 
     @property
     def title(self) -> str:
-        """What the table ranks, without the setting."""
+        """Title without the setting."""
         return f"{self.family}, {self.condition}" + (f", fill {self.fill}" if self.fill else "")
 
 
 def tables(board: pd.DataFrame) -> Iterator[Table]:
-    """All rankings of a board, each as a table with methods as lines."""
+    """Ranking tables of a board, one per setting, condition, fill and family."""
     ranking = {tuple(row[[*RANKING, "method"]]): row for _, row in family_ranking(board).iterrows()}
-    calls = board[board["metric"] == CALLS_METRIC].set_index([*SETTING, "condition", "method"])["mean"].to_dict()
+    calls = board[board["metric"].isin(calls_metrics())].set_index([*SETTING, "condition", "method"])["mean"].to_dict()
     for names, part in board.groupby(RANKING, dropna=False, sort=False):
         setting = dict(zip(SETTING, names[: len(SETTING)], strict=True))
         condition, fill, family = names[len(SETTING) :]
@@ -80,8 +82,13 @@ def tables(board: pd.DataFrame) -> Iterator[Table]:
         yield Table(setting, condition, fill, family, metrics, lines)
 
 
+def calls_metrics() -> list[str]:
+    """Metrics that count model calls, by the unit of their records."""
+    return [record.name for record in METRICS if record.unit == MODEL_CALLS]
+
+
 def number(value: float) -> str:
-    """A score for people: about three digits, a dash where it is missing."""
+    """Format a score with about three digits, a dash where it is missing."""
     if pd.isna(value):
         return "–"
     size = abs(value)
@@ -89,7 +96,7 @@ def number(value: float) -> str:
 
 
 def mark(row: pd.Series) -> str:
-    """▲ significantly better than random, ▼ significantly worse, else empty."""
+    """Significance mark: ▲ better than random, ▼ worse, else empty."""
     if pd.isna(row["p_holm"]) or row["p_holm"] >= ALPHA:
         return ""
     return "▲" if row["difference"] > 0 else "▼"
@@ -103,7 +110,7 @@ MARKS = (
 
 
 def setting_title(setting: dict[str, str]) -> str:
-    """Corpus and recogniser of a table in words, and what sets it apart."""
+    """Title of a setting: corpus, model, training corpus, and whatever is not the default."""
     text = f"{setting['corpus']}, {setting['model']} trained on {setting['trained_on']}"
     if setting["seen_in_training"] != "no":
         text += f" (speakers seen in training: {setting['seen_in_training']})"

@@ -1,8 +1,8 @@
-"""A leaderboard as people read it: CSV, Markdown, LaTeX, and the table of the terminal."""
+"""Leaderboard as CSV, Markdown, LaTeX and terminal table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,18 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ...methods.records import baselines
+from ...metrics.records import METRICS
 from ...metrics.verdict import labelled, legend, marks_note
 from ..analysis.fill_spread import SpreadTable, spread_tables
-from ..analysis.leaderboard import BASELINES, CALLS_METRIC, RANKING_RULE, SETTING, ordered
+from ..analysis.leaderboard import RANKING_RULE, SETTING, ordered
 from ..stats.clustered import MIN_SPEAKERS
 from ..storage.files import write_atomically
-from .tables import ARROWS, MARKS, Table, mark, number, setting_title, tables
-
-# one or two a family: what a terminal has room for
-KEY_METRICS = ("abpc", "mass-accuracy", "consistency", "direction-agreement", CALLS_METRIC)
+from .tables import ARROWS, MARKS, Table, calls_metrics, mark, number, setting_title, tables
 
 
 def write_leaderboard(board: pd.DataFrame, out: str | Path) -> dict[str, Path]:
-    """Write ``leaderboard.csv``, ``.md`` and ``.tex``; the same bytes for the same board.
+    """Write ``leaderboard.csv``, ``.md`` and ``.tex``, deterministically.
 
     Returns
     -------
@@ -67,14 +66,14 @@ def _grid(table: Table) -> list[list[str]]:
 
 
 def spread_grid(table: SpreadTable) -> list[list[str]]:
-    """Header and lines of a table of spreads as text: least and largest mean over fills, and the clips they rest on."""
+    """Header and lines of a spread table as text: least and largest mean over fills, and the clips that entered."""
     metrics = [f"{labelled(name)} {ARROWS[direction]}" for name, direction in table.metrics.items()]
     lines = []
     for method, cells in table.lines.items():
-        found = [cells.get(name) for name in table.metrics]
-        # clips on both sides: the board's own n_planned counts each repeat
-        clips = [f"{row['fill_clips']} of {row['fill_planned']}" for row in found if row is not None]
-        lines.append([method, *map(_range, found), min(clips, key=lambda text: int(text.split()[0]))])
+        rows = [cells.get(name) for name in table.metrics]
+        # both counts are clips; the board's n_planned counts each repeat
+        clips = [f"{row['fill_clips']} of {row['fill_planned']}" for row in rows if row is not None]
+        lines.append([method, *map(_range, rows), min(clips, key=lambda text: int(text.split()[0]))])
     return [["method", *metrics, "clips"], *lines]
 
 
@@ -138,7 +137,7 @@ def as_markdown(board: pd.DataFrame) -> str:
 
 
 def _markdown_table(grid: list[list[str]], texts: int) -> str:
-    """Header and lines; all columns from number `texts` on are numbers, and so is the first before a text."""
+    """Markdown table; the last of the first `texts` columns is left-aligned, all others hold numbers."""
     header, *lines = [list(map(_plain, row)) for row in grid]
     rule = [*["--:"] * (texts - 1), ":--", *["--:"] * (len(header) - texts)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *lines))
@@ -190,24 +189,26 @@ def _tex(text: str) -> str:
 
 
 def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) -> Group:
-    """Key metrics of a board in 80 columns, one table for each corpus and recogniser; the report holds all of them.
+    """Headline metrics of a board in 80 columns, one table per setting; the report holds all metrics.
 
     A metric is shown under ``clean``, or under its first condition where it is defined only for shifted clips. Its
-    heading says how many scores there are at most, of how many (a clip has one for each repeat); methods with fewer are
-    named below. Of several fills
-    one is shown, and below the range of the means over all of them.
+    heading gives the largest number of scores of any method, of those planned (a clip has one per repeat); methods with
+    fewer are listed below. Of several fills one is shown, and below it the range of the means over all of them.
 
     Parameters
     ----------
     board : DataFrame
     metrics : sequence of str, optional
-        Default `KEY_METRICS`, or all metrics where the board holds none of them.
+        Default: those whose record says ``headline``, or all metrics where the board holds none of them.
 
     Returns
     -------
     rich.console.Group
     """
-    wanted = [m for m in metrics or KEY_METRICS if m in set(board["metric"])] or list(dict.fromkeys(board["metric"]))
+    headline = [record.name for record in METRICS if record.headline]
+    counts_calls = set(calls_metrics())
+    baseline = set(baselines())
+    wanted = [m for m in metrics or headline if m in set(board["metric"])] or list(dict.fromkeys(board["metric"]))
     shown = board[board["metric"].isin(wanted)]
     # a metric that scored nothing here, or a method that was never scored, would only take room
     scored = shown["n_ok"] > 0
@@ -218,9 +219,14 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
     for names, part in shown.groupby([s for s in SETTING if s != "target_rule"], dropna=False, sort=False):
         setting = dict(zip((s for s in SETTING if s != "target_rule"), names, strict=True))
         grid = RichTable(
-            title=escape(setting_title(setting)), title_justify="left", title_style="bold", box=None,
-            header_style="bold", pad_edge=False, padding=(0, 1, 0, 0),
-        )  # fmt: skip
+            title=escape(setting_title(setting)),
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            header_style="bold",
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
         grid.add_column("method", vertical="bottom", no_wrap=True)
         columns = list(part.groupby(["metric", "condition", "fill", "target_rule"], dropna=False, sort=False))
         columns.sort(key=lambda column: wanted.index(column[0][0]))
@@ -229,15 +235,15 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
             where += [f"{target} class" if target == "true" else target] * (target != "predicted")
             most = _most_covered(rows)
             where += [f"{most['n_ok']} of {most['n_planned']}"]
-            title = "calls" if metric == CALLS_METRIC else labelled(metric).replace("-", "-\n")
+            title = "calls" if metric in counts_calls else labelled(metric).replace("-", "-\n")
             head = "\n".join([title, f"[dim]{ARROWS[rows['direction'].iloc[0]]} better", *where]) + "[/]"
             grid.add_column(head, justify="right", vertical="bottom", no_wrap=True)
         first = columns[0][1].sort_values(["rank", "method"], na_position="last")["method"].tolist()
         cells_by = [rows.set_index("method") for _, rows in columns]
         for method in ordered(part["method"], first):
-            found = [rows.loc[method] if method in rows.index else None for rows in cells_by]
-            name = f"[italic]{escape(method)}[/]*" if method in BASELINES else escape(method)
-            grid.add_row(name, *map(_terminal_cell, found))
+            cells = [rows.loc[method] if method in rows.index else None for rows in cells_by]
+            name = f"[italic]{escape(method)}[/]*" if method in baseline else escape(method)
+            grid.add_row(name, *(_terminal_cell(row, counts_calls) for row in cells))
         parts += [grid, *_fewer_clips(columns), *_terminal_spread(part, first), Text()]
     named = [metric for metric in wanted if metric in set(shown["metric"])]
     rules = "; ".join(filter(None, (MARKS, legend(named))))
@@ -246,13 +252,13 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
 
 
 def _most_covered(rows: pd.DataFrame) -> pd.Series:
-    """The row with the largest share of its scores; with repeats, methods that draw have more scores than others."""
+    """Row with the largest coverage; with repeats, stochastic methods have more scores than others."""
     return rows.sort_values(["coverage", "n_planned"]).iloc[-1]
 
 
 def _fewer_clips(columns: Iterable[tuple[tuple, pd.DataFrame]]) -> Iterator[Text]:
-    """Who was scored on fewer clips than a column's heading says."""
-    told = []
+    """Note of the methods scored on fewer clips than a column's heading says."""
+    notes = []
     for (metric, *_), rows in columns:
         most = _most_covered(rows)
         fewer = rows[rows["coverage"] < most["coverage"]].sort_values(["n_ok", "method"])
@@ -261,9 +267,9 @@ def _fewer_clips(columns: Iterable[tuple[tuple, pd.DataFrame]]) -> Iterator[Text
             for row in fewer.itertuples()
         ]
         if counts:
-            told.append(f"{metric}: {', '.join(counts)}")
-    if told:
-        yield Text(f"scored on fewer clips: {'; '.join(told)}", style="dim")
+            notes.append(f"{metric}: {', '.join(counts)}")
+    if notes:
+        yield Text(f"scored on fewer clips: {'; '.join(notes)}", style="dim")
 
 
 def _terminal_spread(part: pd.DataFrame, methods: Sequence[str]) -> Iterator[Any]:
@@ -277,16 +283,16 @@ def _terminal_spread(part: pd.DataFrame, methods: Sequence[str]) -> Iterator[Any
     for name in ("method", *map(labelled, by_metric)):
         grid.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for method in ordered(several["method"], methods):
-        found = [rows.loc[method] if method in rows.index else None for rows in by_metric.values()]
-        clips = [f" [dim]({row['fill_clips']})[/]" if row is not None else "" for row in found]
-        grid.add_row(escape(method), *(_range(row) + n for row, n in zip(found, clips, strict=True)))
+        cells = [rows.loc[method] if method in rows.index else None for rows in by_metric.values()]
+        clips = [f" [dim]({row['fill_clips']})[/]" if row is not None else "" for row in cells]
+        grid.add_row(escape(method), *(_range(row) + n for row, n in zip(cells, clips, strict=True)))
     planned = several["fill_planned"].max()
     title = f"least … largest mean over {fills} fills, on the clips (n of {planned}) scored under all of them"
     yield from (Text(), Text(title, style="bold"), grid)
 
 
 def _main_fill(fills: pd.Series) -> str:
-    """The fill that a small table shows: ``twin`` where there is one, else the default one, else the first."""
+    """Fill shown by the terminal table: ``twin`` where there is one, else ``attenuate``, else the first."""
     return next((name for name in ("twin", "attenuate") if (fills == name).any()), str(fills.iloc[0]))
 
 
@@ -295,11 +301,11 @@ def _plainest(conditions: pd.Series) -> str:
     return "clean" if (conditions == "clean").any() else str(conditions.iloc[0])
 
 
-def _terminal_cell(row: pd.Series | None) -> str:
+def _terminal_cell(row: pd.Series | None, counts_calls: Collection[str]) -> str:
     if row is None or pd.isna(row["mean"]):
         return "–"
     half = row["high"] - row["mean"]  # 0 where all clips score alike, which is not the same as no claim
-    if row["metric"] == CALLS_METRIC:
+    if row["metric"] in counts_calls:
         return f"{row['mean']:.0f}" + (f" [dim]±{half:.0f}[/]" if pd.notna(half) else "")
     style = {"▲": "green", "▼": "red", "": "default"}[mark(row)]
     interval = f" [dim]±{number(half)}[/]" if pd.notna(half) else ""

@@ -1,1 +1,1 @@
-"""Files of a run."""
+"""Reading and writing of run folders."""

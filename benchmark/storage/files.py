@@ -1,4 +1,4 @@
-"""Atomic, sealed files."""
+"""Atomic file writes and checksum seals inside files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from ...errors import InputError
 
 _MARK, _BLANK = b"serxai-blake2b:", b"0" * 32
-# what a disk or a path can have against being written to
+# errors of a disk or path that the user can mend; any other is raised unchanged
 _DISK = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ENOENT,
     errno.ENOTDIR, errno.EEXIST,
@@ -22,13 +22,13 @@ _DISK = {
 
 @contextmanager
 def writing(path: Path, resumable: bool = True) -> Iterator[None]:
-    """Say what to do when a folder cannot be written.
+    """Turn errors of writing a folder into an `InputError` that says what to do.
 
     Parameters
     ----------
     path : Path
     resumable : bool
-        Whether it is a run, which goes on where it stopped.
+        Whether the folder is a run, which --resume can continue.
 
     Raises
     ------
@@ -41,15 +41,15 @@ def writing(path: Path, resumable: bool = True) -> Iterator[None]:
         if error.errno not in _DISK:
             raise
         advice = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Make it writable"
-        kept, again = ("What is finished is kept. ", " with --resume") if resumable else ("", "")
+        kept, resume = ("What is finished is kept. ", " with --resume") if resumable else ("", "")
         raise InputError(
-            f"{path}: cannot write there ({error.strerror}). {kept}{advice}, then run again{again}; or give another "
+            f"{path}: cannot write there ({error.strerror}). {kept}{advice}, then run again{resume}; or give another "
             "--out."
         ) from None
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a whole file or none: temporary name, fsync, rename."""
+    """Write a file atomically: temporary name, fsync, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # several machines may share the folder
     temporary = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}.tmp")
@@ -64,18 +64,18 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def seal(data: bytes) -> bytes:
-    """Enter the digest of a file's bytes at the place the file keeps for it (32 characters behind its last mark)."""
+    """Write the digest of a file's bytes into its placeholder, the 32 characters behind its last mark."""
     at = data.rindex(_MARK) + len(_MARK)
     return data[:at] + _digest_around(data, at) + data[at + len(_BLANK) :]
 
 
 def is_sealed(data: bytes) -> bool:
-    """Whether a file's bytes are those that were sealed; False where there is no seal."""
+    """Whether a file's seal matches its bytes; False where there is no seal."""
     at = data.rfind(_MARK) + len(_MARK)
     return at >= len(_MARK) and data[at : at + len(_BLANK)] == _digest_around(data, at)
 
 
 def _digest_around(data: bytes, at: int) -> bytes:
-    found = hashlib.blake2b(memoryview(data)[:at], digest_size=len(_BLANK) // 2)
-    found.update(memoryview(data)[at + len(_BLANK) :])
-    return found.hexdigest().encode()
+    hasher = hashlib.blake2b(memoryview(data)[:at], digest_size=len(_BLANK) // 2)
+    hasher.update(memoryview(data)[at + len(_BLANK) :])
+    return hasher.hexdigest().encode()

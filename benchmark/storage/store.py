@@ -1,4 +1,4 @@
-"""A run on disk: explanations, score rows and timings in shards that are whole or absent.
+"""Store of a run on disk: explanations, score rows and timings in atomically written shards.
 
     NAME/run.json                 config, versions, git state, machine, status, planned shards
     NAME/explanations/KEY.npz     attributions and predictions of one shard's clips
@@ -6,11 +6,11 @@
     NAME/timing/KEY.json          seconds and model calls spent, which differ from run to run
 
 Every file is written under a temporary name, synced and renamed. Explanations and score rows carry their own keys, so
-shards are packaging only: what another plan needs again is found by key and not computed again.
+shards are packaging only: a later plan reuses by key what an earlier one computed.
 
 Score and explanation files are *sealed*: they hold the digest of their own bytes, in parquet's metadata and in
-the zip archive's comment. A reader of the format does not notice it; `is_sealed` notices any other byte that changed,
-in 0.1 ms a shard, where decoding the pages takes twenty times as long and does not notice a changed value.
+the zip archive's comment. Readers of the formats ignore it; `is_sealed` detects any changed byte in 0.1 ms a shard,
+where decoding the pages takes twenty times as long and does not detect a changed value.
 """
 
 from __future__ import annotations
@@ -38,28 +38,35 @@ from ...audio import Grid
 from ...errors import InputError
 from ...methods.attribution import Attribution
 from .files import _BLANK, _MARK, is_sealed, seal, write_atomically
+from .run_info import FILE, read_run_info
 
 SCORE_COLUMNS = [
     "corpus", "fold", "model", "trained_on", "seen_in_training", "method", "condition", "strength", "metric", "family",
     "direction", "space", "fill", "clip", "speaker", "emotion", "predicted", "correct", "target", "target_rule", "seed",
     "repeat", "value", "status", "reason", "model_calls", "metric_version", "method_version", "key",
 ]  # fmt: skip
-TYPES = {"strength": "float64", "value": "float64", "correct": "boolean", "model_calls": "int64", "seed": "int64",
-          "repeat": "int64"}  # fmt: skip
-# what is found out about a row; the other columns identify it
+TYPES = {
+    "strength": "float64",
+    "value": "float64",
+    "correct": "boolean",
+    "model_calls": "int64",
+    "seed": "int64",
+    "repeat": "int64",
+}
+# results of a row; the other columns identify it
 OUTCOME = ("strength", "value", "status", "reason", "model_calls")
-# what reading a damaged archive can raise
+# exceptions raised by reading a damaged archive
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def score_frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Score rows as a table with all columns, in order, of fixed types."""
+    """Score rows as a table with all columns in order and with fixed types."""
     frame = pd.DataFrame(list(rows), columns=SCORE_COLUMNS)
     return frame.astype({column: TYPES.get(column, "str") for column in SCORE_COLUMNS})
 
 
 class Explanation(NamedTuple):
-    """An attribution and what it explains."""
+    """Attribution with the identity of what it explains."""
 
     attribution: Attribution
     corpus: str
@@ -70,7 +77,7 @@ class Explanation(NamedTuple):
 
 
 class Store:
-    """Reads and writes the shards of one run folder.
+    """Shards of one run folder.
 
     Parameters
     ----------
@@ -85,7 +92,7 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for one writer.
+        """Lock the folder for one writer.
 
         Raises
         ------
@@ -111,29 +118,29 @@ class Store:
     # -- shards ------------------------------------------------------------------------------------------------------
 
     def score_file(self, key: str) -> Path:
-        """Where a shard's score rows are."""
+        """Path of a shard's score rows."""
         return self.path / "scores" / f"{key}.parquet"
 
     def explanation_file(self, key: str) -> Path:
-        """Where a shard's explanations are."""
+        """Path of a shard's explanations."""
         return self.path / "explanations" / f"{key}.npz"
 
     def has_shard(self, key: str) -> bool:
-        """Whether the score rows of a shard are there, byte for byte as they were written; see also `is_whole`."""
+        """Whether a shard's score rows exist with an intact seal; see also `is_whole`."""
         try:
             return is_sealed(self.score_file(key).read_bytes())
         except OSError:
             return False
 
     def is_whole(self, key: str) -> bool:
-        """Whether score rows and explanations of a shard are there, byte for byte as they were written."""
+        """Whether a shard's score rows and explanations exist with intact seals."""
         try:
             return self.has_shard(key) and is_sealed(self.explanation_file(key).read_bytes())
         except OSError:
             return False
 
     def is_pending(self, key: str, retry_failed: bool = False) -> bool:
-        """Whether a shard is to be computed: not written, damaged, or with failed rows that are to be tried again."""
+        """Whether a shard must be computed: not written, damaged, or with failed rows to retry."""
         if not self.is_whole(key):
             return True
         return retry_failed and "failed" in set(_read_table(self.score_file(key), ["status"])["status"].to_pylist())
@@ -157,7 +164,7 @@ class Store:
         predictions: dict[str, np.ndarray],
         timing: dict[str, Any],
     ) -> None:
-        """Write one finished shard; the score file, whose presence says that the shard is done, comes last."""
+        """Write one finished shard; the score file comes last, since its presence marks the shard as done."""
         write_atomically(self.explanation_file(key), _pack(explanations, predictions))
         write_atomically(self.path / "timing" / f"{key}.json", json.dumps(timing, sort_keys=True).encode())
         write_atomically(self.score_file(key), pack_scores(score_frame(rows)))
@@ -165,7 +172,7 @@ class Store:
     # -- reuse by key ------------------------------------------------------------------------------------------------
 
     def row(self, key: str) -> dict[str, Any] | None:
-        """`OUTCOME` of a score row written earlier, whatever its shard; failed rows are not reused."""
+        """`OUTCOME` of an earlier score row of any shard by key, None if there is none; failed rows are not reused."""
         if self._rows is None:
             self._rows = self._reusable_rows()
         keys = self._rows["key"]
@@ -175,7 +182,7 @@ class Store:
         return {name: self._rows[name][at].as_py() for name in OUTCOME}
 
     def _reusable_rows(self) -> pa.Table:
-        """Outcomes of all whole shards, sorted by key; about 60 bytes a row."""
+        """Outcomes of all intact shards, sorted by key; about 60 bytes a row."""
         schema = _schema(("key", *OUTCOME))
         tables = [schema.empty_table()]
         for path in sorted((self.path / "scores").glob("*.parquet")):
@@ -185,7 +192,7 @@ class Store:
         return pa.concat_tables(tables).sort_by("key").combine_chunks()
 
     def explanation(self, key: str) -> Attribution | None:
-        """An attribution written earlier; None if there is none, or it is damaged."""
+        """Earlier attribution by key; None if there is none, or it is damaged."""
         path = self._entry(f"{key}/values.npy")
         try:
             return read_explanation(self._opened(path), key).attribution if path else None
@@ -193,7 +200,7 @@ class Store:
             return None
 
     def prediction(self, key: str) -> np.ndarray | None:
-        """Log-odds of all classes written earlier; None if there are none, or they are damaged."""
+        """Earlier log-odds of all classes by key; None if there are none, or they are damaged."""
         path = self._entry(f"{key}/log_odds.npy")
         try:
             return _load(self._opened(path), f"{key}/log_odds") if path else None
@@ -213,7 +220,7 @@ class Store:
         return self._entries.get(name)
 
     def _opened(self, path: Path) -> zipfile.ZipFile:
-        """An archive; the last one stays open, since what is looked up together lies together."""
+        """Open archive; the last one stays open, since successive lookups mostly hit the same archive."""
         if self._archive is None or self._archive[0] != path:
             if self._archive is not None:
                 self._archive[1].close()
@@ -221,11 +228,11 @@ class Store:
         return self._archive[1]
 
     def explanations(self, **where: Any) -> Iterator[Explanation]:
-        """Explanations of the plan's finished shards, filtered by fields of `Explanation` or ``method``."""
-        return (found for _, found in self.keyed_explanations(**where))
+        """Iterate over explanations of finished shards, filtered by fields of `Explanation` or ``method``."""
+        return (explanation for _, explanation in self.keyed_explanations(**where))
 
     def keyed_explanations(self, **where: Any) -> Iterator[tuple[str, Explanation]]:
-        """As `explanations`, each with its key."""
+        """Iterate as `explanations`, each with its key."""
         for shard in self.info["shards"]:
             path = self.explanation_file(shard)
             if not path.is_file():
@@ -235,16 +242,16 @@ class Store:
                     if not name.endswith("/values.npy"):
                         continue
                     key = name.removesuffix("/values.npy")
-                    found = read_explanation(archive, key)
-                    facts = found._asdict() | {"method": found.attribution.method}
+                    explanation = read_explanation(archive, key)
+                    facts = explanation._asdict() | {"method": explanation.attribution.method}
                     if all(facts[name] == value for name, value in where.items()):
-                        yield key, found
+                        yield key, explanation
 
     # -- the run as a whole ------------------------------------------------------------------------------------------
 
     def write_info(self, info: dict[str, Any]) -> None:
         """Write run.json."""
-        write_atomically(self.path / "run.json", json.dumps(info, indent=2, sort_keys=True, default=str).encode())
+        write_atomically(self.path / FILE, json.dumps(info, indent=2, sort_keys=True, default=str).encode())
 
     @property
     def info(self) -> dict[str, Any]:
@@ -253,22 +260,9 @@ class Store:
         Raises
         ------
         InputError
-            If the folder is not a run.
+            See `read_run_info`.
         """
-        path = self.path / "run.json"
-        if not path.is_file():
-            raise InputError(f"{self.path}: not a run folder (it has no run.json). Give a folder made by `serxai run`.")
-        try:
-            info = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            advice = "to mend it, name the run's --preset or CONFIG.toml with --resume"
-            raise InputError(f"{path}: damaged ({error}); {advice}.") from None
-        if "qualification" in info:
-            raise InputError(
-                f"{self.path}: the trial of the metrics (preset qualify), which holds no scores of methods. Read "
-                "its qualification.html and verdicts.csv, continue it with --preset qualify, or give a run's folder."
-            )
-        return info
+        return read_run_info(self.path)
 
     def scores(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Score rows of all finished shards of the run's plan.
@@ -293,20 +287,20 @@ class Store:
         return table.to_pandas(split_blocks=True, self_destruct=True)
 
     def digest(self) -> str:
-        """Digest of the score rows of all finished shards of the run's plan, as they lie on disk."""
-        found = hashlib.blake2b(digest_size=16)
+        """Digest of the score files of all finished shards of the run's plan."""
+        hasher = hashlib.blake2b(digest_size=16)
         for path in map(self.score_file, self.info["shards"]):
             body = path.read_bytes() if path.is_file() else b""
-            found.update(b"%d;" % len(body) + body)
-        return found.hexdigest()
+            hasher.update(b"%d;" % len(body) + body)
+        return hasher.hexdigest()
 
     def timings(self, shards: Iterable[str]) -> list[dict[str, Any]]:
-        """What each of these shards spent, as far as they are finished."""
+        """Timing records of these shards, of those that are finished."""
         paths = (self.path / "timing" / f"{key}.json" for key in shards)
         return [json.loads(path.read_text("utf-8")) for path in paths if path.is_file()]
 
     def explanation_seconds(self) -> dict[str, float]:
-        """What each explanation took, by key, also in shards of an earlier plan."""
+        """Seconds of each explanation by key, shards of earlier plans included."""
         shards = sorted(path.stem for path in (self.path / "timing").glob("*.json"))
         return {key: s for timing in self.timings(shards) for key, s in timing.get("explanations", {}).items()}
 
@@ -322,7 +316,7 @@ def _schema(columns: Sequence[str]) -> pa.Schema:
 
 
 def pack_scores(frame: pd.DataFrame) -> bytes:
-    """Score rows as a sealed parquet file."""
+    """Encode score rows as a sealed parquet file."""
     buffer = io.BytesIO()
     with pq.ParquetWriter(buffer, _full_schema(), compression="zstd") as writer:
         writer.write_table(pa.Table.from_pandas(frame, _full_schema(), preserve_index=False))
@@ -333,7 +327,7 @@ def pack_scores(frame: pd.DataFrame) -> bytes:
 def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one file of score rows.
 
-    A file without a seal was written by another program: what it holds is taken as it is, by reports but not by resume.
+    A file without a seal was written by another program: reports accept its content, resuming does not.
 
     Raises
     ------
@@ -355,7 +349,7 @@ def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def _pack(explanations: dict[str, Explanation], predictions: dict[str, np.ndarray]) -> bytes:
-    """An .npz whose bytes depend on its content alone (numpy's own writer stamps the time)."""
+    """Encode explanations as a deterministic .npz (numpy's own writer stores the time)."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
 
@@ -386,7 +380,7 @@ def _load(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 def read_explanation(archive: zipfile.ZipFile, key: str) -> Explanation:
-    """One explanation of an open archive."""
+    """Read one explanation from an open archive."""
     meta = json.loads(_load(archive, f"{key}/meta").tobytes())
     attribution = Attribution(
         values=_load(archive, f"{key}/values"),

@@ -1,1 +1,1 @@
-"""Checks of a run's files and numbers."""
+"""Validation of run folders."""

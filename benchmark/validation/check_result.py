@@ -1,4 +1,4 @@
-"""What one question about a run came to, and how a score row is named in the answer."""
+"""Result of one validation check, and the label of a score row in messages."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ ROW = ["corpus", "fold", "model", "trained_on", "clip", "target_rule", "seed", "
 
 @dataclass(frozen=True)
 class Check:
-    """One question about a run.
+    """Result of one check of a run.
 
     Attributes
     ----------
     name : str
     result : {'pass', 'fail', 'warning', 'not checked'}
     summary : str
-        What was compared, or why it was not.
+        What was compared, or why nothing was.
     found : tuple of str
-        What differs, one entry a file, row or name.
+        Discrepancies, one entry per file, row or name.
     """
 
     name: str
@@ -34,18 +34,18 @@ class Check:
 
 
 def concluded(name: str, summary: str, found: Iterable[str], otherwise: str = PASS) -> Check:
-    """A check that fails if anything was found."""
+    """Build a check that fails if there are discrepancies; else its result is `otherwise`."""
     found = tuple(found)
     return Check(name, FAIL if found else otherwise, summary, found)
 
 
 def row_name(row: Any) -> str:
-    """A score row in words."""
+    """Label of a score row for messages."""
     fill = f", fill {row['fill']}" if row["fill"] else ""
     repeat = f", repeat {row['repeat']}" if row["repeat"] else ""
     return f"clip {row['clip']}, {row['method']}, {row['metric']}, {row['condition']}{fill}{repeat}"
 
 
 def dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table, one dict each."""
+    """Rows of a table as dicts."""
     return rows.to_dict("records")

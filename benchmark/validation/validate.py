@@ -1,10 +1,9 @@
-"""Is a run what it says it is? Its files, its tables, what it was computed from, and a sample of it scored again.
+"""Validation of a run folder: files, tables, coverage, versions, inputs, and a sample scored again.
 
 Conventions
 -----------
-Each check ends as ``pass``, ``fail``, ``warning`` or ``not checked``. A warning is a fact to know that makes no score
-wrong, such as a metric that has had a new version since. Not checked is what this machine cannot tell, such as the
-bytes of a corpus that it does not hold.
+Each check ends as ``pass``, ``fail``, ``warning`` or ``not checked``. A warning does not make a score wrong; an
+example is a metric that has a newer version here. Not checked means that something is missing here, such as a corpus.
 
 A sampled clip is scored again by the ordinary scorer in a temporary folder. The same machine with the same library
 versions must give the same bits; another one values within 1e-6 (1e-4 if the run was made on another kind of device).
@@ -56,7 +55,7 @@ def validate(
     data_root: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[Check]:
-    """Check a run folder.
+    """Validate a run folder.
 
     Parameters
     ----------
@@ -103,24 +102,25 @@ def validate(
     return [*checks, Check("scored again", NOT_CHECKED, reason)]
 
 
-# -- what run.json and the files say -----------------------------------------------------------------------------------
+# -- run.json and score files ------------------------------------------------------------------------------------------
 
 
 def _described(info: dict[str, Any]) -> tuple[RunConfig | None, Check]:
-    found = []
+    """Configuration of run.json, None where it cannot be read, and the check of it."""
+    faults = []
     config = None
     try:
         config = RunConfig(**info["config"])
     except (ValidationError, InputError, TypeError) as error:
-        found.append(f"config: {' '.join(str(error).split())}")
+        faults.append(f"config: {' '.join(str(error).split())}")
     status = info.get("status")
     if status not in ("done", "done with failures"):
-        found.append(f"status {status!r}: the run is not finished; continue it with --resume")
-    return config, concluded("run.json", f"status {status}, configuration as the schema wants it", found)
+        faults.append(f"status {status!r}: the run is not finished; continue it with --resume")
+    return config, concluded("run.json", f"status {status}, configuration as the schema wants it", faults)
 
 
 def _tables(store: Store, info: dict[str, Any]) -> tuple[pd.DataFrame, list[Check]]:
-    """All score rows that can be read, and the checks of the files they are in."""
+    """Score rows of all readable files, and the checks of the files."""
     damage, misfits, frames = [], [], []
     for key in info["shards"]:
         path = store.score_file(key)
@@ -148,6 +148,7 @@ def _tables(store: Store, info: dict[str, Any]) -> tuple[pd.DataFrame, list[Chec
 
 
 def _misfits(schema: pa.Schema) -> Iterable[str]:
+    """Deviations of a file's columns from `SCORE_COLUMNS` and `TYPES`."""
     lacking = [name for name in SCORE_COLUMNS if name not in schema.names]
     extra = [name for name in schema.names if name not in SCORE_COLUMNS]
     if lacking or extra:
@@ -157,24 +158,27 @@ def _misfits(schema: pa.Schema) -> Iterable[str]:
     if moved:
         yield f"columns in another order: {', '.join(moved)}"
     fits: dict[str, Callable[[pa.DataType], bool]] = {
-        "float64": pa.types.is_floating, "int64": pa.types.is_integer, "boolean": pa.types.is_boolean,
+        "float64": pa.types.is_floating,
+        "int64": pa.types.is_integer,
+        "boolean": pa.types.is_boolean,
         "str": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_dictionary(t),
-    }  # fmt: skip
+    }
     for field in schema:
         wanted = TYPES.get(field.name, "str")
         if not fits[wanted](field.type):
             yield f"column {field.name!r} is {field.type}, not {wanted}"
 
 
-# -- what the rows say -------------------------------------------------------------------------------------------------
+# -- score rows --------------------------------------------------------------------------------------------------------
 
 
 def _values(scores: pd.DataFrame, config: RunConfig | None) -> Check:
-    found = []
+    """Check that each column holds allowed values, and a value where and only where the status is ok."""
+    faults = []
     rules = {} if config is None else {"target_rule": (config.target, "true")}
     for column, allowed in (ALLOWED | rules).items():
         wrong = scores[~scores[column].isin(allowed)]
-        found += [
+        faults += [
             f"{row_name(row)}: {column} {row[column]!r} is not one of {', '.join(allowed)}" for row in dicts(wrong)
         ]
     ok = scores["status"] == "ok"
@@ -185,9 +189,9 @@ def _values(scores: pd.DataFrame, config: RunConfig | None) -> Check:
         ("not ok, but gives no reason", ~ok & scores["reason"].eq("")),
         ("a negative number of model calls", scores["model_calls"] < 0),
     ):
-        found += [f"{row_name(row)}: {what}" for row in dicts(scores[wrong])]
+        faults += [f"{row_name(row)}: {what}" for row in dicts(scores[wrong])]
     columns = ", ".join(ALLOWED | rules)
-    return concluded("values", f"allowed values of {columns}; a finite value where ok, a reason where not", found)
+    return concluded("values", f"allowed values of {columns}; a finite value where ok, a reason where not", faults)
 
 
 def _keys(scores: pd.DataFrame) -> Check:
@@ -200,15 +204,16 @@ def _keys(scores: pd.DataFrame) -> Check:
 
 
 def _coverage(scores: pd.DataFrame, info: dict[str, Any], config: RunConfig | None) -> Check:
+    """Check that every planned row exists once, and no other."""
     planned = info["planned_rows"]
-    found = [] if len(scores) == planned else [f"{len(scores)} rows, {planned} planned"]
+    faults = [] if len(scores) == planned else [f"{len(scores)} rows, {planned} planned"]
     counts = scores["status"].value_counts()
     for status in ALLOWED["status"]:
-        said = info.get("rows", {}).get(status)
-        if said is not None and said != counts.get(status, 0):
-            found.append(f"{counts.get(status, 0)} rows {status}, run.json says {said}")
+        recorded = info.get("rows", {}).get(status)
+        if recorded is not None and recorded != counts.get(status, 0):
+            faults.append(f"{counts.get(status, 0)} rows {status}, run.json says {recorded}")
     if config is None:
-        return Check("coverage", FAIL if found else NOT_CHECKED, "the configuration cannot be read", tuple(found))
+        return Check("coverage", FAIL if faults else NOT_CHECKED, "the configuration cannot be read", tuple(faults))
     for corpus in config.corpora:
         identity = [*COORDINATES, "repeat"]
         wanted = pd.DataFrame(sorted(rows_of(config, corpus)), columns=identity)
@@ -219,35 +224,39 @@ def _coverage(scores: pd.DataFrame, info: dict[str, Any], config: RunConfig | No
         suspect = rows[~pd.MultiIndex.from_frame(rows[["model", "clip"]]).isin(whole)]
         for (model, clip), part in suspect.groupby(["model", "clip"], sort=False):
             missing = wanted[~pd.MultiIndex.from_frame(wanted).isin(pd.MultiIndex.from_frame(part[identity]))]
-            found += [f"{row_name(row | {'clip': clip})} ({model}): not there" for row in dicts(missing)]
+            faults += [f"{row_name(row | {'clip': clip})} ({model}): not there" for row in dicts(missing)]
             extra = part["planned"] != "both"
-            found += [f"{row_name(row)} ({model}): not planned" for row in dicts(part[extra])]
-            found += [f"{row_name(row)} ({model}): there more than once" for row in dicts(part[~extra & ~part["once"]])]
-    return concluded("coverage", f"{len(scores)} rows of {planned} planned, every cell once a clip", found)
+            faults += [f"{row_name(row)} ({model}): not planned" for row in dicts(part[extra])]
+            faults += [
+                f"{row_name(row)} ({model}): there more than once" for row in dicts(part[~extra & ~part["once"]])
+            ]
+    return concluded("coverage", f"{len(scores)} rows of {planned} planned, every cell once a clip", faults)
 
 
 def _versions(scores: pd.DataFrame, kind: str, registry: Registry) -> Check:
-    """Versions and, of metrics, family and direction, beside the registry; another version alone is a warning."""
+    """Compare versions and, of metrics, family and direction with the registry; another version alone is a warning."""
     facts = [kind, f"{kind}_version", *(["family", "direction"] if kind == "metric" else [])]
     seen = scores[facts].drop_duplicates()
-    found, told = [], []
+    faults, warnings = [], []
     for row in dicts(seen):
         name = row[kind]
         if name not in registry:
-            told.append(f"{kind} {name!r} is not registered here")
+            warnings.append(f"{kind} {name!r} is not registered here")
             continue
         record = registry.get(name)
-        found += [
+        faults += [
             f"{kind} {name!r}: {field} {row[field]!r}, registered as {getattr(record, field)!r}"
             for field in facts[2:]
             if row[field] != getattr(record, field)
         ]
         if row[facts[1]] != record.version:
-            told.append(f"{kind} {name!r}: scored with version {row[facts[1]]}, here it is {record.version}")
+            warnings.append(f"{kind} {name!r}: scored with version {row[facts[1]]}, here it is {record.version}")
     mixed = seen[[kind, facts[1]]].drop_duplicates().groupby(kind)[facts[1]].agg(lambda v: sorted(map(str, v)))
-    found += [f"{kind} {n!r}: versions {', '.join(v)} in one run" for n, v in mixed.items() if len(v) > 1]
-    result = FAIL if found else WARNING if told else PASS
-    return Check(f"{kind} versions", result, f"{seen[kind].nunique()} {kind}s beside the registry", (*found, *told))
+    faults += [f"{kind} {n!r}: versions {', '.join(v)} in one run" for n, v in mixed.items() if len(v) > 1]
+    result = FAIL if faults else WARNING if warnings else PASS
+    return Check(
+        f"{kind} versions", result, f"{seen[kind].nunique()} {kind}s beside the registry", (*faults, *warnings)
+    )
 
 
 # -- explanations ------------------------------------------------------------------------------------------------------
@@ -256,61 +265,66 @@ def _versions(scores: pd.DataFrame, kind: str, registry: Registry) -> Check:
 def _explanations(
     store: Store, info: dict[str, Any], scores: pd.DataFrame, report: Callable[[str, int, int], None]
 ) -> Check:
-    """Every explanation can be read, and there is one for every scored row (it may lie in another plan's shard)."""
-    found = []
-    there = set()
+    """Check that explanations are readable and that each scored row has one (possibly in an earlier plan's shard)."""
+    faults = []
+    identities = set()
     planned = set(info["shards"])
     paths = sorted((store.path / "explanations").glob("*.npz"))
-    found += [f"explanations/{key}.npz: missing" for key in info["shards"] if not store.explanation_file(key).is_file()]
+    faults += [
+        f"explanations/{key}.npz: missing" for key in info["shards"] if not store.explanation_file(key).is_file()
+    ]
     for done, path in enumerate(paths):
         report("explanations", done, len(paths))
         if path.stem in planned and not is_sealed(path.read_bytes()):
-            found.append(f"explanations/{path.name}: not as serxai wrote it (damaged, or written by another program)")
+            faults.append(f"explanations/{path.name}: not as serxai wrote it (damaged, or written by another program)")
         try:
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
                     if name.endswith("/values.npy"):
-                        there.add(_facts(read_explanation(archive, name.removesuffix("/values.npy"))))
-        except Exception as error:  # whatever a damaged file leads to
+                        identities.add(_identity(read_explanation(archive, name.removesuffix("/values.npy"))))
+        except Exception as error:  # a damaged file can raise anything
             if path.stem in planned:
-                found.append(f"explanations/{path.name}: cannot be read ({type(error).__name__}: {error})")
+                faults.append(f"explanations/{path.name}: cannot be read ({type(error).__name__}: {error})")
     report("explanations", len(paths), len(paths))
     ok = scores.loc[scores["status"] == "ok", ["corpus", "model", "clip", "condition", "method", "target", "repeat"]]
     wanted = set(ok.itertuples(index=False, name=None))
-    found += [
+    faults += [
         f"no explanation of clip {clip} by {method}, {condition}, target {target}, repeat {repeat}"
-        for *_, clip, condition, method, target, repeat in sorted(wanted - there)
+        for *_, clip, condition, method, target, repeat in sorted(wanted - identities)
     ]
-    return concluded("explanations", f"{len(wanted)} explanations of scored rows, all readable", found)
+    return concluded("explanations", f"{len(wanted)} explanations of scored rows, all readable", faults)
 
 
-def _facts(found: Explanation) -> tuple[str | int, ...]:
-    if not np.isfinite(found.attribution.values).all():
-        raise ValueError(f"the explanation of clip {found.clip} by {found.attribution.method} is not finite")
-    made = found.attribution
-    return found.corpus, found.model, found.clip, found.condition, made.method, made.target, found.repeat
+def _identity(e: Explanation) -> tuple[str | int, ...]:
+    """Columns that identify an explanation; refuses one that is not finite."""
+    attribution = e.attribution
+    if not np.isfinite(attribution.values).all():
+        raise ValueError(f"the explanation of clip {e.clip} by {attribution.method} is not finite")
+    return e.corpus, e.model, e.clip, e.condition, attribution.method, attribution.target, e.repeat
 
 
-# -- what it was computed from -----------------------------------------------------------------------------------------
+# -- corpora and models ------------------------------------------------------------------------------------------------
 
 
 def _corpora(info: dict[str, Any], data_root: Path | None) -> tuple[dict[str, Corpus], Check]:
-    corpora, found, missing = {}, [], []
-    for name, said in info["corpora"].items():
+    """Load the run's corpora and compare their digests with the recorded ones."""
+    corpora, faults, missing = {}, [], []
+    for name, record in info["corpora"].items():
         try:
             corpora[name] = load_corpus(name, data_root)
         except InputError as error:
             missing.append(f"{name}: not checked: corpus not here ({error})")
             continue
-        if corpora[name].digest != said["digest"]:
-            found.append(f"{name}: digest {corpora[name].digest} here, {said['digest']} in the run")
+        if corpora[name].digest != record["digest"]:
+            faults.append(f"{name}: digest {corpora[name].digest} here, {record['digest']} in the run")
     otherwise = NOT_CHECKED if missing else PASS
-    told = concluded("corpora", f"digests of {len(corpora)} of {len(info['corpora'])} corpora", found, otherwise)
-    return corpora, replace(told, found=(*found, *missing))
+    check = concluded("corpora", f"digests of {len(corpora)} of {len(info['corpora'])} corpora", faults, otherwise)
+    return corpora, replace(check, found=(*faults, *missing))
 
 
 def _models(info: dict[str, Any], corpora: dict[str, Corpus]) -> tuple[dict[str, Models], Check]:
-    models, found, missing = {}, [], []
+    """Load the run's models and compare their cards with the recorded ones."""
+    models, faults, missing = {}, [], []
     for name, card in info["models"].items():
         try:
             here = _models_here(card, info, corpora)
@@ -321,23 +335,23 @@ def _models(info: dict[str, Any], corpora: dict[str, Corpus]) -> tuple[dict[str,
             missing.append(f"{name}: not checked: no such models here")
             continue
         models[name] = here
-        found += [
-            f"{name}: {field} {here.info.get(field)!r} here, {said!r} in the run"
-            for field, said in card.items()
-            if field in _CARD and here.info.get(field) != said
+        faults += [
+            f"{name}: {field} {here.info.get(field)!r} here, {recorded!r} in the run"
+            for field, recorded in card.items()
+            if field in _CARD and here.info.get(field) != recorded
         ]
         for fold in here.folds.speakers if isinstance(here, FoldModels) else ():
             try:
                 here.recogniser(fold)  # compares the weights with their SHA-256
             except InputError as error:
-                found.append(f"{name}: {error}")
+                faults.append(f"{name}: {error}")
     otherwise = NOT_CHECKED if missing else PASS
-    told = concluded("models", f"recognisers of {len(models)} of {len(info['models'])} models", found, otherwise)
-    return models, replace(told, found=(*found, *missing))
+    check = concluded("models", f"recognisers of {len(models)} of {len(info['models'])} models", faults, otherwise)
+    return models, replace(check, found=(*faults, *missing))
 
 
 def _models_here(card: dict[str, Any], info: dict[str, Any], corpora: dict[str, Corpus]) -> Models | None:
-    """A run's recognisers as they are had here: bundled, cached or from the checkpoint named; none are trained."""
+    """Models of a run on this machine: bundled, cached or from the recorded checkpoint; None where not available."""
     trained_on = card["corpus"]["name"] if "corpus" in card else ""
 
     def corpus() -> Corpus:

@@ -1,1 +1,1 @@
-"""Drawing modules, one a family of figures."""
+"""Drawing modules, one per family of figures."""

@@ -1,4 +1,4 @@
-"""Heat map of the agreement between methods."""
+"""Heat map of the pairwise agreement of methods."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
-    """Heat map of the agreement of methods in the first setting of a table, and all its numbers as CSV.
+    """Draw the agreement of methods in a table's first setting as a heat map, with the numbers as CSV.
 
     Parameters
     ----------
@@ -59,10 +59,20 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
         ax = figure.subplots()
         labels = [shorten(name, 28, placeholder="…") for name in methods]
         sns.heatmap(
-            matrix, annot=np.array(texts), fmt="", cmap="vlag", vmin=-1, vmax=1, square=True, linewidths=1,
-            ax=ax, annot_kws={"fontsize": 8}, xticklabels=labels, yticklabels=labels,
+            matrix,
+            annot=np.array(texts),
+            fmt="",
+            cmap="vlag",
+            vmin=-1,
+            vmax=1,
+            square=True,
+            linewidths=1,
+            ax=ax,
+            annot_kws={"fontsize": 8},
+            xticklabels=labels,
+            yticklabels=labels,
             cbar_kws={"label": "rank correlation", "shrink": 0.6},
-        )  # fmt: skip
+        )
         ax.tick_params(length=0)
         ax.tick_params(axis="x", rotation=90)
         title(figure, f"agreement of methods: {setting['corpus']}, {setting['model']}, {setting['condition']}")
@@ -78,7 +88,7 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
 def agreement_of_run(
     store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """`draw_agreement` of a run's explanations of clean clips; where the corpora are at hand they tell the lengths."""
+    """Draw the agreement of a run's explanations of clean clips; clip lengths are read where corpora are on disk."""
     root = data_root or store.info["execution"]["data_root"]
     known = store.scores(["corpus", "clip", "speaker"]).drop_duplicates(["corpus", "clip"])
     speakers = {(str(r.corpus), str(r.clip)): str(r.speaker) for r in known.itertuples()}
@@ -93,5 +103,5 @@ def agreement_of_run(
         except (KeyError, InputError, ClipError):
             return None
 
-    found = (e for e in store.explanations(condition="clean") if (e.corpus, e.clip) in speakers)
-    return draw_agreement(agreement(found, speakers, progress, duration), picture)
+    scored = (e for e in store.explanations(condition="clean") if (e.corpus, e.clip) in speakers)
+    return draw_agreement(agreement(scored, speakers, progress, duration), picture)

@@ -1,11 +1,11 @@
-"""Figures of boards: rankings, consistency under shift, confusion matrices.
+"""Figures of boards: ranking, consistency under shift, confusion matrix, transfer between corpora.
 
 Each function writes ``picture`` (PNG), the same as SVG, and the numbers as CSV beside it, and returns the PNG's path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ import seaborn as sns
 from matplotlib import rc_context
 
 from ....errors import InputError
+from ....methods.records import baselines
+from ....metrics.records import METRICS
 from ....metrics.verdict import labelled, marks_note
-from ...analysis.leaderboard import BASELINES, SETTING, leaderboard
+from ...analysis.leaderboard import ALPHA, RANDOM, SETTING, leaderboard
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
 from ..tables import ARROWS, setting_title
@@ -29,7 +31,7 @@ MAX_PANELS = 24
 
 
 def one_setting(board: pd.DataFrame) -> pd.DataFrame:
-    """The part of a board with its first corpus, recogniser and target rule (a figure shows one).
+    """Rows of a board's first setting (a figure shows one).
 
     Raises
     ------
@@ -43,7 +45,7 @@ def one_setting(board: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
-    """Forest plot: mean and 95 % interval of each method, one panel per metric, the random explanation as a line.
+    """Forest plot: mean and 95 % interval of each method, one panel per metric, the random baseline as a line.
 
     A metric is shown under ``clean``, or under each of its conditions where it is defined only for shifted clips.
 
@@ -63,6 +65,7 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
     board = board[~clean | (board["condition"] == "clean")]
     panels = list(board.groupby(["family", "metric", "condition", "fill"], dropna=False, sort=False))[:MAX_PANELS]
     methods = _by_mean_rank(board)
+    baseline = set(baselines())
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     with rc_context(STYLE):
@@ -70,18 +73,16 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
         axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for ax, ((family, metric, condition, filled), part) in zip(axes, panels, strict=False):
             rows_of = part.set_index("method").reindex(methods)
-            _forest(ax, rows_of)
+            _forest(ax, rows_of, baseline)
             for place, counts in enumerate(_counts(rows_of)):
-                ax.text(
-                    1.02, place, counts, transform=ax.get_yaxis_transform(), fontsize=7, color=GREY, va="center"
-                )  # fmt: skip
+                ax.text(1.02, place, counts, transform=ax.get_yaxis_transform(), fontsize=7, color=GREY, va="center")
             where = ", ".join([condition] * (condition != "clean") + [f"fill {filled}"] * bool(filled)) or family
             ax.set_title(
                 f"{labelled(str(metric))} {ARROWS[part['direction'].iloc[0]]}\n", loc="left", fontweight="bold"
             )
             ax.text(0, 1.02, where, transform=ax.transAxes, fontsize=9, color=GREY, va="bottom")
             ax.set_ylim(len(methods) - 0.5, -0.5)
-            ax.set_yticks(range(len(methods)), [f"{m} *" if m in BASELINES else m for m in methods])
+            ax.set_yticks(range(len(methods)), [f"{m} *" if m in baseline else m for m in methods])
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         title(figure, setting_title(board.iloc[0][SETTING].to_dict()))
@@ -93,9 +94,26 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
         )
         drawn = pd.concat([part for _, part in panels])
         numbers = drawn[
-            [*SETTING, "family", "metric", "metric_qualified", "direction", "condition", "fill", "method", "mean",
-             "low", "high", "n_ok", "n_planned", "coverage", "n_speakers", "p_holm", "beats_random"]
-        ]  # fmt: skip
+            [
+                *SETTING,
+                "family",
+                "metric",
+                "metric_qualified",
+                "direction",
+                "condition",
+                "fill",
+                "method",
+                "mean",
+                "low",
+                "high",
+                "n_ok",
+                "n_planned",
+                "coverage",
+                "n_speakers",
+                "p_holm",
+                "beats_random",
+            ]
+        ]
         return save(figure, numbers, picture)
 
 
@@ -106,9 +124,9 @@ def _counts(rows: pd.DataFrame) -> list[str]:
 
 
 def _marks(metrics: pd.Series) -> str:
-    """What the marks beside the metrics' names mean, to end a footnote."""
-    told = marks_note(map(str, metrics))
-    return f"; {told}" if told else ""
+    """Legend of the marks beside the metrics' names, to end a footnote."""
+    note = marks_note(map(str, metrics))
+    return f"; {note}" if note else ""
 
 
 def _by_mean_rank(board: pd.DataFrame) -> list[str]:
@@ -116,20 +134,28 @@ def _by_mean_rank(board: pd.DataFrame) -> list[str]:
     return [str(name) for name in mean_rank.sort_values(kind="stable", na_position="last").index]
 
 
-def _forest(ax: Any, rows: pd.DataFrame) -> None:
+def _forest(ax: Any, rows: pd.DataFrame, baseline: Collection[str]) -> None:
     places = np.arange(len(rows))
-    if "random" in rows.index and np.isfinite(rows.loc["random", "mean"]):
-        ax.axvline(rows.loc["random", "mean"], color=ORANGE, linewidth=1.2, zorder=1)
+    if RANDOM in rows.index and np.isfinite(rows.loc[RANDOM, "mean"]):
+        ax.axvline(rows.loc[RANDOM, "mean"], color=ORANGE, linewidth=1.2, zorder=1)
     half = (rows["high"] - rows["mean"]).astype(float)
-    significant = rows["p_holm"].lt(0.05).to_numpy()
+    significant = rows["p_holm"].lt(ALPHA).to_numpy()
     for place, (name, row), length, filled in zip(places, rows.iterrows(), half, significant, strict=True):
         if pd.isna(row["mean"]):
             continue
-        colour = ORANGE if name == "random" else GREY if name in BASELINES else BLUE
+        colour = ORANGE if name == RANDOM else GREY if name in baseline else BLUE
         ax.errorbar(
-            row["mean"], place, xerr=None if np.isnan(length) else length, fmt="o", markersize=5, color=colour,
-            markerfacecolor=colour if filled or name == "random" else "white", elinewidth=1.4, capsize=0, zorder=3,
-        )  # fmt: skip
+            row["mean"],
+            place,
+            xerr=None if np.isnan(length) else length,
+            fmt="o",
+            markersize=5,
+            color=colour,
+            markerfacecolor=colour if filled or name == RANDOM else "white",
+            elinewidth=1.4,
+            capsize=0,
+            zorder=3,
+        )
     ax.grid(axis="x", color="#e4e4e4", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.tick_params(axis="y", length=0)
@@ -160,6 +186,7 @@ def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consist
     part = one_setting(part)
     conditions = list(dict.fromkeys(part["condition"]))
     methods = _by_mean_rank(part)
+    baseline = set(baselines())
     colours = dict(zip(methods, sns.color_palette("colorblind", len(methods)), strict=True))
     markers = dict(zip(methods, np.resize(list("osD^vPX*<>"), len(methods)), strict=True))
     with rc_context(STYLE):
@@ -171,17 +198,23 @@ def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consist
             places = np.arange(len(conditions)) + offset
             counts = dict.fromkeys(filter(None, _counts(rows)))
             ax.errorbar(
-                places, rows["mean"].astype(float), yerr=(rows["high"] - rows["mean"]).astype(float).to_numpy(),
-                marker=markers[method], color=colours[method], linewidth=1.3, elinewidth=1.1, markersize=6,
-                linestyle="--" if method in BASELINES else "-",
-                label=f"{method}{' *' * (method in BASELINES)}, {', '.join(counts)}",
-            )  # fmt: skip
+                places,
+                rows["mean"].astype(float),
+                yerr=(rows["high"] - rows["mean"]).astype(float).to_numpy(),
+                marker=markers[method],
+                color=colours[method],
+                linewidth=1.3,
+                elinewidth=1.1,
+                markersize=6,
+                linestyle="--" if method in baseline else "-",
+                label=f"{method}{' *' * (method in baseline)}, {', '.join(counts)}",
+            )
         ax.axhline(0, color=GREY, linewidth=0.9, zorder=0)
         ax.axhline(1, color=GREY, linewidth=0.9, linestyle=":", zorder=0)
         ax.set_xticks(range(len(conditions)), conditions)
         ax.set_xlim(-0.4, len(conditions) - 0.6)
-        scale = " (0: another clip, 1: a repeat)" if metric == "consistency" else ""
-        ax.set_ylabel(labelled(metric) + scale)
+        scale = METRICS.get(metric).scale if metric in METRICS else ""
+        ax.set_ylabel(labelled(metric) + (f" ({scale})" if scale else ""))
         ax.grid(axis="y", color="#e4e4e4", linewidth=0.8)
         ax.set_axisbelow(True)
         ax.legend(
@@ -194,9 +227,21 @@ def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consist
             "scores/planned, of each condition where they differ" + _marks(part["metric"]),
         )
         numbers = part[
-            [*SETTING, "metric", "metric_qualified", "condition", "method", "mean", "low", "high", "n_ok", "n_planned",
-             "coverage", "n_speakers"]
-        ]  # fmt: skip
+            [
+                *SETTING,
+                "metric",
+                "metric_qualified",
+                "condition",
+                "method",
+                "mean",
+                "low",
+                "high",
+                "n_ok",
+                "n_planned",
+                "coverage",
+                "n_speakers",
+            ]
+        ]
         return save(figure, numbers, picture)
 
 
@@ -225,9 +270,18 @@ def confusion(counts: Any, classes: Sequence[str], picture: str | Path, heading:
         figure = new_figure(2.6 + 0.95 * len(classes), 1.3 + 0.8 * len(classes))
         ax = figure.subplots()
         sns.heatmap(
-            share, annot=labels, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=1, ax=ax,
-            xticklabels=list(classes), yticklabels=list(classes), cbar_kws={"label": "share of the true class"},
-        )  # fmt: skip
+            share,
+            annot=labels,
+            fmt="",
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+            linewidths=1,
+            ax=ax,
+            xticklabels=list(classes),
+            yticklabels=list(classes),
+            cbar_kws={"label": "share of the true class"},
+        )
         ax.set(xlabel="recognised", ylabel="true")
         ax.tick_params(axis="x", rotation=30 if max(map(len, classes)) > 10 else 0, length=0)
         ax.tick_params(axis="y", rotation=0, length=0)
@@ -250,19 +304,19 @@ def confusion(counts: Any, classes: Sequence[str], picture: str | Path, heading:
 def ranking_of_run(
     store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """`ranking` of a run's scores."""
+    """Draw `ranking` of a run's scores."""
     return ranking(leaderboard(store.scores()), picture)
 
 
 def consistency_of_run(
     store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """`consistency` of a run's scores."""
+    """Draw `consistency` of a run's scores."""
     return consistency(leaderboard(store.scores()), picture)
 
 
 def transfer(rows: Sequence[dict[str, Any]], picture: str | Path, heading: str = "") -> Path:
-    """Heat map of unweighted average recall: corpus of training down, corpus of testing across.
+    """Heat map of unweighted average recall: training corpora in rows, test corpora in columns.
 
     Parameters
     ----------
@@ -286,9 +340,16 @@ def transfer(rows: Sequence[dict[str, Any]], picture: str | Path, heading: str =
         figure = new_figure(3 + 1.1 * len(order), 1.6 + 0.8 * len(order))
         ax = figure.subplots()
         sns.heatmap(
-            table.astype(float), annot=text, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=1, ax=ax,
+            table.astype(float),
+            annot=text,
+            fmt="",
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+            linewidths=1,
+            ax=ax,
             cbar_kws={"label": "UAR"},
-        )  # fmt: skip
+        )
         ax.set(xlabel="tested on", ylabel="trained on")
         ax.tick_params(axis="both", rotation=0, length=0)
         ax.set_title(heading, loc="left")

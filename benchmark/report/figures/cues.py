@@ -1,4 +1,4 @@
-"""One picture of an explanation by cues: the map, its salient part on spectrogram and waveform, the voice there."""
+"""Figure of a cue-referenced explanation: map, salient part on spectrogram and waveform, and cue values."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ....methods.cue_sentence import BESIDE, sentence, verdict, votes
 from .maps import AGAINST, FOR, spectrogram, tint
 from .style import BLUE, GREY, INK, STYLE, footnote, new_figure, save
 
-LIMIT_Z = 8.0  # bars end here, with their value beside them: one wild cue must not flatten the others
+LIMIT_Z = 8.0  # longest bar; larger values are printed beside it, so that one outlier does not flatten the others
 EXPECTED = {"expected": FOR, "unexpected": AGAINST, "disputed": GREY, "": GREY}
 
 
 def beyond_saliency_figure(samples: np.ndarray, attribution: Attribution, heading: str, picture: str | Path) -> Path:
-    """Map, salient boxes on the spectrogram, the same on the waveform, and the cues there in units of their spread.
+    """Draw map, salient boxes on spectrogram and waveform, and standardised cues; the CSV holds the cue table.
 
-    Bars are z values against the speaker's usual voice, with a ring for the rest of the clip, where the cue table
-    holds them; else the contrast with the rest in standard deviations of random windows. The tinted half of a row is
-    the side that most sources expect. The CSV holds the cue table.
+    Where the cue table holds z values against the speaker's reference, bars show them, with a ring for the rest of the
+    clip; else bars show the contrast with the rest in standard deviations of random windows. The tinted half of a row
+    is the side that most sources expect.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _map(ax: Any, base: Attribution) -> None:
 
 
 def _boxes(ax: Any, attribution: Attribution) -> None:
-    """Salient windows, numbered by relevance, or salient cells."""
+    """Draw salient windows, numbered by relevance, or salient cells."""
     freqs, times = attribution.grid.freq_edges_hz, attribution.grid.time_edges_s
     windows = len(freqs) == 2
     rank = {tuple(place): n for n, place in enumerate(_by_relevance(attribution), 1)}
@@ -98,9 +98,15 @@ def _boxes(ax: Any, attribution: Attribution) -> None:
         ax.add_patch(Rectangle(corner, *size, facecolor="none", edgecolor=BLUE, linewidth=1.4 if windows else 0.7))
         if windows:
             ax.text(
-                (times[column] + times[column + 1]) / 2, 5600, str(rank[row, column]), color="white", ha="center",
-                va="center", fontsize=9, bbox={"boxstyle": "circle,pad=0.25", "facecolor": BLUE, "edgecolor": "none"},
-            )  # fmt: skip
+                (times[column] + times[column + 1]) / 2,
+                5600,
+                str(rank[row, column]),
+                color="white",
+                ha="center",
+                va="center",
+                fontsize=9,
+                bbox={"boxstyle": "circle,pad=0.25", "facecolor": BLUE, "edgecolor": "none"},
+            )
 
 
 def _by_relevance(attribution: Attribution) -> list[tuple[int, int]]:
@@ -142,9 +148,14 @@ def _bars(ax: Any, attribution: Attribution) -> None:
             ax.barh(place, shown, height=0.5, color=EXPECTED[_bar_verdict(row, value)], alpha=0.9)
             aside = "left" if value >= 0 else "right"
             ax.text(
-                shown + np.sign(value or 1) * 0.02 * limit, place + 0.36, f"{value:+.1f}", va="center", ha=aside,
-                fontsize=8, color=INK,
-            )  # fmt: skip
+                shown + np.sign(value or 1) * 0.02 * limit,
+                place + 0.36,
+                f"{value:+.1f}",
+                va="center",
+                ha=aside,
+                fontsize=8,
+                color=INK,
+            )
         if by_voice and row["z_rest"] is not None:
             rest = float(np.clip(row["z_rest"], -limit, limit))
             ax.plot(rest, place, "o", markersize=7, markerfacecolor="white", markeredgecolor=INK, zorder=3)
@@ -160,8 +171,15 @@ def _bars(ax: Any, attribution: Attribution) -> None:
     else:
         other = "same cells moved" if "n_cells" in attribution.details else "rest of the clip"
         ax.set_xlabel(f"relevant part minus {other},\nin standard deviations of random parts of this clip")
-    ax.text(1.02, len(rows) - 0.42, f"expected of\n{attribution.target}", transform=ax.get_yaxis_transform(),
-            va="bottom", fontsize=8.5, color=GREY)  # fmt: skip
+    ax.text(
+        1.02,
+        len(rows) - 0.42,
+        f"expected of\n{attribution.target}",
+        transform=ax.get_yaxis_transform(),
+        va="bottom",
+        fontsize=8.5,
+        color=GREY,
+    )
 
 
 def _why_no_bar(row: dict[str, Any], by_voice: bool) -> str:
@@ -202,7 +220,7 @@ def _label(row: dict[str, Any]) -> str:
 
 
 def cue_numbers(attribution: Attribution) -> pd.DataFrame:
-    """The cue table with a column for each source's direction, and how the majority of sources is met."""
+    """Cue table with a column per source's direction, and whether the majority of sources is met."""
     sources = dict.fromkeys(entry["source"] for row in attribution.cues for entry in row["sources"])
     rows = []
     for row in attribution.cues:

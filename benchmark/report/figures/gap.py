@@ -1,4 +1,4 @@
-"""EmoLIME's band weights as published against the exact ones, clip by clip, with the noise of their seeds."""
+"""Scatter plot of EmoLIME's band weights, published recipe against exact, with the noise over seeds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXACT, PAPER = "emolime", ("emolime-paper-unshrunk", "emolime-paper")
 
 
 def band_weights(store: Store, paper: str) -> pd.DataFrame:
-    """Weights of each band of each clip by both methods.
+    """Band weights of each clip by the exact and the published method.
 
     Parameters
     ----------
@@ -37,15 +37,15 @@ def band_weights(store: Store, paper: str) -> pd.DataFrame:
     columns = ["corpus", "model", "condition", "clip", "target", "method", "status"]
     scores = store.scores(columns)
     rows = []
-    for what, told in repeats_of(store, scores[scores["method"].isin([EXACT, paper])]).items():
-        if EXACT not in told or paper not in told:
+    for identity, by_method in repeats_of(store, scores[scores["method"].isin([EXACT, paper])]).items():
+        if EXACT not in by_method or paper not in by_method:
             continue
-        (exact,), drawn = told[EXACT].maps[:1], told[paper].maps
+        (exact,), drawn = by_method[EXACT].maps[:1], by_method[paper].maps
         weights = np.stack([map_.values[:, 0] for map_ in drawn]).astype(np.float64)
         sd = weights.std(axis=0, ddof=1) if len(drawn) > 1 else np.full(weights.shape[1], np.nan)
         edges = exact.grid.freq_edges_hz
         bands = zip(edges, edges[1:], exact.values[:, 0], weights.mean(axis=0), sd, strict=False)
-        rows += [(*what, *map(float, band), len(drawn)) for band in bands]
+        rows += [(*identity, *map(float, band), len(drawn)) for band in bands]
     return pd.DataFrame(rows, columns=[*columns[:5], "low_hz", "high_hz", "exact", "paper", "sd", "repeats"])
 
 
@@ -86,9 +86,15 @@ def emolime_gap_of_run(
             ax.plot(ends, ends, color=GREY, linewidth=0.8, linestyle="--")
             ax.plot(ends, part["paper"].mean() + slope * (ends - part["exact"].mean()), color=BLUE, linewidth=1)
             ax.errorbar(
-                part["exact"], part["paper"], part["sd"].fillna(0.0), fmt="o", markersize=3.5, elinewidth=0.8,
-                color=BLUE, ecolor=GREY,
-            )  # fmt: skip
+                part["exact"],
+                part["paper"],
+                part["sd"].fillna(0.0),
+                fmt="o",
+                markersize=3.5,
+                elinewidth=0.8,
+                color=BLUE,
+                ecolor=GREY,
+            )
             ax.set_title(f"{corpus}, {model}, {condition}\nslope {slope:.2f}{interval}, {counted}", loc="left")
             ax.set_xlabel(f"weight by {EXACT}")
             ax.set_xlim(*ends)

@@ -1,4 +1,4 @@
-"""Explanations drawn over the spectrogram of their clip, on a true frequency axis.
+"""Explanations drawn over the clip's spectrogram, on a mel-scaled frequency axis in Hz.
 
 Each function writes ``picture`` (PNG) and the numbers as CSV beside it, and returns the PNG's path.
 """
@@ -32,8 +32,8 @@ AGAINST_TO_FOR = LinearSegmentedColormap.from_list("against-for", [AGAINST, "#ff
 FLOOR_DB = -70.0
 MAX_HZ = SAMPLE_RATE / 2
 TICKS_HZ = (0, 250, 500, 1000, 2000, 4000, 8000)
-CHANNELS_AT_MOST = 8
-BANDS_AT_MOST = 16  # an explanation with so few parts is drawn as bands with printed weights
+MAX_CHANNELS = 8
+MAX_BANDS = 16  # an explanation of at most this many bands is drawn with printed weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class BandExample:
     freq_edges_hz : array, shape (n_bands + 1,)
     title : str
     published : array, shape (n_bands,), optional
-        Weights to set beside them.
+        Published weights for comparison.
     """
 
     samples: np.ndarray
@@ -75,7 +75,7 @@ def _frequency_axis(ax: Any) -> None:
 
 
 def spectrogram(ax: Any, samples: np.ndarray) -> float:
-    """Grey power spectrogram in dB below its maximum; returns the clip's length in seconds."""
+    """Draw a grey power spectrogram in dB below its maximum; return the clip's length in seconds."""
     plane = Plane(samples)
     power = plane.spectrum.abs().square().numpy()
     db = 10 * np.log10(np.maximum(power / max(float(power.max()), 1e-20), 1e-12))
@@ -90,11 +90,11 @@ def spectrogram(ax: Any, samples: np.ndarray) -> float:
 
 
 def tint(ax: Any, attribution_edges: tuple[np.ndarray, np.ndarray], values: np.ndarray, largest: float) -> None:
-    """Relevance over the spectrogram: colour by sign, opacity by size."""
+    """Draw relevance over the spectrogram: colour by sign, opacity by magnitude."""
     freqs, times = attribution_edges
     norm = Normalize(-largest, largest)
     strength = np.abs(values) / largest
-    # hue by sign alone, so that a weak cell is a faint tint and not white paint
+    # hue by sign alone: the colour map's white centre would cover the spectrogram under weak cells
     colours = AGAINST_TO_FOR(norm(np.sign(values) * largest))
     colours[..., 3] = 0.75 * np.clip(strength, 0, 1) ** 0.8
     mesh = ax.pcolormesh(times, np.clip(freqs, 0, MAX_HZ), values, norm=norm, cmap=AGAINST_TO_FOR, rasterized=True)
@@ -106,15 +106,20 @@ def tint(ax: Any, attribution_edges: tuple[np.ndarray, np.ndarray], values: np.n
 def _print_weights(
     ax: Any, edges: np.ndarray, weights: np.ndarray, duration_s: float, errors: np.ndarray | None = None
 ) -> None:
-    """Each band's true range and weight in its middle, with its standard error if any, on a readable plate."""
+    """Print each band's frequency range and weight at its centre, with the standard error if there is one."""
     noise = [""] * len(weights) if errors is None else [f" ± {error:.2f}" for error in errors.ravel()]
     for low, high, weight, error in zip(edges[:-1], edges[1:], weights, noise, strict=True):
         middle = _hz((_mel(low) + _mel(high)) / 2)
         ax.text(
-            duration_s * 0.985, middle, f"{low:.0f}-{high:.0f} Hz  {weight:+.2f}{error}", ha="right", va="center",
-            fontsize=9, color=INK,
+            duration_s * 0.985,
+            middle,
+            f"{low:.0f}-{high:.0f} Hz  {weight:+.2f}{error}",
+            ha="right",
+            va="center",
+            fontsize=9,
+            color=INK,
             bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.2},
-        )  # fmt: skip
+        )
     for edge in edges[1:-1]:
         ax.axhline(edge, color="white", linewidth=0.8)
 
@@ -122,7 +127,7 @@ def _print_weights(
 def explanation_overlay(
     samples: np.ndarray, maps: Mapping[str, Attribution], heading: str, picture: str | Path
 ) -> Path:
-    """The clip's spectrogram with each explanation over it, one panel per method.
+    """Draw each explanation over the clip's spectrogram, one panel per method.
 
     Green speaks for the target, vermilion against it; opacity grows with relevance. The CSV holds every cell.
 
@@ -150,9 +155,9 @@ def explanation_overlay(
             duration = spectrogram(ax, samples)
             grid, values = attribution.grid, attribution.values.astype(np.float64)
             scale = float(np.abs(values).max()) or 1.0
-            # a single bright cell must not hide the rest of a fine map
+            # clipped at the 99.5 % quantile, so that single cells do not hide the rest of a fine map
             largest = scale if values.size <= 64 else float(np.quantile(np.abs(values), 0.995)) or scale
-            bands = grid.shape[1] == 1 and grid.shape[0] <= BANDS_AT_MOST
+            bands = grid.shape[1] == 1 and grid.shape[0] <= MAX_BANDS
             times = np.clip(grid.time_edges_s, 0, duration) if bands else grid.time_edges_s
             tint(ax, (grid.freq_edges_hz, times), values, largest)
             if bands:
@@ -161,9 +166,14 @@ def explanation_overlay(
             fit = f" (R² {attribution.details['r2']:.2f})" if "r2" in attribution.details else ""
             ax.set_title(f"{name}: {attribution.target}{fit}", loc="left", fontweight="bold")
             figure.colorbar(
-                _colours(largest), ax=ax, pad=0.015, aspect=18, extend="neither" if largest == scale else "both",
-                format=FuncFormatter(lambda x, _: f"{x:.2g}"), ticks=[-largest, 0, largest],
-            )  # fmt: skip
+                _colours(largest),
+                ax=ax,
+                pad=0.015,
+                aspect=18,
+                extend="neither" if largest == scale else "both",
+                format=FuncFormatter(lambda x, _: f"{x:.2g}"),
+                ticks=[-largest, 0, largest],
+            )
         for ax in axes.ravel()[len(maps) :]:
             ax.set_axis_off()
         _label_outer(axes, len(maps))
@@ -173,7 +183,7 @@ def explanation_overlay(
 
 
 def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, picture: str | Path) -> Path:
-    """Small multiples of an explanation's conditional maps, the most relevant channels first, in one colour scale.
+    """Draw the conditional maps of an explanation's channels, most relevant first, in one colour scale.
 
     The CSV holds the maps summed onto the scoring grid.
 
@@ -181,7 +191,7 @@ def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, pi
     ----------
     samples : array, shape (n_samples,)
     attribution : Attribution
-        With `channels`, and in `details` the share of each; the first `CHANNELS_AT_MOST` are drawn.
+        With `channels`, and in `details` the share of each; the first `MAX_CHANNELS` are drawn.
     heading : str
     picture : path
 
@@ -192,7 +202,7 @@ def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, pi
     """
     if not attribution.channels:
         raise InputError(f"channel_maps: an explanation by {attribution.method} has no channels; crp's has.")
-    shown = dict(list(attribution.channels.items())[:CHANNELS_AT_MOST])
+    shown = dict(list(attribution.channels.items())[:MAX_CHANNELS])
     sizes = np.abs(np.stack(list(shown.values())))
     largest = float(np.quantile(sizes, 0.999)) or float(sizes.max()) or 1.0
     columns = min(4, len(shown))
@@ -210,9 +220,14 @@ def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, pi
             ax.set_axis_off()
         _label_outer(axes, len(shown))
         figure.colorbar(
-            _colours(largest), ax=axes, pad=0.015, aspect=25, extend="both",
-            format=FuncFormatter(lambda x, _: f"{x:.2g}"), ticks=[-largest, 0, largest],
-        )  # fmt: skip
+            _colours(largest),
+            ax=axes,
+            pad=0.015,
+            aspect=25,
+            extend="both",
+            format=FuncFormatter(lambda x, _: f"{x:.2g}"),
+            ticks=[-largest, 0, largest],
+        )
         title(figure, f"{attribution.method}, channel by channel. {heading}")
         footnote(
             figure,
@@ -220,8 +235,10 @@ def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, pi
             "against it; one scale for all panels.",
         )
         grid = scoring_grid(len(samples) / SAMPLE_RATE)
-        cells = {name: replace(attribution, values=attribution.grid.transfer(values, grid), grid=grid, errors=None)
-                 for name, values in shown.items()}  # fmt: skip
+        cells = {
+            name: replace(attribution, values=attribution.grid.transfer(values, grid), grid=grid, errors=None)
+            for name, values in shown.items()
+        }
         return save(figure, _cells_of(cells).rename(columns={"method": "channel"}), picture, svg=False)
 
 
@@ -247,15 +264,20 @@ def _cells_of(maps: Mapping[str, Attribution]) -> pd.DataFrame:
         freqs, times = attribution.grid.freq_edges_hz, attribution.grid.time_edges_s
         rows, columns = np.indices(attribution.grid.shape).reshape(2, -1)
         part = {
-            "method": name, "target": attribution.target, "low_hz": freqs[rows], "high_hz": freqs[rows + 1],
-            "start_s": times[columns], "end_s": times[columns + 1], "relevance": attribution.values.ravel(),
-        }  # fmt: skip
+            "method": name,
+            "target": attribution.target,
+            "low_hz": freqs[rows],
+            "high_hz": freqs[rows + 1],
+            "start_s": times[columns],
+            "end_s": times[columns + 1],
+            "relevance": attribution.values.ravel(),
+        }
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
 
 
 def emolime_example(examples: Sequence[BandExample], picture: str | Path) -> Path:
-    """Band explanations as in EmoLIME's example figure, on the true frequency axis, beside published weights.
+    """Draw band explanations as in EmoLIME's example figure, with true band edges, beside published weights.
 
     Parameters
     ----------
@@ -306,9 +328,15 @@ def _weights_beside(ax: Any, example: BandExample, edges: np.ndarray) -> None:
     ax.plot(example.weights, middle, "o-", color=INK, markersize=6, linewidth=1, label="here")
     if example.published is not None:
         ax.plot(
-            example.published, middle, "D--", color="#0072B2", markerfacecolor="white", markersize=5, linewidth=1,
+            example.published,
+            middle,
+            "D--",
+            color="#0072B2",
+            markerfacecolor="white",
+            markersize=5,
+            linewidth=1,
             label="published",
-        )  # fmt: skip
+        )
     for edge in edges[1:-1]:
         ax.axhline(edge, color="#e4e4e4", linewidth=0.8, zorder=0)
     ax.set_xlabel("weight")
@@ -329,7 +357,7 @@ def _bands_of(examples: Sequence[BandExample]) -> pd.DataFrame:
 
 
 def published_weights() -> pd.DataFrame:
-    """Weights read off the EmoLIME authors' example pictures, with their source; one row per picture and band."""
+    """Weights digitised from the EmoLIME authors' example pictures, with their source; one row per picture and band."""
     source = files("serxai.benchmark.report") / "reference" / "emolime_example_published.csv"
     with source.open(encoding="utf-8") as file:
         return pd.read_csv(file, comment="#")
@@ -345,9 +373,9 @@ EXAMPLES = {
 def emolime_example_of_run(
     store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """`emolime_example`: the two clips explained by the run's recogniser, beside the weights of the README's pictures.
+    """Draw `emolime_example` of the two published clips, explained by the run's recogniser.
 
-    The clips are explained anew (512 model calls): a run seldom holds both, and explains the predicted class.
+    Both clips are explained again (512 model calls): a run seldom holds both, and explains the predicted class.
 
     Raises
     ------

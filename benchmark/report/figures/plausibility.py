@@ -1,4 +1,4 @@
-"""The plausibility report of a run for people: a heat map, and the tables of the report's page."""
+"""Heat map and HTML tables of the plausibility report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RIGHT_OR_WRONG = ": correct - wrong"
 
 
 def draw_plausibility(table: pd.DataFrame, picture: str | Path) -> Path:
-    """Heat map of the gain in direction agreement, a panel per emotion, a row per cue and source; all numbers as CSV.
+    """Draw the gain in direction agreement as heat maps, one per emotion, with the whole table as CSV.
 
     Parameters
     ----------
@@ -69,9 +69,19 @@ def draw_plausibility(table: pd.DataFrame, picture: str | Path) -> Path:
             least, most = part["clips"].min(), part["clips"].max()
             clips = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
             sns.heatmap(
-                gains, annot=text.fillna("").to_numpy(), fmt="", cmap="vlag", vmin=-1, vmax=1, cbar=False,
-                linewidths=0.5, ax=ax, annot_kws={"fontsize": 7}, xticklabels=methods, yticklabels=rows,
-            )  # fmt: skip
+                gains,
+                annot=text.fillna("").to_numpy(),
+                fmt="",
+                cmap="vlag",
+                vmin=-1,
+                vmax=1,
+                cbar=False,
+                linewidths=0.5,
+                ax=ax,
+                annot_kws={"fontsize": 7},
+                xticklabels=methods,
+                yticklabels=rows,
+            )
             ax.set(xlabel="", ylabel="")
             ax.set_title(f"{emotion}, {clips} of {part['planned'].max():.0f} clips", loc="left", fontweight="bold")
             ax.tick_params(length=0)
@@ -91,12 +101,12 @@ def draw_plausibility(table: pd.DataFrame, picture: str | Path) -> Path:
 def plausibility_of_run(
     store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """`draw_plausibility` of a run."""
+    """Draw `draw_plausibility` of a run."""
     return draw_plausibility(plausibility_table(store, data_root, progress), picture)
 
 
 def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Tables for the report's page.
+    """Tables of the plausibility report for the HTML page.
 
     Parameters
     ----------
@@ -109,10 +119,10 @@ def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
         With ``caption``, ``note`` (how to read it), ``header``, ``rows`` (of text) and ``folded`` (long ones are).
         Tables without rows are left out.
     """
-    found = []
+    result = []
     for (corpus, model), part in table.reindex(columns=COLUMNS).groupby(["corpus", "model"], sort=False):
         where = f"{corpus}, {model}"
-        found += [
+        result += [
             {
                 "caption": f"Planted cues: {where}",
                 "note": "Which families of cues (pitch, loudness, spectrum, voice quality) stand out where a method "
@@ -146,7 +156,7 @@ def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
         agreement = part[part["measure"] == "direction-agreement"]
         for emotion, of_class in agreement.groupby("emotion", sort=True):
             methods = _methods(of_class)
-            found.append(
+            result.append(
                 {
                     "caption": f"Direction agreement in {emotion}, by cue and source: {where}",
                     "note": "Share of clips whose cue, where a method points against the rest of the clip, has the "
@@ -161,7 +171,7 @@ def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
         scores = part[part["measure"].str.startswith("score of ") & (part["emotion"] != "")]
         if len(scores):
             methods = _methods(scores)
-            found.append(
+            result.append(
                 {
                     "caption": f"Mean scores by emotion explained: {where}",
                     "note": "In brackets 95 %, speakers as clusters; then clips of those planned.",
@@ -170,7 +180,7 @@ def page_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
                     "folded": True,
                 }
             )
-    return [one for one in found if one["rows"]]
+    return [one for one in result if one["rows"]]
 
 
 def _planted(part: pd.DataFrame) -> Iterator[list[str]]:
@@ -178,10 +188,15 @@ def _planted(part: pd.DataFrame) -> Iterator[list[str]]:
     for method in _methods(rows.reset_index()):
         recall, precision = (rows.loc[(method, measure)] for measure in PLANTED)
         yield [
-            method, _with_interval(recall), number(recall["chance"]), _with_interval(precision),
-            number(precision["chance"]), f"{recall['counted']:.0f}", f"{precision['counted']:.0f}",
+            method,
+            _with_interval(recall),
+            number(recall["chance"]),
+            _with_interval(precision),
+            number(precision["chance"]),
+            f"{recall['counted']:.0f}",
+            f"{precision['counted']:.0f}",
             _clips(recall),
-        ]  # fmt: skip
+        ]
 
 
 def _right_or_wrong(part: pd.DataFrame) -> Iterator[list[str]]:
@@ -202,7 +217,7 @@ def _right_or_wrong(part: pd.DataFrame) -> Iterator[list[str]]:
 
 
 def _agreement(part: pd.DataFrame, methods: Iterable[str]) -> Iterator[list[str]]:
-    """A row for each cue and direction: sources that expect the same have the same numbers."""
+    """Rows of direction agreement by cue and direction; sources that expect the same share a row."""
     place = {cue: i for i, cue in enumerate(ordered(part["cue"], CUES.names()))}
     # the corpus' own direction differs from clip to clip with the speaker left out
     stands = part["source"].where(part["source"] == MEASURED, "")
@@ -246,6 +261,6 @@ def _with_interval(row: pd.Series, value: str = "value", low: str = "low", high:
 
 
 def _methods(rows: pd.DataFrame) -> list[str]:
-    """In the order of the registry, the random windows last."""
-    found = ordered(set(rows["method"]) - {RANDOM}, METHODS.names())
-    return [*found, *([RANDOM] if (rows["method"] == RANDOM).any() else [])]
+    """Methods in registry order, random windows last."""
+    methods = ordered(set(rows["method"]) - {RANDOM}, METHODS.names())
+    return [*methods, *([RANDOM] if (rows["method"] == RANDOM).any() else [])]

@@ -24,25 +24,25 @@ STYLE: Any = {
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure that no global state knows of, size in inches."""
+    """Create a figure outside pyplot's global state, size in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def title(figure: Figure, text: str) -> None:
-    """Title at the left, wrapped to the figure's width."""
+    """Set a left-aligned title, wrapped to the figure's width."""
     figure.suptitle(fill(text, int(11 * figure.get_figwidth())), x=0.01, ha="left", fontsize=11)
 
 
 def footnote(figure: Figure, text: str) -> None:
-    """How to read the figure, below it, wrapped to its width."""
+    """Set a note below the figure, wrapped to its width."""
     wrapped = fill(text, int(13.5 * figure.get_figwidth()))
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color=GREY)
 
 
 def save(figure: Figure, numbers: pd.DataFrame, picture: str | Path, svg: bool = True) -> Path:
-    """Write the PNG, the numbers and on request the SVG; the same bytes for the same figure."""
+    """Write the PNG, the numbers as CSV and on request the SVG, deterministically."""
     picture = Path(picture).with_suffix(".png")
     for kind in ("png", "svg") if svg else ("png",):
         buffer = io.BytesIO()

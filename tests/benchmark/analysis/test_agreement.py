@@ -118,9 +118,11 @@ def test_padded_maps_lie_on_the_clips_grid_where_its_length_is_known():
     assert similarities(maps)["a", "b"] != pytest.approx(expected, abs=1e-3)
     made = [explanation("k0", name, maps[key].values, padded) for name, key in (("saliency", "a"), ("random", "b"))]
     for durations, same in ((lambda corpus, clip: {("c", "k0"): 0.96}[corpus, clip], True), (lambda *_: None, False)):
-        mean = agreement(made, SPEAKERS, durations=durations).set_index(["method", "other"]).at[
-            ("saliency", "random"), "mean"
-        ]  # fmt: skip
+        mean = (
+            agreement(made, SPEAKERS, durations=durations)
+            .set_index(["method", "other"])
+            .at[("saliency", "random"), "mean"]
+        )
         assert (mean == pytest.approx(expected, abs=1e-9)) == same
 
 

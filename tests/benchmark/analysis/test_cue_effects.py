@@ -8,9 +8,9 @@ from serxai.benchmark.analysis.cue_effects import (
     DEFAULT_CUES,
     clip_table,
     cohens_d,
-    compared_signs,
+    compare_signs,
     effects,
-    measured_before,
+    reference_effects,
 )
 from serxai.benchmark.cli.corpus_cues import main, markdown, sign_lines
 from serxai.datasets.corpora import load_corpus
@@ -40,19 +40,19 @@ def test_effects_are_within_speakers():
 
 
 def test_signs_that_differ_are_listed():
-    before = measured_before("tess")  # seed-papers.md, section 2.2
+    before = reference_effects("tess")  # seed-papers.md, section 2.2
     assert len(before) == 3 * 6 * 2 and (before["d"].abs() > 0.8).sum() == 29
     found = before.assign(n=40)
-    assert sign_lines(compared_signs(found, before)) == [
+    assert sign_lines(compare_signs(found, before)) == [
         "29 of 29 effects that were above 0.8 before have the same sign."
     ]
     odd = (found["cue"] == "loudness") & (found["emotion"] == "sadness")
     found.loc[odd, "d"] = 0.4  # OAF was -1.2, YAF -0.7: too small to count
-    assert sign_lines(compared_signs(found, before)) == [
+    assert sign_lines(compare_signs(found, before)) == [
         "28 of 29 effects that were above 0.8 before have the same sign.",
         "- loudness, sadness, OAF: +0.4, before -1.2",
     ]
-    assert measured_before("emodb") is None
+    assert reference_effects("emodb") is None
 
 
 @pytest.mark.real_data
@@ -60,7 +60,7 @@ def test_report_of_a_few_clips(data_root, monkeypatch, capsys):
     corpus = load_corpus("emodb", data_root)
     few = corpus.table[corpus.table.speaker == corpus.table.speaker.iloc[0]].groupby("emotion").head(3)
     corpus.table = few
-    monkeypatch.setattr("serxai.benchmark.analysis.cue_effects.load_corpus", lambda name, root: corpus)
+    monkeypatch.setattr("serxai.benchmark.cli.corpus_cues.load_corpus", lambda name, root: corpus)
     assert main(["emodb", "--cue", "f0_level", "--cue", "f1"]) == 0
     text = capsys.readouterr().out
     assert "(f1)" in text and "| anger |" in text and "say nothing here" in text
@@ -68,10 +68,10 @@ def test_report_of_a_few_clips(data_root, monkeypatch, capsys):
 
 @pytest.mark.real_data
 @pytest.mark.long
-def test_tess_keeps_the_signs_measured_before(data_root):
+def test_tess_keeps_the_signs_of_reference_effects(data_root):
     corpus = load_corpus("tess", data_root)
-    compared = compared_signs(
-        effects(clip_table(corpus, list(corpus.table.index)), DEFAULT_CUES), measured_before("tess")
+    compared = compare_signs(
+        effects(clip_table(corpus, list(corpus.table.index)), DEFAULT_CUES), reference_effects("tess")
     )
     assert len(compared) == 29
     differ = compared[~compared["same"]]

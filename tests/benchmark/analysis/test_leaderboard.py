@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from serxai.benchmark.report.tables import number, tables
 from serxai.benchmark.report.text import as_latex, as_markdown, terminal_table, write_leaderboard
 from serxai.benchmark.stats.clustered import clustered_mean
 from serxai.errors import InputError
+from serxai.methods.records import METHODS
+from serxai.metrics.records import METRICS
 
 
 @pytest.fixture(scope="module")
@@ -167,5 +170,47 @@ def test_terminal_table_fits_eighty_columns(board: pd.DataFrame) -> None:
 
 def test_number() -> None:
     assert [number(x) for x in (0.123, -9.994, 9.996, 99.96, 256, float("nan"))] == [
-        "0.12", "-9.99", "10.0", "100", "256", "–",
-    ]  # fmt: skip
+        "0.12",
+        "-9.99",
+        "10.0",
+        "100",
+        "256",
+        "–",
+    ]
+
+
+def shown(board: pd.DataFrame) -> str:
+    """The terminal table as text."""
+    console = Console(width=100, file=io.StringIO(), record=True)
+    console.print(terminal_table(board))
+    return console.export_text()
+
+
+def test_baselines_are_those_whose_record_says_so(scores: pd.DataFrame, monkeypatch) -> None:
+    """The shipped rule-truth, and one that somebody registers; an unregistered method is none."""
+    another = replace(METHODS.get("energy"), name="another-baseline")
+    monkeypatch.setitem(METHODS._records, another.name, another)
+    named = scores.replace({"method": {"saliency": "rule-truth", "emolime": another.name}})
+    board = leaderboard(named)
+    expected = {"random", "energy", "oracle", "rule-truth", "another-baseline"}
+    assert set(board.loc[board["baseline"], "method"]) == expected == set(board["method"]) - {"<odd & name>"}
+    text = shown(board)
+    assert all(f"{name}*" in text for name in expected) and "<odd & name>*" not in text
+    assert "rule-truth (baseline)" in as_markdown(board)
+
+
+def test_terminal_shows_the_metrics_whose_record_says_headline(board: pd.DataFrame, monkeypatch) -> None:
+    before = shown(board)
+    assert "abpc" in before and "deletion" not in before
+    for name, headline in (("abpc", False), ("deletion", True)):
+        monkeypatch.setitem(METRICS._records, name, replace(METRICS.get(name), headline=headline))
+    after = shown(board)
+    assert "abpc" not in after and "deletion" in after
+
+
+def test_calls_are_read_from_the_metric_that_counts_them(board: pd.DataFrame, monkeypatch) -> None:
+    calls = {line.method: line.calls for line in next(iter(tables(board))).lines}
+    assert calls["emolime"] == 256 and calls["random"] == 0
+    record = METRICS.get("explanation-calls")
+    monkeypatch.setitem(METRICS._records, record.name, replace(record, unit=""))
+    assert all(np.isnan(line.calls) for line in next(iter(tables(board))).lines)

@@ -40,13 +40,36 @@ def attribution(
 
 def row(clip: str, speaker: str, method: str, repeat: int, value: float, **changes: object) -> dict:
     return {
-        "corpus": "emodb", "fold": "0", "model": "cnn", "trained_on": "emodb", "seen_in_training": "no",
-        "method": method, "condition": "clean", "strength": np.nan, "metric": "deletion", "family": "faithfulness",
-        "direction": "lower", "space": "audio", "fill": "attenuate", "clip": clip, "speaker": speaker,
-        "emotion": "anger", "predicted": "anger", "correct": True, "target": "anger", "target_rule": "predicted",
-        "seed": 0, "repeat": repeat, "value": value, "status": "ok", "reason": "", "model_calls": 32,
-        "metric_version": "1", "method_version": "1", "key": f"{clip}/{method}/{repeat}",
-    } | changes  # fmt: skip
+        "corpus": "emodb",
+        "fold": "0",
+        "model": "cnn",
+        "trained_on": "emodb",
+        "seen_in_training": "no",
+        "method": method,
+        "condition": "clean",
+        "strength": np.nan,
+        "metric": "deletion",
+        "family": "faithfulness",
+        "direction": "lower",
+        "space": "audio",
+        "fill": "attenuate",
+        "clip": clip,
+        "speaker": speaker,
+        "emotion": "anger",
+        "predicted": "anger",
+        "correct": True,
+        "target": "anger",
+        "target_rule": "predicted",
+        "seed": 0,
+        "repeat": repeat,
+        "value": value,
+        "status": "ok",
+        "reason": "",
+        "model_calls": 32,
+        "metric_version": "1",
+        "method_version": "1",
+        "key": f"{clip}/{method}/{repeat}",
+    } | changes
 
 
 @pytest.fixture(scope="module")
@@ -193,9 +216,7 @@ def test_few_speakers_get_no_interval_and_one_repeat_no_noise(store: Store):
     found = method_gap(store, few, "deletion", ["emolime-paper", "emolime"]).iloc[0]
     assert np.isnan(found["slope_low"]) and np.isfinite(found["slope"]) and found["n_speakers"] == 2
     once = Store(store.path.parent / "once")
-    kept = {
-        f"{e.clip}/{e.attribution.method}": e for e in store.explanations(condition="clean") if e.repeat == 0
-    }  # fmt: skip
+    kept = {f"{e.clip}/{e.attribution.method}": e for e in store.explanations(condition="clean") if e.repeat == 0}
     once.write_shard("k", scores[scores["repeat"] == 0].to_dict("records"), kept, {}, {"explanations": {}})
     once.write_info({"shards": ["k"]})
     found = method_gap(once, once.scores(), "deletion", ["emolime-paper", "emolime"]).iloc[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serxai.benchmark.analysis.planted import TREATMENTS, answers, independence, reliance, treated
+from serxai.benchmark.analysis.planted import TREATMENTS, independence, reliance, treated_predictions, treated_waveforms
 from serxai.benchmark.cli.corpus_planted import main
 from serxai.datasets.planted.corpus import load
 from serxai.datasets.planted.record import RECORD, RECORDS
@@ -56,7 +56,7 @@ def test_treatments_are_what_they_say():
     corpus.prepare(names)
     for name in names:
         clip = corpus.clip(name)
-        made = dict(zip(TREATMENTS, treated(clip), strict=True))
+        made = dict(zip(TREATMENTS, treated_waveforms(clip), strict=True))
         assert np.array_equal(made["clip"], clip.samples) and np.array_equal(made["twin"], clip.plant.twin)
         if clip.emotion == "neutral":
             assert all(np.abs(signal - clip.samples).max() < 1e-6 for signal in made.values())
@@ -70,7 +70,7 @@ def test_treatments_are_what_they_say():
 
 def test_a_sample_of_clips_is_told_by_its_cues_alone(bundled):
     corpus = load(RECORD)
-    told = reliance(answers(corpus, bundled, corpus.select(limit=32)))
+    told = reliance(treated_predictions(corpus, bundled, corpus.select(limit=32)))
     assert told.loc["clip", "uar"] >= 0.8 and told.loc["keep: twin", "uar"] >= 0.7
     for treatment in ("twin", "remove: twin"):
         assert told.loc[treatment, "uar"] <= 0.25 + 2 * np.sqrt(0.25 * 0.75 / 32)
@@ -86,7 +86,7 @@ def test_voices_are_heard_by_the_model_that_does_not_know_them(bundled):
 
 @pytest.mark.long
 def test_the_bundled_model_relies_on_the_cues_and_on_nothing_else(bundled):
-    told = reliance(answers(load(RECORD), bundled))
+    told = reliance(treated_predictions(load(RECORD), bundled))
     assert told.loc["clip", "low"] >= 0.85
     for treatment in ("twin", "remove: twin"):
         # at chance: the interval holds 1/4, and answers do not follow the emotion

@@ -6,7 +6,7 @@ import pytest
 
 from serxai.audio import SAMPLE_RATE
 from serxai.benchmark.analysis import speaker_reference as module
-from serxai.benchmark.analysis.speaker_reference import CLIPS_AT_MOST, speaker_norms
+from serxai.benchmark.analysis.speaker_reference import MAX_CLIPS, speaker_norms
 from serxai.cues.records import LEVEL_CUES
 from serxai.datasets.clip import Clip
 from serxai.errors import InputError
@@ -34,7 +34,7 @@ class FakeCorpus:
 
 
 @pytest.mark.parametrize(
-    ("name", "reference", "n"), [("clip31", "speaker neutral", CLIPS_AT_MOST), ("clip39", "speaker", 6)]
+    ("name", "reference", "n"), [("clip31", "speaker neutral", MAX_CLIPS), ("clip39", "speaker", 6)]
 )
 def test_the_nearest_clips_are_heard_and_never_the_clip_itself(monkeypatch, name, reference, n):
     corpus = FakeCorpus()

@@ -29,8 +29,15 @@ def test_the_list_shows_licence_clips_speakers_hours_and_label_counts(
     assert main(["ls", "corpora"]) == 0
     printed = capsys.readouterr().out
     assert printed.split("\n")[0].split() == [
-        "name", "clips", "speakers", "hours", "language", "licence", "label", "counts",
-    ]  # fmt: skip
+        "name",
+        "clips",
+        "speakers",
+        "hours",
+        "language",
+        "licence",
+        "label",
+        "counts",
+    ]
     line = next(line for line in printed.splitlines() if line.startswith("tess"))
     for part in ("2800", "1.6", "CC-BY-NC-ND-4.0", "anger 400", "surprise 400"):
         assert part in line
@@ -80,8 +87,9 @@ def test_no_sound_is_made_from_a_clip_whose_licence_forbids_it(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert [name for name in explain(clip, tmp_path / "data") if name.endswith(".wav")] == [
-        "OAF_back_angry-energy-kept.wav", "OAF_back_angry-energy-removed.wav",
-    ]  # fmt: skip
+        "OAF_back_angry-energy-kept.wav",
+        "OAF_back_angry-energy-removed.wav",
+    ]
     assert "No sounds" not in capsys.readouterr().out
 
     monkeypatch.setattr(manifest, "_read_sums", lambda name: {"a": file_digest(clip)} if name == "tess" else {})

@@ -27,8 +27,12 @@ SMALL = [
 def serxai(*arguments: object, cwd: Path, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "serxai.benchmark.cli", *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, timeout=timeout, env=os.environ | environment,
-    )  # fmt: skip
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=os.environ | environment,
+    )
 
 
 def content(run: Path) -> dict[str, bytes]:

@@ -118,8 +118,10 @@ def test_very_short_and_silent_clips_can_be_drawn(tmp_path: Path) -> None:
 def test_published_weights_sit_on_the_true_band_edges() -> None:
     table = published_weights()
     assert table.groupby("picture").size().to_dict() == {
-        "figures/10b01Fa_example.png": 8, "figures/11b03Wa_example.png": 8, "visualizations/": 16,
-    }  # fmt: skip
+        "figures/10b01Fa_example.png": 8,
+        "figures/11b03Wa_example.png": 8,
+        "visualizations/": 16,
+    }
     edges = np.round(band_edges_hz(8)).astype(int)
     for band, part in table.groupby("band"):
         assert (part["low_hz"] == edges[band]).all() and (part["high_hz"] == edges[band + 1]).all()
@@ -177,9 +179,10 @@ def test_emolime_example_of_a_run(data_root: Path, tmp_path: Path) -> None:
         "11b03Wa, anger (cnn trained on planted)",
         "10b01Fa, happiness (cnn trained on planted)",
     ]
-    assert numbers["published"].tolist() == published_weights().iloc[:16].sort_values(
-        ["picture", "band"], ascending=[False, True]
-    )["weight"].tolist()  # fmt: skip
+    assert (
+        numbers["published"].tolist()
+        == published_weights().iloc[:16].sort_values(["picture", "band"], ascending=[False, True])["weight"].tolist()
+    )
     told = api.explain(
         data_root / "emodb" / "wav" / "11b03Wa.wav",
         ["emolime"],

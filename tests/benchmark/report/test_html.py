@@ -86,8 +86,12 @@ def folder(make_scores, tmp_path_factory: pytest.TempPathFactory) -> Path:
     board, index = write_board(make_scores(speakers=8), [INFO], out)
     assert index == out / "index.html" and len(board) == 14 * 6
     assert {p.name for p in out.iterdir()} == {
-        "index.html", "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "figures",
-    }  # fmt: skip
+        "index.html",
+        "leaderboard.csv",
+        "leaderboard.md",
+        "leaderboard.tex",
+        "figures",
+    }
     return out
 
 
@@ -166,17 +170,26 @@ def a_cue(cue: str, value: float | None, sources: list[dict]) -> dict:
 
 def explanation() -> dict:
     found = {
-        "sentence": "Nothing <i>here</i>.", "model_calls": 256, "outside_share": 0.02, "details": {},
+        "sentence": "Nothing <i>here</i>.",
+        "model_calls": 256,
+        "outside_share": 0.02,
+        "details": {},
         "cues": [
             a_cue("f0_level", 1.23456, [{"source": "A <b> 2003", "direction": 1, "status": "read", "agree": True}]),
             a_cue("hnr", None, []),
         ],
-    }  # fmt: skip
+    }
     return {
-        "audio": "a<b>.wav", "duration_s": 2.5, "model": "cnn", "trained_on": "planted", "seen_in_training": "unknown",
-        "probabilities": {"sadness": 0.1, "anger": 0.9}, "target": "anger", "failures": {"oracle": "no plant"},
+        "audio": "a<b>.wav",
+        "duration_s": 2.5,
+        "model": "cnn",
+        "trained_on": "planted",
+        "seen_in_training": "unknown",
+        "probabilities": {"sadness": 0.1, "anger": 0.9},
+        "target": "anger",
+        "failures": {"oracle": "no plant"},
         "explanations": {"emolime": found, "saliency": found | {"cues": []}},
-    }  # fmt: skip
+    }
 
 
 def test_explanation_page() -> None:
@@ -185,8 +198,9 @@ def test_explanation_page() -> None:
     assert [row[0] for row in page.tables[0][1:]] == ["anger explained", "sadness"]
     assert [row[:5] + row[6:7] for row in page.tables[1]] == [
         ["cue", "there", "elsewhere", "difference", "against chance", "sources that expect more"],
-        ["pitch level", *["1.23"] * 4, "A <b> 2003"], ["harmonics to noise", *["–"] * 5],
-    ]  # fmt: skip
+        ["pitch level", *["1.23"] * 4, "A <b> 2003"],
+        ["harmonics to noise", *["–"] * 5],
+    ]
     assert [a for a in page.loaded if not a.startswith("data:")] == ["a-kept.wav", "a-removed.wav"]
     assert "<b>" not in text and "<i>" not in text and "no plant" in text
     assert "Speaker heard in training: unknown" in text
@@ -221,9 +235,15 @@ def test_browser_renders_without_errors_and_sorts(folder: Path, tmp_path: Path) 
     found = re.search(r'data-probe="([^"]*)"', done.stdout)
     assert found
     before, up, down, fits = (
-        found[1].replace("&quot;", '"').replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
-        .removeprefix("[").removesuffix("]").split(",")
-    )  # fmt: skip
+        found[1]
+        .replace("&quot;", '"')
+        .replace("&amp;", "&")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .removeprefix("[")
+        .removesuffix("]")
+        .split(",")
+    )
     assert before.startswith('"oracle|') and down.startswith('"oracle|emolime|')  # abpc: best last, then best first
     assert up.endswith('emolime|oracle"')
     assert fits == "true"  # nothing sticks out on a narrow screen

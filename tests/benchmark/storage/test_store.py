@@ -20,9 +20,16 @@ from serxai.methods.attribution import Attribution
 
 def a_row(key: str, **changes: object) -> dict:
     row = dict.fromkeys(SCORE_COLUMNS, "x") | {
-        "strength": 20.0, "value": 0.5, "correct": True, "model_calls": 3, "seed": 0, "repeat": 0, "status": "ok",
-        "reason": "", "key": key,
-    }  # fmt: skip
+        "strength": 20.0,
+        "value": 0.5,
+        "correct": True,
+        "model_calls": 3,
+        "seed": 0,
+        "repeat": 0,
+        "status": "ok",
+        "reason": "",
+        "key": key,
+    }
     return row | changes
 
 

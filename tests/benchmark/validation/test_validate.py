@@ -43,9 +43,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def intact(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = load_config(
-        corpora=["emodb"], trained_on="planted", emotions=["anger", "happiness"], conditions=["clean"],
-        methods=["random", "energy", "input-x-gradient"], metrics=["abpc", "gini"], limit=4,
-    )  # fmt: skip
+        corpora=["emodb"],
+        trained_on="planted",
+        emotions=["anger", "happiness"],
+        conditions=["clean"],
+        methods=["random", "energy", "input-x-gradient"],
+        metrics=["abpc", "gini"],
+        limit=4,
+    )
     return run(config, tmp_path_factory.mktemp("runs") / "run", Execution(data_root=data)).path
 
 

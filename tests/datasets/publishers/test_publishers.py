@@ -105,7 +105,7 @@ def test_songs_and_videos_are_not_in_ravdess() -> None:
     layout = layout_of(record)
     assert layout is not None
     names = FileNameParser(record, layout, Path("nowhere"))
-    assert names.parse("03-02-06-01-02-01-12.wav") is None and names.facts("01-01-06-01-02-01-12.mp4") is None
+    assert names.parse("03-02-06-01-02-01-12.wav") is None and names.parse("01-01-06-01-02-01-12.mp4") is None
 
 
 @pytest.mark.parametrize("name", [*WITH_SUMS, "savee"])

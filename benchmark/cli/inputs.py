@@ -1,0 +1,159 @@
+"""Checks of a command's arguments that need neither torch nor pandas, so that a wrong one is refused at once.
+
+Each function takes the parsed arguments and returns nothing. Errors begin with the flag they are about.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ...datasets.corpora import CORPORA, layout_of
+from ...datasets.corpus import not_found
+from ...errors import InputError, UnknownNameError
+from ...methods.records import METHODS
+from ...models.records import MODELS
+from ...registry import Registry
+from ..report.catalogue import FIGURES
+from ..storage.run_info import read_run_info
+
+
+def explain(arguments: Namespace) -> None:
+    """Names, checkpoint, output folder, target and sound file of ``serxai explain``."""
+    _registered("--model", MODELS, [arguments.model])
+    _registered("--trained-on", CORPORA, [arguments.trained_on])
+    _methods(arguments.method)
+    if arguments.checkpoint is not None and not arguments.checkpoint.exists():
+        raise InputError(f"--checkpoint {arguments.checkpoint}: no such file or folder; give one that exists.")
+    _folder("--out", arguments.out)
+    from ...audio import load_audio
+
+    load_audio(arguments.audio)
+    _target(arguments.target, arguments.model, arguments.trained_on, arguments.checkpoint)
+
+
+def train(arguments: Namespace) -> None:
+    """Model, corpus and number of folds of ``serxai train``."""
+    _registered("MODEL", MODELS, [arguments.model])
+    if arguments.folds is not None and arguments.folds < 2:
+        raise InputError(
+            f"--folds must be at least 2, got {arguments.folds}; more than speakers leaves one out at a time."
+        )
+    _folder("--out", arguments.out)
+    _corpora("--corpus", [arguments.corpus], arguments.data_root)
+
+
+def transfer(arguments: Namespace) -> None:
+    """Model and corpora of ``serxai transfer``."""
+    _registered("MODEL", MODELS, [arguments.model])
+    names = list(dict.fromkeys(arguments.corpus))
+    if len(names) < 2:
+        raise InputError(f"--corpus: transfer needs at least 2 corpora, got {', '.join(names) or 'none'}; repeat it.")
+    _folder("--out", arguments.out)
+    _corpora("--corpus", names, arguments.data_root)
+
+
+def corpus(arguments: Namespace) -> None:
+    """Corpus of ``serxai corpus verify``, ``probe`` and ``fetch``; only a corpus to fetch need not be there."""
+    _registered("NAME", CORPORA, [arguments.name])
+    if arguments.action != "fetch":
+        _corpora("NAME", [arguments.name], arguments.data_root)
+
+
+def status(arguments: Namespace) -> None:
+    """Run folder of ``serxai status``."""
+    read_run_info(arguments.run)
+
+
+def leaderboard(arguments: Namespace) -> None:
+    """Run folders of ``serxai leaderboard``."""
+    for folder in arguments.runs:
+        read_run_info(folder)
+    _folder("--out", arguments.out)
+
+
+def figures(arguments: Namespace) -> None:
+    """Figure and run folder of ``serxai figures``."""
+    if arguments.name not in FIGURES:
+        raise InputError(f"NAME: {UnknownNameError('figure', arguments.name, FIGURES)}")
+    read_run_info(arguments.run)
+    _folder("--out", arguments.out)
+
+
+def compare(arguments: Namespace) -> None:
+    """Run folder, metric, methods and corpus of ``serxai compare``."""
+    config = read_run_info(arguments.run).get("config", {})
+    corpora = [] if arguments.corpus is None else [arguments.corpus]
+    _of_run("--metric", "metric", [arguments.metric], config.get("metrics"))
+    _of_run("--method", "method", arguments.method, config.get("methods"))
+    _of_run("--corpus", "corpus", corpora, config.get("corpora"))
+    if len(set(arguments.method)) == 1:
+        raise InputError(f"--method must name two or more methods, got {arguments.method[0]}; repeat it, or leave out.")
+
+
+def validate(arguments: Namespace) -> None:
+    """Run folder and numbers of ``serxai validate``."""
+    if arguments.sample < 0 or arguments.seed < 0:
+        raise InputError(f"--sample and --seed must be at least 0, got {arguments.sample} and {arguments.seed}.")
+    read_run_info(arguments.run)
+
+
+def _registered(flag: str, registry: Registry[Any], names: Iterable[str]) -> None:
+    for name in names:
+        try:
+            registry.get(name)
+        except InputError as error:
+            raise InputError(f"{flag}: {error}") from None
+
+
+def _methods(names: Iterable[str]) -> None:
+    for name in names:
+        _registered("--method", METHODS, [name])
+        if name.endswith(":"):
+            raise InputError(f"--method {name}: name the base method behind the colon, as in {name}saliency.")
+        base = METHODS.get(name).argument
+        if base:
+            _registered(f"--method {name}", METHODS, [base])
+
+
+def _corpora(flag: str, names: Iterable[str], data_root: Path | None) -> None:
+    """Refuse unknown corpora, and those whose folder is missing."""
+    for name in names:
+        _registered(flag, CORPORA, [name])
+        record = CORPORA.get(name)
+        root = record.root(data_root)
+        layout = None if root.is_dir() else layout_of(record)
+        if layout is not None:
+            raise InputError(f"{flag}: {not_found(record, layout, root)}")
+
+
+def _folder(flag: str, path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{flag} {path} is a file; give a folder.")
+
+
+def _of_run(flag: str, kind: str, names: Iterable[str], known: Iterable[str] | None) -> None:
+    """Refuse what the run was not planned with; `known` is None where ``run.json`` does not say."""
+    for name in names:
+        if known is not None and name not in known:
+            raise InputError(f"{flag}: {UnknownNameError(f'{kind} of this run', name, known)}")
+
+
+def _target(target: str, model: str, trained_on: str, checkpoint: Path | None) -> None:
+    """Refuse a class that the model's card does not list; without a card, the loaded recogniser refuses it."""
+    card = files("serxai.models") / "bundled" / f"{model}-{trained_on}" if checkpoint is None else checkpoint
+    path = card / "model.json"
+    if target == "predicted" or not path.is_file():
+        return
+    try:
+        classes = json.loads(path.read_text("utf-8"))["classes"]
+    except (ValueError, KeyError, TypeError):
+        return
+    if target not in {*classes, *(f"{a}-{b}" for a in classes for b in classes if a != b)}:
+        raise InputError(
+            f"--target {target!r}: recogniser {model!r} knows {', '.join(classes)}; give one, or two as A-B."
+        )
