@@ -151,25 +151,19 @@ def mel_spectrogram(samples: np.ndarray) -> np.ndarray:
         return librosa.feature.melspectrogram(y=samples, sr=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=MEL_ROWS)
 
 
-def masked_waveform(mel: np.ndarray, mask: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Invert a mel spectrogram of which only the kept groups of 16 rows remain: ``librosa``'s ``mel_to_audio``, seeded.
+def masked_magnitude(mel: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """STFT magnitude of a masked mel spectrogram by non-negative least squares: the slow, deterministic step.
 
     Parameters
     ----------
     mel : array, float32, shape (128, n_frames)
     mask : array of 0 and 1, shape (8,)
-    generator : numpy Generator
-        Of Griffin-Lim's first phase.
+        Groups of 16 mel rows that are kept.
 
     Returns
     -------
-    array, float32, shape (512 * (n_frames - 1),)
+    array, float32, shape (1025, n_frames)
     """
-    return waveform_of(masked_magnitude(mel, mask), generator)
-
-
-def masked_magnitude(mel: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The deterministic half of `masked_waveform`, nearly all of its time: magnitudes, shape (1025, n_frames)."""
     import librosa
 
     kept = mel * np.repeat(mask, MEL_ROWS // BANDS)[:, None].astype(mel.dtype)
@@ -177,12 +171,23 @@ def masked_magnitude(mel: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _magnitudes(mel: np.ndarray, masks: np.ndarray) -> dict[bytes, np.ndarray]:
-    """`masked_magnitude` of each mask, drawn twice or not, once."""
+    """Compute `masked_magnitude` once for each distinct mask; keys are the masks' bytes."""
     return {mask.tobytes(): masked_magnitude(mel, mask) for mask in np.unique(masks, axis=0)}
 
 
 def waveform_of(magnitude: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """The drawn half of `masked_waveform`: Griffin-Lim from a phase of the generator's."""
+    """Invert an STFT magnitude by Griffin-Lim from a random initial phase.
+
+    Parameters
+    ----------
+    magnitude : array, float32, shape (1025, n_frames)
+    generator : numpy Generator
+        Draws the seed of the initial phase.
+
+    Returns
+    -------
+    array, float32, shape (512 * (n_frames - 1),)
+    """
     import librosa
 
     phase = np.random.RandomState(int(generator.integers(2**31)))

@@ -1,4 +1,4 @@
-"""What a metric says about itself. This module imports nothing heavy."""
+"""Metric records: the metadata by which metrics are listed, selected and ranked. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ DIRECTIONS = ("higher", "lower")
 CONDITIONS = ("any", "shifted", "clean")
 COMPANIONS = ("clean", "repeat", "other")
 SPACES = ("audio", "features")
+MODEL_CALLS = "model calls"  # unit of the metric that boards print beside every score
+MAX_REEXPLAIN_CALLS = 64  # of one explanation, for metrics that call the method again
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricRecord(Record):
-    """What a metric says about itself.
+    """Metadata of a metric.
 
     Attributes
     ----------
@@ -43,12 +45,18 @@ class MetricRecord(Record):
         Whether it enters its family's ranking. Near-copies of a core metric do not: a ranking would count them twice.
     space : {'audio', 'features'}
         Where something is removed: in the waveform, or in the feature map of a differentiable recogniser.
+    headline : bool
+        Whether short tables, such as the terminal's, show it when no metric is named; about one metric a family.
+    unit : str
+        Unit of the score, e.g. ``log-odds``; empty for shares, correlations and other plain numbers.
+    scale : str
+        What particular scores mean, for the axis of a figure, e.g. ``0: another clip, 1: a repeat``.
     explains : bool
-        Whether it explains again, which is done for methods of at most 64 model calls only.
+        Whether it calls the method again; defined for methods of at most `MAX_REEXPLAIN_CALLS` model calls only.
     qualified : bool or None
-        Whether it passed the qualification on known truth; None where it was not put to it.
+        Whether it passed the qualification on known truth; None where it was not tested.
     fails : str
-        The properties that it failed there, as `metrics.qualified.fails` tells them.
+        The properties that it failed there, as text; see `metrics.qualified.fails`.
 
     Raises
     ------
@@ -68,6 +76,9 @@ class MetricRecord(Record):
     companions: tuple[str, ...] = ()
     core: bool = False
     space: str = "audio"
+    headline: bool = False
+    unit: str = ""
+    scale: str = ""
     explains: bool = False
     qualified: bool | None = None
     fails: str = ""
@@ -97,7 +108,7 @@ class MetricRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceRecord(MetricRecord):
-    """The record of ``NAME:<choice>``: a metric that can be narrowed to one of a few named parts.
+    """Record of ``NAME:<choice>``: a metric restricted to one of several named components.
 
     Attributes
     ----------
@@ -122,7 +133,7 @@ class ChoiceRecord(MetricRecord):
         super().__post_init__()
 
 
-# metrics of Quantus that need no further explanations: family here, direction there
+# Quantus metrics that need no further explanations, each with its family and direction here
 QUANTUS = {
     "AUC": ("localisation", "higher"),
     "AttributionLocalisation": ("localisation", "higher"),
@@ -137,7 +148,7 @@ QUANTUS = {
     "PixelFlipping": ("faithfulness", "lower"),
     "PointingGame": ("localisation", "higher"),
     "ROAD": ("faithfulness", "lower"),
-    "RegionPerturbation": ("faithfulness", "higher"),  # it returns what is lost; Quantus 0.6 itself says lower
+    "RegionPerturbation": ("faithfulness", "higher"),  # a loss of the prediction; Quantus 0.6 declares lower
     "RelevanceMassAccuracy": ("localisation", "higher"),
     "RelevanceRankAccuracy": ("localisation", "higher"),
     "Selectivity": ("faithfulness", "lower"),
@@ -148,7 +159,7 @@ QUANTUS = {
 
 @dataclass(frozen=True, kw_only=True)
 class QuantusRecord(MetricRecord):
-    """The record of ``quantus:<Metric>``: family and direction are those of the metric named.
+    """Record of ``quantus:<Metric>``: family and direction are those of the named Quantus metric.
 
     Raises
     ------
