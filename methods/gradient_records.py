@@ -1,4 +1,4 @@
-"""Methods that look into a differentiable recogniser: gradients, class activation maps, relevance propagation."""
+"""Records of gradient methods, class activation maps and relevance propagation."""
 
 from __future__ import annotations
 

@@ -54,10 +54,18 @@ def _metric(
     """Record of a built-in metric, whose target lies in ``.metrics``."""
     more = {"version": "1"} | more
     return MetricRecord(
-        name=name, target=f".metrics.{target}", family=family, direction=direction, cost=cost, summary=summary,
-        citation=citation, licence="MIT", qualified=qualified(name, more["version"]),
-        fails=fails(name, more["version"]), **more,
-    )  # fmt: skip
+        name=name,
+        target=f".metrics.{target}",
+        family=family,
+        direction=direction,
+        cost=cost,
+        summary=summary,
+        citation=citation,
+        licence="MIT",
+        qualified=qualified(name, more["version"]),
+        fails=fails(name, more["version"]),
+        **more,
+    )
 
 
 # the order is that of tables and boards

@@ -50,11 +50,14 @@ def test_layercam_by_hand(seed, tiny_cnn, voice, ask):
 
 
 LAYERS = [
-    nn.Conv2d(1, 2, 3, stride=2, padding=1), nn.Conv2d(1, 2, 7, stride=2, padding=3), nn.Conv2d(1, 2, 3),
-    nn.Conv2d(1, 2, (1, 5), stride=(1, 3)), nn.Conv2d(1, 2, 3, dilation=2, padding="same"),
+    nn.Conv2d(1, 2, 3, stride=2, padding=1),
+    nn.Conv2d(1, 2, 7, stride=2, padding=3),
+    nn.Conv2d(1, 2, 3),
+    nn.Conv2d(1, 2, (1, 5), stride=(1, 3)),
+    nn.Conv2d(1, 2, 3, dilation=2, padding="same"),
     nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.MaxPool2d(3, 2, padding=1), nn.Conv2d(2, 2, 3, padding=1)),
     nn.Sequential(nn.Conv2d(1, 2, 5, 2, 2), nn.AvgPool2d(2), nn.Conv2d(2, 2, 3, stride=2)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)

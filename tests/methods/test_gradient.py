@@ -49,8 +49,10 @@ def test_input_x_gradient(hand_written):
 def test_integrated_gradients(hand_written, n_steps):
     net, asked, x = hand_written
     nodes, weights = np.polynomial.legendre.leggauss(n_steps)
-    path = [weight / 2 * gradient(net, -2 + (node + 1) / 2 * (x + 2), asked.target_index)
-            for node, weight in zip(nodes, weights, strict=True)]  # fmt: skip
+    path = [
+        weight / 2 * gradient(net, -2 + (node + 1) / 2 * (x + 2), asked.target_index)
+        for node, weight in zip(nodes, weights, strict=True)
+    ]
     assert close(IntegratedGradients(n_steps).attribute(asked), (x + 2) * np.sum(path, axis=0))
 
 
@@ -80,8 +82,10 @@ def test_gradient_shap(hand_written, batch):
     ]
     found = GradientShap(20, ("silence", "attenuate")).attribute(asked)
     assert close(found, np.mean(parts, axis=0))
-    y = [float(asked.recogniser.feature_log_odds(torch.as_tensor(p).reshape(1, 1, 32, 7))[0, asked.target_index])
-         for p in (x, *ends)]  # fmt: skip
+    y = [
+        float(asked.recogniser.feature_log_odds(torch.as_tensor(p).reshape(1, 1, 32, 7))[0, asked.target_index])
+        for p in (x, *ends)
+    ]
     change = y[0] - np.mean([y[1 + end] for end in chosen])
     assert found.values.sum(dtype=float) - change == pytest.approx(found.details["convergence_delta"], abs=1e-5)
 

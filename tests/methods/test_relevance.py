@@ -186,10 +186,16 @@ def convolution_by_hand(network, x, target, rule, gamma=0.25):
     tall, wide = 16, 4
     found = np.zeros_like(x)
     places = {
-        (k, i, j): [(2 * i + u - 1, 2 * j + v - 1, weight[k, 0, u, v]) for u in range(3) for v in range(3)
-                    if 0 <= 2 * i + u - 1 < 32 and 0 <= 2 * j + v - 1 < 7]
-        for k in range(3) for i in range(tall) for j in range(wide)
-    }  # fmt: skip
+        (k, i, j): [
+            (2 * i + u - 1, 2 * j + v - 1, weight[k, 0, u, v])
+            for u in range(3)
+            for v in range(3)
+            if 0 <= 2 * i + u - 1 < 32 and 0 <= 2 * j + v - 1 < 7
+        ]
+        for k in range(3)
+        for i in range(tall)
+        for j in range(wide)
+    }
     z = {n: bias[n[0]] + sum(w * x[p, q] for p, q, w in seen) for n, seen in places.items()}
     a = {n: max(0.0, value) for n, value in z.items()}
     pooled = np.array([np.mean([a[k, i, j] for i in range(tall) for j in range(wide)]) for k in range(3)])
@@ -279,10 +285,13 @@ def test_contrast_starts_with_the_difference_of_logits(on_features, voice):
     assert both.details["start"] == pytest.approx(one.details["start"] - other.details["start"], rel=1e-5)
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"biases": "none"}, "biases must be 'zeroed' or 'kept', got 'none'"),
-    ({"gamma": -1.0}, "gamma must be at least 0, got -1.0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"biases": "none"}, "biases must be 'zeroed' or 'kept', got 'none'"),
+        ({"gamma": -1.0}, "gamma must be at least 0, got -1.0"),
+    ],
+)
 def test_bad_parameters_are_refused(options, message, tiny_cnn, voice, ask):
     with pytest.raises(InputError, match=message):
         LrpGamma(**options).attribute(ask(tiny_cnn(), voice()))
