@@ -66,7 +66,7 @@ class Propagation:
     unit: bool
 
     def composite(self) -> Composite:
-        """zennit composite with the rule of each layer."""
+        """Build the zennit composite with the rule of each layer."""
 
         def rule(context: dict[str, Any], name: str, module: nn.Module) -> Hook | None:
             hook = next((hook for kinds, hook in self.layers if isinstance(module, kinds)), None)
@@ -276,7 +276,7 @@ class LrpGamma(RelevanceMethod):
 
 
 def _gamma(gamma: float, stabilizer: float, zero_params: list[str] | None = None) -> BasicHook:
-    """zennit's gamma rule, with the sign of a neuron's output computed without bias, as the denominators are.
+    """Gamma rule of zennit, with the sign of a neuron's output computed without bias, as the denominators are.
 
     zennit computes the sign with the bias. If the bias outweighs the sum, the denominator can approach 0 and relevance
     diverges (a thousandfold on random networks).
