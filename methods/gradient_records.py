@@ -205,6 +205,5 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
-        cheap=False,
     ),
 ]
