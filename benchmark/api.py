@@ -23,14 +23,14 @@ from ..models.recogniser import Recogniser
 from .analysis.speaker_reference import speaker_norms
 from .run.runner import Progress, run
 
-__all__ = ["Explained", "explain", "kept_and_removed", "run"]
+__all__ = ["ClipExplanation", "explain", "kept_and_removed", "run"]
 
 DEFAULT_METHODS = ("saliency", "emolime", "beyond-saliency")
 KEPT_SHARE = 0.25  # of the scoring grid's cells, for the waveform of the most relevant part
 
 
 @dataclass(frozen=True)
-class Explained:
+class ClipExplanation:
     """Explanations of one audio file by several methods.
 
     Attributes
@@ -73,7 +73,7 @@ def explain(
     data_root: str | Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Explained:
+) -> ClipExplanation:
     """Explain a recogniser's prediction for one audio file.
 
     Parameters
@@ -138,7 +138,7 @@ def explain(
         reference = speaker_norms(clip, data_root, report)
         attributions = {name: with_norms(attribution, reference) for name, attribution in attributions.items()}
     probabilities = dict(zip(recogniser.classes, map(float, proba), strict=True))
-    return Explained(clip, recogniser, probabilities, chosen, seen, attributions, failures, contrast)
+    return ClipExplanation(clip, recogniser, probabilities, chosen, seen, attributions, failures, contrast)
 
 
 def _match_corpus(clip: Clip, path: Path, models: Models, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:

@@ -1,4 +1,4 @@
-"""What an explanation is: signed relevance over the cells of a grid, with its target, origin and cost."""
+"""Attributions: signed relevance over the cells of a time-frequency grid, with target, method and cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Attribution:
     Attributes
     ----------
     values : array, float32, shape ``grid.shape``
-        Positive cells speak for the target.
+        Positive cells are evidence for the target.
     grid : Grid
         Time edges may lie outside the clip (front-end padding).
     target : str
@@ -26,17 +26,17 @@ class Attribution:
     method : str
         Name in the method registry.
     details : dict of str to float
-        What the method reports about itself, e.g. a surrogate's R squared.
+        Diagnostics reported by the method, e.g. a surrogate's R squared.
     cues : tuple of dict
-        Cue table, one dict a row, where the method makes one.
+        Acoustic cue table, one dict per row; empty for methods without one.
     channels : dict of str to array, float32, shape ``grid.shape``
-        Conditional maps that `values` is the sum of, where the method tells concepts apart. Not stored with a run.
+        Conditional maps per concept, which sum to `values` (concept relevance propagation). Not stored with a run.
     errors : array, float32, shape ``grid.shape``, optional
-        Standard error of each value, where the method draws and can tell. Not stored with a run.
+        Sampling standard error of each value, for methods that estimate it. Not stored with a run.
     base : Attribution, optional
-        The map it was made from, where another method made that. Not stored with a run.
+        Attribution of another method from which this one was derived. Not stored with a run.
     model_calls : int
-        Copies that went through the recogniser to make it; filled in by the harness.
+        Waveforms evaluated by the recogniser for this explanation; filled in by the runner.
     """
 
     values: np.ndarray
@@ -61,11 +61,11 @@ class Attribution:
             object.__setattr__(self, "errors", np.asarray(self.errors, dtype=np.float32).reshape(self.grid.shape))
 
     def on(self, grid: Grid) -> np.ndarray:
-        """The map moved to another grid; sums are preserved. float64, shape ``grid.shape``."""
+        """Resample the map onto another grid, preserving its sum. float64, shape ``grid.shape``."""
         return self.grid.transfer(self.values, grid)
 
     def outside_share(self, duration_s: float) -> float:
-        """Share of absolute relevance that lies before 0 or after `duration_s`, in 0..1."""
+        """Share of the absolute relevance before 0 s or after `duration_s`, 0..1."""
         total = float(np.abs(self.values).sum())
         if total == 0:
             return 0.0

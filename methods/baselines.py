@@ -1,7 +1,4 @@
-"""Baselines: rows that every method must be compared with. None of them asks the recogniser anything.
-
-All lie on the scoring grid.
-"""
+"""Baseline attributions on the scoring grid, computed without any model call."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from .explainer import Explainer, Request
 
 
 class Random(Explainer):
-    """Standard normal relevance, independent in every cell."""
+    """Independent standard normal relevance in every cell."""
 
     name = "random"
     stochastic = True
@@ -25,26 +22,26 @@ class Random(Explainer):
 
 
 class Energy(Explainer):
-    """The clip's energy in each cell: what a method that only follows loudness would say."""
+    """Energy of the clip in each cell: the map of a method that follows loudness alone."""
 
     name = "energy"
 
     def attribute(self, request: Request) -> Attribution:
-        """Measure the clip's energy, on the shared short-time Fourier transform."""
+        """Sum the clip's STFT energy in each cell."""
         grid = scoring_grid(request.clip.duration_s)
         return Attribution(Plane(request.clip.samples).energy(grid), grid, request.label, self.name)
 
 
 class Oracle(Explainer):
-    """Where the cues of the clip's emotion were planted, by measurement against its neutral twin.
+    """Ground truth of a planted clip: its spectral change against the neutral twin, inside the truth mask.
 
-    It knows nothing of other classes: with a target that was not planted it does not apply.
+    Defined for the planted emotion only; not applicable to any other target.
     """
 
     name = "oracle"
 
     def attribute(self, request: Request) -> Attribution:
-        """Read the truth of a planted clip.
+        """Return the truth map of a planted clip.
 
         Returns
         -------

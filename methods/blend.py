@@ -1,9 +1,9 @@
-"""Maps of known worth: a true map mixed with noise, or spoilt step by step.
+"""Degraded copies of a true map, for the qualification of metrics: mixed with noise, blurred, flipped, shuffled.
 
 Conventions
 -----------
 All functions are pure, take a map of any shape (`blurred`: two axes) and return a new one, float64. Draws come from the
-generator given. Where maps are mixed they are first brought to norm 1, so that a weight says how much of each is in it.
+given generator. Maps are normalised to Euclidean norm 1 before they are mixed, so that weights are comparable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BLUR_CELLS = 4.0  # standard deviation of the widest blur
 
 
 def unit(values: np.ndarray) -> np.ndarray:
-    """The map at norm 1.
+    """Normalise a map to Euclidean norm 1.
 
     Raises
     ------
@@ -37,30 +37,30 @@ def noise_like(values: np.ndarray, generator: np.random.Generator) -> np.ndarray
 
 
 def blended(truth: np.ndarray, noise: np.ndarray, weight: float) -> np.ndarray:
-    """``weight`` parts of the truth and ``1 - weight`` of the noise, each at norm 1.
+    """Convex combination ``weight * truth + (1 - weight) * noise`` of normalised maps.
 
     Parameters
     ----------
     truth, noise : array, same shape
     weight : float
-        In 0..1; 0 is the noise alone, 1 the truth.
+        0 (noise alone) to 1 (truth alone).
     """
     return weight * unit(truth) + (1 - weight) * unit(noise)
 
 
 def blurred(values: np.ndarray, strength: float) -> np.ndarray:
-    """Smeared over neighbouring cells by a Gaussian of ``strength`` times 4 cells; the sum stays. 0 changes nothing."""
+    """Gaussian blur with a standard deviation of ``4 * strength`` cells; preserves the sum."""
     return gaussian_filter(np.asarray(values, dtype=np.float64), strength * BLUR_CELLS, mode="reflect")
 
 
 def sign_noise(values: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """A share ``strength / 2`` of the cells with the other sign; at 1 signs are random."""
+    """Flip the sign of each cell with probability ``strength / 2``; at 1 signs are random."""
     flipped = generator.random(values.shape) < strength / 2
     return np.where(flipped, -values, values).astype(np.float64)
 
 
 def shuffled(values: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """A share ``strength`` of the cells exchanged among each other; at 1 relevance lies anywhere."""
+    """Permute a random share ``strength`` of the cells; at 1 the whole map is shuffled."""
     flat = np.array(values, dtype=np.float64).ravel()
     chosen = generator.permutation(flat.size)[: round(strength * flat.size)]
     flat[chosen] = flat[generator.permutation(chosen)]
@@ -68,7 +68,7 @@ def shuffled(values: np.ndarray, strength: float, generator: np.random.Generator
 
 
 def even_map(shape: tuple[int, ...], cells: int, generator: np.random.Generator) -> np.ndarray:
-    """``cells`` equal cells at random places, the rest 0."""
+    """Map with `cells` cells of 1 at random positions and 0 elsewhere."""
     flat = np.zeros(int(np.prod(shape)))
     flat[generator.permutation(flat.size)[:cells]] = 1.0
     return flat.reshape(shape)

@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-The scalar explained is the log-odds of the target. Maps keep their sign, and lie on the layer's own cells: strides and
-paddings of the layers before it say which rows and columns of the features each cell is centred on. Layers are those of
-the canonical copy of the network (see `canonical`): a convolution's map is taken after the batch norm that it feeds.
+The scalar explained is the log-odds of the target. Maps keep their sign and the resolution of the layer: strides and
+paddings of the preceding layers determine the feature rows and columns on which each cell is centred. Layers are those
+of the canonical copy of the network (see `canonical`): a convolution's map is taken after the batch norm that follows.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .inspection import on_features, view_of
 
 
 class ActivationMap(Explainer):
-    """Base of the class activation maps; a method fills in `weigh`.
+    """Base class of class activation maps; subclasses implement `weigh`.
 
     Parameters
     ----------
     layer : str, optional
-        Name of a module of the network; default the last whose output is a map, the last convolutional one.
+        Name of a module of the network; default the last one with a two-dimensional map (the last convolution).
     """
 
     def __init__(self, layer: str | None = None) -> None:
@@ -41,12 +41,12 @@ class ActivationMap(Explainer):
         Returns
         -------
         Attribution
-            One cell a cell of the layer.
+            One value per cell of the layer's map.
 
         Raises
         ------
         NotApplicable
-            If the recogniser is no network on a feature map, or torch.fx cannot tell where its layers' cells lie.
+            If the recogniser is no network on a feature map, or torch.fx cannot trace it.
         InputError
             For an unknown layer.
         ClipError
@@ -75,10 +75,10 @@ class ActivationMap(Explainer):
 
     @abstractmethod
     def weigh(self, activation: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-        """Map of a layer, (1, channels, rows, columns) each, to its weighted sum (1, rows, columns)."""
+        """Weighted sum over channels, shape (1, rows, columns); both arguments have (1, channels, rows, columns)."""
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """See `Explainer.calls`: the canonical form, and the network to compare with."""
+        """See `Explainer.calls`: the canonical copy and the original network."""
         canonical(on_features(recogniser, self.name), self.name).layer(self.layer)
         return 2
 
@@ -86,7 +86,7 @@ class ActivationMap(Explainer):
 class GradCam(ActivationMap):
     """Channels weighted by their mean gradient (Selvaraju et al. 2017, ICCV, arXiv 1610.02391, equations 1 and 2).
 
-    The final ReLU of equation 2 is left out: what speaks against the target stays visible.
+    The final ReLU of equation 2 is left out, so that evidence against the target stays visible.
     """
 
     name = "gradcam"

@@ -1,12 +1,12 @@
-"""A network rewritten into the form that relevance rules need, as a copy; the network itself is never touched.
+"""Canonical copy of a network for relevance rules and hooks; the network itself is never modified.
 
-torch.fx records how data flow through the network. In the copy
+torch.fx traces the data flow. In the copy
 
 * a batch norm is folded into the convolution or linear layer that feeds it (not into the one declared before it),
 * a sum of two branches, a mean and each functional activation or pooling is a module, so that a rule can be hooked on,
-* each use of a module is a module of its own, and nothing works in place.
+* each use of a module is a separate module, and no module works in place.
 
-The copy computes what the network computes, up to rounding; `check_logits` makes sure of it on every clip.
+The copy computes the same function up to rounding; `check_logits` verifies this on every clip.
 """
 
 from __future__ import annotations
@@ -30,51 +30,77 @@ from ..models.recogniser import TorchRecogniser
 import zennit.layer  # isort: skip
 import zennit.types  # isort: skip
 
-TOLERANCE = 1e-5  # of the copy's logits against the network's, relative where logits are above 1
+TOLERANCE = 1e-5  # largest difference between the logits of copy and network, relative where they exceed 1
 
 _SUMS = (operator.add, operator.iadd, torch.add, "add", "add_")
 _ACTIVATIONS: dict[Any, Callable[..., nn.Module]] = {
-    torch.relu: nn.ReLU, torch.nn.functional.relu: nn.ReLU, "relu": nn.ReLU, "relu_": nn.ReLU,
-    torch.sigmoid: nn.Sigmoid, "sigmoid": nn.Sigmoid, torch.tanh: nn.Tanh, "tanh": nn.Tanh,
-    torch.nn.functional.gelu: nn.GELU, torch.nn.functional.silu: nn.SiLU,
-    torch.nn.functional.leaky_relu: nn.LeakyReLU, torch.nn.functional.elu: nn.ELU,
-}  # fmt: skip
+    torch.relu: nn.ReLU,
+    torch.nn.functional.relu: nn.ReLU,
+    "relu": nn.ReLU,
+    "relu_": nn.ReLU,
+    torch.sigmoid: nn.Sigmoid,
+    "sigmoid": nn.Sigmoid,
+    torch.tanh: nn.Tanh,
+    "tanh": nn.Tanh,
+    torch.nn.functional.gelu: nn.GELU,
+    torch.nn.functional.silu: nn.SiLU,
+    torch.nn.functional.leaky_relu: nn.LeakyReLU,
+    torch.nn.functional.elu: nn.ELU,
+}
 _POOLS: dict[Any, Callable[..., nn.Module]] = {
-    torch.nn.functional.max_pool2d: nn.MaxPool2d, torch.nn.functional.avg_pool2d: nn.AvgPool2d,
+    torch.nn.functional.max_pool2d: nn.MaxPool2d,
+    torch.nn.functional.avg_pool2d: nn.AvgPool2d,
     torch.nn.functional.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
     torch.nn.functional.adaptive_max_pool2d: nn.AdaptiveMaxPool2d,
-}  # fmt: skip
+}
 _RESHAPES = (
-    torch.flatten, torch.reshape, torch.squeeze, torch.unsqueeze, torch.permute, torch.transpose, getattr,
-    operator.getitem, "flatten", "reshape", "view", "squeeze", "unsqueeze", "permute", "transpose", "contiguous",
-    "size", torch.nn.functional.dropout, "float", "to",
-)  # fmt: skip
+    torch.flatten,
+    torch.reshape,
+    torch.squeeze,
+    torch.unsqueeze,
+    torch.permute,
+    torch.transpose,
+    getattr,
+    operator.getitem,
+    "flatten",
+    "reshape",
+    "view",
+    "squeeze",
+    "unsqueeze",
+    "permute",
+    "transpose",
+    "contiguous",
+    "size",
+    torch.nn.functional.dropout,
+    "float",
+    "to",
+)
 _TRANSPARENT = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
 
 
 class Mean(nn.Module):
-    """Mean over some dimensions, as a module."""
+    """Mean over given dimensions as a module."""
 
     def __init__(self, dim: Any, keepdim: bool = False) -> None:
         super().__init__()
         self.dim, self.keepdim = dim, keepdim
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Reduce."""
+        """Take the mean."""
         return x.mean(dim=self.dim, keepdim=self.keepdim)
 
 
 class Stack(nn.Module):
-    """Two branches of one shape side by side, to be summed by `zennit.layer.Sum`."""
+    """Stack two branches along a new last dimension, to be summed by `zennit.layer.Sum`."""
 
     def forward(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        """Stacked in a last dimension; broadcast first."""
+        """Broadcast, then stack."""
         return torch.stack(torch.broadcast_tensors(one, other), dim=-1)
 
 
 @dataclass(frozen=True)
 class Spacing:
-    """Where the cells of a layer's map lie among those of the network's input.
+    """Stride and offset of a layer's map relative to the network's input (the geometry of its receptive fields).
 
     Attributes
     ----------
@@ -88,7 +114,7 @@ class Spacing:
     first: tuple[float, float] = (0.0, 0.0)
 
     def after(self, module: nn.Module) -> Spacing | None:
-        """Spacing of a layer's output; None if it has no map."""
+        """Spacing of the output of a layer applied to this map; None if the output is no map."""
         if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
             kernel, stride, dilation = (
                 pair(getattr(module, name, 1)) for name in ("kernel_size", "stride", "dilation")
@@ -105,14 +131,14 @@ class Spacing:
         return self if isinstance(module, (*elementwise, zennit.layer.Sum)) else None
 
     def grid(self, shape: tuple[int, int], cells: Grid) -> Grid:
-        """Edges in Hz and seconds of a map of this shape.
+        """Time-frequency grid of a map with this spacing: edges lie halfway between neighbouring centres.
 
         Parameters
         ----------
         shape : tuple of int
             (rows, columns) of the layer's map.
         cells : Grid
-            Of the network's input.
+            Grid of the network's input.
 
         Raises
         ------
@@ -133,18 +159,18 @@ class Spacing:
 
 @dataclass(frozen=True, eq=False)
 class Canonical:
-    """A network in canonical form.
+    """Network in canonical form.
 
     Attributes
     ----------
     network : fx.GraphModule
         Feature maps to logits. Modules keep the network's names; modules are declared in the order of data flow.
     first : frozenset of str
-        Layers that the features reach unchanged.
+        Layers whose input is the unchanged feature map.
     maps : dict of str to Spacing
-        Layers whose output is a map over the features, in the order of data flow.
+        Convolutional layers, and layers after one, whose output is a two-dimensional map, in the order of data flow.
     folded : dict of str to str
-        Each batch norm that is no layer any more, and the layer that it was folded into.
+        Name of each folded batch norm, to the layer it was folded into.
     """
 
     network: fx.GraphModule
@@ -153,7 +179,7 @@ class Canonical:
     folded: dict[str, str]
 
     def layer(self, name: str | None) -> str:
-        """Name of a layer with a map; default the last one, which is the last convolutional.
+        """Resolve the name of a layer with a map; default the last one.
 
         Raises
         ------
@@ -164,30 +190,30 @@ class Canonical:
         """
         if not self.maps:
             raise NotApplicable("no layer of the network is a map over time and frequency")
-        found = list(self.maps)[-1] if name is None else self.folded.get(name, name)
-        if found not in self.maps:
+        layer = list(self.maps)[-1] if name is None else self.folded.get(name, name)
+        if layer not in self.maps:
             raise InputError(f"no layer {name!r} with a map; the network has {', '.join(self.maps)}.")
-        return found
+        return layer
 
     def unsupported(self, *kinds: Any) -> list[str]:
-        """Kinds of layer that are neither of these nor reshape only, each once."""
+        """Sorted names of the layer types that are not among `kinds` and do more than reshape."""
         leaves = (module for name, module in self.network.named_modules() if name and not list(module.children()))
         others = {type(m).__name__ for m in leaves if not isinstance(m, (*kinds, *_TRANSPARENT, Stack))}
         return sorted(others)
 
 
 def canonical(recogniser: TorchRecogniser, method: str) -> Canonical:
-    """Canonical form of a recogniser's network, in evaluation mode; passes through it count as calls.
+    """Build the canonical form of a recogniser's network, in evaluation mode; its forward passes count as model calls.
 
     Raises
     ------
     NotApplicable
-        If torch.fx cannot follow the network, or a step in it has no counterpart as a module.
+        If torch.fx cannot trace the network, or an operation in it has no module counterpart.
     """
     network = recogniser.network
     try:
         graph = fx.Tracer().trace(network)
-    except Exception as error:  # whatever a foreign forward raises when it meets a stand-in for its data
+    except Exception as error:  # a user's forward may raise anything when called with a torch.fx proxy
         why = " ".join(str(error).split())[:120]
         raise NotApplicable(f"{method}: the network of {recogniser.name!r} cannot be followed ({why})") from None
     try:
@@ -202,18 +228,18 @@ def canonical(recogniser: TorchRecogniser, method: str) -> Canonical:
     return form
 
 
-def check_logits(found: torch.Tensor, recogniser: TorchRecogniser, features: torch.Tensor) -> None:
-    """Compare a canonical form's logits for one feature map, shape (1, n_classes), with the network's.
+def check_logits(copied: torch.Tensor, recogniser: TorchRecogniser, features: torch.Tensor) -> None:
+    """Verify that the canonical form's logits for one feature map, shape (1, n_classes), equal the network's.
 
     Raises
     ------
     NotApplicable
-        If they differ.
+        If they differ by more than `TOLERANCE`.
     """
     with torch.no_grad():
         logits = recogniser.network(features)
-        error = float((found - logits).abs().max() / logits.abs().max().clamp_min(1.0))
-    if error > TOLERANCE:  # NaN passes, and is found in the relevance
+        error = float((copied - logits).abs().max() / logits.abs().max().clamp_min(1.0))
+    if error > TOLERANCE:  # NaN passes here and is detected in the relevance
         raise NotApplicable(
             f"the canonical form of the network of {recogniser.name!r} is off by {error:.1e} on this clip, more than "
             f"{TOLERANCE:.0e}; it would explain another network"
@@ -221,7 +247,7 @@ def check_logits(found: torch.Tensor, recogniser: TorchRecogniser, features: tor
 
 
 class _Rewriter:
-    """Builds the canonical form, node by node."""
+    """Builder of the canonical form, node by node."""
 
     def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
         self.source, self.traced = network, graph
@@ -232,7 +258,7 @@ class _Rewriter:
         self.folded: dict[str, str] = {}
 
     def form(self) -> Canonical:
-        """See `Canonical`."""
+        """Rewrite all nodes; see `Canonical`."""
         maps: dict[str, Spacing] = {}
         first: set[str] = set()
         unchanged: set[fx.Node] = set()
@@ -254,7 +280,7 @@ class _Rewriter:
             spacing = self.spacing.get(inputs[0]) if inputs else None
             if module is None or spacing is None:
                 continue
-            # a folded batch norm stands for the layer before it, which has been counted
+            # a folded batch norm maps to the node of its layer, whose spacing is already included
             after = spacing if new is self.nodes[inputs[0]] else spacing.after(module)
             if after is None:
                 continue
@@ -282,7 +308,7 @@ class _Rewriter:
         options: dict[str, Any] = {key: value for key, value in node.kwargs.items() if key != "inplace"}
         one = len(node.all_input_nodes) == 1
         if one and kind in _ACTIVATIONS:
-            # what follows the input of a functional activation are its own parameters, except relu's ``inplace``
+            # further arguments of a functional activation are its parameters, except relu's ``inplace``
             parameters = [] if _ACTIVATIONS[kind] is nn.ReLU else given
             return self._call(node.name, _ACTIVATIONS[kind](*parameters, **options), [self._input(node)])
         if one and kind in _POOLS:
@@ -318,7 +344,7 @@ class _Rewriter:
 
 
 def _bare_copy(module: nn.Module) -> nn.Module:
-    """A copy of a layer without its hooks, in evaluation mode, not in place."""
+    """Deep copy of a layer without its hooks, in evaluation mode and not in place."""
     hooks = {key: type(value)() for key, value in vars(module).items() if key.endswith("_hooks") and value}
     shell = copy.copy(module)
     vars(shell).update(hooks)
@@ -329,5 +355,5 @@ def _bare_copy(module: nn.Module) -> nn.Module:
 
 
 def pair(value: Any) -> tuple[int, int]:
-    """A layer's parameter for rows and columns, which may be given once for both."""
+    """Expand a layer parameter to (rows, columns); a scalar holds for both."""
     return tuple(value) if isinstance(value, tuple | list) else (value, value)  # type: ignore[return-value]

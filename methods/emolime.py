@@ -1,11 +1,11 @@
-"""EmoLIME (Hjuler, Clemmensen & Das 2025), exact: all 256 combinations of 8 bands instead of 64 drawn ones.
+"""EmoLIME (Hjuler, Clemmensen & Das 2025) with exact enumeration: all 256 masks of 8 bands instead of 64 random ones.
 
-Bands are equal in mel: 16 of 128 mel rows each (see `audio.band_edges_hz` for their true edges). Where this differs
-from the authors' code: bands are taken out of the complex STFT, whose phase is kept (theirs inverts a mel spectrogram
-for each mask, from a random phase, see `emolime_paper`), every mask is used once, and the surrogate is not shrunk by
-default.
+Bands are equal in mel: 16 of 128 mel rows each (see `audio.band_edges_hz` for their true edges). Differences
+from the authors' code: bands are removed from the complex STFT with its original phase (theirs inverts a mel
+spectrogram for each mask, from a random phase, see `emolime_paper`), every mask is used once, and the surrogate has no
+ridge penalty by default.
 
-The same linear surrogate reads other partitions: stretches of time, patches, energy and NMF components.
+The same linear surrogate is fitted on other partitions: time segments, patches, energy and NMF components.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from .explainer import Request
-from .masking_base import EXACT_PARTS, PartMethod, Reading
+from .masking_base import EXACT_PARTS, PartMethod, PartWeights
 from .masks import MaskTable, independent_masks
 from .surrogates import fit_linear, lime_weights, linear_errors, shrinkage
 
@@ -22,14 +22,14 @@ PAPER_MASKS = 64
 
 
 class Lime(PartMethod):
-    """Weights of a linear surrogate over the parts of a clip.
+    """LIME: weights of a linear surrogate over the parts of a clip.
 
     Parameters
     ----------
     partition, masks, exact, fill, match_level, response
         See `PartMethod`.
     alpha : float
-        Ridge penalty; 1 is LIME's default, which shrinks the weights, the more the fewer masks there are.
+        Ridge penalty; 1 is LIME's default; the fewer masks, the more it shrinks the weights.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Lime(PartMethod):
         super().__init__(partition, masks, exact, fill, match_level, response)
         self.alpha = alpha
 
-    def interpret(self, table: MaskTable, request: Request) -> Reading:
-        """Weights of the surrogate; ``details``: its weighted ``r2``, ``intercept`` and `surrogates.shrinkage`."""
-        return linear_reading(table, table.response(request, self.response), self.alpha)
+    def interpret(self, table: MaskTable, request: Request) -> PartWeights:
+        """Fit the surrogate; ``details``: its weighted ``r2``, ``intercept`` and `surrogates.shrinkage`."""
+        return fit_part_weights(table, table.response(request, self.response), self.alpha)
 
 
-def linear_reading(table: MaskTable, response: np.ndarray, alpha: float) -> Reading:
-    """The linear surrogate of a table with LIME's weights."""
+def fit_part_weights(table: MaskTable, response: np.ndarray, alpha: float) -> PartWeights:
+    """Fit the linear surrogate of a mask table with LIME's kernel weights."""
     weights = lime_weights(table.masks)
     surrogate = fit_linear(table.masks, response, weights, alpha)
     errors = None if table.groups is None else linear_errors(table.masks, response, weights, alpha, table.groups)
@@ -53,24 +53,24 @@ def linear_reading(table: MaskTable, response: np.ndarray, alpha: float) -> Read
         "intercept": surrogate.intercept,
         "shrinkage": shrinkage(table.masks, weights, alpha),
     }
-    return Reading(surrogate.weights, errors, details)
+    return PartWeights(surrogate.weights, errors, details)
 
 
 class EmoLime(Lime):
-    """Weights of a linear surrogate over 8 frequency bands of the whole clip, from every mask.
+    """LIME over 8 frequency bands of the whole clip, from all masks.
 
     Parameters
     ----------
     fill : str
-        What stands in for a removed band, see `audio.FILLS`.
+        Replacement of removed bands, see `audio.FILLS`.
     response : {'probability', 'log-odds'}
-        What the surrogate imitates. The one-vs-rest probability makes weights comparable with the published ones.
+        Response that the surrogate is fitted to. The one-vs-rest probability is comparable with the published weights.
     alpha : float
         Ridge penalty; 1 is LIME's default, which shrinks the weights.
     match_level : bool
         Scale every copy to the clip's level.
     partition : str
-        Bands, at most 10; see `methods.partitions`.
+        At most 10 parts; see `methods.partitions`.
     """
 
     name = "emolime"
@@ -88,10 +88,10 @@ class EmoLime(Lime):
 
 
 class EmoLimeSampled(Lime):
-    """EmoLIME's sampling and shrinkage with linear masks: between `emolime` and `emolime-paper`.
+    """EmoLIME with random masks and ridge penalty 1 as published, but linear masking as in `emolime`.
 
-    64 masks are drawn as `lime` draws them, from the request's seed instead of 42. The second one keeps nothing, so
-    that both ends are known; it weighs .0003.
+    64 masks are drawn as in the `lime` package, from the request's seed instead of 42. The second mask is set to remove
+    everything, so that the responses to the full and the empty mask are known; its kernel weight is .0003.
     """
 
     name = "emolime-sampled"
@@ -118,7 +118,7 @@ class EmoLimeSampled(Lime):
 
 
 class SegmentLime(Lime):
-    """Weights of a linear surrogate over equal stretches of time, or words."""
+    """LIME over equal time segments or words."""
 
     name = "segment-lime"
 
@@ -135,7 +135,7 @@ class SegmentLime(Lime):
 
 
 class PatchLime(Lime):
-    """Weights of a linear surrogate over patches: bands by stretches of time."""
+    """LIME over time-frequency patches: bands by time segments."""
 
     name = "patch-lime"
 
@@ -152,7 +152,7 @@ class PatchLime(Lime):
 
 
 class EnergyLime(Lime):
-    """Weights of a linear surrogate over 8 stretches of time cut where the clip is quiet, from every mask."""
+    """LIME over 8 time segments cut at energy minima, from all masks."""
 
     name = "energy-lime"
     draws = False
@@ -169,7 +169,7 @@ class EnergyLime(Lime):
 
 
 class NmfLime(Lime):
-    """Weights of a linear surrogate over 8 components of a non-negative matrix factorisation, from every mask."""
+    """LIME over 8 components of a non-negative matrix factorisation, from all masks."""
 
     name = "nmf-lime"
     draws = False

@@ -1,6 +1,6 @@
-"""EmoLIME as its authors' code computes it, for comparison; `emolime` is exact and a thousand times faster.
+"""EmoLIME as computed by its authors' code, for comparison; `emolime` is exact and a thousand times faster.
 
-What is done here step by step was read from the public repository (snehadas/EmoLIME), not from the paper:
+The steps follow the public repository (snehadas/EmoLIME), not the paper:
 a power mel spectrogram of 128 rows (librosa's defaults), 64 masks over groups of 16 rows drawn with seed 42 and the
 first of them all ones, each masked mel spectrogram inverted by non-negative least squares and Griffin-Lim, a linear
 surrogate with LIME's kernel and ridge penalty 1. Two things differ: Griffin-Lim's random phase comes from the request's
@@ -23,7 +23,7 @@ from ..audio.grid import MEL_ROWS
 from ..errors import ClipError, InputError
 from ..models.recogniser import Recogniser
 from .attribution import Attribution
-from .emolime import PAPER_MASKS, linear_reading
+from .emolime import PAPER_MASKS, fit_part_weights
 from .explainer import Explainer, Request
 from .masks import MaskTable, batched_log_odds, independent_masks, response_of
 from .partitions import band_edges
@@ -36,7 +36,7 @@ N_FFT, HOP = 2048, 512  # librosa's defaults
 
 
 class EmoLimePaper(Explainer):
-    """Weights of eight bands by the published recipe: 64 inverted mel spectrograms, 1 to 6 seconds each.
+    """EmoLIME by the published recipe: 64 inverted mel spectrograms, 1 to 6 seconds each.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ class EmoLimePaper(Explainer):
         -------
         Attribution
             Shape (8, 1). ``details``: the surrogate's weighted ``r2`` and ``intercept``; its ``shrinkage``, see
-            `surrogates.shrinkage`; the responses ``clip`` (the clip itself), ``full`` (all bands kept, through the
-            inversion: what differs from ``clip`` is the vocoder's doing) and ``none`` (silence); ``noise``, the mean
-            standard error of the weights from the draw of masks alone.
+            `surrogates.shrinkage`; the responses ``clip`` (the clip itself), ``full`` (all bands kept, after the
+            inversion; differs from ``clip`` by the inversion alone) and ``none`` (silence); ``noise``, the mean
+            standard error of the weights due to the random masks alone.
 
         Raises
         ------
@@ -74,9 +74,9 @@ class EmoLimePaper(Explainer):
         recogniser.check_length(samples.size)
         if samples.size // HOP * HOP < max(recogniser.min_samples, 1):
             raise ClipError(f"{self.name}: {samples.size} samples are too short to be inverted from a mel spectrogram.")
-        recogniser.checked(samples[None])  # refuses what is not finite before librosa does
+        recogniser.checked(samples[None])  # raises for samples that are not finite before librosa does
         masks = paper_masks(self.masks)
-        # the slow half depends on no seed: repeats of an explanation share it, at 7 MB a second of sound
+        # independent of the seed, so that repeats share it; 7 MB per second of sound
         spectra = request.shared.once(
             ("inverted mel spectrograms", self.masks),
             lambda: _magnitudes(mel_spectrogram(samples), masks),
@@ -88,7 +88,7 @@ class EmoLimePaper(Explainer):
                 waveform_of(spectra[masks[i].tobytes()], request.generator("phase", int(i)))
                 for i in dict.fromkeys(index)
             ]
-            # the last batch is filled up with copies of its last mask
+            # pad the last batch with copies of its last mask
             return torch.as_tensor(np.stack(rows + rows[-1:] * (len(index) - len(rows))))
 
         outputs = batched_log_odds(recogniser, len(masks), render)
@@ -99,35 +99,36 @@ class EmoLimePaper(Explainer):
             name: float(response_of(recogniser.log_odds(waveform), request, self.response)[0])
             for name, waveform in (("clip", samples[None]), ("none", silence))
         }
-        reading = linear_reading(table, response, ALPHA)
-        errors = reading.errors if reading.errors is not None else np.zeros(BANDS)
+        estimate = fit_part_weights(table, response, ALPHA)
+        errors = estimate.errors if estimate.errors is not None else np.zeros(BANDS)
         return Attribution(
-            values=reading.weights[:, None],
+            values=estimate.weights[:, None],
             grid=Grid(band_edges("mel", BANDS), np.array([0.0, request.clip.duration_s])),
             target=request.label,
             method=self.name,
-            details=reading.details | ends | {"full": float(response[0]), "noise": float(errors.mean())},
+            details=estimate.details | ends | {"full": float(response[0]), "noise": float(errors.mean())},
             errors=errors[:, None],
         )
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """See `Explainer.calls`: every mask, the clip and silence."""
+        """See `Explainer.calls`: all masks, the clip and silence."""
         return recogniser.calls_for(self.masks) + 2
 
 
 class EmoLimePaperUnshrunk(EmoLimePaper):
-    """The published recipe without its ridge penalty: weighted least squares on what `emolime-paper` has scored."""
+    """The published recipe without its ridge penalty: weighted least squares on the table of `emolime-paper`."""
 
     name = "emolime-paper-unshrunk"
     base = EmoLimePaper.name
 
     def attribute(self, request: Request) -> Attribution:
-        """Take the shrinkage out of the base's weights; see `surrogates.unshrunk`.
+        """Remove the ridge shrinkage from the base's weights; see `surrogates.unshrunk`.
 
         Returns
         -------
         Attribution
-            ``details``: the base's, but for ``r2`` and ``intercept``, which are those of another fit, and ``noise``.
+            ``details``: those of the base without ``r2``, ``intercept`` and ``noise``, which hold for the penalised
+            fit.
         """
         base = request.base if request.base is not None else super().attribute(request)
         masks = paper_masks(self.masks)
@@ -139,7 +140,7 @@ class EmoLimePaperUnshrunk(EmoLimePaper):
 
 
 def paper_masks(n: int = PAPER_MASKS) -> np.ndarray:
-    """The authors' masks, uint8, shape (n, 8): the same for every clip, class and recogniser."""
+    """Masks of the authors' fixed seed, uint8, shape (n, 8); the same for every clip, class and recogniser."""
     return independent_masks(BANDS, n, np.random.RandomState(MASK_SEED))
 
 
@@ -147,29 +148,23 @@ def mel_spectrogram(samples: np.ndarray) -> np.ndarray:
     """Power mel spectrogram with librosa's defaults, shape (128, 1 + n_samples // 512)."""
     import librosa
 
-    with _short_clips_allowed():
+    with _short_clip_warnings_ignored():
         return librosa.feature.melspectrogram(y=samples, sr=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=MEL_ROWS)
 
 
-def masked_waveform(mel: np.ndarray, mask: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Invert a mel spectrogram of which only the kept groups of 16 rows remain: ``librosa``'s ``mel_to_audio``, seeded.
+def masked_magnitude(mel: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """STFT magnitude of a masked mel spectrogram by non-negative least squares: the slow, deterministic step.
 
     Parameters
     ----------
     mel : array, float32, shape (128, n_frames)
     mask : array of 0 and 1, shape (8,)
-    generator : numpy Generator
-        Of Griffin-Lim's first phase.
+        Groups of 16 mel rows that are kept.
 
     Returns
     -------
-    array, float32, shape (512 * (n_frames - 1),)
+    array, float32, shape (1025, n_frames)
     """
-    return waveform_of(masked_magnitude(mel, mask), generator)
-
-
-def masked_magnitude(mel: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The deterministic half of `masked_waveform`, nearly all of its time: magnitudes, shape (1025, n_frames)."""
     import librosa
 
     kept = mel * np.repeat(mask, MEL_ROWS // BANDS)[:, None].astype(mel.dtype)
@@ -177,23 +172,34 @@ def masked_magnitude(mel: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _magnitudes(mel: np.ndarray, masks: np.ndarray) -> dict[bytes, np.ndarray]:
-    """`masked_magnitude` of each mask, drawn twice or not, once."""
+    """Compute `masked_magnitude` once for each distinct mask; keys are the masks' bytes."""
     return {mask.tobytes(): masked_magnitude(mel, mask) for mask in np.unique(masks, axis=0)}
 
 
 def waveform_of(magnitude: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """The drawn half of `masked_waveform`: Griffin-Lim from a phase of the generator's."""
+    """Invert an STFT magnitude by Griffin-Lim from a random initial phase.
+
+    Parameters
+    ----------
+    magnitude : array, float32, shape (1025, n_frames)
+    generator : numpy Generator
+        Draws the seed of the initial phase.
+
+    Returns
+    -------
+    array, float32, shape (512 * (n_frames - 1),)
+    """
     import librosa
 
     phase = np.random.RandomState(int(generator.integers(2**31)))
-    with _short_clips_allowed():
+    with _short_clip_warnings_ignored():
         waveform = librosa.griffinlim(magnitude, n_iter=32, hop_length=HOP, n_fft=N_FFT, random_state=phase)
     return waveform.astype(np.float32)
 
 
 @contextmanager
-def _short_clips_allowed() -> Iterator[None]:
-    """No warning of clips shorter than librosa's window of 128 ms: they are padded."""
+def _short_clip_warnings_ignored() -> Iterator[None]:
+    """Suppress librosa's warning for clips shorter than its 128 ms window, which are padded."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_fft=.* is too large", category=UserWarning)
         yield

@@ -1,4 +1,7 @@
-"""What an explainer is. A method is a small subclass of `Explainer` that fills in `attribute`."""
+"""Base class of explanation methods, the request they answer, and the cache they share.
+
+A method subclasses `Explainer` and implements `attribute`.
+"""
 
 from __future__ import annotations
 
@@ -21,58 +24,58 @@ T = TypeVar("T")
 
 
 class SharedWork:
-    """What explanations of one clip by one recogniser share, each piece made once.
+    """Cache of intermediate results shared by the explanations of one clip and recogniser.
 
     Attributes
     ----------
     spared : int
-        Model calls of pieces that were found here instead of made again; only ever grows. What an explanation costs
-        on its own is what it took plus what it was spared.
+        Model calls saved by cache hits; never decreases. The stand-alone cost of an explanation is the calls it made
+        plus those it was spared.
     """
 
     def __init__(self) -> None:
         self.spared = 0
-        self._made: dict[Hashable, tuple[Any, int]] = {}
+        self._cache: dict[Hashable, tuple[Any, int]] = {}
 
     def once(self, key: Hashable, make: Callable[[], T], recogniser: Recogniser) -> T:
-        """Value of `make`, called at its first request; what it raises is not kept.
+        """Return the cached value of `make`, which is called at the first request; exceptions are not cached.
 
         Parameters
         ----------
         key : hashable
-            Says everything the value depends on beyond clip and recogniser.
+            Identifies everything the value depends on, apart from clip and recogniser.
         make : callable
         recogniser : Recogniser
             Whose calls are counted.
         """
-        if key in self._made:
-            value, calls = self._made[key]
+        if key in self._cache:
+            value, calls = self._cache[key]
             self.spared += calls
             return value
         before = recogniser.calls
         value = make()
-        self._made[key] = value, recogniser.calls - before
+        self._cache[key] = value, recogniser.calls - before
         return value
 
 
 @dataclass(frozen=True)
 class Request:
-    """One explanation asked for.
+    """Request for one explanation.
 
     Attributes
     ----------
     recogniser : Recogniser
     clip : Clip
     target : str
-        The class to explain; the recogniser knows it.
+        Class to explain, one of the recogniser's.
     seed : tuple
-        Parts of the seed of every draw: the cell's identity, never a global stream.
+        Identity of the cell, from which every random generator is seeded; there is no global random state.
     base : Attribution, optional
-        The attribution of the method's `base`, where it names one and the harness already has it.
+        Attribution by the method's `base`, if it has one and the runner has already computed it.
     contrast : str, optional
-        A class to explain the target against: why that one rather than this.
+        Class that the target is contrasted with (why `target` rather than `contrast`).
     shared : SharedWork
-        Of all requests for this recogniser and clip, whatever their target, method and seed; by default of this alone.
+        Cache for all requests with this recogniser and clip, of any target, method and seed; default an empty one.
     """
 
     recogniser: Recogniser
@@ -85,12 +88,12 @@ class Request:
 
     @property
     def target_index(self) -> int:
-        """Column of the target class.
+        """Column index of the target class.
 
         Raises
         ------
         NotApplicable
-            If a contrast of two classes is asked for, which has no column; methods that know contrasts ask `response`.
+            For a contrast of two classes, which has no column; methods that support contrasts use `response`.
         """
         if self.contrast is not None:
             raise NotApplicable(f"this method explains one class, not the contrast {self.label!r}")
@@ -98,29 +101,29 @@ class Request:
 
     @property
     def label(self) -> str:
-        """What is explained: the target, or ``target-contrast``."""
+        """Name of what is explained: the target, or ``target-contrast``."""
         return self.target if self.contrast is None else f"{self.target}-{self.contrast}"
 
     def response(self, scores: Scores) -> Scores:
-        """The scalar explained, from log-odds or logits of every class: see `Recogniser.response`."""
+        """Explained scalar, from the log-odds or logits of every class; see `Recogniser.response`."""
         return self.recogniser.response(scores, self.target, self.contrast)
 
     def generator(self, *extra: Any) -> np.random.Generator:
-        """Random generator of this request, the same whenever it is asked for again."""
+        """Random generator seeded from the request and `extra`; repeated calls return the same stream."""
         return rng(*self.seed, *extra)
 
 
 class Explainer(ABC):
-    """Base of all explanation methods, in scikit-learn's style: parameters are attributes, no work in ``__init__``.
+    """Base class of explanation methods. As in scikit-learn, ``__init__`` only stores parameters as attributes.
 
     Attributes
     ----------
     name : str
         As registered.
     stochastic : bool
-        Whether another seed gives another attribution.
+        Whether the attribution depends on the seed.
     base : str or None
-        Method whose attribution this one starts from.
+        Name of the method whose attribution this one is computed from.
     """
 
     name: str
@@ -140,7 +143,7 @@ class Explainer(ABC):
         """
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """Model calls of one explanation, fill-up included; 0 for methods that ask the recogniser nothing.
+        """Count the model calls of one explanation, batch padding included; 0 for methods that never call the model.
 
         Parameters
         ----------
@@ -151,20 +154,20 @@ class Explainer(ABC):
         Raises
         ------
         NotApplicable
-            As `attribute`, where length and recogniser alone tell.
+            As `attribute`, if clip length and recogniser alone decide it.
         """
         return 0
 
     def calls_of(self, request: Request) -> int:
-        """Model calls of one explanation of a request; unlike `calls`, it may look at the clip."""
+        """Count the model calls of one explanation of a request; unlike `calls`, may depend on the clip's content."""
         return self.calls(request.clip.samples.size, request.recogniser)
 
     def shares(self, request: Request) -> Hashable | None:
-        """Key under which this explanation's model calls are shared (`SharedWork`); None where they are its own."""
+        """Key under which the explanation's model calls are cached in `SharedWork`; None if they are not shared."""
         return None
 
     def get_params(self) -> dict[str, Any]:
-        """Parameters by name; part of the explanation's key."""
+        """Return the parameters by name; they are part of the explanation's key."""
         return {name: getattr(self, name) for name in _parameters(type(self))}
 
     def __repr__(self) -> str:
@@ -173,5 +176,5 @@ class Explainer(ABC):
 
 @cache
 def _parameters(kind: type[Explainer]) -> tuple[str, ...]:
-    """Names of a class's parameters; kept, since they are part of every cell's key."""
+    """Names of the parameters of ``__init__``; cached, since every cell's key needs them."""
     return tuple(n for n in inspect.signature(kind.__init__).parameters if n not in ("self", "args", "kwargs"))

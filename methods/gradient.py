@@ -1,10 +1,10 @@
-"""Gradient methods on the map in front of the network, see `inspection`.
+"""Gradient methods on the network's input map, see `inspection`.
 
 Conventions
 -----------
 The scalar explained is the one-vs-rest log-odds of the target, or their difference between two classes. Maps lie on the
-view's own grid. Gradients are taken with respect to the map alone: weights, statistics, hooks and gradients of the
-network are not touched. Copies pass in batches that fit the recogniser's memory.
+view's own grid. Gradients are taken with respect to the input map alone: weights, statistics, hooks and gradients of
+the network are left unchanged. Copies are evaluated in batches that fit the recogniser's memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .inspection import View, check_baseline, differentiable, view_of
 
 
 class GradientMethod(Explainer):
-    """Base of the methods that differentiate through the network; a method fills in `relevance`."""
+    """Base class of methods that differentiate through the network; subclasses implement `relevance`."""
 
     def attribute(self, request: Request) -> Attribution:
         """Explain one clip.
@@ -48,7 +48,7 @@ class GradientMethod(Explainer):
         return attribution(self.name, relevance, view, details)
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """See `Explainer.calls`: one pass forward, and its way back."""
+        """See `Explainer.calls`: one forward pass (backward passes are not counted)."""
         differentiable(recogniser, self.name)
         return 1
 
@@ -57,11 +57,11 @@ class GradientMethod(Explainer):
 
     @abstractmethod
     def relevance(self, view: View) -> tuple[torch.Tensor, dict[str, float]]:
-        """Relevance of each cell, shape (1, n_freq, n_time), and what to report beside it."""
+        """Relevance of each cell, shape (1, n_freq, n_time), and diagnostics for ``details``."""
 
 
 def attribution(method: str, relevance: torch.Tensor, view: View, details: dict[str, float]) -> Attribution:
-    """Relevance of each cell, shape (1, n_freq, n_time), as an attribution on the view's grid.
+    """Wrap relevance, shape (1, n_freq, n_time), as an attribution on the view's grid.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def attribution(method: str, relevance: torch.Tensor, view: View, details: dict[
 
 
 class Saliency(GradientMethod):
-    """Magnitude of the gradient; never negative (Simonyan, Vedaldi & Zisserman 2014, section 3)."""
+    """Magnitude of the gradient, non-negative (Simonyan, Vedaldi & Zisserman 2014, section 3)."""
 
     name = "saliency"
 
@@ -85,10 +85,10 @@ class Saliency(GradientMethod):
 
 
 class InputXGradient(GradientMethod):
-    """Gradient times input, where the input is a cell's distance from silence.
+    """Gradient times input, with the input measured from silence.
 
-    The zero of a scaled log-mel feature means nothing; measured from ``front_end.floor``, zero means silence, and a
-    silent cell has no relevance (Shrikumar et al. 2016; Kindermans et al. 2016).
+    The zero of a scaled log-mel feature is arbitrary. Relative to ``front_end.floor`` zero is silence, and a silent
+    cell has no relevance (Shrikumar et al. 2016; Kindermans et al. 2016).
     """
 
     name = "input-x-gradient"
@@ -100,7 +100,7 @@ class InputXGradient(GradientMethod):
 
 
 class IntegratedGradients(GradientMethod):
-    """Integral of the gradient along the straight path from a baseline to the features, Gauss-Legendre rule.
+    """Integrated gradients from a baseline to the features, by Gauss-Legendre quadrature.
 
     Relevance sums to the change of log-odds from the baseline up to the reported ``convergence_delta`` (Sundararajan,
     Taly & Yan 2017, equation 1 and proposition 1).
@@ -108,9 +108,9 @@ class IntegratedGradients(GradientMethod):
     Parameters
     ----------
     n_steps : int
-        Nodes of the quadrature.
+        Number of quadrature nodes.
     baseline : str
-        ``silence`` everywhere, or the name of a fill (see `audio.FILLS`): the clip wholly replaced by it.
+        ``silence``, or the name of a fill (see `audio.FILLS`) that replaces the whole clip.
     """
 
     name = "integrated-gradients"
@@ -132,7 +132,7 @@ class IntegratedGradients(GradientMethod):
         return relevance.sum(dim=1), {"convergence_delta": float(delta)}
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """See `Explainer.calls`: the nodes of the path, and both its ends for ``convergence_delta``."""
+        """See `Explainer.calls`: the quadrature nodes, and both end points for ``convergence_delta``."""
         return super().calls(n_samples, recogniser) * self.n_steps + 2
 
     def _check(self) -> None:
@@ -141,7 +141,7 @@ class IntegratedGradients(GradientMethod):
 
 
 class SmoothGrad(GradientMethod):
-    """Magnitude of the gradient averaged over noisy copies of the map; never negative.
+    """SmoothGrad: magnitude of the gradient averaged over noisy copies of the map, non-negative.
 
     Smilkov, Thorat, Kim, Viégas & Wattenberg 2017, arXiv 1706.03825, section 3: the signed gradients are averaged.
 
@@ -170,7 +170,7 @@ class SmoothGrad(GradientMethod):
         return (total / self.n_copies).norm(dim=1), {}
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """See `Explainer.calls`: one a copy."""
+        """See `Explainer.calls`: one per copy."""
         return super().calls(n_samples, recogniser) * self.n_copies
 
     def _check(self) -> None:
@@ -180,17 +180,17 @@ class SmoothGrad(GradientMethod):
 
 
 class GradientShap(GradientMethod):
-    """Mean of gradient times distance at random places between random baselines and the map (expected gradients).
+    """Expected gradients: mean of gradient times difference at random points between random baselines and the map.
 
-    In expectation it sums to the response less the baselines' mean response; the draw's error is reported as
-    ``convergence_delta``. Lundberg & Lee 2017, arXiv 1705.07874; Erion, Janizek, Sturmfels, Lundberg & Lee 2021,
-    Nature Machine Intelligence 3, equation 3.
+    In expectation it sums to the response minus the baselines' mean response; the sampling error of that sum is
+    reported as ``convergence_delta``. Lundberg & Lee 2017, arXiv 1705.07874; Erion, Janizek, Sturmfels, Lundberg & Lee
+    2021, Nature Machine Intelligence 3, equation 3.
 
     Parameters
     ----------
     n_draws : int
     baselines : tuple of str
-        Drawn from evenly; names as for `IntegratedGradients`.
+        Sampled uniformly; names as for `IntegratedGradients`.
     """
 
     name = "gradient-shap"
@@ -205,12 +205,12 @@ class GradientShap(GradientMethod):
         ends = torch.cat([view.baseline(name) for name in self.baselines])
         generator = view.request.generator("draws")
         chosen = generator.integers(len(ends), size=self.n_draws)
-        place = torch.as_tensor(generator.random((self.n_draws, 1, 1, 1))).to(ends)
+        position = torch.as_tensor(generator.random((self.n_draws, 1, 1, 1))).to(ends)
         total, start = torch.zeros_like(view.values), 0
         for size in batches(self.n_draws, view.at_once):
-            way = view.values - ends[chosen[start : start + size]]
-            point = view.values - (1 - place[start : start + size]) * way
-            total += (way * view.gradients(point)).sum(dim=0)
+            difference = view.values - ends[chosen[start : start + size]]
+            point = view.values - (1 - position[start : start + size]) * difference
+            total += (difference * view.gradients(point)).sum(dim=0)
             start += size
         relevance = (total / self.n_draws).sum(dim=1)
         with torch.no_grad():
@@ -220,7 +220,7 @@ class GradientShap(GradientMethod):
         return relevance, {"convergence_delta": float(relevance.sum(dtype=torch.float64)) - change}
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """See `Explainer.calls`: one a draw, the clip and each baseline."""
+        """See `Explainer.calls`: one per draw, the clip and each baseline."""
         return super().calls(n_samples, recogniser) * self.n_draws + 1 + len(self.baselines)
 
     def _check(self) -> None:
@@ -231,7 +231,7 @@ class GradientShap(GradientMethod):
 
 
 def batches(n: int, size: int) -> list[int]:
-    """Sizes of the batches in which `n` copies pass, at most `size` each.
+    """Batch sizes for `n` copies, at most `size` each.
 
     Examples
     --------
@@ -242,6 +242,6 @@ def batches(n: int, size: int) -> list[int]:
 
 
 def at_least_one(method: str, parameter: str, value: int, default: int) -> None:
-    """Raise `InputError` unless a parameter is a count."""
+    """Raise `InputError` unless a parameter is at least 1."""
     if value < 1:
         raise InputError(f"{method}: {parameter} must be at least 1, got {value}; the default is {default}.")

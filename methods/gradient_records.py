@@ -1,4 +1,4 @@
-"""Methods that look into a differentiable recogniser: gradients, class activation maps, relevance propagation."""
+"""Records of gradient methods, class activation maps and relevance propagation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ RECORDS = [
         needs="gradient",
         cost="1",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="input-x-gradient",
@@ -36,7 +35,6 @@ RECORDS = [
         needs="gradient",
         cost="1",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="integrated-gradients",
@@ -49,7 +47,6 @@ RECORDS = [
         needs="gradient",
         cost="34",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="smoothgrad",
@@ -62,7 +59,6 @@ RECORDS = [
         needs="gradient",
         cost="32",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="gradient-shap",
@@ -78,7 +74,6 @@ RECORDS = [
         needs="gradient",
         cost="36",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="guided-backprop",
@@ -92,7 +87,6 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="deeplift",
@@ -106,7 +100,6 @@ RECORDS = [
         needs="features",
         cost="5",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="gradcam",
@@ -119,7 +112,6 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_LAYER,
-        cheap=True,
     ),
     MethodRecord(
         name="layercam",
@@ -133,7 +125,6 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_LAYER,
-        cheap=True,
     ),
     MethodRecord(
         name="lrp-epsilon-plus",
@@ -148,7 +139,6 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="lrp-epsilon-plus-flat",
@@ -162,7 +152,6 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="lrp-gamma",
@@ -176,7 +165,6 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="excitation-backprop",
@@ -190,7 +178,6 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="crp",
@@ -206,7 +193,6 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
-        cheap=True,
     ),
     MethodRecord(
         name="crp-paper",
@@ -219,6 +205,5 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
-        cheap=False,
     ),
 ]

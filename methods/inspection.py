@@ -1,10 +1,10 @@
-"""What gradients are taken with respect to: a map over the time-frequency plane in front of any differentiable network.
+"""Time-frequency input maps of differentiable recognisers, with respect to which gradients are taken.
 
 Conventions
 -----------
-A *view* is a real tensor of shape ``(1, parts, n_freq, n_time)``. Of a recogniser with a front end it is the feature
-map, one part. A network on waveforms gets a virtual inspection layer (Vielhaben, Lapuschkin, Montavon & Samek 2024,
-Pattern Recognition, arXiv 2303.06365): the clip's short-time Fourier transform, whose inverse leads into the network;
+A *view* is a real tensor of shape ``(1, parts, n_freq, n_time)``. For a recogniser with a front end it is the feature
+map (one part). A network on waveforms gets a virtual inspection layer (Vielhaben, Lapuschkin, Montavon & Samek 2024,
+Pattern Recognition, arXiv 2303.06365): the clip's short-time Fourier transform, whose inverse is the network's input;
 its parts are real and imaginary part. A cell's relevance is the sum over parts, so that input times gradient is
 ``Re(conj(X) dy/dX)``, and its sensitivity the Euclidean norm over parts, ``|dy/dX|``.
 """
@@ -34,7 +34,7 @@ Differentiable = TorchRecogniser | WaveformRecogniser
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One clip as a network's differentiable input.
+    """Differentiable input map of a network for one clip.
 
     Attributes
     ----------
@@ -42,13 +42,13 @@ class View:
     recogniser : TorchRecogniser or WaveformRecogniser
     values : Tensor, shape (1, parts, n_freq, n_time)
     grid : Grid
-        Edges of the cells.
+        Cells of the map.
     silence : float
         Value of a silent cell.
     log_odds : callable
         Maps like `values` to log-odds of every class, (n, parts, n_freq, n_time) -> (n, n_classes).
     represent : callable
-        A waveform like the clip's to a map like `values`.
+        Waveform of the clip's length to a map like `values`.
     """
 
     request: Request
@@ -66,15 +66,15 @@ class View:
 
     @property
     def at_once(self) -> int:
-        """Copies that may pass together."""
+        """Largest batch of copies that fits the recogniser's memory."""
         return self.recogniser.at_once(self.request.clip.samples.size)
 
     def response(self, maps: torch.Tensor) -> torch.Tensor:
-        """The scalar explained, (n, parts, n_freq, n_time) -> (n,): see `Request.response`."""
+        """Explained scalar, (n, parts, n_freq, n_time) -> (n,); see `Request.response`."""
         return self.request.response(self.log_odds(maps))
 
     def baseline(self, name: str) -> torch.Tensor:
-        """Map of ``silence``, or of the clip wholly replaced by a fill, in the shape of `values`.
+        """Baseline map in the shape of `values`: ``silence``, or the clip entirely replaced by a fill.
 
         Raises
         ------
@@ -87,18 +87,18 @@ class View:
         return self.represent(self.plane.istft(fill_of(self.request, self.plane, name)))
 
     def gradients(self, maps: torch.Tensor) -> torch.Tensor:
-        """Gradient of the response with respect to each of some maps, in their shape."""
+        """Gradient of the response with respect to each map, in the shape of `maps`."""
         maps = maps.detach().requires_grad_()
         return torch.autograd.grad(self.response(maps).sum(), maps)[0]
 
     def responses(self, n: int, render: Callable[[np.ndarray], torch.Tensor]) -> np.ndarray:
-        """Response to `n` maps, rendered one batch at a time.
+        """Responses to `n` maps, rendered one batch at a time.
 
         Parameters
         ----------
         n : int
         render : callable
-            Indices of maps, shape (batch,), to the maps. Batches are filled up with the last one.
+            Indices of maps, shape (batch,), to the maps. The last batch is padded with the last map.
 
         Returns
         -------
@@ -106,16 +106,17 @@ class View:
         """
         size = self.at_once
         starts = range(0, self.recogniser.calls_for(n), size)
-        found = np.empty(len(starts) * size)  # pieces would lie between large ones that come and go, and hold the heap
+        # one array for all: small ones allocated between the large batches would fragment the heap
+        responses = np.empty(len(starts) * size)
         with torch.no_grad():
             for start in starts:
                 index = np.minimum(np.arange(start, start + size), n - 1)
-                found[start : start + size] = self.response(render(index)).double().cpu().numpy()
-        return found[:n]
+                responses[start : start + size] = self.response(render(index)).double().cpu().numpy()
+        return responses[:n]
 
 
 def view_of(request: Request, method: str) -> View:
-    """The clip of a request in front of its recogniser.
+    """Build the view of a request's clip for its recogniser.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def view_of(request: Request, method: str) -> View:
 
 
 def differentiable(recogniser: Recogniser, method: str) -> Differentiable:
-    """The recogniser, if gradients can be taken through it.
+    """Return the recogniser if it is differentiable.
 
     Raises
     ------
@@ -161,7 +162,7 @@ def differentiable(recogniser: Recogniser, method: str) -> Differentiable:
 
 
 def on_features(recogniser: Recogniser, method: str) -> TorchRecogniser:
-    """The recogniser, if it is a network on a feature map.
+    """Return the recogniser if it is a network on a feature map.
 
     Raises
     ------
@@ -173,7 +174,7 @@ def on_features(recogniser: Recogniser, method: str) -> TorchRecogniser:
 
 
 def grid_of(n_samples: int, recogniser: Differentiable) -> Grid:
-    """Cells of a view of a clip of this length: the front end's, or those of the short-time Fourier transform."""
+    """Grid of the view of a clip of this length: that of the front end, or of the short-time Fourier transform."""
     if isinstance(recogniser, TorchRecogniser):
         return recogniser.feature_grid(n_samples)
     bins, frames = 1 + N_FFT // 2, 1 + n_samples // HOP

@@ -1,12 +1,11 @@
-"""Passing on only what a small change of the features changes: the cells of each layer that can see it.
+"""Incremental forward passes for patches: only the cells whose receptive field meets the changed patch are recomputed.
 
-The clean clip goes through the canonical network once. For a changed patch each layer then computes a *box*, the cells
-that its change reaches, from the layer before: inside that layer's box the changed values, around it the clean ones.
-Outside the boxes nothing differs, so the result equals that of a whole pass up to rounding. What a global mean makes of
-the last map is updated by the box's difference.
+The unchanged clip is evaluated once. For a changed patch each layer then recomputes a *box*, the cells reached by the
+change, from the previous layer: changed values inside that layer's box, cached values around it. Outside the boxes
+nothing differs, so the result equals a full pass up to rounding. A global mean is updated by the box's difference.
 
-Boxes of a batch have one size and an origin each. Maps lie as (rows, columns, channels), boxes as (n, rows, columns,
-channels).
+All boxes of a batch have the same size, each with its own origin. Maps have the layout (rows, columns, channels), boxes
+(n, rows, columns, channels).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _ELEMENTWISE = (Activation, nn.Identity, nn.Dropout, nn.Dropout2d)
 
 @dataclass(frozen=True)
 class Box:
-    """Changed cells of a layer's map, one box a patch.
+    """Changed cells of a layer's map, one box per patch.
 
     Attributes
     ----------
@@ -47,14 +46,14 @@ class Box:
     def within(
         self, clean: torch.Tensor, origin: torch.Tensor, size: tuple[int, int], padding: tuple[int, int], outside: float
     ) -> torch.Tensor:
-        """Another stretch of the map with this box's changes in it, shape (n, *size, channels).
+        """Cut another region out of the map, with this box's changes inserted; shape (n, *size, channels).
 
         Parameters
         ----------
         clean : Tensor, shape (rows, columns, channels)
             The unchanged map.
         origin : Tensor of int, shape (2, n)
-            First cell of the stretch; may lie in the padding.
+            First cell of the region; may lie in the padding.
         size, padding : tuple of int
         outside : float
             Value of the padding.
@@ -72,12 +71,12 @@ class Box:
 
 
 class LocalPass:
-    """Logits of clips that differ from one clean clip in a patch of the features.
+    """Incremental evaluation of clips that differ from one clean clip in a patch of the features.
 
     Parameters
     ----------
     form : Canonical
-        For which `follows` is true.
+        Must satisfy `follows`.
     features : Tensor, shape (1, 1, n_freq, n_frames)
         Of the clean clip.
 
@@ -100,7 +99,7 @@ class LocalPass:
 
     @staticmethod
     def follows(form: Canonical) -> bool:
-        """Whether every layer of a network is of a kind that boxes can be passed through."""
+        """Whether boxes can be propagated through every layer of a network."""
         maps: set[fx.Node] = set()
         for node in form.network.graph.nodes:
             if node.op == "placeholder":
@@ -118,14 +117,14 @@ class LocalPass:
         return True
 
     def run(self, patches: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
-        """Logits, shape (n, n_classes).
+        """Compute the logits of the changed clips, shape (n, n_classes).
 
         Parameters
         ----------
         patches : Tensor, shape (n, rows, columns, 1)
             Features of each patch.
         origin : Tensor of int, shape (2, n)
-            First row and frame; patches lie inside the map.
+            First row and frame of each patch, which lies inside the map.
         """
         boxes: dict[fx.Node, Box] = {}
         values: dict[fx.Node, Any] = {}
@@ -142,7 +141,7 @@ class LocalPass:
                         values[node] = self._mean(node, before[0])
                     else:
                         boxes[node] = self._layer(node, module, before)
-                else:  # after the mean there are vectors only
+                else:  # after the global mean there are vectors only
                     self._interpreter.env = values
                     values[node] = fx.Interpreter.run_node(self._interpreter, node)
         raise AssertionError("a graph ends with its output")
@@ -177,7 +176,7 @@ class LocalPass:
         return Box(out.permute(0, 2, 3, 1), place)
 
     def _side_by_side(self, node: fx.Node, before: list[Box]) -> Box:
-        """Both branches over the smallest stretch that holds the boxes of both."""
+        """Stack both branches over the smallest region that holds the boxes of both."""
         sources = [self.clean[n] for n in node.args]  # type: ignore[index]
         ends = [box.origin + torch.tensor(box.size, device=box.origin.device)[:, None] for box in before]
         origin = torch.stack([box.origin for box in before]).amin(dim=0)
@@ -198,18 +197,18 @@ class LocalPass:
 
 
 class _Recorder(fx.Interpreter):
-    """Keeps what each node of a graph gives; maps as (rows, columns, channels)."""
+    """Interpreter that stores the output of each node; maps as (rows, columns, channels)."""
 
-    def __init__(self, network: fx.GraphModule, found: dict[fx.Node, torch.Tensor]) -> None:
+    def __init__(self, network: fx.GraphModule, outputs: dict[fx.Node, torch.Tensor]) -> None:
         super().__init__(network, garbage_collect_values=False)
-        self.found = found
+        self.outputs = outputs
 
     def run_node(self, n: fx.Node) -> Any:
         """See `fx.Interpreter`."""
         value = super().run_node(n)
         if isinstance(value, torch.Tensor):
             is_map = value.ndim >= 4 and not (n.op == "call_module" and _is_global_mean(self.fetch_attr(str(n.target))))
-            self.found[n] = value[0].movedim(0, 2).contiguous() if is_map else value
+            self.outputs[n] = value[0].movedim(0, 2).contiguous() if is_map else value
         return value
 
 

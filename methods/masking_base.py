@@ -1,6 +1,6 @@
-"""Base of the methods that remove parts of a clip and read one table of what the recogniser then says.
+"""Base class of perturbation methods that remove parts of a clip and interpret one table of masks and responses.
 
-A method is a small subclass: it names a partition, draws masks (every mask once by default) and reads the table.
+A method is a small subclass: it names a partition, draws masks (by default every mask once) and interprets the table.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ EXACT_AT_MOST = 10  # 1,024
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
-    """What a table says about the parts.
+class PartWeights:
+    """Weights of the parts, estimated from a mask table.
 
     Attributes
     ----------
@@ -41,27 +41,27 @@ class Reading:
 
 
 class PartMethod(Explainer):
-    """Relevance of a clip's parts from copies without some of them.
+    """Relevance of a clip's parts from copies in which some of them are replaced.
 
     Attributes
     ----------
     draws : bool
-        Whether masks are drawn where there are too many parts to score every mask; else that is an error.
+        Whether masks are sampled if there are too many parts to score every mask; otherwise that is an error.
 
     Parameters
     ----------
     partition : str
         See `methods.partitions`.
     masks : int
-        Masks to draw where not every mask is scored once; raised to twice the number of parts where it is less.
+        Number of sampled masks; raised to twice the number of parts if it is less.
     exact : int
-        Up to so many parts every mask is scored once; at most 10.
+        Largest number of parts for which every mask is scored once; at most 10.
     fill : str
-        What stands in for a removed part, see `audio.FILLS`.
+        Replacement of removed parts, see `audio.FILLS`.
     match_level : bool
         Scale every copy to the clip's level.
     response : {'probability', 'log-odds'}
-        What is explained.
+        Explained scalar.
     """
 
     draws: bool = True
@@ -75,30 +75,30 @@ class PartMethod(Explainer):
         self.response = response
 
     @abstractmethod
-    def interpret(self, table: MaskTable, request: Request) -> Reading:
-        """Read the weights of the parts off a table."""
+    def interpret(self, table: MaskTable, request: Request) -> PartWeights:
+        """Estimate the weights of the parts from a mask table."""
 
     @property
     def stochastic(self) -> bool:  # type: ignore[override]
-        """Whether masks or fill are drawn."""
+        """Whether masks or fill are random."""
         return self.fill == "noise" or self.draws
 
     def attribute(self, request: Request) -> Attribution:
-        """Explain one clip; see `read` for what is returned."""
+        """Explain one clip; see `read` for the attribution."""
         return self.read(self.table(request), request)
 
     def plane(self, request: Request) -> Plane:
-        """The clip's plane, made once for all methods."""
+        """STFT plane of the clip, cached for all methods."""
         return request.shared.once("plane", lambda: plane_of(request), request.recogniser)
 
     def parts(self, request: Request) -> Partition:
-        """The clip's parts, made once for all methods."""
+        """Partition of the clip, cached for all methods."""
         key = ("partition", self.partition)
         plane = self.plane(request)
         return request.shared.once(key, lambda: make_partition(self.partition, request.clip, plane), request.recogniser)
 
     def draw(self, parts: int, request: Request) -> tuple[np.ndarray, np.ndarray | None]:
-        """Masks, shape (n, parts), and which of them were drawn together; every mask once where there are few parts.
+        """Draw masks, shape (n, parts), and the group of masks drawn together; all masks once if there are few parts.
 
         Raises
         ------
@@ -111,22 +111,22 @@ class PartMethod(Explainer):
         return paired_masks(parts, n, request.generator("masks")), np.arange(n) // 2
 
     def is_exact(self, parts: int) -> bool:
-        """Whether every mask of so many parts is scored once."""
+        """Whether every mask of a partition with this many parts is scored once."""
         if not 0 <= self.exact <= EXACT_AT_MOST:
             raise InputError(
                 f"{self.name}: exact must be 0 to {EXACT_AT_MOST} parts (2 ** {EXACT_AT_MOST} model calls), got "
                 f"{self.exact}; draw masks for finer partitions."
             )
-        found = parts <= max(self.exact, 1)  # one part has two masks only
-        if not found and not self.draws:
+        exact = parts <= max(self.exact, 1)  # one part has two masks only
+        if not exact and not self.draws:
             raise InputError(
                 f"{self.name}: partition {self.partition!r} has {parts} parts, too many to score every mask (at most "
                 f"{self.exact}); take a coarser one, or a method that draws masks."
             )
-        return found
+        return exact
 
     def number_of_masks(self, parts: int) -> int:
-        """How many masks of so many parts are scored."""
+        """Number of masks scored for a partition with this many parts."""
         if self.is_exact(parts):
             return 2**parts
         if self.masks < 4:
@@ -134,7 +134,7 @@ class PartMethod(Explainer):
         return max(self.masks + self.masks % 2, 2 * parts)
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """See `Explainer.calls`; for partitions by alignment a guess, see `calls_of`."""
+        """See `Explainer.calls`; an estimate for partitions by alignment, see `calls_of`."""
         return recogniser.calls_for(self.number_of_masks(count_parts(self.partition, n_samples)))
 
     def calls_of(self, request: Request) -> int:
@@ -143,14 +143,14 @@ class PartMethod(Explainer):
         return request.recogniser.calls_for(self.number_of_masks(parts))
 
     def shares(self, request: Request) -> Hashable | None:
-        """See `Explainer.shares`: a full table depends on no seed unless its fill does."""
+        """See `Explainer.shares`: a full table does not depend on the seed, unless its fill is random."""
         parts = count_parts(self.partition, request.clip.samples.size, request.clip)
         if self.fill == "noise" or not self.is_exact(parts):
             return None
         return ("full table", self.partition, self.fill, self.match_level)
 
     def table(self, request: Request) -> MaskTable:
-        """Score the masks of the clip: one table explains every class."""
+        """Score the masks of the clip; one table serves every target class."""
 
         def make() -> MaskTable:
             plane, partition = self.plane(request), self.parts(request)
@@ -162,29 +162,29 @@ class PartMethod(Explainer):
         return make() if key is None else request.shared.once(key, make, request.recogniser)
 
     def read(self, table: MaskTable, request: Request) -> Attribution:
-        """Explanation of the request's target from a table of its clip.
+        """Compute the attribution of the request's target from a mask table of its clip.
 
         Returns
         -------
         Attribution
             On the partition's grid. ``details``: ``full`` and ``none``, the responses with all parts kept and removed;
-            ``noise``, the mean standard error of the parts' weights (0 where nothing was drawn); and the reading's.
+            ``noise``, the mean standard error of the parts' weights (0 without sampling); and those of `interpret`.
         """
         plane, partition = self.plane(request), self.parts(request)
         response = table.response(request, self.response)
-        reading = self.interpret(table, request)
-        noise = 0.0 if reading.errors is None else float(reading.errors.mean())
+        estimate = self.interpret(table, request)
+        noise = 0.0 if estimate.errors is None else float(estimate.errors.mean())
         ends = {
             "full": float(response[table.masks.all(axis=1)][0]),
             "none": float(response[~table.masks.any(axis=1)][0]),
         }
         return Attribution(
-            values=partition.spread(reading.weights, plane),
+            values=partition.spread(estimate.weights, plane),
             grid=partition.grid,
             target=request.label,
             method=self.name,
-            details=reading.details | ends | {"noise": noise},
+            details=estimate.details | ends | {"noise": noise},
             errors=None
-            if reading.errors is None or partition.soft is not None
-            else partition.spread(reading.errors, plane),
+            if estimate.errors is None or partition.soft is not None
+            else partition.spread(estimate.errors, plane),
         )

@@ -1,8 +1,8 @@
-"""Copies of a clip with parts replaced, and what a recogniser says about them.
+"""Masks over the parts of a clip, and the recogniser's outputs for the masked copies.
 
 Conventions
 -----------
-A mask is a row of 0 and 1, one column a part: 1 keeps the part, 0 replaces it by the fill. Copies are rendered and
+A mask is a row of 0 and 1, one column per part: 1 keeps the part, 0 replaces it by the fill. Copies are rendered and
 scored one recogniser batch at a time, so memory does not grow with their number.
 """
 
@@ -21,14 +21,14 @@ from ..models.recogniser import Recogniser
 from .explainer import Request
 
 RESPONSES = ("probability", "log-odds")
-REDRAWS = 100  # attempts at a mask that is not there yet
+REDRAWS = 100  # attempts to draw a mask that is not in the sample yet
 SILENCE = 1e-7  # root mean square below which a level cannot be matched
-EXTREME = 30.0  # log-odds at which a probability is within 1e-13 of 0 or 1
+EXTREME = 30.0  # log-odds beyond which a probability is within 1e-13 of 0 or 1
 
 
 @dataclass(frozen=True, eq=False)
 class MaskTable:
-    """What a recogniser says about masked copies of one clip: enough to explain every class.
+    """Masks of one clip and the recogniser's outputs for them; serves every target class.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class MaskTable:
     outputs : array, float64, shape (n, n_classes)
         One-vs-rest log-odds.
     groups : array of int, shape (n,), optional
-        Which masks were drawn together; none where nothing was drawn, as in a full table.
+        Group number of each mask; masks drawn together share one. None for a full table, which is not sampled.
     """
 
     masks: np.ndarray
@@ -44,7 +44,7 @@ class MaskTable:
     groups: np.ndarray | None = None
 
     def response(self, request: Request, kind: str = "log-odds") -> np.ndarray:
-        """Response of the request's target to every mask, shape (n,): its log-odds or its one-vs-rest probability.
+        """Response of the request's target to each mask, shape (n,): log-odds or one-vs-rest probability.
 
         Raises
         ------
@@ -64,7 +64,7 @@ def response_of(log_odds: np.ndarray, request: Request, kind: str) -> np.ndarray
 
 
 def all_masks(parts: int) -> np.ndarray:
-    """Every mask once, uint8, shape (2 ** parts, parts): row r keeps part i where bit i of r is set.
+    """All masks, uint8, shape (2 ** parts, parts): row r keeps part i if bit i of r is set.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def all_masks(parts: int) -> np.ndarray:
 
 
 def independent_masks(parts: int, n: int, generator: np.random.Generator | np.random.RandomState) -> np.ndarray:
-    """Masks as `lime` draws them, uint8, shape (n, parts): each part kept with probability 1/2, first mask all ones."""
+    """Random masks as in the `lime` package, uint8, shape (n, parts): parts kept with probability 1/2, first all 1."""
     integers = generator.randint if isinstance(generator, np.random.RandomState) else generator.integers
     masks = integers(0, 2, n * parts).reshape(n, parts).astype(np.uint8)
     masks[0] = 1
@@ -83,10 +83,10 @@ def independent_masks(parts: int, n: int, generator: np.random.Generator | np.ra
 
 
 def paired_masks(parts: int, n: int, generator: np.random.Generator, shapley: bool = False) -> np.ndarray:
-    """Masks in pairs of complements, stratified by size: the first two keep all and nothing.
+    """Antithetic random masks: complementary pairs, stratified by size; the first pair keeps everything and nothing.
 
-    Sizes are drawn at equally spaced quantiles of their distribution, so that every sample holds them in nearly the
-    same shares; a mask that is there already is drawn again, as long as others of its size are found.
+    Sizes are drawn at equally spaced quantiles of their distribution, so that their frequencies hardly vary between
+    samples. Duplicate masks are redrawn, up to `REDRAWS` times.
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ def paired_masks(parts: int, n: int, generator: np.random.Generator, shapley: bo
         Even.
     generator : numpy Generator
     shapley : bool
-        Draw sizes s in proportion to the Shapley kernel's mass, ``1 / (s (parts - s))``, rather than to the number of
-        masks of that size.
+        Draw sizes s in proportion to the Shapley kernel's mass, ``1 / (s (parts - s))``, instead of the number of masks
+        of that size.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def paired_masks(parts: int, n: int, generator: np.random.Generator, shapley: bo
 
 
 def plane_of(request: Request) -> Plane:
-    """The clip on the time-frequency plane, where the recogniser computes.
+    """STFT plane of the request's clip, on the recogniser's device.
 
     Raises
     ------
@@ -138,13 +138,14 @@ def plane_of(request: Request) -> Plane:
 
 
 def fill_of(request: Request, plane: Plane, name: str) -> torch.Tensor:
-    """STFT of the fill of this name, drawn from the request's seed.
+    """STFT of the named fill, seeded from the request.
 
     Raises
     ------
     NotApplicable
-        For ``twin`` where the clip has none.
+        For ``twin`` if the clip has none.
     UnknownNameError
+        If no fill has this name.
     """
     plant = request.clip.plant
     return fill_spectrum(name, plane, request.generator("fill", name), plant.twin if plant else None)
@@ -158,8 +159,8 @@ def batched_log_odds(recogniser: Recogniser, n: int, render: Callable[[np.ndarra
     recogniser : Recogniser
     n : int
     render : callable
-        Indices of copies, shape (batch,), to their waveforms, shape (batch, n_samples). The last batch is filled up
-        with its last copy, so that every copy is scored in the same batch shape.
+        Indices of copies, shape (batch,), to their waveforms, shape (batch, n_samples). The last batch is padded with
+        its last copy, so that every copy is scored in the same batch shape.
 
     Returns
     -------
@@ -177,7 +178,7 @@ def mask_table(
     match_level: bool = False,
     groups: np.ndarray | None = None,
 ) -> MaskTable:
-    """Score masked copies of a clip, each a weighted sum of the parts' difference signals.
+    """Score masked copies of a clip: the clip plus a weighted sum of the parts' difference signals.
 
     Parameters
     ----------
@@ -187,7 +188,7 @@ def mask_table(
         See `Partition.differences`.
     masks : array, uint8, shape (n, parts)
     match_level : bool
-        Scale every copy to the clip's root mean square; copies of silence stay as they are.
+        Scale every copy to the clip's root mean square; silent copies are left unchanged.
     groups : array of int, shape (n,), optional
         See `MaskTable`.
 
@@ -205,7 +206,7 @@ def mask_table(
 
 
 def with_level_of(samples: torch.Tensor, copies: torch.Tensor) -> torch.Tensor:
-    """Copies, shape (n, n_samples), scaled to the root mean square of `samples`; silent ones as they are."""
+    """Scale copies, shape (n, n_samples), to the root mean square of `samples`; silent ones are left unchanged."""
     levels = copies.square().mean(dim=1).sqrt()
     level = samples[None].square().mean(dim=1).sqrt()
     audible = (levels > SILENCE) & (level > SILENCE)
@@ -214,7 +215,7 @@ def with_level_of(samples: torch.Tensor, copies: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class FillEffect:
-    """What one fill alone does to the prediction.
+    """Prediction for a clip entirely replaced by one fill.
 
     Attributes
     ----------
@@ -235,7 +236,7 @@ class FillEffect:
 
     @property
     def note(self) -> str:
-        """A warning, as a sentence, where the fill drives the recogniser to where no clip does; else empty."""
+        """Warning if the fill alone moves the log-odds beyond `EXTREME`; otherwise empty."""
         if abs(self.log_odds) < EXTREME or self.fill in ("none", "resynthesis"):
             return ""
         return (
@@ -246,12 +247,7 @@ class FillEffect:
 
 
 def fill_effects(request: Request) -> tuple[FillEffect, ...]:
-    """The prediction for the clip, for its resynthesis, and for a copy that is all fill, of each fill that it has.
-
-    Parameters
-    ----------
-    request : Request
-    """
+    """Predictions for the clip, for its resynthesis, and for each applicable fill in place of the whole clip."""
     plane = plane_of(request)
     names, copies = [("none", False), ("resynthesis", False)], [plane.samples, plane.istft(plane.spectrum)]
     for fill in FILLS:

@@ -1,7 +1,7 @@
 """Occlusion in the audio domain (Zeiler & Fergus 2014, section 4.2).
 
-One patch of the time-frequency plane after the other is replaced in the waveform, so the method needs nothing of a
-recogniser but its answers. A patch is by default as large as 8 mel rows x 10 frames of a 128-row, 15 ms log-mel.
+Patches of the time-frequency plane are replaced in the waveform one at a time, so that any black-box recogniser can be
+explained. A patch is by default as large as 8 mel rows x 10 frames of a 128-row, 15 ms log-mel.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .attribution import Attribution
 from .explainer import Explainer, Request
 from .masks import batched_log_odds, fill_of, plane_of
 
-REACH = N_FFT // HOP  # frames that overlap with one frame, on either side
+REACH = N_FFT // HOP  # frames on either side that overlap with one frame
 
 
 class Occlusion(Explainer):
-    """Drop of the target's log-odds when a patch is replaced; patches tile the clip.
+    """Occlusion: drop of the target's log-odds when one of the patches that tile the clip is replaced.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Occlusion(Explainer):
     cell_s : float
         Length of a patch in seconds; a remainder shorter than half of it joins the last patch.
     fill : str
-        What stands in for a patch, see `audio.FILLS`.
+        Replacement of a patch, see `audio.FILLS`.
     """
 
     name = "occlusion"
@@ -78,16 +78,16 @@ class Occlusion(Explainer):
         )
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """See `Explainer.calls`: the clip itself and one copy a patch."""
+        """See `Explainer.calls`: the clip itself and one copy per patch."""
         rows, columns = scoring_grid(n_samples / SAMPLE_RATE, self.bands, self.cell_s).shape
         return recogniser.calls_for(1 + rows * columns)
 
 
 def column_patches(plane: Plane, grid: Grid, change: torch.Tensor, column: int) -> tuple[slice, torch.Tensor]:
-    """What changing each patch of one column alone adds to the waveform.
+    """Difference signals in the waveform for replacing each patch of one column of the grid.
 
-    Only the stretch that the column's frames reach is inverted; `REACH` frames beyond them make the overlap-add
-    normalisation the same as over the whole clip.
+    Only the samples that the column's frames overlap are inverted; `REACH` further frames on either side keep the
+    overlap-add normalisation of the whole clip.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def column_patches(plane: Plane, grid: Grid, change: torch.Tensor, column: int) 
     Returns
     -------
     stretch : slice
-        Samples that the column reaches; none for a column without a frame.
+        Samples that the column affects; empty for a column without a frame.
     signals : Tensor, float32, shape (n_freq, samples of the stretch)
     """
     frames = np.flatnonzero(grid.columns_of(plane.times_s) == column)

@@ -1,17 +1,17 @@
-"""Partitions of a clip's plane into parts that can be kept or removed one by one.
+"""Partitions of a clip's time-frequency plane into interpretable parts that masks keep or remove.
 
-A partition is named by a short text:
+A partition is specified by a short text:
 
 | text | parts |
 | --- | --- |
 | ``mel:8``, ``hz:8``, ``bark:8``, ``octave:8`` | frequency bands, equal in mel rows, Hz, Bark or octaves |
-| ``windows:0.2`` | stretches of time, as near to 0.2 s as divides the clip |
-| ``words``, ``phones`` | the stretches of the clip's alignment (EMODB's words are syllables) and the pauses between |
-| ``energy:8`` | 8 stretches of time, cut where the clip is quietest near equal spacing |
-| ``mel:4 x windows:0.3`` | patches: any bands x any stretches |
+| ``windows:0.2`` | equal time segments, as close to 0.2 s as divides the clip |
+| ``words``, ``phones`` | segments of the clip's alignment (EMODB's words are syllables) and the pauses between them |
+| ``energy:8`` | 8 time segments, cut at the energy minima nearest to equal spacing |
+| ``mel:4 x windows:0.3`` | patches: any bands x any segments |
 | ``nmf:8`` | soft masks of a non-negative matrix factorisation of the magnitude spectrum |
 
-The parts of every partition share out each STFT value completely, so that their signals add up to the clip.
+The shares of all parts in each STFT value sum to 1, so that the parts' signals sum to the clip.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ..errors import InputError, NotApplicable
 
 MAX_HZ = SAMPLE_RATE / 2
 BAND_KINDS = ("mel", "hz", "bark", "octave")
-ALIGNED = {"words": 6, "phones": 12}  # a second of lively speech; only for costs told before the clip is known
+ALIGNED = {"words": 6, "phones": 12}  # segments per second, to estimate costs before the alignment is known
 SEGMENT_KINDS = ("windows", "energy", *ALIGNED)
 AT_ONCE = 4  # spectra held at the same time
 NMF_ITERATIONS = 200
@@ -38,16 +38,16 @@ NMF_ITERATIONS = 200
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """Parts of one clip's plane.
+    """Partition of one clip's plane.
 
     Attributes
     ----------
     names : tuple of str
-        One a part; their order is that of mask columns.
+        One per part, in the order of mask columns.
     grid : Grid
-        Where weights of the parts are shown: one cell a part, row by row, unless `soft` is given.
+        Grid of the attribution: one cell per part, row by row, unless `soft` is given.
     soft : Tensor, float32, shape (parts, 257, n_frames), optional
-        Share of each part in each STFT value, 0 to 1, adding up to 1.
+        Share of each part in each STFT value, 0..1, summing to 1 over parts.
     """
 
     names: tuple[str, ...]
@@ -58,7 +58,7 @@ class Partition:
         return len(self.names)
 
     def differences(self, plane: Plane, fill: torch.Tensor) -> torch.Tensor:
-        """What replacing each part alone by the fill adds to the waveform.
+        """Difference signals in the waveform for replacing each part alone by the fill.
 
         Parameters
         ----------
@@ -79,9 +79,9 @@ class Partition:
         return torch.cat([plane.istft((cell == chunk) * change) for chunk in parts.split(AT_ONCE)])
 
     def spread(self, weights: np.ndarray, plane: Plane) -> np.ndarray:
-        """Weights of the parts on the partition's grid; their sum is preserved.
+        """Spread the weights of the parts over the partition's grid, preserving their sum.
 
-        A soft part's weight is shared out as its energy is (as its mask is, where it is silent).
+        The weight of a soft part is distributed in proportion to its energy (to its mask, if it is silent).
 
         Parameters
         ----------
@@ -106,50 +106,50 @@ class Partition:
 
 
 def make_partition(text: str, clip: Clip, plane: Plane) -> Partition:
-    """The partition of this name for one clip.
+    """Build the partition of one clip from its specification.
 
     Parameters
     ----------
     text : str
-        See the module's table.
+        Specification, see the module's table.
     clip : Clip
     plane : Plane
-        Of the clip.
+        STFT of the clip.
 
     Raises
     ------
     InputError
-        If the text is none of the table's, or asks for bands narrower than an STFT bin.
+        If the specification is invalid, or asks for bands narrower than an STFT bin.
     NotApplicable
-        For ``words`` and ``phones`` where the clip has no such alignment.
+        For ``words`` and ``phones`` if the clip has no such alignment.
     """
     kinds = parsed(text)
     if "nmf" in kinds:
         return _nmf(int(kinds["nmf"]), plane)
     freqs, times = np.array([0.0, MAX_HZ]), np.array([0.0, plane.duration_s])
-    bands, stretches = [""], [""]
+    bands, segments = [""], [""]
     for kind, value in kinds.items():
         if kind in BAND_KINDS:
             freqs = band_edges(kind, int(value))
             bands = [f"{low:.0f}-{high:.0f} Hz" for low, high in pairwise(freqs)]
         elif kind in ALIGNED:
-            times, stretches = _alignment(clip, kind)
+            times, segments = _alignment(clip, kind)
         else:
             times = _windows(value, plane.duration_s) if kind == "windows" else _quiet_cuts(int(value), plane)
-            stretches = [f"{start:.2f}-{end:.2f} s" for start, end in pairwise(times)]
-    names = tuple(", ".join(filter(None, (band, stretch))) for band in bands for stretch in stretches)
+            segments = [f"{start:.2f}-{end:.2f} s" for start, end in pairwise(times)]
+    names = tuple(", ".join(filter(None, (band, segment))) for band in bands for segment in segments)
     return Partition(names, Grid(freqs, times))
 
 
 def count_parts(text: str, n_samples: int, clip: Clip | None = None) -> int:
-    """How many parts a partition will have.
+    """Number of parts that a partition will have.
 
     Parameters
     ----------
     text : str
     n_samples : int
     clip : Clip, optional
-        Needed for ``words`` and ``phones``; without it their number is a guess from the length.
+        Needed for ``words`` and ``phones``; without it their number is estimated from the length.
 
     Raises
     ------
@@ -161,11 +161,11 @@ def count_parts(text: str, n_samples: int, clip: Clip | None = None) -> int:
         if kind in BAND_KINDS:
             count *= band_edges(kind, int(value)).size - 1
         elif kind == "nmf":
-            count *= _components(int(value), n_samples)
+            count *= _component_count(int(value), n_samples)
         elif kind == "windows":
             count *= _windows(value, n_samples / SAMPLE_RATE).size - 1
         elif kind == "energy":
-            count *= _stretches(int(value), n_samples)
+            count *= _segment_count(int(value), n_samples)
         elif clip is not None:
             count *= len(_alignment(clip, kind)[1])
         else:
@@ -174,46 +174,46 @@ def count_parts(text: str, n_samples: int, clip: Clip | None = None) -> int:
 
 
 def parsed(text: str) -> dict[str, float]:
-    """Kinds of a partition's text and their numbers, e.g. ``{"mel": 4, "windows": 0.3}``; 0 for alignments.
+    """Parse a specification, e.g. to ``{"mel": 4, "windows": 0.3}``; alignments have the value 0.
 
     Raises
     ------
     InputError
-        If the text is none of the table's.
+        If the specification is invalid.
     """
     kinds: dict[str, float] = {}
     for term in text.split(" x "):
         kind, _, number = term.strip().partition(":")
         if kind in ALIGNED:
             if number:
-                raise _bad(text)
+                raise _invalid(text)
             kinds[kind] = 0.0
             continue
         try:
             value = float(number)
         except ValueError:
-            raise _bad(text) from None
+            raise _invalid(text) from None
         whole = kind != "windows"
         if kind not in (*BAND_KINDS, *SEGMENT_KINDS, "nmf") or not 0 < value < np.inf or (whole and value % 1):
-            raise _bad(text)
+            raise _invalid(text)
         kinds[kind] = value
     groups = [sum(kind in group for kind in kinds) for group in (BAND_KINDS, SEGMENT_KINDS, ("nmf",))]
     if len(kinds) != len(text.split(" x ")) or max(groups) > 1 or (groups[2] and len(kinds) > 1):
-        raise _bad(text)
+        raise _invalid(text)
     return kinds
 
 
-def _bad(text: str) -> InputError:
+def _invalid(text: str) -> InputError:
     return InputError(
-        f"partition {text!r} is not known; take bands (mel:8, hz:8, bark:8, octave:8), stretches of time "
-        "(windows:0.2, energy:8, words, phones), bands x stretches (mel:4 x windows:0.3), or nmf:8."
+        f"partition {text!r} is not known; take bands (mel:8, hz:8, bark:8, octave:8), time segments "
+        "(windows:0.2, energy:8, words, phones), bands x segments (mel:4 x windows:0.3), or nmf:8."
     )
 
 
 def band_edges(kind: str, bands: int) -> np.ndarray:
-    """Edges in Hz of bands that are equally wide in mel rows, Hz, Bark (Traunmüller 1990) or octaves below 8 kHz.
+    """Edges in Hz of bands of equal width in mel rows, Hz, Bark (Traunmüller 1990) or octaves below 8 kHz.
 
-    Mel bands are whole rows of 128, as near to equal as rows divide. The lowest octave band reaches down to 0 Hz.
+    Mel bands consist of whole rows of 128, as equal as possible. The lowest octave band starts at 0 Hz.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def band_edges(kind: str, bands: int) -> np.ndarray:
     else:
         edges = MAX_HZ / 2.0 ** np.arange(bands, -1, -1)
         edges[0] = 0.0
-    edges[-1] = MAX_HZ  # not a rounding error below it
+    edges[-1] = MAX_HZ  # exactly, without rounding error
     bins = np.arange(N_FFT // 2 + 1) * SAMPLE_RATE / N_FFT
     held = np.histogram(bins, edges)[0]
     if np.any(np.diff(edges) <= 0) or np.any(held == 0):
@@ -250,14 +250,14 @@ def _windows(length_s: float, duration_s: float) -> np.ndarray:
     return np.linspace(0.0, duration_s, max(1, int(np.floor(duration_s / length_s + 0.5))) + 1)
 
 
-def _stretches(wanted: int, n_samples: int) -> int:
-    """At least two frames a stretch."""
-    return max(1, min(wanted, n_samples // HOP // 2))
+def _segment_count(n_max: int, n_samples: int) -> int:
+    """Number of segments, limited so that each has at least two frames."""
+    return max(1, min(n_max, n_samples // HOP // 2))
 
 
-def _quiet_cuts(wanted: int, plane: Plane) -> np.ndarray:
-    """Edges of stretches, each cut at the quietest frame within half a stretch of equal spacing."""
-    n = _stretches(wanted, plane.samples.numel())
+def _quiet_cuts(n_max: int, plane: Plane) -> np.ndarray:
+    """Segment edges, each at the quietest frame within half a segment of equal spacing."""
+    n = _segment_count(n_max, plane.samples.numel())
     level = plane.spectrum.abs().square().sum(dim=0).double().cpu().numpy()
     bounds = np.ceil((np.arange(n) + 0.5) * (level.size - 1) / n).astype(int)
     cuts = [low + int(np.argmin(level[low:high])) for low, high in pairwise(bounds)]
@@ -265,7 +265,7 @@ def _quiet_cuts(wanted: int, plane: Plane) -> np.ndarray:
 
 
 def _alignment(clip: Clip, kind: str) -> tuple[np.ndarray, list[str]]:
-    """Edges and labels of the clip's words and of the pauses between them; no stretch is shorter than a frame step."""
+    """Edges and labels of the clip's words and of the pauses between them; segments are at least one hop long."""
     aligned: tuple[Word, ...] = getattr(clip, kind)
     if not aligned:
         has = "the corpora 'planted' and 'emodb' have" if kind == "words" else "the corpus 'emodb' has"
@@ -282,31 +282,31 @@ def _alignment(clip: Clip, kind: str) -> tuple[np.ndarray, list[str]]:
     return np.array(edges), labels
 
 
-def _components(wanted: int, n_samples: int) -> int:
-    return min(wanted, 1 + n_samples // HOP)
+def _component_count(n_max: int, n_samples: int) -> int:
+    return min(n_max, 1 + n_samples // HOP)
 
 
-def _nmf(wanted: int, plane: Plane) -> Partition:
-    """Soft masks ``W_k H_k / sum_j W_j H_j``, components ordered by their centre of gravity."""
+def _nmf(n_max: int, plane: Plane) -> Partition:
+    """NMF partition with soft masks ``W_k H_k / sum_j W_j H_j``, components ordered by spectral centroid."""
     import warnings
 
     from sklearn.decomposition import NMF
     from sklearn.exceptions import ConvergenceWarning
 
     magnitude = plane.spectrum.abs().double().cpu().numpy()
-    n = _components(wanted, plane.samples.numel())
+    n = _component_count(n_max, plane.samples.numel())
     if magnitude.max() <= 0:  # nothing to factorise
         soft, centres = np.full((n, *magnitude.shape), 1 / n), np.zeros(n)
     else:
-        # relative to its maximum: the stopping rule is then the same at every level
+        # scaled by its maximum, so that the stopping criterion does not depend on the level
         model = NMF(n, init="nndsvda", random_state=0, max_iter=NMF_ITERATIONS)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # any factorisation is a partition
+            warnings.simplefilter("ignore", ConvergenceWarning)  # any factorisation gives a valid partition
             spectra = model.fit_transform(magnitude / magnitude.max())
         centres = plane.freqs_hz @ spectra / np.maximum(spectra.sum(axis=0), 1e-12)
         order = np.argsort(centres, kind="stable")
         centres, parts = centres[order], (spectra.T[:, :, None] * model.components_[:, None, :])[order]
-        parts += 1e-9  # where nothing is modelled, components share alike
+        parts += 1e-9  # equal shares where all components are 0
         soft = parts / parts.sum(axis=0)
     names = tuple(f"component {k + 1} (centre {centre:.0f} Hz)" for k, centre in enumerate(centres))
     share = torch.as_tensor(soft, dtype=torch.float32, device=plane.spectrum.device)

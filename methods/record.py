@@ -1,4 +1,4 @@
-"""What an explanation method says about itself."""
+"""Method records: the metadata by which explanation methods are listed, selected and grouped."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ NEEDS = ("gradient", "features", "black box", "none", "truth")
 
 @dataclass(frozen=True, kw_only=True)
 class MethodRecord(Record):
-    """What an explanation method says about itself.
+    """Metadata of an explanation method.
 
     Attributes
     ----------
     family : str
-        One of `FAMILIES`.
+        One of `FAMILIES`; ``baseline`` for references that explain no recogniser (see `methods.records.baselines`).
     needs : {'gradient', 'features', 'black box', 'none', 'truth'}
-        What it needs of the recogniser: a differentiable one, a network on a feature map (whose layers it may look
-        into), any one, none at all; ``truth`` needs a planted clip.
+        What it requires: a differentiable recogniser, a network on a feature map (whose layers it may inspect), any
+        recogniser, or none; ``truth`` requires a clip of the planted corpus.
     cost : str
         Copies that go through the recogniser for one explanation, as text.
     resolution : str
         The finest detail a map of this method can show, at its default parameters.
-    cheap : bool
-        Whether it belongs into a default run: a few hundred model calls a clip at most.
 
     Raises
     ------
@@ -39,7 +37,6 @@ class MethodRecord(Record):
     needs: str
     cost: str
     resolution: str
-    cheap: bool
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""All explanation methods by name. This module imports nothing heavy: a method's module is imported when it is made."""
+"""Method registry. Imports nothing heavy: a method's own module is imported when the method is instantiated."""
 
 from __future__ import annotations
 
@@ -51,7 +51,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="one per patch + 1, in whole batches (184 for 1.7 s)",
             resolution="16 mel bands x 150 ms",
-            cheap=True,
         ),
         MethodRecord(
             name="feature-ablation",
@@ -65,7 +64,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="gradient",
             cost="one per cell of the scoring grid + 1, in whole batches (344 for 1.7 s)",
             resolution=_SCORING,
-            cheap=True,
         ),
         MethodRecord(
             name="occlusion-paper",
@@ -79,7 +77,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="features",
             cost="one per patch + 1, in whole batches (4,616 for 1.7 s)",
             resolution="1 row x 10 frames of the recogniser's feature map",
-            cheap=False,
         ),
         MethodRecord(
             name="emolime",
@@ -92,7 +89,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256",
             resolution=_BANDS,
-            cheap=True,
         ),
         MethodRecord(
             name="emolime-sampled",
@@ -105,7 +101,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="64",
             resolution=_BANDS,
-            cheap=False,
         ),
         MethodRecord(
             name="emolime-paper",
@@ -118,7 +113,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="66",
             resolution=_BANDS,
-            cheap=False,
         ),
         MethodRecord(
             name="emolime-paper-unshrunk",
@@ -131,7 +125,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="66, shared with emolime-paper",
             resolution=_BANDS,
-            cheap=False,
         ),
         MethodRecord(
             name="segment-lime",
@@ -144,7 +137,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256, or twice the stretches; every mask up to 8",
             resolution="all frequencies x 200 ms",
-            cheap=False,
         ),
         MethodRecord(
             name="patch-lime",
@@ -157,7 +149,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="512, or twice the patches; every mask up to 8",
             resolution="4 mel bands x 300 ms",
-            cheap=False,
         ),
         MethodRecord(
             name="energy-lime",
@@ -170,7 +161,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256",
             resolution="all frequencies x an eighth of the clip",
-            cheap=False,
         ),
         MethodRecord(
             name="nmf-lime",
@@ -183,7 +173,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256",
             resolution="soft masks of 8 components",
-            cheap=False,
         ),
         MethodRecord(
             name="band-shapley",
@@ -196,7 +185,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256 (shared with emolime)",
             resolution=_BANDS,
-            cheap=False,
         ),
         MethodRecord(
             name="band-banzhaf",
@@ -209,7 +197,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256 (shared with emolime)",
             resolution=_BANDS,
-            cheap=False,
         ),
         MethodRecord(
             name="band-kernelshap",
@@ -223,7 +210,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="64",
             resolution=_BANDS,
-            cheap=False,
         ),
         MethodRecord(
             name="band-forest",
@@ -236,7 +222,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256 (shared with emolime)",
             resolution=_BANDS,
-            cheap=False,
         ),
         MethodRecord(
             name="band-loo",
@@ -249,7 +234,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="16",
             resolution=_BANDS,
-            cheap=False,
         ),
         MethodRecord(
             name="word-loo",
@@ -262,7 +246,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="one per word and pause + 2, in whole batches",
             resolution="one word",
-            cheap=False,
         ),
         MethodRecord(
             name="beyond-saliency",
@@ -275,7 +258,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="that of its base method",
             resolution="all frequencies x 150 ms",
-            cheap=True,
         ),
         MethodRecord(
             name="beyond-saliency-regions",
@@ -288,7 +270,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="that of its base method",
             resolution=_SCORING,
-            cheap=False,
         ),
         MethodRecord(
             name="beyond-saliency-paper-crp",
@@ -301,7 +282,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="features",
             cost="that of its base method",
             resolution="all frequencies x 10 frames of the front end",
-            cheap=False,
         ),
         MethodRecord(
             name="beyond-saliency-paper-os",
@@ -314,7 +294,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="features",
             cost="that of its base method",
             resolution="all frequencies x 10 frames of the front end",
-            cheap=False,
         ),
         MethodRecord(
             name="beyond-saliency:",
@@ -327,7 +306,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="none",
             cost="that of its base method",
             resolution="all frequencies x 150 ms",
-            cheap=False,
         ),
         MethodRecord(
             name="random",
@@ -340,7 +318,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="none",
             cost="0",
             resolution=_SCORING,
-            cheap=True,
         ),
         MethodRecord(
             name="energy",
@@ -353,7 +330,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="none",
             cost="0",
             resolution=_SCORING,
-            cheap=True,
         ),
         MethodRecord(
             name="oracle",
@@ -366,7 +342,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="truth",
             cost="0",
             resolution=_SCORING,
-            cheap=True,
         ),
         MethodRecord(
             name="rule-truth",
@@ -379,7 +354,6 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="truth",
             cost="0",
             resolution=_SCORING,
-            cheap=False,
         ),
     ],
 )
@@ -397,7 +371,7 @@ def baselines() -> tuple[str, ...]:
 
 
 def make_method(name: str, **params: Any) -> Explainer:
-    """Explainer of this name.
+    """Instantiate an explanation method by its registered name.
 
     Parameters
     ----------

@@ -2,17 +2,17 @@
 
 Conventions
 -----------
-* What is distributed is the target's *logit*, or the difference of two logits, not the log-odds that scores measure:
-  propagation is defined on the linear output layer. The two rank inputs differently where other classes' logits move.
+* The propagated quantity is the target's *logit*, or the difference of two logits, not the log-odds that metrics use:
+  propagation is defined on the linear output layer. The two differ where the input changes other classes' logits.
 * Rules act on a canonical copy of the network (see `canonical`), whose logits are compared with the network's on every
   clip.
-* Biases are left out of the denominators by default, and what a rule finds no place for is shared out evenly over what
-  the neuron sees: relevance of a neuron that is driven by its bias alone, or to which nothing contributes in the way
-  that the rule asks for (on the bundled recogniser the z-plus rule loses up to a sixth of the logit there). Relevance
-  then adds up to the logit, |sum R - f| < 1e-3 |f|; what it does add up to is reported as ``conserved``. With biases
-  kept, the rules are zennit's own, and ``bias_share`` is what did not arrive.
-* In the first layer contributions are measured from silence, as by ``input-x-gradient``: the zero of a scaled log-mel
-  feature means nothing. The flat rule looks at no input values and is not concerned.
+* Biases are left out of the denominators by default, and relevance that a rule cannot assign is distributed uniformly
+  over the neuron's inputs: that of a neuron driven by its bias alone, or without a contribution of the sign that the
+  rule uses (the z-plus rule would lose up to a sixth of the logit on the bundled recogniser). Relevance is then
+  conserved, |sum R - f| < 1e-3 |f|; the ratio sum R / f is reported as ``conserved``. With biases kept, the rules are
+  zennit's own, and ``bias_share`` is the share of relevance lost to biases.
+* In the first layer inputs are measured from silence, as in ``input-x-gradient``: the zero of a scaled log-mel feature
+  is arbitrary. The flat rule does not depend on input values.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ LayerMap = list[tuple[Any, Hook]]
 
 @dataclass(frozen=True, eq=False)
 class Propagation:
-    """Rules hooked on a canonical network, and what they make of one clip.
+    """Propagation of one clip's relevance through a canonical network with rules attached as hooks.
 
     Attributes
     ----------
     form : Canonical
     view : View
     layers : list of (type, rule)
-        The first match counts.
+        The first match applies.
     first : rule, optional
-        For layers that the features reach; default as the others.
+        Rule of layers whose input is the feature map; default as for other layers.
     unit : bool
-        Whether relevance starts at 1 instead of the logit.
+        Start with relevance 1 at the output instead of the logit.
     """
 
     form: Canonical
@@ -66,24 +66,24 @@ class Propagation:
     unit: bool
 
     def composite(self) -> Composite:
-        """The rules by layer, for zennit."""
+        """Build the zennit composite with the rule of each layer."""
 
         def rule(context: dict[str, Any], name: str, module: nn.Module) -> Hook | None:
-            found = next((hook for kinds, hook in self.layers if isinstance(module, kinds)), None)
-            if name not in self.form.first or found is None:
-                return found
-            return from_silence(self.first or found, self.view.silence)
+            hook = next((hook for kinds, hook in self.layers if isinstance(module, kinds)), None)
+            if name not in self.form.first or hook is None:
+                return hook
+            return from_silence(self.first or hook, self.view.silence)
 
         return Composite(module_map=rule)
 
     def start(self, logits: torch.Tensor) -> torch.Tensor:
-        """Relevance of the outputs, shape (1, n_classes): the explained logits with their signs, 0 elsewhere."""
+        """Initial relevance at the outputs, shape (1, n_classes): the signed explained logits, 0 elsewhere."""
         outputs = (torch.ones_like(logits) if self.unit else logits).detach().requires_grad_()
         weights = torch.autograd.grad(self.view.request.response(outputs).sum(), outputs)[0]
         return (weights * outputs).detach()
 
     def run(self, backward: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Any]) -> Any:
-        """Pass the clip forward with the rules hooked on, and call ``backward(features, logits, start)``."""
+        """Run the forward pass with the rules attached and return ``backward(features, logits, start)``."""
         composite = self.composite()
         with composite.context(self.form.network), torch.enable_grad():
             features = self.view.values.detach().requires_grad_()
@@ -93,7 +93,7 @@ class Propagation:
 
 
 def from_silence(rule: Hook, silence: float) -> Hook:
-    """The same rule with its layer's input measured from silence."""
+    """Copy of a rule that measures its layer's input from silence."""
     if not isinstance(rule, BasicHook):
         return rule
     shifted = rule.copy()
@@ -106,19 +106,19 @@ def from_silence(rule: Hook, silence: float) -> Hook:
 
 
 def conserving(rule: BasicHook) -> BasicHook:
-    """The same rule, with what it leaves undistributed shared out evenly over a neuron's inputs.
+    """Extend a rule so that relevance it cannot assign is distributed uniformly over the neuron's inputs.
 
-    For rules whose outputs, times the gradients mapped to them, are the relevance that they place: all without biases
-    in the denominators.
+    Holds for rules whose assigned relevance is the sum of outputs times mapped gradients: all rules without biases in
+    the denominators.
     """
     flat = rules.Flat()
 
     def mapper(relevance: torch.Tensor, outputs: list[torch.Tensor]) -> list[torch.Tensor]:
         *own, count = outputs
-        found = rule.gradient_mapper(relevance, own)
-        gradients = [found] if isinstance(found, torch.Tensor) else list(found)
-        placed = sum(output * gradient for output, gradient in zip(own, gradients, strict=True))
-        return [*gradients, (relevance - placed) / count.clamp_min(EPSILON)]
+        mapped = rule.gradient_mapper(relevance, own)
+        gradients = [mapped] if isinstance(mapped, torch.Tensor) else list(mapped)
+        assigned = sum(output * gradient for output, gradient in zip(own, gradients, strict=True))
+        return [*gradients, (relevance - assigned) / count.clamp_min(EPSILON)]
 
     def reducer(inputs: list[torch.Tensor], gradients: list[torch.Tensor]) -> torch.Tensor:
         return rule.reducer(inputs[:-1], gradients[:-1]) + gradients[-1]
@@ -133,12 +133,12 @@ def conserving(rule: BasicHook) -> BasicHook:
 
 
 class RelevanceMethod(Explainer):
-    """Base of the propagation methods; a method names its rules.
+    """Base class of propagation methods; subclasses return their rules from `rules`.
 
     Parameters
     ----------
     biases : {'zeroed', 'kept'}
-        Whether biases stand in the denominators and so take a share of the relevance.
+        Leave biases out of the denominators, or keep them, in which case they absorb relevance.
     """
 
     unit = False  # whether relevance starts at 1
@@ -153,31 +153,30 @@ class RelevanceMethod(Explainer):
         -------
         Attribution
             On the grid of the feature map. ``details``: ``start``, the relevance at the output, ``conserved``, the
-            share of it that the map adds up to, and ``bias_share`` where biases are kept.
+            ratio of the map's sum to it, and ``bias_share`` if biases are kept.
 
         Raises
         ------
         NotApplicable
-            If the recogniser is no network on a feature map, has layers without a rule, or cannot be brought into
-            canonical form.
+            If the recogniser is no network on a feature map, has layers without a rule, or has no canonical form.
         ClipError
             If the clip is too short or the relevance not finite.
         """
         with on_features(request.recogniser, self.name).metered():
             propagation = self.prepare(request)
-            relevance, start = propagation.run(_to_the_features)
+            relevance, start = propagation.run(_relevance_at_features)
         return attribution(self.name, relevance.sum(dim=1), propagation.view, self.balance(relevance, start))
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """See `Explainer.calls`: the canonical form, and the network to compare with."""
+        """See `Explainer.calls`: the canonical copy and the original network."""
         self._form(recogniser)
         return 2
 
     def prepare(self, request: Request) -> Propagation:
-        """Rules, canonical network and features for one clip; the caller meters it."""
+        """Prepare rules, canonical network and features for one clip; the caller counts the model calls."""
         if self.biases not in ("zeroed", "kept"):
             raise InputError(f"{self.name}: biases must be 'zeroed' or 'kept', got {self.biases!r}.")
-        request.response(torch.zeros(1, len(request.recogniser.classes)))  # refuses an unknown class
+        request.response(torch.zeros(1, len(request.recogniser.classes)))  # raises for an unknown class
         form = self._form(request.recogniser)
         view = view_of(request, self.name)
         layers, first = self.rules()
@@ -185,21 +184,21 @@ class RelevanceMethod(Explainer):
 
     @abstractmethod
     def rules(self) -> tuple[LayerMap, Hook | None]:
-        """Rules by type of layer, and the one for the first layer if it is another."""
+        """Rules by layer type, and a different rule for the first layer if there is one."""
 
     def balance(self, relevance: torch.Tensor, start: torch.Tensor) -> dict[str, float]:
-        """How much of the relevance at the output arrived."""
-        given, arrived = float(start.double().sum()), float(relevance.double().sum())
-        share = arrived / given if abs(given) > EPSILON else 1.0 if abs(arrived) <= EPSILON else 0.0
-        found = {"start": given, "conserved": share}
-        return found | {"bias_share": 1 - share} if self.biases == "kept" else found
+        """Conservation check: initial relevance and the share of it in the map."""
+        initial, total = float(start.double().sum()), float(relevance.double().sum())
+        share = total / initial if abs(initial) > EPSILON else 1.0 if abs(total) <= EPSILON else 0.0
+        details = {"start": initial, "conserved": share}
+        return details | {"bias_share": 1 - share} if self.biases == "kept" else details
 
     def linear(self, rule: Callable[..., BasicHook], **options: float) -> BasicHook:
-        """One of zennit's rules for layers with weights, as `biases` asks."""
+        """Instantiate a zennit rule for layers with weights, conserving unless biases are kept."""
         return rule(**options) if self.biases == "kept" else conserving(rule(**options, zero_params=["bias"]))
 
     def shared(self) -> LayerMap:
-        """Rules of layers without weights: a sum or an average shares relevance out by contribution."""
+        """Rules of layers without weights: sums and averages distribute relevance in proportion to contributions."""
         norm = rules.Norm(stabilizer=EPSILON)
         sums = norm if self.biases == "kept" else conserving(norm)
         return [((types.Activation, types.BatchNorm), rules.Pass()), ((Sum, Mean, types.AvgPool), sums)]
@@ -214,7 +213,7 @@ class RelevanceMethod(Explainer):
         return form
 
 
-def _to_the_features(
+def _relevance_at_features(
     features: torch.Tensor, logits: torch.Tensor, start: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.autograd.grad(logits, features, start)[0], start
@@ -235,7 +234,7 @@ class LrpEpsilonPlus(RelevanceMethod):
 
 
 class LrpEpsilonPlusFlat(LrpEpsilonPlus):
-    """As `LrpEpsilonPlus`, but the first layer shares relevance out evenly over what it sees.
+    """As `LrpEpsilonPlus`, with the flat rule in the first layer: uniform over each neuron's inputs.
 
     The rules of the Beyond Saliency authors' code (Nasr, Ren & Johnson 2025).
     """
@@ -255,7 +254,7 @@ class LrpGamma(RelevanceMethod):
     Parameters
     ----------
     gamma : float
-        How much more positive contributions weigh; 0 is the epsilon rule.
+        Additional weight of positive contributions; 0 is the epsilon rule.
     biases : {'zeroed', 'kept'}
     """
 
@@ -277,10 +276,10 @@ class LrpGamma(RelevanceMethod):
 
 
 def _gamma(gamma: float, stabilizer: float, zero_params: list[str] | None = None) -> BasicHook:
-    """zennit's rule, with the sign of a neuron told from the same sum that its denominator is.
+    """Gamma rule of zennit, with the sign of a neuron's output computed without bias, as the denominators are.
 
-    zennit tells it with the bias in. Where the bias outweighs the sum, the denominator may then come near 0 and
-    relevance grows without bounds (a thousandfold on random networks).
+    zennit computes the sign with the bias. If the bias outweighs the sum, the denominator can approach 0 and relevance
+    diverges (a thousandfold on random networks).
     """
     rule = rules.Gamma(gamma=gamma, stabilizer=stabilizer, zero_params=zero_params)
     rule.param_modifiers[-1] = rules.NoMod(zero_params=zero_params)
@@ -288,10 +287,10 @@ def _gamma(gamma: float, stabilizer: float, zero_params: list[str] | None = None
 
 
 class ExcitationBackprop(RelevanceMethod):
-    """Probability that a winner-takes-all walk from the target ends in a cell; never negative, adds up to 1.
+    """Excitation backprop: probability that a winner-take-all walk from the target ends in a cell.
 
-    Zhang, Bargal, Lin, Brandt, Shen & Sclaroff 2018, IJCV 126, equation 5: the z-plus rule in every layer. A contrast
-    starts with 1 and -1.
+    Zhang, Bargal, Lin, Brandt, Shen & Sclaroff 2018, IJCV 126, equation 5: the z-plus rule in every layer.
+    Non-negative, sums to 1; a contrast starts with 1 and -1.
     """
 
     name = "excitation-backprop"

@@ -1,4 +1,4 @@
-"""The true explanation of the white-box recogniser, where it is known in closed form."""
+"""Closed-form ground truth of the white-box recogniser `planted-rule`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .explainer import Explainer, Request
 
 
 class RuleTruth(Explainer):
-    """What each cell of a planted clip adds to the log-odds of `planted-rule` over those of its neutral twin."""
+    """Contribution of each cell to the log-odds of `planted-rule`, relative to the clip's neutral twin."""
 
     name = "rule-truth"
 
     def attribute(self, request: Request) -> Attribution:
-        """Read the relevance off the rule.
+        """Compute the relevance from the rule.
 
         Raises
         ------

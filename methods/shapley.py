@@ -1,6 +1,6 @@
-"""Bands, words and other parts of a clip as players of a game: Shapley and Banzhaf values, leave-one-out, forests.
+"""Shapley and Banzhaf values, leave-one-out and random-forest importance of bands, words and other parts of a clip.
 
-Band methods read the same full table as `emolime`: asked for together, they cost its 256 model calls once.
+Band methods use the same full mask table as `emolime`; in one run its 256 model calls are made once.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import numpy as np
 
 from .emolime import PAPER_BANDS, PAPER_MASKS
 from .explainer import Request
-from .masking_base import EXACT_PARTS, PartMethod, Reading
+from .masking_base import EXACT_PARTS, PartMethod, PartWeights
 from .masks import MaskTable, paired_masks
 from .surrogates import banzhaf_values, forest_importance, kernel_shap, leave_one_out, lime_weights, shapley_values
 
 
-class _FullGame(PartMethod):
-    """Read from every mask once; at most 10 parts."""
+class _FullTableMethod(PartMethod):
+    """Base class of methods on a full mask table, of at most 10 parts."""
 
     draws = False
 
@@ -29,42 +29,42 @@ class _FullGame(PartMethod):
         super().__init__(partition, 2**EXACT_PARTS, 10, fill, match_level, response)
 
 
-class BandShapley(_FullGame):
-    """Exact Shapley values of the bands; they add up to what the whole clip adds to the fill alone."""
+class BandShapley(_FullTableMethod):
+    """Exact Shapley values of the bands; they sum to the response to the clip minus that to the fill alone."""
 
     name = "band-shapley"
 
-    def interpret(self, table: MaskTable, request: Request) -> Reading:
+    def interpret(self, table: MaskTable, request: Request) -> PartWeights:
         """See `surrogates.shapley_values`."""
-        return Reading(shapley_values(table.response(request, self.response)), None, {})
+        return PartWeights(shapley_values(table.response(request, self.response)), None, {})
 
 
-class BandBanzhaf(_FullGame):
-    """Exact Banzhaf values of the bands: what a band adds on average over all masks of the others."""
+class BandBanzhaf(_FullTableMethod):
+    """Exact Banzhaf values of the bands: mean marginal contribution over all masks of the others."""
 
     name = "band-banzhaf"
 
-    def interpret(self, table: MaskTable, request: Request) -> Reading:
+    def interpret(self, table: MaskTable, request: Request) -> PartWeights:
         """See `surrogates.banzhaf_values`."""
-        return Reading(banzhaf_values(table.response(request, self.response)), None, {})
+        return PartWeights(banzhaf_values(table.response(request, self.response)), None, {})
 
 
-class BandForest(_FullGame):
-    """Importance of the bands for a random forest that imitates the recogniser, with LIME's weights."""
+class BandForest(_FullTableMethod):
+    """Feature importance of the bands in a random-forest surrogate with LIME's kernel weights."""
 
     name = "band-forest"
     stochastic = True
 
-    def interpret(self, table: MaskTable, request: Request) -> Reading:
+    def interpret(self, table: MaskTable, request: Request) -> PartWeights:
         """See `surrogates.forest_importance`; ``details``: the forest's weighted ``r2``."""
         seed = int(request.generator("forest").integers(2**31))
         response = table.response(request, self.response)
         weights, r2 = forest_importance(table.masks, response, lime_weights(table.masks), seed)
-        return Reading(weights, None, {"r2": r2})
+        return PartWeights(weights, None, {"r2": r2})
 
 
 class BandKernelShap(PartMethod):
-    """Shapley values of the bands estimated from 64 masks, drawn as the Shapley kernel weighs their sizes."""
+    """KernelSHAP: Shapley values of the bands estimated from 64 masks with sizes drawn by the Shapley kernel."""
 
     name = "band-kernelshap"
 
@@ -85,14 +85,14 @@ class BandKernelShap(PartMethod):
         n = self.number_of_masks(parts)
         return paired_masks(parts, n, request.generator("masks"), shapley=True), np.arange(n) // 2
 
-    def interpret(self, table: MaskTable, request: Request) -> Reading:
+    def interpret(self, table: MaskTable, request: Request) -> PartWeights:
         """See `surrogates.kernel_shap`."""
         weights, errors = kernel_shap(table.masks, table.response(request, self.response), table.groups)
-        return Reading(weights, errors if table.groups is not None else None, {})
+        return PartWeights(weights, errors if table.groups is not None else None, {})
 
 
 class _LeaveOneOut(PartMethod):
-    """One copy without each part, the clip itself and a copy of nothing but fill."""
+    """Base class of leave-one-out methods: one copy without each part, the clip itself and the fill alone."""
 
     draws = False
 
@@ -104,17 +104,17 @@ class _LeaveOneOut(PartMethod):
         return parts + 2
 
     def shares(self, request: Request) -> None:
-        """See `Explainer.shares`: so few copies are not worth looking for in a full table."""
+        """See `Explainer.shares`: never shared, since there are few copies."""
         return None
 
     def draw(self, parts: int, request: Request) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `PartMethod.draw`: nothing is drawn."""
+        """See `PartMethod.draw`: deterministic."""
         return np.concatenate([np.ones((1, parts)), np.zeros((1, parts)), 1 - np.eye(parts)]).astype(np.uint8), None
 
-    def interpret(self, table: MaskTable, request: Request) -> Reading:
+    def interpret(self, table: MaskTable, request: Request) -> PartWeights:
         """See `surrogates.leave_one_out`."""
         response = table.response(request, self.response)
-        return Reading(leave_one_out(response[0], response[2:]), None, {})
+        return PartWeights(leave_one_out(response[0], response[2:]), None, {})
 
 
 class BandLeaveOneOut(_LeaveOneOut):

@@ -1,8 +1,8 @@
-"""What masked copies of a clip say about its parts: surrogates and values of the game, all from one table.
+"""Part weights from a mask table: linear and forest surrogates, Shapley and Banzhaf values, KernelSHAP.
 
 Conventions
 -----------
-Masks are rows of 0 and 1, one column a part, 1 keeps it; a response is one number a mask. A *full* table holds every
+Masks are rows of 0 and 1, one column per part, 1 keeps it; there is one response per mask. A *full* table holds every
 mask once, in the order of `masks.all_masks`.
 
 Sources: LIME: Ribeiro, Singh & Guestrin 2016, "Why should I trust you?", KDD, arXiv 1602.04938; kernel as in the `lime`
@@ -22,19 +22,19 @@ from scipy.linalg import helmert
 from ..errors import InputError
 
 KERNEL_WIDTH = 0.25
-RESOLUTION = 1e-6  # responses that vary less than this differ by rounding alone
+RESOLUTION = 1e-6  # responses that vary less than this are constant up to rounding
 
 
 @dataclass(frozen=True, eq=False)
 class LinearSurrogate:
-    """``intercept + masks @ weights``.
+    """Linear model ``intercept + masks @ weights``.
 
     Attributes
     ----------
     weights : array, float64, shape (parts,)
     intercept : float
     r2 : float
-        Weighted coefficient of determination; 1 where the response does not vary.
+        Weighted coefficient of determination; 1 if the response is constant.
     """
 
     weights: np.ndarray
@@ -43,7 +43,7 @@ class LinearSurrogate:
 
 
 def lime_weights(masks: np.ndarray, kernel_width: float = KERNEL_WIDTH) -> np.ndarray:
-    """LIME's weight of each mask, ``sqrt(exp(-d^2 / width^2))`` with d its cosine distance to the all-kept mask.
+    """LIME kernel weight of each mask, ``sqrt(exp(-d^2 / width^2))`` with d its cosine distance to the all-kept mask.
 
     Parameters
     ----------
@@ -60,10 +60,10 @@ def lime_weights(masks: np.ndarray, kernel_width: float = KERNEL_WIDTH) -> np.nd
 
 
 def fit_linear(masks: np.ndarray, response: np.ndarray, weights: np.ndarray, alpha: float = 0.0) -> LinearSurrogate:
-    """Weighted ridge regression with an intercept that is not penalised.
+    """Weighted ridge regression with an unpenalised intercept.
 
-    Minimises ``sum_i w_i (y_i - b - x_i @ beta)^2 + alpha |beta|^2``, as scikit-learn's ``Ridge``. Parts that the
-    masks cannot tell apart share their weight (the solution of least norm).
+    Minimises ``sum_i w_i (y_i - b - x_i @ beta)^2 + alpha |beta|^2``, as scikit-learn's ``Ridge``. For
+    collinear parts it is the minimum-norm solution.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def fit_linear(masks: np.ndarray, response: np.ndarray, weights: np.ndarray, alp
     weights : array, shape (n,)
         At least 0, not all 0.
     alpha : float
-        0: unshrunk. LIME's default is 1.
+        Ridge penalty; LIME's default is 1.
 
     Returns
     -------
@@ -99,7 +99,9 @@ def fit_linear(masks: np.ndarray, response: np.ndarray, weights: np.ndarray, alp
 
 
 def shrinkage(masks: np.ndarray, weights: np.ndarray, alpha: float) -> float:
-    """What a ridge penalty leaves of a weight, 0 to 1: the mean over directions, trace((M + alpha I)^-1 M) / parts.
+    """Mean shrinkage factor of a ridge penalty, 0..1: ``trace((M + alpha I)^-1 M) / parts``.
+
+    M are the weighted second moments of the centred masks.
 
     Parameters
     ----------
@@ -117,14 +119,14 @@ def shrinkage(masks: np.ndarray, weights: np.ndarray, alpha: float) -> float:
 
 
 def unshrunk(coefficients: np.ndarray, masks: np.ndarray, weights: np.ndarray, alpha: float) -> np.ndarray:
-    """The least-squares coefficients behind penalised ones: what the penalty took is known from the masks alone.
+    """Recover least-squares coefficients from ridge coefficients, given the masks.
 
-    One solves ``M b = X'Wy``, the other ``(M + alpha I) b = X'Wy``.
+    The former solve ``M b = X'Wy``, the latter ``(M + alpha I) b = X'Wy``.
 
     Parameters
     ----------
     coefficients : array, shape (parts,)
-        Of `fit_linear` with this penalty.
+        From `fit_linear` with this penalty.
     masks, weights, alpha
         As for `fit_linear`.
 
@@ -137,7 +139,7 @@ def unshrunk(coefficients: np.ndarray, masks: np.ndarray, weights: np.ndarray, a
 
 
 def _moments(masks: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted sums of products of the centred masks, shape (parts, parts)."""
+    """Weighted second moments of the centred masks, shape (parts, parts)."""
     x = np.asarray(masks, dtype=np.float64)
     x = x - np.average(x, axis=0, weights=weights)
     return x.T @ (weights[:, None] * x)
@@ -146,14 +148,14 @@ def _moments(masks: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def linear_errors(
     masks: np.ndarray, response: np.ndarray, weights: np.ndarray, alpha: float, groups: np.ndarray
 ) -> np.ndarray:
-    """Standard errors of the weights of `fit_linear` where the masks were drawn, by the jackknife.
+    """Jackknife standard errors of the weights of `fit_linear` over randomly drawn masks.
 
     Parameters
     ----------
     masks, response, weights, alpha
         As for `fit_linear`.
     groups : array of int, shape (n,)
-        Masks that were drawn together have the same number, e.g. a mask and its complement; groups are equally large.
+        Masks drawn together share a number, e.g. a mask and its complement; groups are of equal size.
 
     Returns
     -------
@@ -162,11 +164,11 @@ def linear_errors(
     x = np.asarray(masks, dtype=np.float64)
     design = np.concatenate([np.ones((len(x), 1)), x], axis=1)
     penalty = np.r_[0.0, np.full(x.shape[1], alpha)]
-    return _spread(_without_each_group(design, response, weights, penalty, groups))[1:]
+    return _jackknife_error(_without_each_group(design, response, weights, penalty, groups))[1:]
 
 
 def shapley_values(response: np.ndarray) -> np.ndarray:
-    """Exact Shapley values of the parts from a full table; their sum is the response of all parts less that of none.
+    """Exact Shapley values from a full table; they sum to the response to all parts minus that to none.
 
     Parameters
     ----------
@@ -187,7 +189,7 @@ def shapley_values(response: np.ndarray) -> np.ndarray:
 
 
 def banzhaf_values(response: np.ndarray) -> np.ndarray:
-    """Exact Banzhaf values: what a part adds on average over all masks of the others; see `shapley_values`."""
+    """Exact Banzhaf values: mean marginal contribution over all masks of the others; see `shapley_values`."""
     size, parts = _sizes(response)
     share = np.full(size.shape, 2.0 ** (1 - parts))
     return _marginals(response, share, share)
@@ -205,7 +207,7 @@ def _bits(parts: int) -> np.ndarray:
 
 
 def _marginals(response: np.ndarray, with_part: np.ndarray, without: np.ndarray) -> np.ndarray:
-    """Weighted responses of masks that hold each part, less weighted responses of those that do not."""
+    """Weighted sum of responses to masks with each part minus that to masks without it."""
     parts = len(response).bit_length() - 1
     y = np.asarray(response, dtype=np.float64)
     masks = _bits(parts).astype(np.float64)
@@ -213,30 +215,30 @@ def _marginals(response: np.ndarray, with_part: np.ndarray, without: np.ndarray)
 
 
 def leave_one_out(full: float, without: np.ndarray) -> np.ndarray:
-    """What the response loses without each part: ``full - without``, shape (parts,)."""
+    """Drop of the response without each part: ``full - without``, shape (parts,)."""
     return full - np.asarray(without, dtype=np.float64)
 
 
 def kernel_shap(
     masks: np.ndarray, response: np.ndarray, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """KernelSHAP: Shapley values as a weighted least-squares fit that keeps the sum exact.
+    """KernelSHAP: Shapley values by weighted least squares under the efficiency constraint.
 
-    The Shapley kernel's mass of each mask size is shared out evenly over the masks of that size in the table, so a
-    full table gives the exact Shapley values, and a sample estimates them however its sizes were drawn.
+    The Shapley kernel's mass of each mask size is divided equally among the masks of that size in the table. A full
+    table therefore gives the exact Shapley values, and a sample estimates them whatever distribution its sizes have.
 
     Parameters
     ----------
     masks : array, shape (n, parts)
-        Among them the all-kept and the all-removed one.
+        Must include the all-kept and the all-removed mask.
     response : array, shape (n,)
     groups : array of int, shape (n,), optional
-        See `linear_errors`; none where nothing was drawn.
+        See `linear_errors`; None for a full table.
 
     Returns
     -------
     values, errors : arrays, float64, shape (parts,)
-        Errors are 0 without `groups`.
+        Jackknife standard errors; 0 without `groups`.
 
     Raises
     ------
@@ -254,20 +256,20 @@ def kernel_shap(
         return even, np.zeros(parts)
     counts = np.bincount(size[inner], minlength=parts)
     weights = (parts - 1) / (size[inner] * (parts - size[inner])) / counts[size[inner]]
-    basis = helmert(parts)  # of deviations from the even share, which add up to 0
+    basis = helmert(parts)  # orthonormal basis of deviations from the equal share, which sum to 0
     design, goal = x[inner] @ basis.T, y[inner] - none - x[inner] @ even
     root = np.sqrt(weights)
     values = even + np.linalg.lstsq(root[:, None] * design, root * goal, rcond=None)[0] @ basis
     if groups is None:
         return values, np.zeros(parts)
     others = _without_each_group(design, goal, weights, np.zeros(parts - 1), groups[inner])
-    return values, _spread(others @ basis)
+    return values, _jackknife_error(others @ basis)
 
 
 def forest_importance(
     masks: np.ndarray, response: np.ndarray, weights: np.ndarray, seed: int
 ) -> tuple[np.ndarray, float]:
-    """Importance of each part for a random forest that imitates the responses, signed by the linear fit.
+    """Random-forest feature importance of each part, with the sign of the linear fit.
 
     Parameters
     ----------
@@ -278,10 +280,10 @@ def forest_importance(
     Returns
     -------
     importance : array, float64, shape (parts,)
-        Shares of the reduction of variance, adding up to 1 in absolute value; zeros where the response does not vary.
-        A forest does not say in which direction a part works: the sign is that of its unshrunk linear weight.
+        Shares of the variance reduction, summing to 1 in absolute value; zeros if the response is constant. Forest
+        importance is unsigned: the sign is that of the unpenalised linear weight.
     r2 : float
-        Weighted, on the masks themselves.
+        Weighted, on the training masks.
     """
     from sklearn.ensemble import RandomForestRegressor
 
@@ -295,9 +297,9 @@ def forest_importance(
 def _without_each_group(
     design: np.ndarray, goal: np.ndarray, weights: np.ndarray, penalty: np.ndarray, groups: np.ndarray
 ) -> np.ndarray:
-    """Coefficients of the weighted, penalised least-squares fit without each group in turn, shape (groups, columns).
+    """Leave-one-group-out coefficients of the weighted, penalised least-squares fit, shape (groups, columns).
 
-    In closed form: leaving rows out changes the solution by what their residuals, blown up by their leverage, say.
+    Closed form: the change of the solution follows from the residuals and leverages of the rows left out.
     """
     moments = design.T @ (weights[:, None] * design) + np.diag(penalty)
     inverse = np.linalg.pinv(moments, hermitian=True)
@@ -309,7 +311,7 @@ def _without_each_group(
     return beta - (pull * left).sum(axis=1)
 
 
-def _spread(estimates: np.ndarray) -> np.ndarray:
-    """Jackknife standard error from the estimates without each group."""
+def _jackknife_error(estimates: np.ndarray) -> np.ndarray:
+    """Jackknife standard error from leave-one-group-out estimates."""
     n = len(estimates)
     return np.sqrt((n - 1) / n * np.square(estimates - estimates.mean(axis=0)).sum(axis=0))

@@ -1,8 +1,8 @@
-"""What a metric is given and what it returns.
+"""Interface of metrics: the case and explanation they score, and the outcome they return.
 
-A `Case` is one clip under one condition with one target. What several metrics need of it (its plane, its scoring grid,
-the fill, the truth mask, a deletion trajectory) is computed when first asked for and then kept, so that no metric pays
-for another's work and none depends on which ran before.
+A `Case` is one clip under one condition with one target. Intermediate results that several metrics use (plane, scoring
+grid, fill, truth mask, deletion trajectory) are computed lazily and cached, so that scores do not depend on which other
+metrics ran before.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from ..keys import rng
 from ..methods.attribution import Attribution
 from ..models.recogniser import Recogniser
 
-CLIP_LOG_ODDS = ("log odds of the clip",)  # key of the one model call that most metrics share
-MAP_RESOLUTION = 1e-9  # of a map's largest cell; below it, differences are rounding of the move to the scoring grid
+CLIP_LOG_ODDS = ("log odds of the clip",)  # cache key of the one model call that most metrics share
+MAP_RESOLUTION = 1e-9  # relative to a map's largest cell; smaller differences are rounding errors of resampling
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One clip under one condition with one target, and what its metrics share.
+    """One clip under one condition with one target, with a cache shared by its metrics.
 
     Parameters
     ----------
     recogniser : Recogniser
     clip : Clip
-        As the recogniser hears it: the condition is already applied (to a planted clip's twin as well).
+        Clip with the condition applied (to a planted clip's twin as well).
     target : str
-        The class explained, or the two of a contrast, ``A-B``: why A rather than B. The recogniser knows them.
+        Explained class, or a contrast ``A-B`` of two classes (why A rather than B), known to the recogniser.
     fill : str
-        Name of the fill operator that stands in for what is removed.
+        Name of the fill operator that replaces removed cells.
     seed : tuple
-        Identity parts of every draw made for this case. It must not name a method: all methods of a case are scored
-        with the same fill.
+        Identity from which every random generator of this case is seeded. It must not name a method, so that all
+        methods are scored with the same fill.
     condition : str
-        Name of the condition the clip is under.
+        Name of the condition.
     device : str or torch.device
-        Where waveforms are perturbed.
+        Device on which waveforms are perturbed.
     """
 
     recogniser: Recogniser
@@ -59,32 +59,32 @@ class Case:
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def shared(self, key: Hashable, factory: Callable[[], T]) -> T:
-        """Value of `factory`, computed once per case.
+        """Return the cached value of `factory`, computed once per case.
 
         Parameters
         ----------
         key : hashable
-            Says everything the value depends on beyond clip, condition, target and seed: whatever depends on the fill
-            must name it, because cases that differ in the fill alone share this memo.
+            Identifies everything the value depends on apart from clip, condition, target and seed. Values that depend
+            on the fill must name it, because cases that differ in the fill alone share this cache.
         factory : callable
-            Without arguments. What it raises is not kept.
+            Called without arguments; exceptions are not cached.
         """
         if key not in self._memo:
             self._memo[key] = factory()
         return self._memo[key]
 
     def with_fill(self, name: str) -> Case:
-        """The same case with another fill; everything that does not depend on the fill is shared."""
+        """Copy of the case with another fill and the same cache."""
         return replace(self, fill=name)
 
     @property
     def plane(self) -> Plane:
-        """The clip on the time-frequency plane."""
+        """STFT plane of the clip."""
         return self.shared("plane", lambda: Plane(self.clip.samples, self.device))
 
     @property
     def twin_plane(self) -> Plane:
-        """The neutral twin of a planted clip on the time-frequency plane.
+        """STFT plane of a planted clip's neutral twin.
 
         Raises
         ------
@@ -100,16 +100,16 @@ class Case:
 
     @property
     def grid(self) -> Grid:
-        """The scoring grid of the clip: 16 mel bands x 80 ms."""
+        """Scoring grid of the clip: 16 mel bands x 80 ms."""
         return self.shared("grid", lambda: scoring_grid(self.clip.duration_s))
 
     def one_class(self, what: str) -> str:
-        """The target, for what is defined for one class alone.
+        """Return the target of a metric that is not defined for contrasts.
 
         Parameters
         ----------
         what : str
-            For the reason.
+            Subject of the error message.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class Case:
 
     @property
     def target_index(self) -> int:
-        """Column of the target class.
+        """Column index of the target class.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Case:
         return self.recogniser.class_index(self.one_class("a probability"))
 
     def response(self, log_odds: np.ndarray) -> np.ndarray:
-        """y: the target's log-odds, of a contrast the difference of both classes' (`Recogniser.response`).
+        """Explained scalar y: log-odds of the target, or their difference for a contrast (`Recogniser.response`).
 
         Parameters
         ----------
@@ -161,15 +161,14 @@ class Case:
 
     @property
     def log_odds(self) -> np.ndarray:
-        """Log-odds of every class for the clip itself, shape (n_classes,); one model call, made once per case."""
+        """Log-odds of every class for the clip itself, shape (n_classes,); one cached model call."""
         return self.shared(CLIP_LOG_ODDS, lambda: self.recogniser.log_odds(self.plane.samples[None])[0])
 
     def map(self, attribution: Attribution) -> np.ndarray:
-        """An attribution of the clip, summed onto the scoring grid.
+        """Resample an attribution of the clip onto the scoring grid, preserving sums.
 
-        Values are rounded to multiples of 1e-9 of the largest, zero among them: moving a coarse map to a finer grid
-        shares its cells out in unequal last digits, and a tie must stay a tie (but for the rare one that lies halfway
-        between two multiples).
+        Values are rounded to multiples of 1e-9 of the largest one: resampling a coarse map to a finer grid yields cells
+        that differ in the last digits, and ties must stay ties (except rare ones halfway between two multiples).
 
         Parameters
         ----------
@@ -187,11 +186,11 @@ class Case:
 
     @property
     def recorded_grid(self) -> Grid:
-        """The scoring grid of the clip as recorded, before the condition."""
+        """Scoring grid of the clip as recorded, before the condition."""
         return self.shared("recorded grid", lambda: scoring_grid(self.clip.recorded_s))
 
     def map_back(self, attribution: Attribution) -> np.ndarray:
-        """An attribution of the clip, its times moved back along the clip's time map, on the recorded grid.
+        """Resample an attribution onto the recorded grid, inverting the condition's time map.
 
         Parameters
         ----------
@@ -206,13 +205,13 @@ class Case:
         return summed_on(attribution.values, recorded, self.recorded_grid)
 
     def map_recorded(self, attribution: Attribution, duration_s: float | None = None) -> np.ndarray:
-        """An attribution of the clip as recorded, or of another clip, on the recorded grid.
+        """Resample an attribution of the recorded clip, or of another clip, onto the recorded grid.
 
         Parameters
         ----------
         attribution : Attribution
         duration_s : float, optional
-            Length of the clip it explains, where that is another clip: the two are then compared in relative time.
+            Duration of the other clip, whose time axis is stretched to that of this clip.
 
         Returns
         -------
@@ -225,7 +224,7 @@ class Case:
 
 
 def summed_on(values: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
-    """A map summed onto another grid, rounded so that its ties stay ties; see `Case.map`.
+    """Resample a map onto another grid, rounded so that ties stay ties; see `Case.map`.
 
     Parameters
     ----------
@@ -242,7 +241,7 @@ def summed_on(values: np.ndarray, grid: Grid, target: Grid) -> np.ndarray:
 
 
 class Explain(Protocol):
-    """The method behind an attribution, ready to explain once more; every call costs a new explanation."""
+    """Callable that explains again with the method behind an attribution; every call is a new explanation."""
 
     def __call__(
         self, clip: Clip, *seed: Hashable, recogniser: Recogniser | None = None, target: str | None = None
@@ -252,9 +251,9 @@ class Explain(Protocol):
         Parameters
         ----------
         clip : Clip
-            The case's clip, or a copy of it with other samples.
+            The case's clip, or a perturbed copy of it.
         *seed : hashable
-            Added to the seed of the case's own explanation: without any, the same draws are made.
+            Appended to the seed of the case's own explanation; without any, the same random numbers are drawn.
         recogniser : Recogniser, optional
             Default: the case's.
         target : str, optional
@@ -264,23 +263,23 @@ class Explain(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """An attribution of the case's clip, and the companions that the metric's record asks for.
+    """Attribution of the case's clip, with the companion attributions that the metric's record requires.
 
     Attributes
     ----------
     attribution : Attribution
     clean : Attribution, optional
-        Of the same clip by the same method in condition ``clean``.
+        Attribution of the same clip by the same method in condition ``clean``.
     repeat : Attribution, optional
         As `clean`, with another seed.
     other : Attribution, optional
-        By the same method of another clip of the same emotion, in condition ``clean``.
+        Attribution by the same method of another clip of the same emotion, in condition ``clean``.
     other_duration_s : float, optional
-        Length of that other clip.
+        Duration of that other clip.
     explain : Explain, optional
-        Missing where only the map is at hand.
+        None if only the map is available.
     draw : int
-        Which of the method's explanations of this case it is: the run's repeat.
+        Index of the repeat (seed) of a stochastic method.
     """
 
     attribution: Attribution
@@ -293,20 +292,20 @@ class Explained:
 
     @property
     def identity(self) -> tuple[str, int]:
-        """Method and draw: part of the key of whatever a case keeps that was made for this explanation alone."""
+        """Method and repeat; part of the cache keys of values computed for this explanation alone."""
         return self.attribution.method, self.draw
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One score.
+    """Score of one explanation.
 
     Attributes
     ----------
     value : float
         Finite.
     model_calls : int
-        Copies that go through the recogniser when this metric is computed alone, from stored explanations.
+        Model calls of this metric when computed alone from stored explanations.
     """
 
     value: float
@@ -314,7 +313,7 @@ class Outcome:
 
 
 class Metric(Protocol):
-    """What every metric is: a class without parameters, so that its name and version say all about a score."""
+    """Protocol of metrics: classes without parameters, so that name and version identify a score."""
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation.
@@ -322,28 +321,28 @@ class Metric(Protocol):
         Raises
         ------
         NotApplicable
-            If the score is undefined here, with the reason.
+            If the score is undefined for this case, with the reason.
         ClipError
             If the recogniser fails on a perturbed copy.
         """
 
 
 class CallingMetric(Metric, Protocol):
-    """A metric that asks the recogniser: it says beforehand what it will ask for."""
+    """Protocol of metrics that call the recogniser and declare their model calls beforehand."""
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
-        """Model calls of each piece of work, by a key that says who shares the piece within a case.
+        """Model calls of each piece of work, by its cache key; pieces with the same key are computed once per case.
 
-        Their sum is `Outcome.model_calls`, companions apart; what several metrics name is computed once.
+        Their sum is `Outcome.model_calls` without companions.
 
         Raises
         ------
         NotApplicable
-            As `score`, where no model call is needed to tell.
+            As `score`, if it can be decided without a model call.
         """
 
 
 def work_of(metric: Metric, case: Case, explained: Explained) -> Mapping[Hashable, int]:
-    """What a metric will ask the recogniser for; nothing where it does not say."""
+    """Model calls declared by a metric (`CallingMetric.work`); empty for metrics that make none."""
     work = getattr(metric, "work", None)
     return {} if work is None else work(case, explained)

@@ -1,16 +1,16 @@
-"""Causal cue fidelity: where an explanation claims much, does changing the voice change the recogniser's mind?
+"""Causal cue fidelity: rank correlation of relevance over time with the effect of editing acoustic cues there.
 
 Conventions
 -----------
 The clip is cut into 16 equal stretches. The *effect* of a cue in a stretch is how far the target's log-odds move when
 that cue alone is edited there: the absolute difference between the edited copy and its sham (`metrics.cue_edits`),
-averaged over the grades of the edit. The *claim* of an explanation is the share of its absolute relevance that lies in
+averaged over the amounts of the edit. The *claim* of an explanation is the share of its absolute relevance that lies in
 the stretch (on the scoring grid). The score of a cue is Spearman's rank correlation of claim and effect over the
 stretches; effects that differ by less than 1e-6 count as equal, and a cue whose effects are all equal has no score.
 
-The effects depend on clip, condition and target only and are computed once for all explanations. A stretch without
-voice has no pitch to edit, and its effect is next to 0: an explanation gains by pointing at voice at all. Read a method
-beside `energy`, not only beside 0. Higher is better.
+The effects depend on clip, condition and target only and are computed once for all explanations. An unvoiced stretch
+has no pitch to edit and an effect close to 0, so that any explanation of voiced stretches scores above 0. Compare
+methods with `energy`, not only with 0. Higher is better.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .case import CLIP_LOG_ODDS, Case, Explained, Outcome
 from .cue_edits import EDITS, UNVOICED, edited, faded, has_pitch, resynthesised, stretch_weights
 from .robustness import rank_correlation
 
-N_STRETCHES = 16  # copies of one grade fill the batches of 8
-STILL = 1e-6  # log-odds
-MIN_S = 0.8  # stretches of 50 ms: a few glottal periods of any voice
+N_STRETCHES = 16  # the copies of one amount fill two batches of 8
+LOG_ODDS_RESOLUTION = 1e-6  # log-odds
+MIN_S = 0.8  # stretches of 50 ms hold a few glottal periods of any voice
 _SHAM = ("causal cues", "sham")
 
 
 def causal_fidelity(claims: np.ndarray, effects: np.ndarray) -> float:
-    """Rank correlation of claims and effects over stretches.
+    """Spearman correlation of claims and effects over stretches.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def causal_fidelity(claims: np.ndarray, effects: np.ndarray) -> float:
     >>> causal_fidelity(np.array([0.1, 0.2, 0.7]), np.array([0.0, 1.0, 5.0]))
     1.0
     """
-    return rank_correlation(claims, np.round(effects / STILL))
+    return rank_correlation(claims, np.round(effects / LOG_ODDS_RESOLUTION))
 
 
 def claimed_shares(case: Case, explained: Explained) -> np.ndarray:
@@ -66,11 +66,11 @@ def claimed_shares(case: Case, explained: Explained) -> np.ndarray:
     mass = window_relevance(values, case.grid.time_edges_s, edges)
     if not mass.sum() > 0:
         raise NotApplicable("the explanation is zero everywhere")
-    return np.round(mass / mass.sum(), 9)  # sharing out by overlap leaves ties unequal in the last digits
+    return np.round(mass / mass.sum(), 9)  # ties must survive rounding errors of the resampling
 
 
 def cue_effects(case: Case, cue: str) -> np.ndarray:
-    """Sham-corrected change of the target's log-odds by editing a cue in each stretch, shape (16,), non-negative.
+    """Sham-corrected absolute change of the target's log-odds by editing a cue in each stretch, shape (16,).
 
     Raises
     ------
@@ -104,12 +104,12 @@ def _target_log_odds(case: Case, waveforms: np.ndarray) -> np.ndarray:
 
 
 class CausalCueFidelity:
-    """Rank correlation of claimed and measured importance of stretches, averaged over the edited cues.
+    """Rank correlation of relevance and measured effect of stretches, averaged over the edited cues.
 
     Parameters
     ----------
     cue : str
-        Only this one of `EDITS`; default all.
+        One of `EDITS`; default all.
     """
 
     name = "causal-cue-fidelity"
@@ -129,7 +129,7 @@ class CausalCueFidelity:
         return plan
 
     def _editable(self, case: Case) -> list[str]:
-        """The cues that can be edited in this clip."""
+        """List the cues that can be edited in this clip."""
         if case.clip.duration_s < MIN_S:
             raise NotApplicable(
                 f"the clip lasts {case.clip.duration_s:.2f} s; cues are edited in clips of {MIN_S} s or more"
@@ -146,8 +146,8 @@ class CausalCueFidelity:
         Raises
         ------
         NotApplicable
-            For clips under 0.8 s, maps that claim the same of all stretches, where no cue has any effect, and for cues
-            of pitch alone where the clip has none.
+            For clips under 0.8 s, maps that are constant over the stretches, if no cue has any effect, and for pitch
+            cues alone if the clip is unvoiced.
         """
         work = self.work(case, explained)
         claims = claimed_shares(case, explained)
@@ -157,7 +157,7 @@ class CausalCueFidelity:
         for cue in self._editable(case):
             try:
                 scores.append(causal_fidelity(claims, cue_effects(case, cue)))
-            except NotApplicable:  # no effect anywhere: another cue may have one
+            except NotApplicable:  # this cue has no effect anywhere; others may have one
                 continue
         if not scores:
             raise NotApplicable("no edit moves the recogniser")

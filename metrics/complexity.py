@@ -1,8 +1,8 @@
-"""Complexity: is the relevance on few cells or spread over all?
+"""Complexity metrics: concentration of the absolute relevance on few cells.
 
 Conventions
 -----------
-Maps lie on the scoring grid; signs do not count. A sparse explanation is easier to read, not more faithful: the
+Maps lie on the scoring grid; signs are ignored. A sparse explanation is easier to read, not more faithful: the
 family is ranked apart.
 
 Sources
@@ -20,8 +20,8 @@ import numpy as np
 from ..errors import NotApplicable
 from .case import Case, Explained, Metric, Outcome
 
-HELD = 0.8  # of the absolute relevance, by the effective area
-ROUNDING = 1e-9  # of the total
+HELD = 0.8  # share of the absolute relevance in the effective area
+ROUNDING = 1e-9  # relative to the total
 
 
 def gini(relevance: np.ndarray) -> float:
@@ -34,7 +34,7 @@ def gini(relevance: np.ndarray) -> float:
     Returns
     -------
     float
-        0 for equal values, ``1 - 1 / n`` where one value holds everything.
+        0 for equal values, ``1 - 1 / n`` if one value holds everything.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def gini(relevance: np.ndarray) -> float:
 
 
 def entropy(relevance: np.ndarray) -> float:
-    """Entropy of the absolute values as shares of their sum, over that of equal shares.
+    """Normalised Shannon entropy of the absolute values as shares of their sum.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def entropy(relevance: np.ndarray) -> float:
     Returns
     -------
     float
-        1 for equal values, 0 where one value holds everything (and for a single value).
+        1 for equal values, 0 if one value holds everything (and for a single value).
 
     Raises
     ------
@@ -73,7 +73,7 @@ def entropy(relevance: np.ndarray) -> float:
 
 
 def effective_area(relevance: np.ndarray, held: float = HELD) -> float:
-    """Share of the cells that is needed to hold a share of the absolute relevance.
+    """Smallest share of the cells that holds a given share of the absolute relevance.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def _shares(relevance: np.ndarray) -> np.ndarray:
 
 
 class Gini(Metric):
-    """Sparseness. Higher is sparser."""
+    """Gini index of the absolute relevance. Higher is sparser."""
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
@@ -112,7 +112,7 @@ class Gini(Metric):
 
 
 class Entropy(Metric):
-    """Evenness of the absolute relevance. Lower is sparser."""
+    """Normalised entropy of the absolute relevance. Lower is sparser."""
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""

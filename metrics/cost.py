@@ -1,9 +1,9 @@
-"""Cost: what an explanation takes, and what its deletion is paid with.
+"""Cost metrics: model calls of an explanation, and energy removed along its deletion curve.
 
 Conventions
 -----------
-Model calls, not seconds: copies that went through the recogniser, the same on every machine. Energy: of the clip's
-spectrum on the scoring grid, which holds all of it. Neither says how good an explanation is.
+Model calls (waveforms evaluated by the recogniser) are counted instead of seconds, because they are the same on every
+machine. Energy is that of the clip's spectrum on the scoring grid. Neither measures the quality of an explanation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .trajectory import order_of, share_removed, step_of
 
 
 class ExplanationCalls(Metric):
-    """Copies that went through the recogniser to make the explanation. Lower is better."""
+    """Number of model calls of the explanation. Lower is better."""
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
@@ -24,7 +24,7 @@ class ExplanationCalls(Metric):
 
 
 def energy_removed(energy: np.ndarray, step: np.ndarray) -> float:
-    """Mean share of the energy that is gone, over the share of area that is gone from 0 to 1.
+    """Area under the curve of the removed share of energy over the removed share of cells.
 
     Parameters
     ----------
@@ -36,16 +36,15 @@ def energy_removed(energy: np.ndarray, step: np.ndarray) -> float:
     Returns
     -------
     float
-        0..1: above .5 the loud cells go first; .5 for an order drawn at random, on average.
+        0..1; above .5 if loud cells are removed first, .5 on average for a random order.
     """
     return float(np.trapezoid(share_removed(step, energy), share_removed(step)))
 
 
 class EnergyRemoved(Metric):
-    """Mean share of the clip's energy that is gone along its deletion trajectory. Lower: fewer loud cells first.
+    """Mean share of the clip's energy removed along its deletion trajectory. Lower: fewer loud cells first.
 
-    Beside a deletion score it says what the drop was paid with: two explanations that take the same area rarely take
-    the same energy.
+    Context for deletion scores: explanations that remove the same area rarely remove the same energy.
     """
 
     def score(self, case: Case, explained: Explained) -> Outcome:

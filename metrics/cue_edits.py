@@ -1,4 +1,4 @@
-"""Edits of one acoustic cue in one stretch of a clip, by graded amounts, each beside a sham.
+"""Graded edits of one acoustic cue in one stretch of a clip, with sham edits as controls.
 
 Conventions
 -----------
@@ -30,15 +30,15 @@ UNVOICED = "nothing in the clip is voiced: it has no pitch to edit"
 
 @dataclass(frozen=True)
 class CueEdit:
-    """How one cue is edited.
+    """Amounts and procedure of one cue's edit.
 
     Attributes
     ----------
     amounts : tuple of float
-        Grades, in `unit`.
+        Amounts of the edit, in `unit`.
     unit : str
     psola : bool
-        Whether the edit goes through resynthesis, and needs a sham that does so as well.
+        Whether the edit is a PSOLA resynthesis, whose sham is resynthesised as well.
     """
 
     amounts: tuple[float, ...]
@@ -59,7 +59,7 @@ EDITS: Mapping[str, CueEdit] = MappingProxyType(
 
 
 def stretch_weights(n_samples: int, n_stretches: int) -> np.ndarray:
-    """How much of an edit each copy takes over at each sample, float64, shape (n_stretches, n_samples); sums to 1."""
+    """Crossfade weights of the edit in each copy, float64, shape (n_stretches, n_samples); sum over copies is 1."""
     times = (np.arange(n_samples) + 0.5) / SAMPLE_RATE
     edges = np.linspace(0, n_samples / SAMPLE_RATE, n_stretches + 1)[1:-1]
     steps = 0.5 - 0.5 * np.cos(np.pi * np.clip((times - edges[:, None]) / (2 * FADE_S) + 0.5, 0, 1))
@@ -70,7 +70,7 @@ def stretch_weights(n_samples: int, n_stretches: int) -> np.ndarray:
 
 
 def edited(samples: np.ndarray, cue: str, n_stretches: int, generator: np.random.Generator) -> np.ndarray:
-    """The whole clip with one cue edited, float64, shape (n_amounts, n_samples).
+    """Edit one cue in the whole clip, float64, shape (n_amounts, n_samples).
 
     Parameters
     ----------
@@ -78,14 +78,14 @@ def edited(samples: np.ndarray, cue: str, n_stretches: int, generator: np.random
     cue : str
         One of `EDITS`.
     n_stretches : int
-        F0 range is edited about the mean of each of them.
+        F0 range is edited about the mean of each stretch.
     generator : numpy Generator
-        Draws noise and jitter.
+        For noise and jitter.
 
     Raises
     ------
     NotApplicable
-        If the edit needs a voice and the clip has none.
+        If the edit needs pitch and the clip is unvoiced.
     """
     x = samples.astype(np.float64)
     amounts = EDITS[cue].amounts
@@ -96,7 +96,7 @@ def edited(samples: np.ndarray, cue: str, n_stretches: int, generator: np.random
     if cue == "noise":
         breath = Plane(x.astype(np.float32)).shaped_noise(generator)
         return np.stack([x + 10 ** (amount / 20) * breath for amount in amounts])
-    noise = np.clip(generator.standard_normal(x.size), -2.5, 2.5)  # one number a sample, read at the pulses
+    noise = np.clip(generator.standard_normal(x.size), -2.5, 2.5)  # one value per sample, read at the glottal pulses
 
     def changed(semitones: np.ndarray, times_s: np.ndarray, amount: float) -> np.ndarray:
         if cue == "f0_level":
@@ -111,7 +111,7 @@ def edited(samples: np.ndarray, cue: str, n_stretches: int, generator: np.random
 
 
 def faded(base: np.ndarray, edit: np.ndarray, weights: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
-    """Copies of a clip, each with an edit in one stretch, float32, shape (n_stretches, n_samples).
+    """Crossfade an edit into one stretch of each copy of a clip, float32, shape (n_stretches, n_samples).
 
     Parameters
     ----------
@@ -122,29 +122,29 @@ def faded(base: np.ndarray, edit: np.ndarray, weights: np.ndarray, like: np.ndar
     weights : array, shape (n_stretches, n_samples)
         From `stretch_weights`.
     like : array, shape (n_samples,), optional
-        Give each stretch the power that this signal (the sham) has there.
+        Signal (the sham) whose power in the stretch the copy is scaled to.
     """
     gains = np.ones(len(weights))
     if like is not None:
-        wanted, found = weights @ like**2, weights @ edit**2
-        gains = np.sqrt(wanted / np.where(found > 0, found, 1.0))
-        gains[found <= 0] = 1.0
+        target_power, power = weights @ like**2, weights @ edit**2
+        gains = np.sqrt(target_power / np.where(power > 0, power, 1.0))
+        gains[power <= 0] = 1.0
     return (base + weights * (gains[:, None] * edit - base)).astype(np.float32)
 
 
 def has_pitch(samples: np.ndarray) -> bool:
-    """Whether Praat hears a pitch anywhere in a clip, so that edits by resynthesis can be made."""
+    """Whether Praat finds a pitch anywhere in a clip, as PSOLA edits require."""
     return _pitch(samples)[2] > 0
 
 
 def resynthesised(samples: np.ndarray, contour: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> Any:
-    """PSOLA with the pitch at each glottal pulse set anew, float64, shape (n_samples,).
+    """PSOLA resynthesis with a modified pitch at each glottal pulse, float64, shape (n_samples,).
 
     Parameters
     ----------
     samples : array, shape (n_samples,)
     contour : callable, optional
-        From semitones re 1 Hz and times in seconds of the pulses to new semitones. Default: the sham, as they are.
+        Maps semitones re 1 Hz and times in seconds of the pulses to new semitones. Default: unchanged (the sham).
 
     Raises
     ------
@@ -169,7 +169,7 @@ def resynthesised(samples: np.ndarray, contour: Callable[[np.ndarray, np.ndarray
 
 
 def _pitch(samples: np.ndarray) -> tuple[Any, Any, int]:
-    """Praat's manipulation of a clip, its pitch tier, and how many points that has."""
+    """Praat Manipulation object of a clip, its pitch tier, and the tier's number of points."""
     import parselmouth
     from parselmouth.praat import call
 
@@ -184,7 +184,7 @@ def _sample(times_s: np.ndarray, n: int) -> np.ndarray:
 
 
 def _tilted(samples: np.ndarray, amount_db: float) -> np.ndarray:
-    """Zero-phase filter: a smooth step of `amount_db` in all, most of it within two octaves about 1.2 kHz."""
+    """Zero-phase shelving filter: a smooth step of `amount_db`, most of it within two octaves about 1.2 kHz."""
     freqs = np.maximum(np.fft.rfftfreq(samples.size, 1 / SAMPLE_RATE), 1.0)
     gain_db = amount_db * 0.5 * np.tanh(1.2 * np.log2(freqs / SHELF_HZ))
     return np.fft.irfft(np.fft.rfft(samples) * 10 ** (gain_db / 20), samples.size)

@@ -1,15 +1,15 @@
-"""Cue profile: does the voice, where an explanation points, match *this* emotion rather than another?
+"""Cue profile: specificity of the salient windows' acoustic cues for the target emotion.
 
 Conventions
 -----------
 An explanation's profile is its salient-minus-rest contrast of each cue, in standard deviations over matched random
-windows. An emotion's profile is the mean direction of each cue over the sources that speak of the emotion (-1..1; a
-source that is silent about a cue counts as 0). Profiles are compared by Spearman's rank correlation over the cues that
-the explanation has and that set at least one of the compared emotions apart. Neutral has no profile.
+windows. An emotion's profile is the mean direction of each cue over the sources that cover the emotion (-1..1; 0 for
+a source without an entry for the cue). Profiles are compared by Spearman's rank correlation over the measured cues on
+which the compared emotions differ. Neutral has no profile.
 
-The raw score is the correlation with the target's profile minus the mean correlation with the profiles of the other
-emotions that the recogniser knows; from it the mean raw score of matched random windows is taken, because a clip's own
-loud and voiced parts favour some emotions whatever the explanation. 0 is chance; higher is better.
+The raw score is the correlation with the target's profile minus the mean correlation with the profiles of the
+recogniser's other emotions. The mean raw score of matched random windows is subtracted, because the loud and voiced
+parts of a clip favour some emotions for any explanation. 0 is chance; higher is better.
 """
 
 from __future__ import annotations
@@ -26,41 +26,41 @@ from ..errors import NotApplicable
 from ..keys import rng
 from .case import Case, Explained, Outcome
 from .plausibility import DRAWS, KEEP
-from .salience_contrast import pointed_windows
+from .salience_contrast import clip_salient_windows
 
-MIN_CUES = 4  # a rank correlation of fewer says little
+MIN_CUES = 4  # fewer are too few for a rank correlation
 
 
 def expected_profile(emotion: str) -> np.ndarray:
-    """Mean direction of each cue over the sources, -1..1, in the order of `REGION_CUES`; zeros where none speaks."""
+    """Mean direction of each cue over the sources, -1..1, in the order of `REGION_CUES`; zeros without a source."""
     rows = [[cues.get(cue, 0) for cue in REGION_CUES] for cues in directions(emotion).values()]
     return np.mean(rows, axis=0) if rows else np.zeros(len(REGION_CUES))
 
 
 def other_profiles(target: str, classes: Iterable[str]) -> np.ndarray:
-    """Profiles of the other emotions among some classes that any source speaks of, shape (n, n_cues)."""
+    """Profiles of the other emotions among `classes` that any source covers, shape (n, n_cues)."""
     rows = [expected_profile(name) for name in classes if name not in (target, NEUTRAL)]
     return np.array([row for row in rows if row.any()]).reshape(-1, len(REGION_CUES))
 
 
 def specificity(profile: np.ndarray, own: np.ndarray, others: np.ndarray) -> float:
-    """Rank correlation with the own profile minus the mean of those with the others, in -2..2.
+    """Rank correlation with the target's profile minus the mean of those with the others, in -2..2.
 
     Parameters
     ----------
     profile : array, shape (n_cues,)
-        NaN where a cue is missing; such cues are left out.
+        NaN for missing cues, which are left out.
     own : array, shape (n_cues,)
     others : array, shape (n_others, n_cues)
 
     Returns
     -------
     float
-        NaN where fewer than four cues are left, or a profile is constant over them.
+        NaN if fewer than four cues are left, or a profile is constant over them.
 
     Examples
     --------
-    >>> specificity(np.array([1.0, 2, 3, 4]), np.array([0.1, 0.2, 0.3, 0.4]), np.array([[4.0, 3, 2, 1]]))
+    >>> round(specificity(np.array([1.0, 2, 3, 4]), np.array([0.1, 0.2, 0.3, 0.4]), np.array([[4.0, 3, 2, 1]])), 9)
     2.0
     """
     expected = np.vstack([own, others])
@@ -72,8 +72,8 @@ def specificity(profile: np.ndarray, own: np.ndarray, others: np.ndarray) -> flo
     norms = np.sqrt((table**2).sum(axis=1))
     if not norms.all():
         return float("nan")
-    found = table[1:] @ table[0] / (norms[1:] * norms[0])
-    return float(found[0] - found[1:].mean())
+    correlations = table[1:] @ table[0] / (norms[1:] * norms[0])
+    return float(correlations[0] - correlations[1:].mean())
 
 
 class CueProfile:
@@ -87,8 +87,8 @@ class CueProfile:
         Raises
         ------
         NotApplicable
-            For neutral and emotions without a source, where the recogniser knows no other emotion with one, for clips
-            shorter than two windows, maps without positive relevance, and where too few cues can be measured.
+            For neutral, emotions without a source, recognisers without another emotion that has a source, clips
+            shorter than two windows, maps without positive relevance, and if too few cues can be measured.
         """
         target = case.one_class("a source's cue profile")
         own = expected_profile(target)
@@ -97,22 +97,22 @@ class CueProfile:
         others = other_profiles(target, case.recogniser.classes)
         if not len(others):
             raise NotApplicable("the recogniser knows no other emotion that a source gives a cue profile for")
-        edges, salient = pointed_windows(case, explained, "salient windows")
+        edges, salient = clip_salient_windows(case, explained, "salient windows")
         cues = case.shared("window-cues", lambda: WindowCues(case.clip.cue_tracks, edges))
         controls = cues.matched_sets(salient, rng(*case.seed, self.name, "random windows"), DRAWS, KEEP)
         contrasts = cues.contrasts(np.concatenate([salient[None], controls]))
         profiles = standardised(contrasts)
-        found = np.array([specificity(profile, own, others) for profile in profiles])
-        chance = found[1:][np.isfinite(found[1:])]
-        if not np.isfinite(found[0]) or chance.size == 0:
+        scores = np.array([specificity(profile, own, others) for profile in profiles])
+        chance = scores[1:][np.isfinite(scores[1:])]
+        if not np.isfinite(scores[0]) or chance.size == 0:
             raise NotApplicable(f"fewer than {MIN_CUES} cues can be measured inside the salient windows and outside")
-        return Outcome(float(found[0] - chance.mean()), 0)
+        return Outcome(float(scores[0] - chance.mean()), 0)
 
 
 def standardised(contrasts: np.ndarray) -> np.ndarray:
-    """Contrasts over their root mean square over random windows (rows 1 on), shape (n_sets, n_cues).
+    """Contrasts divided by their root mean square over random windows (rows from 1), shape (n_sets, n_cues).
 
-    Not centred: the mean over random windows is what chance subtracts. NaN where a cue is missing or never varies.
+    Not centred, since the mean over random windows is subtracted as chance. NaN for missing or constant cues.
     """
     random = contrasts[1:]
     known = np.isfinite(random)

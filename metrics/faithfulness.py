@@ -1,11 +1,11 @@
-"""Faithfulness: does the recogniser lose the target when what the explanation calls relevant is taken away?
+"""Faithfulness by perturbation curves: change of the target's log-odds when relevant cells are removed or kept.
 
 Conventions
 -----------
-Curves are log-odds of the target (natural logarithm), one-vs-rest. The x axis is the share of the cells that was
-removed (deletion) or kept (insertion), 0..1; areas are therefore mean log-odds along the curve, in log-odds. What is
-removed is replaced by the case's fill, in the waveform. Nothing is normalised by clip, but for IROF: compare methods
-on the same clips. All metrics here read a trajectory (`metrics.trajectory`); most of them the very same one.
+Curves are log-odds of the target (natural logarithm), one-vs-rest. The x axis is the share of the cells that are
+removed (deletion) or kept (insertion), 0..1; areas are therefore mean log-odds along the curve, in log-odds. Removed
+cells are replaced by the case's fill, in the waveform. Except for IROF nothing is normalised per clip: compare methods
+on the same clips. All metrics here are computed from a trajectory (`metrics.trajectory`), most of them from the same.
 
 Sources
 -------
@@ -40,7 +40,7 @@ from .trajectory import (
 )
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the cells, for comprehensiveness and sufficiency
-STILL = 1e-6  # log-odds; a smaller step back is rounding of the network
+LOG_ODDS_RESOLUTION = 1e-6  # log-odds; smaller decreases are rounding errors of the network
 LEAST_PROBABILITY = 1e-3  # of the target on the clip, for IROF
 
 
@@ -63,14 +63,14 @@ def auc(area: np.ndarray, curve: np.ndarray) -> float:
 
 
 def deletion_auc(area: np.ndarray, morf: np.ndarray) -> float:
-    """Area under the curve that removes the most relevant cells first; low for a faithful explanation."""
+    """Deletion AUC: area under the curve with the most relevant cells removed first; low if faithful."""
     return auc(area, morf)
 
 
 def insertion_auc(area: np.ndarray, lerf: np.ndarray) -> float:
-    """Area under the curve that puts the most relevant cells back first; high for a faithful explanation.
+    """Insertion AUC: area under the curve with the most relevant cells restored first; high if faithful.
 
-    Keeping the top ``area[i]`` is removing the rest, least relevant first: `lerf` read backwards.
+    Keeping the top ``area[i]`` equals removing the rest, least relevant first: the reversed `lerf`.
     """
     return auc(area, lerf[::-1])
 
@@ -78,27 +78,27 @@ def insertion_auc(area: np.ndarray, lerf: np.ndarray) -> float:
 def area_between(area: np.ndarray, morf: np.ndarray, lerf: np.ndarray) -> float:
     """Area between the perturbation curves: insertion AUC - deletion AUC.
 
-    Both curves start and end alike, so what the clip and the fill alone account for cancels; the expectation over
-    random rankings is exactly 0.
+    Both curves share their end points, so that the levels of clip and fill cancel; the expectation over random rankings
+    is exactly 0.
     """
     return insertion_auc(area, lerf) - deletion_auc(area, morf)
 
 
 def comprehensiveness(area: np.ndarray, morf: np.ndarray, shares: Sequence[float] = SHARES) -> float:
-    """Log-odds lost without the top shares of the cells, averaged over the shares.
+    """Drop of the log-odds without the top shares of the cells, averaged over the shares (AOPC).
 
-    Where a share lies between two steps the curve is read by linear interpolation.
+    The curve is interpolated linearly between steps.
     """
     return float(morf[0] - np.mean(np.interp(shares, area, morf)))
 
 
 def sufficiency(area: np.ndarray, lerf: np.ndarray, shares: Sequence[float] = SHARES) -> float:
-    """Log-odds lost with nothing but the top shares of the cells, averaged over the shares; low is good."""
+    """Drop of the log-odds with only the top shares of the cells, averaged over the shares; low if faithful."""
     return float(lerf[0] - np.mean(np.interp(shares, area, lerf[::-1])))
 
 
 def delta_auc(area: np.ndarray, morf: np.ndarray, random: Sequence[np.ndarray]) -> float:
-    """Mean deletion AUC of random orders less that of the explanation.
+    """Mean deletion AUC of random orders minus that of the explanation.
 
     Parameters
     ----------
@@ -111,19 +111,19 @@ def delta_auc(area: np.ndarray, morf: np.ndarray, random: Sequence[np.ndarray]) 
 
 
 def monotonicity(morf: np.ndarray) -> float:
-    """Share of the steps that do not lower the log-odds as cells are put back, the least relevant first; 0..1."""
-    return float(np.mean(np.diff(morf[::-1]) >= -STILL))
+    """Share of steps that do not lower the log-odds as cells are restored, least relevant first; 0..1."""
+    return float(np.mean(np.diff(morf[::-1]) >= -LOG_ODDS_RESOLUTION))
 
 
 def irof(area: np.ndarray, morf: np.ndarray) -> float:
     """Area over the curve of the target's probability relative to that of the clip, most relevant first.
 
-    At most 1; 0 where nothing removed changes the probability.
+    At most 1; 0 if removals do not change the probability.
 
     Raises
     ------
     NotApplicable
-        If the clip's probability is below 0.001: whatever is removed raises it, and the quotient has no bound.
+        If the clip's probability is below 0.001: the quotient would be unbounded.
     """
     if expit(morf[0]) < LEAST_PROBABILITY:
         raise NotApplicable(
@@ -136,7 +136,7 @@ def irof(area: np.ndarray, morf: np.ndarray) -> float:
 
 
 class _OfTrajectory(Metric):
-    """A metric that reads the explanation's trajectory and nothing else: a subclass fills in `read`."""
+    """Base class of metrics computed from the explanation's trajectory; subclasses implement `read`."""
 
     @abstractmethod
     def read(self, t: Trajectory) -> float:
@@ -177,7 +177,7 @@ class AreaBetween(_OfTrajectory):
 
 
 class Comprehensiveness(_OfTrajectory):
-    """Log-odds lost without the most relevant cells. Higher is better."""
+    """Drop of the log-odds without the most relevant cells. Higher is better."""
 
     def read(self, t: Trajectory) -> float:
         """Score of a trajectory."""
@@ -185,7 +185,7 @@ class Comprehensiveness(_OfTrajectory):
 
 
 class Sufficiency(_OfTrajectory):
-    """Log-odds lost with the most relevant cells alone. Lower is better."""
+    """Drop of the log-odds with the most relevant cells alone. Lower is better."""
 
     def read(self, t: Trajectory) -> float:
         """Score of a trajectory."""
@@ -193,7 +193,7 @@ class Sufficiency(_OfTrajectory):
 
 
 class Monotonicity(_OfTrajectory):
-    """Share of steps that raise the log-odds as cells are put back, least relevant first. Higher is better."""
+    """Share of steps that do not lower the log-odds as cells are restored. Higher is better."""
 
     def read(self, t: Trajectory) -> float:
         """Score of a trajectory."""
@@ -201,7 +201,7 @@ class Monotonicity(_OfTrajectory):
 
 
 class DeltaAuc(Metric):
-    """Deletion AUC gained on random order. Higher is better, 0 is expected of a random ranking."""
+    """Deletion AUC of random orders minus that of the explanation. Higher is better, 0 expected at random."""
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""

@@ -1,12 +1,11 @@
-"""Localisation: does the explanation point at where the cue was planted?
+"""Localisation metrics: agreement of the map with the ground-truth mask of planted clips.
 
 Conventions
 -----------
-Maps and truth masks lie on the scoring grid. Only planted clips have a truth; it holds for the emotion that was
-planted, so these scores are meant for the true class as target. All scores range over 0..1, 1 for relevance that
-lies inside the mask alone. The mask is cut at 95 % of the truth map's mass, so the truth map itself has rank accuracy 1
-and mass accuracy 0.95 or a little more. Where equal cells share a place that counts, all orders of them count
-alike: a constant map scores like a random one.
+Maps and truth masks lie on the scoring grid. Only planted clips have a truth. It holds for the planted emotion, so
+these scores are meant for the true class as target. All scores lie in 0..1; 1 means that all relevance lies inside the
+mask. The mask holds 95 % of the truth map's mass, so the truth map itself has rank accuracy 1 and mass accuracy 0.95 or
+slightly more. For tied cells scores are the expectation over all orders: a constant map scores like a random one.
 
 Sources
 -------
@@ -41,7 +40,7 @@ def mass_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
     Raises
     ------
     NotApplicable
-        If no cell is positive: nothing is claimed to speak for the target.
+        If no cell is positive.
     """
     positive = np.clip(relevance, 0, None)
     total = positive.sum()
@@ -53,8 +52,8 @@ def mass_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
 def rank_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
     """Share of the K most relevant cells that lie inside the mask, K the size of the mask.
 
-    Where the K-th place is shared by equal cells, this is the exact expectation over all orders of them; a constant
-    map scores the mask's share of the cells, like a random one.
+    For ties at rank K this is the exact expectation over all orders of them; a constant map scores the mask's share of
+    the cells, like a random one.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ def rank_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
 
 
 def pointing_game(relevance: np.ndarray, mask: np.ndarray) -> float:
-    """1 if the most relevant cell lies inside the mask, else 0; the share of them inside where several are equal.
+    """Pointing game: 1 if the most relevant cell lies inside the mask, else 0; for ties the share inside.
 
     Parameters
     ----------
@@ -86,7 +85,7 @@ def pointing_game(relevance: np.ndarray, mask: np.ndarray) -> float:
 
 
 def truth_auc(relevance: np.ndarray, mask: np.ndarray) -> float:
-    """Area under the ROC curve of relevance as a sign of the mask: 0.5 for a random map.
+    """Area under the ROC curve of relevance as a predictor of the mask; 0.5 for a random map.
 
     Parameters
     ----------
@@ -109,20 +108,20 @@ def truth_auc(relevance: np.ndarray, mask: np.ndarray) -> float:
 def truth_iou(relevance: np.ndarray, mask: np.ndarray) -> float:
     """Intersection over union of the mask and the most relevant cells, as many as the mask has.
 
-    With K cells each, this is a function of rank accuracy r alone, ``r / (2 - r)``; where equal cells share the K-th
-    place, r is their exact expectation.
+    With K cells each, this is a function of rank accuracy r alone, ``r / (2 - r)``; for ties r is the expectation over
+    their orders.
     """
     accuracy = rank_accuracy(relevance, mask)
     return accuracy / (2 - accuracy)
 
 
 def case_truth_mask(case: Case) -> np.ndarray:
-    """Cells of the scoring grid that hold the planted cues, bool, computed once per case.
+    """Truth mask of a planted clip on the scoring grid, bool, cached per case.
 
     Raises
     ------
     NotApplicable
-        If the clip is not planted, neutral, or its planted change is nowhere to be measured; for a contrast of classes.
+        If the clip is not planted, neutral, or has no measurable planted change; for a contrast of classes.
     """
 
     def make() -> np.ndarray:
@@ -160,7 +159,7 @@ class PointingGame(Metric):
 
 
 class TruthAuc(Metric):
-    """How often a planted cell is more relevant than another. Higher is better, 0.5 is expected of a random map."""
+    """ROC AUC of relevance for planted cells. Higher is better, 0.5 is expected of a random map."""
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
@@ -168,7 +167,7 @@ class TruthAuc(Metric):
 
 
 class TruthIou(Metric):
-    """Intersection over union with the planted cells at their number. Higher is better."""
+    """Intersection over union of the mask and as many top cells. Higher is better."""
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""

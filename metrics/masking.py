@@ -1,11 +1,11 @@
-"""Faithfulness as the audio literature measures it: what the recogniser makes of the clip seen through the explanation.
+"""Faithfulness by soft masking (L-MAC, Grad-CAM++): prediction on the clip multiplied by the normalised map.
 
 Conventions
 -----------
 The positive relevance on the scoring grid, divided by its maximum, is a soft mask in 0..1: each cell of the waveform
 keeps that share, the rest is the case's fill. Probabilities are the target's, one-vs-rest. All scores lie in 0..1 (the
-papers give percentages). A map that is the same everywhere keeps the clip as it is, and so has no drop: read these
-metrics beside one that punishes large masks.
+papers give percentages). A constant map keeps the whole clip and has no drop: combine these metrics with one that
+penalises large masks.
 
 Sources
 -------
@@ -40,24 +40,24 @@ def soft_mask(relevance: np.ndarray) -> np.ndarray:
     return positive / positive.max()
 
 
-def average_increase(clip: float, seen: float) -> float:
+def average_increase(clip: float, masked: float) -> float:
     """1 if the masked clip has higher log-odds than the clip itself, else 0."""
-    return float(seen > clip)
+    return float(masked > clip)
 
 
-def average_drop(clip: float, seen: float) -> float:
-    """Share of the target's probability that is lost behind the mask, from log-odds; 0 where none is."""
-    # 1 - p(seen) / p(clip) without a quotient of probabilities, which may both be 0
-    return float(expit(-seen) * -np.expm1(-max(0.0, clip - seen)))
+def average_drop(clip: float, masked: float) -> float:
+    """Relative drop of the target's probability on the masked clip, from log-odds; 0 if it does not fall."""
+    # 1 - p(masked) / p(clip) without a quotient of probabilities, which may both underflow to 0
+    return float(expit(-masked) * -np.expm1(-max(0.0, clip - masked)))
 
 
-def average_gain(clip: float, seen: float) -> float:
-    """Share of what is missing to probability 1 that is gained behind the mask, from log-odds; 0 where none is."""
-    return average_drop(-clip, -seen)
+def average_gain(clip: float, masked: float) -> float:
+    """Rise of the probability on the masked clip relative to 1 - p(clip), from log-odds; 0 if it does not rise."""
+    return average_drop(-clip, -masked)
 
 
 def masked_log_odds(case: Case, explained: Explained) -> np.ndarray:
-    """Log-odds of every class for the clip behind the soft mask, computed once per case, fill and mask."""
+    """Log-odds of every class for the masked clip, cached per case, fill and mask."""
     keep = soft_mask(case.map(explained.attribution))
 
     def make() -> np.ndarray:
@@ -67,11 +67,11 @@ def masked_log_odds(case: Case, explained: Explained) -> np.ndarray:
 
 
 class _OfMaskedClip(Metric):
-    """A metric that compares the clip with what is seen of it through the mask: a subclass fills in `read`."""
+    """Base class of metrics that compare the clip with the masked clip; subclasses implement `read`."""
 
     @abstractmethod
-    def read(self, clip: np.ndarray, seen: np.ndarray, target: int) -> float:
-        """Score from the log-odds of all classes and the place of the target's."""
+    def read(self, clip: np.ndarray, masked: np.ndarray, target: int) -> float:
+        """Score from the log-odds of all classes and the index of the target."""
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
@@ -82,37 +82,37 @@ class _OfMaskedClip(Metric):
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
         target = case.target_index
-        seen = masked_log_odds(case, explained)
-        return Outcome(self.read(case.log_odds, seen, target), sum(self.work(case, explained).values()))
+        masked = masked_log_odds(case, explained)
+        return Outcome(self.read(case.log_odds, masked, target), sum(self.work(case, explained).values()))
 
 
 class AverageIncrease(_OfMaskedClip):
-    """Whether the recogniser is more certain of the target behind the mask. Higher is better."""
+    """Whether the target is more probable on the masked clip. Higher is better."""
 
-    def read(self, clip: np.ndarray, seen: np.ndarray, target: int) -> float:
-        """Score from the log-odds of all classes and the place of the target's."""
-        return average_increase(clip[target], seen[target])
+    def read(self, clip: np.ndarray, masked: np.ndarray, target: int) -> float:
+        """Score from the log-odds of all classes and the index of the target."""
+        return average_increase(clip[target], masked[target])
 
 
 class AverageDrop(_OfMaskedClip):
-    """Share of the target's probability lost behind the mask. Lower is better."""
+    """Relative drop of the target's probability on the masked clip. Lower is better."""
 
-    def read(self, clip: np.ndarray, seen: np.ndarray, target: int) -> float:
-        """Score from the log-odds of all classes and the place of the target's."""
-        return average_drop(clip[target], seen[target])
+    def read(self, clip: np.ndarray, masked: np.ndarray, target: int) -> float:
+        """Score from the log-odds of all classes and the index of the target."""
+        return average_drop(clip[target], masked[target])
 
 
 class AverageGain(_OfMaskedClip):
-    """Share of the missing certainty that is gained behind the mask. Higher is better."""
+    """Rise of the target's probability on the masked clip, relative to 1 - p(clip). Higher is better."""
 
-    def read(self, clip: np.ndarray, seen: np.ndarray, target: int) -> float:
-        """Score from the log-odds of all classes and the place of the target's."""
-        return average_gain(clip[target], seen[target])
+    def read(self, clip: np.ndarray, masked: np.ndarray, target: int) -> float:
+        """Score from the log-odds of all classes and the index of the target."""
+        return average_gain(clip[target], masked[target])
 
 
 class InputFidelity(_OfMaskedClip):
-    """Whether the recogniser decides behind the mask as it does on the clip. Higher is better."""
+    """Whether the predicted class of the masked clip is that of the clip. Higher is better."""
 
-    def read(self, clip: np.ndarray, seen: np.ndarray, target: int) -> float:
-        """Score from the log-odds of all classes and the place of the target's."""
-        return float(np.argmax(clip) == np.argmax(seen))
+    def read(self, clip: np.ndarray, masked: np.ndarray, target: int) -> float:
+        """Score from the log-odds of all classes and the index of the target."""
+        return float(np.argmax(clip) == np.argmax(masked))

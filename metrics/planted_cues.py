@@ -1,17 +1,17 @@
-"""Which cues do explanations claim, and were they planted? Precision and recall of cue families on known truth.
+"""Precision and recall of cue families: cues that explanations claim against the planted ones.
 
 Conventions
 -----------
-One clip is too short for a claim: its 10 windows have too few distinct shifts. So the explanations of several clips (of
-one speaker and emotion) are pooled. Each clip gives the effect of each cue and what it would have been under every
-circular shift of its salient windows (`metrics.salience_contrast`: as many windows of the same length, lying to each
-other as they do). The pool's statistic is the mean effect over its clips; chance is one random shift a clip. A cue is
+The windows of one clip have too few distinct shifts for a test, so the explanations of several clips (of one speaker
+and emotion) are pooled. Each clip gives the effect of each cue and its null distribution under all circular shifts of
+the salient windows (`metrics.salience_contrast`), which keep their number, length and arrangement. The pool's statistic
+is the mean effect over its clips; the null draws one random shift per clip. A cue is
 *claimed*, with the sign of its mean effect, where its two-sided p passes a false discovery rate of 5 % over the pool's
 cues (Benjamini & Hochberg 1995, JRSS B 57).
 
-A cue is *planted* in a pool where at least half of its clips' plants hold it, with the sign of the mean change. Cues
-come in families, because one plant moves several: a planted family is recalled where a cue of it is claimed in its
-planted direction, and a claimed family is right where one of its claims is planted in that direction.
+A cue is *planted* in a pool if at least half of its clips have it planted, with the sign of the mean change. Cues are
+grouped into families, because one plant changes several: a planted family is recalled if one of its cues is claimed in
+the planted direction, and a claimed family is right if one of its claims is planted in that direction.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
 
 
 def pooled_effects(tests: Sequence[ShiftTest], generator: np.random.Generator, draws: int = DRAWS) -> np.ndarray:
-    """Mean effect of each cue over clips, and the same under random shifts.
+    """Mean effect of each cue over clips, and its null distribution under random shifts.
 
     Parameters
     ----------
     tests : sequence of ShiftTest
-        One a clip.
+        One per clip.
     generator : numpy Generator
     draws : int
-        How many times a shift is drawn for every clip.
+        Number of random shifts drawn for every clip.
 
     Returns
     -------
     array, shape (1 + draws, n_cues)
-        The first row is the explanations' own; NaN where no clip has the cue.
+        Row 0 is the observed effect; NaN if no clip has the cue.
     """
     total = np.zeros((1 + draws, len(REGION_CUES)))
     count = np.zeros(len(REGION_CUES))
@@ -72,28 +72,28 @@ def pooled_effects(tests: Sequence[ShiftTest], generator: np.random.Generator, d
 
 
 def p_values(effects: np.ndarray, row: int | slice = 0) -> np.ndarray:
-    """Two-sided p of one row of `pooled_effects`, or several, against all rows, itself counted; NaN where missing.
+    """Two-sided permutation p value of one or several rows of `pooled_effects` against all rows; NaN for missing cues.
 
-    At most one over the number of draws too small or too large for a row that is a draw itself.
+    The row itself counts among the rows; for a row that is a draw itself, p is exact to one over the number of draws.
     """
     size = np.abs(effects)
-    own, in_order = size[row], np.sort(size, axis=0)
-    p = np.full(own.shape, np.nan)
+    observed, in_order = size[row], np.sort(size, axis=0)
+    p = np.full(observed.shape, np.nan)
     for cue in np.flatnonzero(np.isfinite(effects).all(axis=0)):
-        smaller = np.searchsorted(in_order[:, cue], own[..., cue] * (1 - 1e-9))
+        smaller = np.searchsorted(in_order[:, cue], observed[..., cue] * (1 - 1e-9))
         p[..., cue] = 1 - smaller / len(effects)
     return p
 
 
 def claims(effects: np.ndarray, row: int | slice = 0) -> np.ndarray:
-    """Claimed direction of each cue: 1, -1, or 0 where there is no claim; int, shape ``effects[row].shape``."""
+    """Claimed direction of each cue: 1, -1, or 0 without a claim; int, shape ``effects[row].shape``."""
     p = p_values(effects, row)
-    found = np.zeros(p.shape, dtype=int)
+    direction = np.zeros(p.shape, dtype=int)
     known = np.isfinite(p).all(axis=tuple(range(p.ndim - 1)))
     if known.any():
         passed = stats.false_discovery_control(p[..., known], axis=-1) <= RATE
-        found[..., known] = np.where(passed, np.sign(effects[row][..., known]), 0)
-    return found
+        direction[..., known] = np.where(passed, np.sign(effects[row][..., known]), 0)
+    return direction
 
 
 def planted_cues(plants: Sequence[Mapping[str, float]]) -> np.ndarray:
@@ -110,9 +110,9 @@ def planted_cues(plants: Sequence[Mapping[str, float]]) -> np.ndarray:
 
 
 class FamilyCounts(NamedTuple):
-    """How many families were planted in a pool, how many are claimed, and how many of these claims are right.
+    """Numbers of cue families in a pool: correctly claimed, planted, and claimed.
 
-    A claim is right, and its family recalled, where a cue of the family is claimed in its planted direction.
+    A family is correctly claimed if one of its cues is claimed in the planted direction.
     """
 
     right: int
@@ -121,7 +121,7 @@ class FamilyCounts(NamedTuple):
 
 
 def family_counts(claimed: np.ndarray, planted: np.ndarray) -> FamilyCounts:
-    """Count families.
+    """Count correctly claimed, planted and claimed families.
 
     Parameters
     ----------

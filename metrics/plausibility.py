@@ -1,15 +1,15 @@
-"""Plausibility: does the voice, where an explanation points, do what the literature expects for the emotion?
+"""Direction agreement: agreement of the salient windows' cue contrasts with directions reported in the literature.
 
 Conventions
 -----------
-An explanation points at its top windows of 150 ms (positive relevance only, summed onto the scoring grid's 16 bands x
-the windows; at most five, at most half of the clip's). A contrast is a cue inside those windows minus the same cue in
-the rest of the clip. Directions are 1, -1 or 0 (no change expected, not scored), one set a source; sources are
-averaged, never merged. Neutral has no direction.
+Salient windows are an explanation's top windows of 150 ms (positive relevance only, summed onto cells of the scoring
+grid's 16 bands x one window; at most five, at most half of the clip's). A contrast is a cue inside those windows minus
+the same cue in the rest of the clip. Directions are 1, -1 or 0 (no change expected, not scored), one set per source;
+scores are averaged over sources. Neutral has no direction.
 
 Agreement alone scores the clip, not the explanation: any loud, voiced window of an angry clip agrees with the
-literature. So the score is the gain over random windows of the same clip with about the same voiced time and energy:
-0 is chance, whatever the clip. Range -1..1, higher is better.
+literature. The score is therefore the gain over random windows of the same clip matched in voiced time and energy:
+0 is chance for every clip. Range -1..1, higher is better.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from ..cues.windows import WindowCues
 from ..errors import NotApplicable
 from ..keys import rng
 from .case import Case, Explained, Outcome
-from .salience_contrast import pointed_windows
+from .salience_contrast import clip_salient_windows
 
-MIN_VOICED_FRAMES = 20  # 200 ms, so that salient windows and rest can both hold some
-DRAWS = 2000  # random sets of windows (from 200, matches are poorer: the energy map gains more by being loud) ...
-KEEP = 50  # ... of which those nearest in voiced time and energy stand for chance
+MIN_VOICED_FRAMES = 20  # 200 ms, so that salient windows and rest can both be voiced
+DRAWS = 2000  # random sets of windows; with 200, matches are poorer and the energy map gains more
+KEEP = 50  # sets nearest in voiced time and energy, which estimate chance
 
 
 def direction_agreement(contrasts: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Share of expected directions that contrasts have, averaged over sources.
+    """Share of a source's expected directions that the contrasts have, averaged over sources.
 
     Parameters
     ----------
     contrasts : array, shape (..., n_cues)
-        NaN where a cue is missing; such cues are left out.
+        NaN for missing cues, which are left out.
     expected : array of int, shape (n_sources, n_cues)
-        1, -1, or 0 where the source expects nothing.
+        1, -1, or 0 if the source expects no change.
 
     Returns
     -------
     array, shape (...)
-        In 0..1; a contrast of exactly 0 agrees with nothing. NaN where no expectation meets a contrast.
+        In 0..1; a contrast of exactly 0 agrees with nothing. NaN if no expected direction has a contrast.
 
     Examples
     --------
@@ -61,25 +61,25 @@ def direction_agreement(contrasts: np.ndarray, expected: np.ndarray) -> np.ndarr
 
 
 def expected_directions(emotion: str, source: str = "") -> np.ndarray:
-    """Directions of the region cues for an emotion, int, shape (n_sources, n_cues) in the order of `REGION_CUES`.
+    """Expected directions of the region cues, int, shape (n_sources, n_cues), in the order of `REGION_CUES`.
 
     Parameters
     ----------
     emotion : str
     source : str
-        Only this one; default all.
+        Source to use; default all.
 
     Raises
     ------
     NotApplicable
-        If no source expects anything (neutral always).
+        If no source expects a direction (always for neutral).
     """
     if emotion == NEUTRAL:
         raise NotApplicable("neutral has no expected direction: it is what the others are compared with")
     table = [[cues.get(cue, 0) for cue in REGION_CUES] for cues in directions(emotion, source or None).values()]
     if not np.any(table):
-        told = f"source {source} gives no" if source else "no source gives"
-        raise NotApplicable(f"{told} expected cue directions for {emotion!r}")
+        subject = f"source {source} gives no" if source else "no source gives"
+        raise NotApplicable(f"{subject} expected cue directions for {emotion!r}")
     return np.array(table)
 
 
@@ -89,7 +89,7 @@ class DirectionAgreement:
     Parameters
     ----------
     source : str
-        Only this one (`cues.expert.sources`); default the mean over all.
+        One of `cues.expert.sources`; default the mean over all.
     """
 
     name = "direction-agreement"
@@ -103,20 +103,20 @@ class DirectionAgreement:
         Raises
         ------
         NotApplicable
-            For neutral, for emotions without a source, for clips shorter than two windows or with less than 200 ms of
-            voice, for maps without positive relevance, and where the salient windows or all random ones hold too
-            little voice for any expected cue.
+            For neutral, emotions without a source, clips shorter than two windows or with less than 200 ms of voice,
+            maps without positive relevance, and if the salient windows or all random ones hold too little voice for
+            any expected cue.
         """
         expected = expected_directions(case.one_class("what a source expects"), self.source)
-        edges, salient = pointed_windows(case, explained, self.name, "ties")
+        edges, salient = clip_salient_windows(case, explained, self.name, "ties")
         tracks = case.clip.cue_tracks
         voiced = int(tracks.voiced.sum())
         if voiced < MIN_VOICED_FRAMES:
             raise NotApplicable(f"{voiced * 10} ms of voice in the clip, at least {MIN_VOICED_FRAMES * 10} ms needed")
         cues = case.shared("window-cues", lambda: WindowCues(tracks, edges))
         controls = cues.matched_sets(salient, rng(*case.seed, self.name, "random windows"), DRAWS, KEEP)
-        own, *random = direction_agreement(cues.contrasts(np.concatenate([salient[None], controls])), expected)
+        observed, *random = direction_agreement(cues.contrasts(np.concatenate([salient[None], controls])), expected)
         known = np.array(random)[np.isfinite(random)]
-        if not np.isfinite(own) or known.size == 0:
+        if not np.isfinite(observed) or known.size == 0:
             raise NotApplicable("the salient windows, their rest or all random ones hold too little voice to compare")
-        return Outcome(float(own - known.mean()), 0)
+        return Outcome(float(observed - known.mean()), 0)

@@ -1,13 +1,13 @@
-"""Faithfulness as prediction: does the relevance of cells say what their removal does to the recogniser?
+"""Faithfulness by correlation: agreement of the relevance of cells with the effect of their removal.
 
 Conventions
 -----------
-`relevance` is flat over the cells that were removed; `effect` is what a removal takes from the log-odds of the target
-(`metrics.removals`). The relevance of a set of cells is the sum of theirs. A correlation with a map that is constant,
-or with effects that are, is undefined; numbers count as equal within 1e-9 of the largest. Where effects are ranked,
-they are first rounded to 1e-6 log-odds, and where all are smaller nothing is defined: below it is a network's rounding.
+`relevance` is a flat array over cells; `effect` is the drop of the target's log-odds by a removal (`metrics.removals`).
+The relevance of a set of cells is the sum over its cells. Correlations are undefined if map or effects are constant, to
+within 1e-9 of the largest value. Ranked effects are first rounded to 1e-6 log-odds, the rounding error of a network; if
+all are smaller, scores are undefined.
 
-All metrics here read two tables that do not depend on the explanation, so that a further method costs nothing.
+All metrics here use two tables that do not depend on the explanation, so that further methods need no model calls.
 
 Sources
 -------
@@ -39,9 +39,9 @@ from .removals import (
 from .robustness import rank_correlation
 from .trajectory import super_grid
 
-CORRELATION_SIZE = SUBSET_SHARES.index(1 / 4)  # of the sets that faithfulness-correlation reads
-RESOLUTION = 1e-9  # of the largest number
-STILL = 1e-6  # log-odds
+CORRELATION_SIZE = SUBSET_SHARES.index(1 / 4)  # index of the set size used by faithfulness-correlation
+RESOLUTION = 1e-9  # relative to the largest value
+LOG_ODDS_RESOLUTION = 1e-6  # log-odds
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -60,7 +60,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def faithfulness_correlation(relevance: np.ndarray, removed: np.ndarray, effect: np.ndarray) -> float:
-    """Correlation over sets of cells between their relevance and the effect of their removal.
+    """Pearson correlation over sets of cells of their relevance and the effect of their removal.
 
     Parameters
     ----------
@@ -80,43 +80,43 @@ def sensitivity_n(relevance: np.ndarray, removed: np.ndarray, effect: np.ndarray
     relevance, removed, effect
         As in `faithfulness_correlation`.
     size : array, int, shape (n_sets,)
-        Sets with equal numbers here are of one size.
+        Index of each set's size.
     """
-    found = [faithfulness_correlation(relevance, removed[size == s], effect[size == s]) for s in np.unique(size)]
-    return float(np.mean(found))
+    by_size = [faithfulness_correlation(relevance, removed[size == s], effect[size == s]) for s in np.unique(size)]
+    return float(np.mean(by_size))
 
 
 def infidelity(relevance: np.ndarray, removed: np.ndarray, effect: np.ndarray) -> float:
-    """Squared error of the relevance of sets as their effect, after the best scaling, over the squared effect.
+    """Squared error of optimally scaled relevance as a predictor of the effect of sets, over the squared effect.
 
-    The scaling (one non-negative factor a map; Yeh et al. 2019, section 4.2) makes methods comparable whose relevance
-    has other units; the division makes clips comparable.
+    The optimal non-negative scaling per map (Yeh et al. 2019, section 4.2) makes methods with different units
+    comparable; the division makes clips comparable.
 
     Returns
     -------
     float
-        0 where relevance adds up to the effect of every set, 1 for a map that says nothing (all zero, or opposed).
+        0 if relevance is proportional to the effect of every set, 1 for an uninformative map (all zero, or opposed).
     """
-    told = _sums(relevance, removed)
-    scale = max(0.0, told @ effect) / (told @ told) if np.any(told) else 0.0
-    return float(np.sum((effect - scale * told) ** 2) / np.sum(effect**2))
+    predicted = _sums(relevance, removed)
+    scale = max(0.0, predicted @ effect) / (predicted @ predicted) if np.any(predicted) else 0.0
+    return float(np.sum((effect - scale * predicted) ** 2) / np.sum(effect**2))
 
 
 def faithfulness_estimate(relevance: np.ndarray, effect: np.ndarray) -> float:
-    """Correlation over cells between relevance and the effect of removing the cell alone."""
+    """Pearson correlation over cells of relevance and the effect of removing the cell alone."""
     return correlation(relevance, effect)
 
 
 def monotonicity_correlation(relevance: np.ndarray, effect: np.ndarray) -> float:
-    """Rank correlation over cells between absolute relevance and the squared effect of removing the cell alone.
+    """Spearman correlation over cells of absolute relevance and the squared effect of removing the cell alone.
 
-    Absolute effects have the same ranks as squared ones, and can be rounded to 1e-6 log-odds.
+    Absolute effects, which have the same ranks as squared ones, are rounded to 1e-6 log-odds.
     """
-    return rank_correlation(np.abs(relevance), np.round(np.abs(effect) / STILL))
+    return rank_correlation(np.abs(relevance), np.round(np.abs(effect) / LOG_ODDS_RESOLUTION))
 
 
 def _sums(relevance: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    # not a matrix product: its last digits depend on the number of threads
+    # not a matrix product, whose last digits depend on the number of threads
     return np.where(removed, relevance, 0.0).sum(axis=1)
 
 
@@ -124,7 +124,7 @@ def _sums(relevance: np.ndarray, removed: np.ndarray) -> np.ndarray:
 
 
 class _OfRandomRemovals(Metric):
-    """A metric that reads the table of random sets: a subclass fills in `read`."""
+    """Base class of metrics computed from removals of random sets; subclasses implement `read`."""
 
     @abstractmethod
     def read(self, relevance: np.ndarray, table: Removals) -> float:
@@ -136,7 +136,7 @@ class _OfRandomRemovals(Metric):
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
-        table = _telling(random_removals(case))
+        table = _with_effect(random_removals(case))
         return Outcome(self.read(case.map(explained.attribution).ravel(), table), table.model_calls)
 
 
@@ -158,7 +158,7 @@ class SensitivityN(_OfRandomRemovals):
 
 
 class Infidelity(_OfRandomRemovals):
-    """Squared error of relevance as effect, best scaled and normalised. Lower is better."""
+    """Normalised squared error of optimally scaled relevance as a predictor of the effect. Lower is better."""
 
     def read(self, relevance: np.ndarray, table: Removals) -> float:
         """Score of a flat map."""
@@ -166,7 +166,7 @@ class Infidelity(_OfRandomRemovals):
 
 
 class _OfSingleRemovals(Metric):
-    """A metric that reads the table of single super-cells: a subclass fills in `read`."""
+    """Base class of metrics computed from removals of single super-cells; subclasses implement `read`."""
 
     @abstractmethod
     def read(self, relevance: np.ndarray, effect: np.ndarray) -> float:
@@ -178,7 +178,7 @@ class _OfSingleRemovals(Metric):
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
-        table = _telling(single_removals(case))
+        table = _with_effect(single_removals(case))
         relevance = case.map_on(explained.attribution, super_grid(case)).ravel()
         return Outcome(self.read(relevance, table.effect), table.model_calls)
 
@@ -199,7 +199,8 @@ class MonotonicityCorrelation(_OfSingleRemovals):
         return monotonicity_correlation(relevance, effect)
 
 
-def _telling(table: Removals) -> Removals:
-    if np.abs(table.effect).max() < STILL:
+def _with_effect(table: Removals) -> Removals:
+    """Return the table if any removal has an effect."""
+    if np.abs(table.effect).max() < LOG_ODDS_RESOLUTION:
         raise NotApplicable("the recogniser does not react to any removal")
     return table

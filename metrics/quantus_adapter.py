@@ -1,17 +1,17 @@
-"""Any metric of Quantus, as a cross-check beside our own: ``quantus:<Metric>``.
+"""Adapter for the metrics of Quantus, ``quantus:<Metric>``, as a cross-check of our own.
 
 Conventions
 -----------
 Quantus is called with one clip at a time (its ROAD and SensitivityN score only the first batch), on the feature map of
-a differentiable recogniser, the relevance moved to the features' grid, with its own default settings but for the
-numbers of steps, which would take a pass for every feature. It draws from numpy's global stream: that is seeded from
-the clip and the method for the call, and put back. Its warnings, and those of what it calls, are silenced: a score that
-is not finite has a status.
+a differentiable recogniser, the relevance moved to the features' grid, with its own default settings except for the
+numbers of steps, which would need one forward pass per feature. It uses numpy's global random state, which is seeded
+from clip and method for the call and restored afterwards. Its warnings are suppressed, since scores that are not finite
+become rows with a status.
 
-Quantus 0.6 has peculiarities that are not cured here, such as a refusal of maps that are zero or negative everywhere,
-and a Monotonicity of 1 for any map. RegionPerturbation returns what the target loses, most relevant first, so higher is
-better, although Quantus says lower. Its SensitivityN correlates over the clips of a batch, so it has no score of
-one clip, and is left out; so is what needs to explain again.
+Known behaviour of Quantus 0.6 that is kept: it refuses maps that are zero or negative everywhere, and Monotonicity is 1
+for any map. RegionPerturbation returns the loss of the target's score, most relevant first, so higher is better,
+although Quantus declares lower. SensitivityN correlates over the clips of a batch and has no score for one clip, so it
+is left out, as are metrics that call the method again.
 
 Source
 ------
@@ -38,7 +38,7 @@ from .localisation import case_truth_mask
 from .record import QUANTUS
 
 LARGEST_PATCH = 8  # features a side
-STEPS = 64  # at most, where Quantus would perturb feature by feature
+STEPS = 64  # at most, for metrics that would perturb feature by feature
 
 
 class QuantusMetric(Metric):
@@ -77,10 +77,11 @@ class QuantusMetric(Metric):
             rows = case.grid.rows_of((grid.freq_edges_hz[:-1] + grid.freq_edges_hz[1:]) / 2)
             columns = case.grid.columns_of((grid.time_edges_s[:-1] + grid.time_edges_s[1:]) / 2)
             mask = case_truth_mask(case)[rows][:, columns][None, None]
-        metric, before = _made(self.name, features.shape[2:]), recogniser.calls
+        metric, before = _instantiate(self.name, features.shape[2:]), recogniser.calls
         draws = global_draws(*case.seed, "quantus", self.name, explained.attribution.method)
-        with draws, recogniser.metered(), warnings.catch_warnings(action="ignore"):  # what matters becomes a status
-            found = metric(
+        # warnings are not needed: a score that is not finite gets a status
+        with draws, recogniser.metered(), warnings.catch_warnings(action="ignore"):
+            scores = metric(
                 model=recogniser.network,
                 x_batch=features,
                 y_batch=np.array([case.target_index]),
@@ -91,7 +92,7 @@ class QuantusMetric(Metric):
                 device=str(recogniser.device),
                 batch_size=1,
             )
-        values = np.array(list(found.values()) if isinstance(found, dict) else found, dtype=np.float64)
+        values = np.array(list(scores.values()) if isinstance(scores, dict) else scores, dtype=np.float64)
         if values.size == 0:
             raise ClipError(f"Quantus' {self.name} gave no score")
         if not np.all(np.isfinite(values)):
@@ -100,12 +101,13 @@ class QuantusMetric(Metric):
 
 
 def steps_of(n_features: int, most: int = STEPS) -> int:
-    """Features perturbed together, so that they divide all of them into at most `most` steps."""
+    """Smallest number of features per step that divides `n_features` into at most `most` steps."""
     steps = next(n for n in range(min(most, n_features), 0, -1) if n_features % n == 0)
     return n_features // steps
 
 
-def _made(name: str, shape: tuple[int, ...]) -> Any:
+def _instantiate(name: str, shape: tuple[int, ...]) -> Any:
+    """Create a Quantus metric for feature maps of this shape."""
     from .. import _torchvision
 
     _torchvision.ensure_torchvision()
@@ -116,7 +118,7 @@ def _made(name: str, shape: tuple[int, ...]) -> Any:
     if name == "Infidelity" and patch == 1:
         raise NotApplicable(f"Quantus' Infidelity needs square patches that divide the features, here {shape}")
     kind = getattr(quantus, name)
-    wanted = {
+    settings = {
         "disable_warnings": True,
         "display_progressbar": False,
         "return_aggregate": False,
@@ -126,13 +128,13 @@ def _made(name: str, shape: tuple[int, ...]) -> Any:
         "perturb_patch_sizes": [patch],
         "nr_samples": 10,
     }
-    known = inspect.signature(kind.__init__).parameters
-    return kind(**{key: value for key, value in wanted.items() if key in known})
+    accepted = inspect.signature(kind.__init__).parameters
+    return kind(**{key: value for key, value in settings.items() if key in accepted})
 
 
 @contextmanager
 def global_draws(*parts: Any) -> Iterator[None]:
-    """Seed the global streams of numpy and random for a block, and put them back after it."""
+    """Seed the global random states of numpy and random for a block and restore them afterwards."""
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
     np.random.seed(int(digest("quantus", *parts, size=4), 16))  # noqa: NPY002
     random.seed(int(rng("quantus", *parts).integers(2**32)))

@@ -1,4 +1,4 @@
-"""What a metric says about itself. This module imports nothing heavy."""
+"""Metric records: the metadata by which metrics are listed, selected and ranked. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ CONDITIONS = ("any", "shifted", "clean")
 COMPANIONS = ("clean", "repeat", "other")
 SPACES = ("audio", "features")
 MODEL_CALLS = "model calls"  # unit of the metric that boards print beside every score
+MAX_REEXPLAIN_CALLS = 64  # of one explanation, for metrics that call the method again
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricRecord(Record):
-    """What a metric says about itself.
+    """Metadata of a metric.
 
     Attributes
     ----------
@@ -51,11 +52,11 @@ class MetricRecord(Record):
     scale : str
         What particular scores mean, for the axis of a figure, e.g. ``0: another clip, 1: a repeat``.
     explains : bool
-        Whether it explains again, which is done for methods of at most 64 model calls only.
+        Whether it calls the method again; defined for methods of at most `MAX_REEXPLAIN_CALLS` model calls only.
     qualified : bool or None
-        Whether it passed the qualification on known truth; None where it was not put to it.
+        Whether it passed the qualification on known truth; None where it was not tested.
     fails : str
-        The properties that it failed there, as `metrics.qualified.fails` tells them.
+        The properties that it failed there, as text; see `metrics.qualified.fails`.
 
     Raises
     ------
@@ -107,7 +108,7 @@ class MetricRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceRecord(MetricRecord):
-    """The record of ``NAME:<choice>``: a metric that can be narrowed to one of a few named parts.
+    """Record of ``NAME:<choice>``: a metric restricted to one of several named components.
 
     Attributes
     ----------
@@ -132,7 +133,7 @@ class ChoiceRecord(MetricRecord):
         super().__post_init__()
 
 
-# metrics of Quantus that need no further explanations: family here, direction there
+# Quantus metrics that need no further explanations, each with its family and direction here
 QUANTUS = {
     "AUC": ("localisation", "higher"),
     "AttributionLocalisation": ("localisation", "higher"),
@@ -147,7 +148,7 @@ QUANTUS = {
     "PixelFlipping": ("faithfulness", "lower"),
     "PointingGame": ("localisation", "higher"),
     "ROAD": ("faithfulness", "lower"),
-    "RegionPerturbation": ("faithfulness", "higher"),  # it returns what is lost; Quantus 0.6 itself says lower
+    "RegionPerturbation": ("faithfulness", "higher"),  # a loss of the prediction; Quantus 0.6 declares lower
     "RelevanceMassAccuracy": ("localisation", "higher"),
     "RelevanceRankAccuracy": ("localisation", "higher"),
     "Selectivity": ("faithfulness", "lower"),
@@ -158,7 +159,7 @@ QUANTUS = {
 
 @dataclass(frozen=True, kw_only=True)
 class QuantusRecord(MetricRecord):
-    """The record of ``quantus:<Metric>``: family and direction are those of the metric named.
+    """Record of ``quantus:<Metric>``: family and direction are those of the named Quantus metric.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""All metrics by name. This module imports nothing heavy: a metric's own module is imported when it is made."""
+"""Metric registry. Imports nothing heavy: a metric's own module is imported when the metric is instantiated."""
 
 from __future__ import annotations
 
@@ -44,26 +44,28 @@ _MASKED = "2, shared by the metrics of the masked clip"
 _NOISY = "eight more explanations, shared"
 _RANDOM = "at most four more explanations"
 _EDITS = "at most 337 (161 without voice) in batches of 8, shared by all methods"
-CUE_EDITS = (
-    "f0_level",
-    "f0_range",
-    "intensity",
-    "tilt",
-    "jitter",
-    "noise",
-)  # of `metrics.cue_edits`, named without importing it
+# the keys of `metrics.cue_edits.EDITS`, repeated here because that module imports numpy
+CUE_EDITS = ("f0_level", "f0_range", "intensity", "tilt", "jitter", "noise")
 
 
 def _metric(
     name: str, target: str, family: str, direction: str, cost: str, summary: str, citation: str, **more: Any
 ) -> MetricRecord:
-    """A record of this package's own: its target lies below ``.metrics``."""
+    """Record of a built-in metric, whose target lies in ``.metrics``."""
     more = {"version": "1"} | more
     return MetricRecord(
-        name=name, target=f".metrics.{target}", family=family, direction=direction, cost=cost, summary=summary,
-        citation=citation, licence="MIT", qualified=qualified(name, more["version"]),
-        fails=fails(name, more["version"]), **more,
-    )  # fmt: skip
+        name=name,
+        target=f".metrics.{target}",
+        family=family,
+        direction=direction,
+        cost=cost,
+        summary=summary,
+        citation=citation,
+        licence="MIT",
+        qualified=qualified(name, more["version"]),
+        fails=fails(name, more["version"]),
+        **more,
+    )
 
 
 # the order is that of tables and boards
@@ -75,13 +77,13 @@ METRICS: Registry[MetricRecord] = Registry(
             "deletion", "faithfulness:Deletion", "faithfulness", "lower", _TRAJECTORY,
             "mean log-odds of the target while the most relevant cells are removed first",
             "Samek et al. 2017, IEEE TNNLS 28(11), MoRF; Petsiuk et al. 2018, BMVC (RISE), deletion",
-            core=True, uses_fill=True,
+            core=True, uses_fill=True, unit="log-odds",
         ),
         _metric(
             "insertion", "faithfulness:Insertion", "faithfulness", "higher", _TRAJECTORY,
             "mean log-odds of the target while the most relevant cells are put back first",
             "Petsiuk et al. 2018, BMVC (RISE), insertion; LeRF of Samek et al. 2017 read backwards",
-            core=True, uses_fill=True,
+            core=True, uses_fill=True, unit="log-odds",
         ),
         _metric(
             "abpc", "faithfulness:AreaBetween", "faithfulness", "higher", _TRAJECTORY,
@@ -93,26 +95,26 @@ METRICS: Registry[MetricRecord] = Registry(
             "abpc-native", "faithfulness:NativeAreaBetween", "faithfulness", "higher", "at most 32",
             "area between the perturbation curves over the cells of the map's own grid",
             "as abpc; serxai, docs/metrics",
-            random=0.0, uses_fill=True,
+            random=0.0, uses_fill=True, unit="log-odds",
         ),
         _metric(
             "comprehensiveness", "faithfulness:Comprehensiveness", "faithfulness", "higher", _TRAJECTORY,
             "log-odds lost without the top 1/16, 1/8, 1/4, 1/2 of the cells, averaged",
             "DeYoung et al. 2020, ACL (ERASER), comprehensiveness, AOPC",
-            uses_fill=True,
+            uses_fill=True, unit="log-odds",
         ),
         _metric(
             "sufficiency", "faithfulness:Sufficiency", "faithfulness", "lower", _TRAJECTORY,
             "log-odds lost with nothing but the top 1/16, 1/8, 1/4, 1/2 of the cells, averaged",
             "DeYoung et al. 2020, ACL (ERASER), sufficiency, AOPC",
-            uses_fill=True,
+            uses_fill=True, unit="log-odds",
         ),
         _metric(
             "delta-auc", "faithfulness:DeltaAuc", "faithfulness", "higher",
             "32 as deletion, and 64 for random orders, shared by all methods",
             "deletion AUC of four random orders less that of the explanation",
             "Wullenweber, Akman, Schuller 2022, EMBC (CoughLIME)",
-            random=0.0, uses_fill=True,
+            random=0.0, uses_fill=True, unit="log-odds",
         ),
         _metric(
             "monotonicity", "faithfulness:Monotonicity", "faithfulness", "higher", _TRAJECTORY,
@@ -184,7 +186,7 @@ METRICS: Registry[MetricRecord] = Registry(
             "road", "road:Road", "faithfulness", "higher", "24",
             "log-odds without the least less those without the most relevant features, noisily imputed",
             "Rong et al. 2022, ICML (ROAD)",
-            core=True, random=0.0, space="features",
+            core=True, random=0.0, space="features", unit="log-odds",
         ),
         QuantusRecord(
             name="quantus:",
@@ -404,13 +406,13 @@ METRICS: Registry[MetricRecord] = Registry(
 
 
 def make_metric(name: str) -> Metric:
-    """Metric of this name, ready to score.
+    """Instantiate a metric by its registered name.
 
     Raises
     ------
     UnknownNameError
-        With the near misses.
+        If no metric has this name; near misses are listed.
     """
     record = METRICS.get(name)
-    made = record.load()
-    return made(record.argument) if name.endswith(":") or record.argument else made()
+    metric = record.load()
+    return metric(record.argument) if name.endswith(":") or record.argument else metric()

@@ -1,36 +1,37 @@
-"""Explaining again: what the metrics share that need the method itself, not only its map.
+"""Helpers of the metrics that call the explanation method again, on changed clips or networks.
 
-Such a metric costs several explanations, so it is defined only for methods of at most `MAX_CALLS` model calls.
+Such a metric costs several explanations, so it is defined only for methods of at most `MAX_REEXPLAIN_CALLS` model
+calls.
 """
 
 from __future__ import annotations
 
 from ..errors import NotApplicable
 from .case import Case, Explain, Explained
-
-MAX_CALLS = 64  # of one explanation
+from .record import MAX_REEXPLAIN_CALLS
 
 
 def explainer_of(explained: Explained) -> Explain:
-    """The method behind an attribution.
+    """Return the callable that explains again with the method behind an attribution.
 
     Raises
     ------
     NotApplicable
-        If only the map is at hand, or an explanation costs too much to be made again.
+        If no such callable is given, or one explanation takes more than `MAX_REEXPLAIN_CALLS` model calls.
     """
     if explained.explain is None:
         raise NotApplicable("needs the method to explain again, only its map is given")
     calls = explained.attribution.model_calls
-    if calls > MAX_CALLS:
+    if calls > MAX_REEXPLAIN_CALLS:
         raise NotApplicable(
-            f"explains again, which is done for methods of at most {MAX_CALLS} model calls; this one took {calls}"
+            f"explains again, which is done for methods of at most {MAX_REEXPLAIN_CALLS} model calls; "
+            f"this one took {calls}"
         )
     return explained.explain
 
 
 def explanation_calls(case: Case, explained: Explained) -> int:
-    """Model calls of one more explanation of the case's clip, or of a copy of it.
+    """Count the model calls of one more explanation of the case's clip, or of a perturbed copy of it.
 
     Raises
     ------

@@ -1,13 +1,12 @@
-"""Tables of removals that no explanation decides: computed once per clip, condition and fill, for all methods.
+"""Removal tables: effects of removing sets of cells, computed once per clip, condition and fill, for all methods.
 
-`random_removals` takes random sets of cells of the scoring grid out of the waveform, `single_removals` one super-cell
-at a time. Metrics that ask how well relevance predicts the effect of a removal read them (`metrics.prediction`).
+`random_removals` removes random sets of cells of the scoring grid from the waveform, `single_removals` one super-cell
+at a time. They are used by the metrics that correlate relevance and effect (`metrics.prediction`).
 
 Conventions
 -----------
-An effect is what a removal takes from the log-odds of the target, ``y(clip) - y(clip without the cells)``: positive
-where the cells spoke for the target. Copies are scored in pieces of a multiple of the recogniser's batch, always the
-same ones.
+An effect is the drop of the target's log-odds, ``y(clip) - y(clip without the cells)``: positive if the cells are
+evidence for the target. Copies are scored in fixed chunks of a multiple of the recogniser's batch size.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ PIECE = 64  # copies held at once, rounded down to full batches of the recognise
 
 @dataclass(frozen=True, eq=False)
 class Removals:
-    """Sets of cells and what their removal does.
+    """Sets of cells and the effects of their removal.
 
     Attributes
     ----------
     removed : array of bool, shape (n, n_cells)
     effect : array, float64, shape (n,)
-        Log-odds of the clip less those of the copy.
+        Log-odds of the clip minus those of the copy.
     size : array, int, shape (n,)
-        Place of the set's size in `SUBSET_SHARES`; 0 for single cells.
+        Index of the set's size in `SUBSET_SHARES`; 0 for single cells.
     model_calls : int
-        Copies that went through the recogniser, the clip itself included.
+        Including the one for the clip itself.
     """
 
     removed: np.ndarray
@@ -64,7 +63,7 @@ def random_subsets(n_cells: int, generator: np.random.Generator) -> tuple[np.nda
 
 
 def random_removals(case: Case) -> Removals:
-    """Removals of random sets of cells of the scoring grid, computed once per case and fill."""
+    """Removals of random sets of cells of the scoring grid, cached per case and fill."""
 
     def make() -> Removals:
         generator = rng(*case.seed, "random subsets")
@@ -75,7 +74,7 @@ def random_removals(case: Case) -> Removals:
 
 
 def single_removals(case: Case) -> Removals:
-    """Removals of each super-cell alone, computed once per case and fill."""
+    """Removals of each super-cell alone, cached per case and fill."""
 
     def make() -> Removals:
         grid = super_grid(case)
@@ -86,12 +85,12 @@ def single_removals(case: Case) -> Removals:
 
 
 def random_removal_work(case: Case) -> dict[Hashable, int]:
-    """What `random_removals` takes, as `metrics.case.CallingMetric` tells it."""
+    """Model calls of `random_removals`, as returned by `metrics.case.CallingMetric.work`."""
     return _work(case, "random removals", SUBSETS * len(SUBSET_SHARES))
 
 
 def single_removal_work(case: Case) -> dict[Hashable, int]:
-    """What `single_removals` takes, as `metrics.case.CallingMetric` tells it."""
+    """Model calls of `single_removals`, as returned by `metrics.case.CallingMetric.work`."""
     grid = super_grid(case)
     return _work(case, "single removals", grid.shape[0] * grid.shape[1])
 
@@ -103,7 +102,7 @@ def _work(case: Case, kind: str, n: int) -> dict[Hashable, int]:
 def _measured(case: Case, grid: Grid, removed: np.ndarray, size: np.ndarray) -> Removals:
     clip = case.response(case.log_odds)
     recogniser, before = case.recogniser, case.recogniser.calls
-    at_once = max(1, PIECE // recogniser.batch) * recogniser.batch  # only the last piece is filled up
+    at_once = max(1, PIECE // recogniser.batch) * recogniser.batch  # only the last chunk is padded
     y = np.concatenate([_log_odds_without(case, grid, piece) for piece in _pieces(removed, at_once)])
     return Removals(removed, clip - y, size, recogniser.calls - before + recogniser.calls_for(1))
 

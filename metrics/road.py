@@ -1,14 +1,14 @@
-"""ROAD: remove and debias, in the feature space of a differentiable recogniser.
+"""ROAD (remove and debias) in the feature space of a differentiable recogniser.
 
-The values of removed features are imputed from their neighbours (noisy linear imputation), so that neither a constant
-nor an edge betrays what was removed, and nothing has to be trained again.
+Removed features are imputed from their neighbours (noisy linear imputation), so that the removal leaves no constant or
+edge that could leak the mask, and no retraining is needed.
 
 Conventions
 -----------
 Features are one channel of log-mel values, shape (n_freq, n_frames). Every imputed value is the weighted mean of its
-eight neighbours, 1/6 for direct and 1/12 for diagonal ones, fewer at the border. With the imputed values as unknowns
-this is a symmetric, positive definite, sparse linear system; it is solved by conjugate gradients, each share of
-removed features from the solution of the share before. Noise of 1 % of the features' standard deviation is added.
+eight neighbours, 1/6 for direct and 1/12 for diagonal ones, fewer at the border. The imputed values solve a symmetric,
+positive definite, sparse linear system, by conjugate gradients with the solution of the previous share of removed
+features as start. Noise of 1 % of the features' standard deviation is added.
 
 Source
 ------
@@ -32,10 +32,10 @@ from ..models.recogniser import TorchRecogniser
 from .case import Case, Explained, Metric, Outcome
 from .trajectory import ranking
 
-SHARES = tuple(i / 10 for i in range(1, 10))  # of the features that are removed
+SHARES = tuple(i / 10 for i in range(1, 10))  # removed shares of the features
 NOISE = 0.01  # of the features' standard deviation
 TOLERANCE = 1e-7  # residual over right-hand side; imputed values are then exact to 1e-4 of the features' range
-BLOCK = 4  # cells, of the preconditioner's coarse level
+BLOCK = 4  # cells per side in the preconditioner's coarse level
 NEIGHBOURS = tuple(
     (row, column, 1 / 6 if row == 0 or column == 0 else 1 / 12)
     for row in (-1, 0, 1)
@@ -45,7 +45,7 @@ NEIGHBOURS = tuple(
 
 
 class Imputer:
-    """Imputes removed values of maps of one shape.
+    """Linear imputation of removed values in maps of one shape.
 
     Parameters
     ----------
@@ -61,20 +61,20 @@ class Imputer:
         self.shape = shape
         self._threads = ThreadpoolController()
         self._blocks = (rows // BLOCK * -(-shape[1] // BLOCK) + columns // BLOCK).ravel()
-        # for each cell: its eight neighbours (itself, with no weight, where one is missing)
+        # eight neighbours of each cell; missing ones are replaced by the cell itself with weight 0
         self._weights = np.where(inside, weight, 0.0)
         self._neighbours = np.where(inside, to_row * shape[1] + to_column, rows * shape[1] + columns)
 
     def __call__(self, values: np.ndarray, removed: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
-        """Map with the removed values imputed, without noise.
+        """Impute the removed values, without noise.
 
         Parameters
         ----------
         values : array, shape ``shape``
         removed : array of bool, shape ``shape``
-            Not all.
+            Not all may be removed.
         start : array, shape ``shape``, optional
-            First guess of the removed values. Default: the mean of the others.
+            Initial guess of the removed values. Default: the mean of the others.
 
         Returns
         -------
@@ -83,29 +83,28 @@ class Imputer:
         Raises
         ------
         NotApplicable
-            If nothing is left to impute from.
+            If all values are removed.
         ClipError
             If the solver does not converge.
         """
-        flat, gone = np.asarray(values, dtype=np.float64).ravel(), removed.ravel()
-        holes = np.flatnonzero(gone)
+        flat, missing = np.asarray(values, dtype=np.float64).ravel(), removed.ravel()
+        holes = np.flatnonzero(missing)
         if holes.size == 0:
             return flat.reshape(self.shape)
         if holes.size == flat.size:
             raise NotApplicable("all features are removed: there is nothing to impute from")
-        middle = flat[~gone].mean()  # values are solved for about it
+        middle = flat[~missing].mean()  # the system is solved for deviations from it
         weights, neighbours = self._weights[holes], self._neighbours[holes]
-        unknown = gone[neighbours] & (weights > 0)
-        place = np.cumsum(gone) - 1
+        unknown = missing[neighbours] & (weights > 0)
+        place = np.cumsum(missing) - 1
         ends = np.concatenate([[0], np.cumsum(unknown.sum(axis=1))])
         total = weights.sum(axis=1)
         among = csr_matrix((-weights[unknown], place[neighbours[unknown]], ends), shape=(holes.size, holes.size))
-        known = np.sum(weights * (flat[neighbours] - middle) * ~gone[neighbours], axis=1)
+        known = np.sum(weights * (flat[neighbours] - middle) * ~missing[neighbours], axis=1)
         guess = np.zeros(holes.size) if start is None else np.ravel(start)[holes] - middle
         system = (among + diags_array(total)).tocsr()
-        with self._threads.limit(
-            limits=1, user_api="blas"
-        ):  # sums of several threads end in other digits, and take ten times as long
+        # several BLAS threads change the last digits and are ten times slower here
+        with self._threads.limit(limits=1, user_api="blas"):
             near = self._two_level(system, total, self._blocks[holes])
             solved, status = cg(system, known, x0=guess, rtol=TOLERANCE, maxiter=10_000, M=near)
         if status != 0:
@@ -116,9 +115,9 @@ class Imputer:
 
     @staticmethod
     def _two_level(system: csr_matrix, diagonal: np.ndarray, block: np.ndarray) -> LinearOperator:
-        """Preconditioner: Jacobi, and what blocks of 4 x 4 cells have in common, solved directly.
+        """Two-level preconditioner: Jacobi plus a direct coarse solve over blocks of 4 x 4 cells.
 
-        The holes of an explanation are wide, and Jacobi alone carries values across a hole one cell an iteration.
+        Jacobi alone propagates values by one cell per iteration, and the holes of an explanation are wide.
         """
         used, place = np.unique(block, return_inverse=True)
         n = block.size
@@ -131,32 +130,32 @@ class Imputer:
 
 
 def imputed_series(values: np.ndarray, order: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Noisily imputed maps with more and more of the features removed.
+    """Noisily imputed maps for increasing shares of removed features.
 
     Parameters
     ----------
     values : array, shape (n_freq, n_frames)
     order : array, int, shape (n_features,)
-        Flat indices, the first to be removed first.
+        Flat indices in the order of removal.
     generator : numpy Generator
 
     Returns
     -------
     array, float32, shape (len(SHARES), n_freq, n_frames)
     """
-    impute, found = Imputer(values.shape), []
+    impute, imputed = Imputer(values.shape), []
     noise = generator.standard_normal(values.size) * NOISE * values.std()
     solved = None
     for share in SHARES:
         removed = np.zeros(values.size, dtype=bool)
         removed[order[: int(share * values.size)]] = True
         solved = impute(values, removed.reshape(values.shape), solved)
-        found.append(solved + (noise * removed).reshape(values.shape))
-    return np.array(found, dtype=np.float32)
+        imputed.append(solved + (noise * removed).reshape(values.shape))
+    return np.array(imputed, dtype=np.float32)
 
 
 def road(morf: np.ndarray, lerf: np.ndarray) -> float:
-    """Mean over shares of the log-odds without the least relevant features less those without the most relevant."""
+    """Mean over shares of the log-odds without the least relevant features minus those without the most relevant."""
     return float(np.mean(lerf - morf))
 
 
@@ -176,7 +175,7 @@ class Road(Metric):
             raise NotApplicable("one feature alone cannot be imputed")
         relevance = case.map_on(explained.attribution, recogniser.feature_grid(case.clip.samples.size))
         order = ranking(relevance, rng(*case.seed, "road ties", explained.attribution.method))
-        # both orders with the same noise: it cannot tell them apart
+        # the same noise for both orders
         copies = np.concatenate(
             [imputed_series(features, o, rng(*case.seed, "road noise")) for o in (order, order[::-1])]
         )
@@ -198,12 +197,12 @@ def feature_log_odds(recogniser: TorchRecogniser, maps: np.ndarray) -> np.ndarra
     array, float64, shape (n, n_classes)
     """
     rows = torch.as_tensor(maps, dtype=torch.float32, device=recogniser.device)[:, None]
-    found = []
+    log_odds = []
     for batch in rows.split(recogniser.batch):
         filled = torch.nn.functional.pad(batch, (0, 0, 0, 0, 0, 0, 0, recogniser.batch - len(batch)))
         with recogniser.metered(), torch.no_grad():
-            found.append(recogniser.feature_log_odds(filled)[: len(batch)].double().cpu().numpy())
-    y = np.concatenate(found)
+            log_odds.append(recogniser.feature_log_odds(filled)[: len(batch)].double().cpu().numpy())
+    y = np.concatenate(log_odds)
     if not np.all(np.isfinite(y)):
         raise ClipError(f"recogniser {recogniser.name!r} returned log-odds that are not finite.")
     return y

@@ -1,19 +1,18 @@
-"""Robustness: does the explanation of a clip stay what it was when the clip is shifted?
+"""Consistency: similarity of explanations under a distribution shift, between a floor and a ceiling.
 
 Conventions
 -----------
-Maps lie on the scoring grid of the clip as recorded: that of a shifted clip is moved back along the condition's map of
-times, that of another clip is compared in relative time.
-Similarity is Spearman's rank correlation over cells, -1..1.
+Maps lie on the scoring grid of the clip as recorded: for a shifted clip the condition's time map is inverted, another
+clip is stretched to the same duration. Similarity is Spearman's rank correlation over cells, -1..1.
 
-A raw similarity says little: a noisy method cannot agree with anything, and a method that always draws the same
-picture agrees with everything. So it is placed between a ceiling (the clean clip explained again with another seed)
-and a floor (another clip of the same emotion):
+Raw similarities are not comparable: those of a noisy method are low for any pair of clips, those of a method with a
+constant map high for any pair. Therefore the similarity is scaled between a ceiling (the clean clip explained again
+with another seed) and a floor (another clip of the same emotion):
 
     consistency = (s(shifted, clean) - floor) / (ceiling - floor)
 
-1 is as stable as the method itself, 0 no more alike than two different clips; it is not clipped. A method that does not
-repeat itself beyond chance (`random` does not) has no ceiling, and no consistency.
+1 means as similar as a repeat with another seed, 0 as similar as two different clips; values are not clipped.
+Consistency is undefined for a method whose repeats correlate no more than by chance (such as `random`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from scipy.stats import rankdata
 from ..errors import InputError, NotApplicable
 from .case import Case, Explained, Metric, Outcome
 
-MIN_RANGE = 0.05  # between floor and ceiling; below it the quotient is noise
+MIN_RANGE = 0.05  # least difference of ceiling and floor; below it the quotient is dominated by noise
 CHANCE_SD = 3.0  # unrelated maps of n cells correlate with standard deviation 1 / sqrt(n - 1)
 
 
@@ -53,7 +52,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def consistency(similarity: float, ceiling: float, floor: float) -> float:
-    """Similarity as share of the way from floor to ceiling.
+    """Similarity scaled linearly so that floor is 0 and ceiling is 1.
 
     Raises
     ------
@@ -69,9 +68,9 @@ def consistency(similarity: float, ceiling: float, floor: float) -> float:
 
 
 class Consistency(Metric):
-    """Consistency of an explanation under a distribution shift. Higher is better.
+    """Scaled similarity of the shifted and the clean clip's map. Higher is better.
 
-    Its model calls are those of the three companion explanations.
+    Model calls are those of the three companion explanations.
     """
 
     def score(self, case: Case, explained: Explained) -> Outcome:
@@ -89,7 +88,7 @@ class Consistency(Metric):
         reference = case.map_recorded(clean)
         ceiling = rank_correlation(reference, case.map_recorded(repeat))
         if ceiling < CHANCE_SD / np.sqrt(reference.size - 1):
-            # without this, the few clips whose floor falls below the ceiling by luck would be scored
+            # otherwise the few clips whose floor is below the ceiling by chance would be scored
             raise NotApplicable("the method does not repeat itself: two seeds agree no better than unrelated maps")
         value = consistency(
             rank_correlation(shifted, reference),

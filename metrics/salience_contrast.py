@@ -1,16 +1,15 @@
-"""Salience contrast: is the voice where an explanation points unlike the rest of the clip, more than by chance?
+"""Salience contrast: permutation test of the acoustic cues of the salient windows against circular shifts of them.
 
 Conventions
 -----------
-The contrast of a cue is its value inside the salient windows minus that in the rest of the clip. Chance is the same
-windows moved along the clip: all of them together, by every number of 10 ms frames, what leaves at the end coming back
-at the start. A clip of 2 s has about 200 such shifts, so all are taken (1,000 draws would only repeat them); what is
-left of a clip behind its last whole window always belongs to the rest. Shifts keep how many windows there are and how
-they lie, which a draw of single windows would not.
+The contrast of a cue is its value inside the salient windows minus that in the rest of the clip. The null
+distribution consists of all circular shifts of the windows along the clip, by every number of 10 ms frames (about 200
+in a clip of 2 s, so all are used instead of random ones). The remainder of a clip after its last whole window always
+belongs to the rest. Shifts keep the number and arrangement of the windows, which random windows would not.
 
-The effect is the contrast less the mean over shifts, in standard deviations over shifts. The p value is two-sided, by
-rank, and counts ties half (mid-p; Lancaster 1961, JASA 56): for a map that does not depend on the clip it is uniform
-up to its steps of one over the number of shifts.
+The effect is the contrast minus the mean over shifts, in standard deviations over shifts. The p value is a two-sided
+permutation p with ties counted half (mid-p; Lancaster 1961, JASA 56): for a map that does not depend on the clip it is
+uniform up to its resolution of one over the number of shifts.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ from ..methods.attribution import Attribution
 from .case import Case, Explained, Outcome, summed_on
 
 MIN_SHIFTS = 20  # fewer cannot reach p = .05
-EVEN = 1e-9  # relative; differences below it are rounding
-TAIL_S = 1e-6  # what is left of a clip behind its last whole window is a column of its own, unless it is rounding
+RELATIVE_TOLERANCE = 1e-9  # smaller relative differences are rounding errors
+TAIL_S = 1e-6  # shorter remainders after the last whole window are rounding errors
 
 
 def window_scores(attribution: Attribution, duration_s: float) -> tuple[np.ndarray, np.ndarray]:
     """Edges of a clip's windows, and the positive relevance of each.
 
-    Maps of all methods are first summed onto the same cells, one of the scoring grid's 16 bands x one window: on its
-    own cells a finer map of mixed signs would count what cancels within a window. Columns of 80 ms would not do, they
-    share the relevance of one window out to its neighbours.
+    Maps of all methods are first resampled to cells of the scoring grid's 16 bands x one window, so that positive and
+    negative relevance within a cell cancels in finer maps as it does in coarse ones. Columns of 80 ms would leak
+    relevance of one window into its neighbours.
 
     Parameters
     ----------
@@ -61,15 +60,15 @@ def window_scores(attribution: Attribution, duration_s: float) -> tuple[np.ndarr
     return edges, np.clip(cells, 0, None).sum(axis=0)[: edges.size - 1]
 
 
-def pointed_windows(case: Case, explained: Explained, *purpose: str) -> tuple[np.ndarray, np.ndarray]:
-    """Edges of the clip's windows, and which of them an explanation points at.
+def clip_salient_windows(case: Case, explained: Explained, *purpose: str) -> tuple[np.ndarray, np.ndarray]:
+    """Edges of the clip's windows, and the salient ones among them.
 
     Parameters
     ----------
     case : Case
     explained : Explained
     *purpose : str
-        Added to the seed of the draw that breaks ties.
+        Appended to the seed of the random tie-breaking.
 
     Returns
     -------
@@ -87,14 +86,14 @@ def pointed_windows(case: Case, explained: Explained, *purpose: str) -> tuple[np
 
 @dataclass(frozen=True, eq=False)
 class ShiftTest:
-    """Contrasts of an explanation's windows and of the same windows shifted.
+    """Cue contrasts of an explanation's windows and of all their shifts.
 
     Attributes
     ----------
     own : array, shape (n_cues,)
-        NaN where a cue is missing in the windows or in the rest.
+        Contrasts of the unshifted windows; NaN if a cue is missing in the windows or in the rest.
     shifted : array, shape (n_shifts, n_cues)
-        The first row is `own`: no shift at all.
+        Row 0 is `own`, the shift by 0 frames.
     """
 
     own: np.ndarray
@@ -102,50 +101,50 @@ class ShiftTest:
 
     @property
     def standardised(self) -> np.ndarray:
-        """`shifted` less its mean, in standard deviations over shifts, shape (n_shifts, n_cues).
+        """`shifted` minus its mean, in standard deviations over shifts, shape (n_shifts, n_cues).
 
-        NaN where a shift leaves too little of a cue, and for cues that the salient windows lack, that fewer than 20
-        shifts have, or that are the same under all.
+        NaN for shifts that leave too little of a cue, and for cues that are missing in the salient windows, available
+        in fewer than 20 shifts, or constant over shifts.
         """
         count = np.isfinite(self.shifted).sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             centred = self.shifted - np.nansum(self.shifted, axis=0) / count
             spread = np.sqrt(np.nansum(centred**2, axis=0) / count)
             size = np.nanmax(np.abs(self.shifted), axis=0, initial=0.0)
-            known = np.isfinite(self.own) & (count >= MIN_SHIFTS) & (spread > EVEN * size)
+            known = np.isfinite(self.own) & (count >= MIN_SHIFTS) & (spread > RELATIVE_TOLERANCE * size)
             return np.where(known, centred / spread, np.nan)
 
     @property
     def effects(self) -> np.ndarray:
-        """`own` in standard deviations over shifts, shape (n_cues,); NaN where it cannot be tested."""
+        """Standardised `own`, shape (n_cues,); NaN if it cannot be tested."""
         effects: np.ndarray = self.standardised[0]
         return effects
 
     @property
     def p(self) -> np.ndarray:
-        """Two-sided mid-p of each cue, shape (n_cues,); NaN where it cannot be tested."""
+        """Two-sided mid-p of each cue, shape (n_cues,); NaN if it cannot be tested."""
         return mid_p(np.abs(self.standardised))
 
 
 def mid_p(sizes: np.ndarray) -> np.ndarray:
-    """Share of sizes that exceed the first one, equal ones (itself among them) counted half.
+    """Mid-p value of the first of several absolute effects: the share that exceeds it, ties counted half.
 
     Parameters
     ----------
     sizes : array, shape (n, n_cues)
-        Non-negative; NaN is left out.
+        Absolute effects, non-negative; NaN is left out.
 
     Returns
     -------
     array, shape (n_cues,)
-        In (0, 1); NaN where the first size is.
+        In (0, 1); NaN if the first size is NaN.
 
     Examples
     --------
     >>> mid_p(np.array([[3.0], [1.0], [4.0], [2.0]])).tolist()
     [0.375]
     """
-    equal = np.abs(sizes - sizes[0]) <= EVEN * sizes[0]
+    equal = np.abs(sizes - sizes[0]) <= RELATIVE_TOLERANCE * sizes[0]
     more = (sizes > sizes[0]) & ~equal
     with np.errstate(invalid="ignore", divide="ignore"):
         p: np.ndarray = (more.sum(axis=0) + equal.sum(axis=0) / 2) / np.isfinite(sizes).sum(axis=0)
@@ -153,12 +152,12 @@ def mid_p(sizes: np.ndarray) -> np.ndarray:
 
 
 def shift_test(tracks: CueTracks, edges_s: np.ndarray, salient: np.ndarray) -> ShiftTest:
-    """Contrast the salient windows with the rest, and do so again for every circular shift of them.
+    """Compute the cue contrasts of the salient windows and of all their circular shifts.
 
     Parameters
     ----------
     tracks : CueTracks
-        Of the whole clip.
+        Cue tracks of the whole clip.
     edges_s : array, shape (n_windows + 1,)
         From `window_edges`.
     salient : array of bool, shape (n_windows,)
@@ -174,10 +173,10 @@ def shift_test(tracks: CueTracks, edges_s: np.ndarray, salient: np.ndarray) -> S
 
 
 class SalienceContrast:
-    """How far out among all shifts the contrasts of the salient windows lie, averaged over cues.
+    """Mean over cues of 1 - 2 p, with p of the shift test. Higher is better.
 
-    1 - 2 p, averaged: 0 is expected of a map that does not depend on the clip, 1 is the limit where every cue is more
-    extreme than under any shift. It says *that* the voice is different there, not that it is as it should be.
+    0 is expected of a map that does not depend on the clip; 1 is the limit if every cue is more extreme than under any
+    shift. It measures *that* the voice differs in the salient windows, not whether it differs as expected.
     """
 
     name = "salience-contrast"
@@ -188,10 +187,10 @@ class SalienceContrast:
         Raises
         ------
         NotApplicable
-            For clips shorter than two windows, maps without positive relevance, and where no cue can be measured both
-            inside the salient windows and in the rest.
+            For clips shorter than two windows, maps without positive relevance, and if no cue can be measured both in
+            the salient windows and in the rest.
         """
-        edges, salient = pointed_windows(case, explained, "salient windows")
+        edges, salient = clip_salient_windows(case, explained, "salient windows")
         p = shift_test(case.clip.cue_tracks, edges, salient).p
         known = np.isfinite(p)
         if not known.any():

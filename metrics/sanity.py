@@ -1,16 +1,16 @@
-"""Sanity: does the explanation depend on what it is said to explain, the network's weights, the class, the clip?
+"""Sanity checks: dependence of explanations on the network's weights, the target class and the clip.
 
 Conventions
 -----------
-Similarity is Spearman's rank correlation over the cells of the scoring grid, -1..1; a map that did not change has 1,
-and that is the failure: lower is better. The efficient version measures a rise in complexity instead: higher is better,
-and the failure is 0. All but the one thing in question stays, the draws of the method included: a method that never
-asks the recogniser (`random`, `energy`) scores exactly 1, and exactly 0 in the efficient version. Input independence
-alone does not ask about the recogniser: two maps of `random` have nothing in common, and it scores 0 on average.
+Similarity is Spearman's rank correlation over the cells of the scoring grid, -1..1; an unchanged map
+scores 1, the failure: lower is better. The efficient version measures a rise in complexity instead: higher is better,
+and 0 is the failure. Everything else is held fixed, the method's random numbers included: a method that never calls the
+recogniser (`random`, `energy`) scores exactly 1, and exactly 0 in the efficient version. Input independence does not
+concern the recogniser: two maps of `random` are independent, and it scores 0 on average.
 
-Weights are re-drawn by permuting the entries of each parameter tensor, so each layer keeps its scale; draws depend on
-the clip and the layer. The network's layers with weights are cut into four parts, from the output to the input; a
-network of fewer layers has as many parts as layers. Networks on waveforms count as well; black boxes have no weights.
+Weights are randomised by permuting the entries of each parameter tensor, so each layer keeps its scale; permutations
+depend on the clip and the layer. The network's layers with weights are divided into four parts, from the output to the
+input; a network of fewer layers has as many parts as layers. Networks on waveforms are supported, black boxes are not.
 
 Sources
 -------
@@ -45,25 +45,25 @@ BINS = 100  # of the histogram whose entropy is a map's complexity
 
 
 def layers_of(network: nn.Module) -> list[nn.Module]:
-    """Modules with weights of their own that a permutation can change, from input to output as they are registered."""
-    return [module for module in network.modules() if any(map(_differ, module.parameters(recurse=False)))]
+    """Modules with own weights that are not constant, in registration order (input to output)."""
+    return [module for module in network.modules() if any(map(_not_constant, module.parameters(recurse=False)))]
 
 
 def part_of(n_layers: int) -> np.ndarray:
-    """Part of each layer, 0 for those at the output; shape (n_layers,), layers from input to output.
+    """Assign layers to parts, 0 at the output; shape (n_layers,), layers from input to output.
 
-    There are four parts, or as many as layers where these are fewer; none is empty.
+    There are four non-empty parts, or as many as layers if there are fewer.
     """
     return (np.arange(n_layers)[::-1] * min(PARTS, n_layers)) // max(n_layers, 1)
 
 
 def parts_of(case: Case) -> int:
-    """Number of parts of the network of a case's recogniser.
+    """Number of parts of the recogniser's network.
 
     Raises
     ------
     NotApplicable
-        If the recogniser is a black box, or its network has no weights that a permutation could change.
+        If the recogniser is a black box, or its network has no weights that are not constant.
     """
     layers = case.shared("layers with weights", lambda: len(layers_of(network_of(case.recogniser))))
     if layers == 0:
@@ -72,7 +72,7 @@ def parts_of(case: Case) -> int:
 
 
 def randomised(recogniser: R, parts: tuple[int, ...], seed: tuple) -> R:
-    """A copy of a recogniser with the weights of some parts of its network re-drawn; the original is not touched.
+    """Copy of a recogniser with randomised weights in some parts of its network.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def randomised(recogniser: R, parts: tuple[int, ...], seed: tuple) -> R:
     parts : tuple of int
         From 0 (at the output) to 3 (at the input).
     seed : tuple
-        Identity parts of the draw; a layer is re-drawn alike whatever other parts are.
+        Identity from which permutations are seeded; that of a layer does not depend on the other parts.
 
     Raises
     ------
@@ -101,46 +101,46 @@ def randomised(recogniser: R, parts: tuple[int, ...], seed: tuple) -> R:
 
 
 def histogram_entropy(map_: np.ndarray) -> float:
-    """Entropy, in nats, of the histogram of a map's values in 100 bins of their range; 0 for a constant map."""
+    """Entropy in nats of the 100-bin histogram of a map's values; 0 for a constant map."""
     counts, _ = np.histogram(map_, bins=BINS)
     share = counts[counts > 0] / counts.sum()
     return float(-share @ np.log(share))
 
 
 def complexity_rise(map_: np.ndarray, random: np.ndarray) -> float:
-    """Rise in complexity of the map when the network is random, relative to that of the map.
+    """Relative rise of the map's histogram entropy when the network is randomised.
 
     Raises
     ------
     NotApplicable
         If the map is constant.
     """
-    own = histogram_entropy(map_)
-    if own == 0:
+    entropy = histogram_entropy(map_)
+    if entropy == 0:
         raise NotApplicable("the map is constant: its complexity cannot rise by a share of it")
-    return (histogram_entropy(random) - own) / own
+    return (histogram_entropy(random) - entropy) / entropy
 
 
 def map_of_randomised(case: Case, explained: Explained, parts: tuple[int, ...]) -> np.ndarray:
-    """The method's map of the same clip with parts of the network random, explained once for each explanation."""
+    """Map of the same clip with parts of the network randomised, cached per explanation."""
     explain = explainer_of(explained)
 
     def make() -> np.ndarray:
-        # the copy is not kept: it may be large, and each method asks once
+        # the copy is not cached: it may be large and is used once per method
         return case.map(explain(case.clip, recogniser=randomised(case.recogniser, parts, case.seed)))
 
     return case.shared(("map of randomised", parts, explained.identity), make)
 
 
 class _OfRandomised(Metric):
-    """A metric that compares the map with those of partly random networks: a subclass fills in `variants`."""
+    """Base class of metrics that compare the map with those of randomised networks; subclasses implement `variants`."""
 
     @abstractmethod
     def variants(self, n_parts: int) -> list[tuple[int, ...]]:
-        """The random parts of each network that is explained, no two alike, where it has `n_parts` parts."""
+        """List the sets of randomised parts, one per variant, of a network with `n_parts` parts."""
 
     def read(self, map_: np.ndarray, random: list[np.ndarray]) -> float:
-        """Score of a map and those of the variants."""
+        """Score a map against those of the variants."""
         return float(np.mean([rank_correlation(map_, other) for other in random]))
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
@@ -156,7 +156,7 @@ class _OfRandomised(Metric):
 
 
 class ParameterRandomisation(_OfRandomised):
-    """Similarity with the maps of networks that are random from the output down to a part. Lower is better."""
+    """Cascading randomisation: similarity with maps of networks random from the output down. Lower is better."""
 
     def variants(self, n_parts: int) -> list[tuple[int, ...]]:
         """Part 0; parts 0 and 1; ...; all."""
@@ -164,7 +164,7 @@ class ParameterRandomisation(_OfRandomised):
 
 
 class IndependentRandomisation(_OfRandomised):
-    """Similarity with the maps of networks of which one part is random. Lower is better."""
+    """Independent randomisation: similarity with maps of networks with one random part. Lower is better."""
 
     def variants(self, n_parts: int) -> list[tuple[int, ...]]:
         """Each part alone."""
@@ -172,25 +172,25 @@ class IndependentRandomisation(_OfRandomised):
 
 
 class EfficientRandomisation(_OfRandomised):
-    """Relative rise of the map's complexity when the whole network is random. Higher is better."""
+    """Efficient MPRT: relative rise of the map's complexity when the whole network is random. Higher is better."""
 
     def variants(self, n_parts: int) -> list[tuple[int, ...]]:
         """All parts."""
         return [tuple(range(n_parts))]
 
     def read(self, map_: np.ndarray, random: list[np.ndarray]) -> float:
-        """Score of a map and those of the variants."""
+        """Score a map against those of the variants."""
         return complexity_rise(map_, random[0])
 
 
 class RandomLogit(Metric):
-    """Similarity with the map of the class that the recogniser finds next likely. Lower is better."""
+    """Random logit test: similarity with the map of the next likely class. Lower is better."""
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
         case.one_class("the next likely class")
-        clip, again = case.recogniser.calls_for(1), explanation_calls(case, explained)
-        return {CLIP_LOG_ODDS: clip, ("map of another class", explained.identity): again}
+        clip, explanation = case.recogniser.calls_for(1), explanation_calls(case, explained)
+        return {CLIP_LOG_ODDS: clip, ("map of another class", explained.identity): explanation}
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
@@ -203,9 +203,9 @@ class RandomLogit(Metric):
 
 
 class InputIndependence(Metric):
-    """Similarity with the method's map of another clip of the same emotion, in relative time. Lower is better.
+    """Similarity with the map of another clip of the same emotion, in relative time. Lower is better.
 
-    Its model calls are those of the companion explanation.
+    Model calls are those of the companion explanation.
     """
 
     def score(self, case: Case, explained: Explained) -> Outcome:
@@ -219,10 +219,10 @@ class InputIndependence(Metric):
         other = explained.other
         if other is None:
             raise InputError("input-independence needs the companion other; give it in Explained.")
-        own = case.map_recorded(explained.attribution)
-        return Outcome(rank_correlation(own, case.map_recorded(other, explained.other_duration_s)), other.model_calls)
+        map_ = case.map_recorded(explained.attribution)
+        return Outcome(rank_correlation(map_, case.map_recorded(other, explained.other_duration_s)), other.model_calls)
 
 
-def _differ(weights: torch.Tensor) -> bool:
-    """Whether not all entries are the same."""
+def _not_constant(weights: torch.Tensor) -> bool:
+    """Whether the entries are not all equal."""
     return weights.numel() > 1 and bool((weights != weights.flatten()[0]).any())

@@ -1,24 +1,24 @@
-"""Robustness to small noise: does the explanation stay what it was when nothing audible has changed?
+"""Sensitivity and stability metrics: change of the explanation under small additive noise.
 
 Conventions
 -----------
 Eight copies of the clip get white Gaussian noise of 1/8, 2/8, ... 8/8 of 2 % of the clip's norm (-52 to -34 dB) and are
-explained again, each with a seed of its own: a method that cannot repeat itself is not robust. Maps lie on the scoring
-grid and are compared by the Euclidean norm, ``|map' - map| / |map|``; how the method scales its maps does not count.
+explained again, each with its own seed, so that the variance of stochastic methods counts. Maps lie on the scoring grid
+and are compared by the Euclidean norm, ``|map' - map| / |map|``, which is invariant to the scale of the maps.
 
-The relative stabilities are logarithms of a quotient. A cause (what changed in clip, representation or log-odds) below
-1e-6 counts as 1e-6, so that a network that stays still does not divide by 0. A map that moves in no copy would have the
-logarithm of 0, for which no finite score could stand: such clips have none, though nothing could be better. A mean is
-over the clips on which the map moved; where coverage falls short, see the sensitivities, which are 0 there.
+The relative stabilities are logarithms of a quotient. A cause (the change of clip, representation or log-odds) is at
+least 1e-6, to avoid division by 0. If the map changes in no copy the logarithm is not finite and the clip has no score,
+although this is the best case: means are over the clips on which the map changes. See the sensitivities, which are 0
+there, and the coverage.
 
 Sources
 -------
-Yeh et al. 2019, "On the (in)fidelity and sensitivity of explanations", NeurIPS: maximum sensitivity; its mean is
-Bhatt et al. 2020's average. Alvarez-Melis, Jaakkola 2018, "On the robustness of interpretability methods",
-arXiv:1806.08049: local Lipschitz estimate. Agarwal et al. 2022, "Rethinking stability for attribution-based
-explanations", arXiv:2203.06877: relative input, representation and output stability, here as natural logarithm, as
-their figures are, since the quotient has no mean. They leave open which representation is meant; here it is what enters
-the last layer that has weights, the vector on which a network with a linear head decides.
+Yeh et al. 2019, "On the (in)fidelity and sensitivity of explanations", NeurIPS: maximum sensitivity; its mean is Bhatt
+et al. 2020's average. Alvarez-Melis, Jaakkola 2018, "On the robustness of interpretability methods", arXiv:1806.08049:
+local Lipschitz estimate. Agarwal et al. 2022, "Rethinking stability for attribution-based explanations",
+arXiv:2203.06877: relative input, representation and output stability, here as natural logarithm, as their figures are,
+since the quotient has no mean. They do not specify the representation; here it is the input of the last layer with
+weights, the embedding in front of a linear head.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from .reexplain import explainer_of, explanation_calls
 
 COPIES = 8
 RADIUS = 0.02  # of the clip's norm
-SMALL = 1e-6  # smaller cells (over the largest) and smaller causes count as that large
+SMALL = 1e-6  # lower bound of cells (relative to the largest) and of causes in quotients
 
 
 def changes(map_: np.ndarray, copies: np.ndarray) -> np.ndarray:
-    """Relative change of a map in each copy, ``|copy - map| / |map|``.
+    """Relative change of the map in each copy, ``|copy - map| / |map|``.
 
     Parameters
     ----------
@@ -67,18 +67,18 @@ def changes(map_: np.ndarray, copies: np.ndarray) -> np.ndarray:
 
 
 def local_lipschitz(change: np.ndarray, distance: np.ndarray) -> float:
-    """Largest relative change of the map over that of the clip.
+    """Local Lipschitz estimate: largest relative change of the map over that of the clip.
 
     Parameters
     ----------
     change, distance : array, shape (n,)
-        Of the map and of the clip; distances are positive.
+        Relative changes of the map and of the clip; distances are positive.
     """
     return float(np.max(change / distance))
 
 
 def relative_change(values: np.ndarray, copies: np.ndarray) -> np.ndarray:
-    """Norm of the change of each copy, cell by cell relative to the cell; tiny cells count as 1e-6 of the largest.
+    """Norm of the cell-wise relative change of each copy; cells are bounded below by 1e-6 of the largest.
 
     Parameters
     ----------
@@ -98,17 +98,17 @@ def relative_change(values: np.ndarray, copies: np.ndarray) -> np.ndarray:
 
 
 def relative_stability(change: np.ndarray, cause: np.ndarray) -> float:
-    """Natural logarithm of the largest quotient of a change and its cause.
+    """Natural logarithm of the largest quotient of change and cause.
 
     Parameters
     ----------
     change, cause : array, shape (n,)
-        Non-negative; a cause below 1e-6 counts as 1e-6.
+        Non-negative; causes are bounded below by 1e-6.
 
     Raises
     ------
     NotApplicable
-        If the map never changes, the best there is: the logarithm has no lower bound.
+        If the map never changes: the logarithm would be minus infinity.
     """
     quotient = change / np.maximum(cause, SMALL)
     if quotient.max() == 0:
@@ -121,13 +121,13 @@ def relative_stability(change: np.ndarray, cause: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class NoisyCopies:
-    """Copies of the clip with a little noise.
+    """Copies of the clip with small additive noise.
 
     Attributes
     ----------
     clips : tuple of Clip
     distance : array, shape (n,)
-        Norm of the noise over that of the clip.
+        Norm of the noise relative to that of the clip.
     """
 
     clips: tuple[Clip, ...]
@@ -135,7 +135,7 @@ class NoisyCopies:
 
 
 def noisy_copies(case: Case) -> NoisyCopies:
-    """The copies, the same for all methods; the twin of a planted clip gets the same noise.
+    """Noisy copies of the clip, the same for all methods; the twin of a planted clip gets the same noise.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def noisy_copies(case: Case) -> NoisyCopies:
 
 
 def maps_of_copies(case: Case, explained: Explained) -> np.ndarray:
-    """The method's maps of the noisy copies, shape (n, n_freq, n_time), explained once for each explanation."""
+    """Maps of the noisy copies, shape (n, n_freq, n_time), cached per explanation."""
     explain = explainer_of(explained)
 
     def make() -> np.ndarray:
@@ -169,16 +169,16 @@ def maps_of_copies(case: Case, explained: Explained) -> np.ndarray:
     return case.shared(("maps of noisy copies", explained.identity), make)
 
 
-# -- what the network makes of them ------------------------------------------------------------------------------------
+# -- representations ---------------------------------------------------------------------------------------------------
 
 
 def network_of(recogniser: Recogniser) -> nn.Module:
-    """The torch module whose layers can be looked at.
+    """Torch module of a recogniser.
 
     Raises
     ------
     NotApplicable
-        If the recogniser has none.
+        If the recogniser is a black box.
     """
     if isinstance(recogniser, TorchRecogniser):
         return recogniser.network
@@ -188,40 +188,40 @@ def network_of(recogniser: Recogniser) -> nn.Module:
 
 
 def representations(recogniser: Recogniser, clip: np.ndarray, copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What enters the last layer that holds weights of its own.
+    """Inputs of the last layer with own weights, for a clip and its copies.
 
     Parameters
     ----------
     recogniser : Recogniser
-        It is asked for the log-odds of the clip, then for those of the copies.
+        Evaluated on the clip, then on the copies.
     clip : array, shape (n_samples,)
     copies : array, shape (n, n_samples)
 
     Returns
     -------
-    own : array, float64, shape (n_units,)
+    clean : array, float64, shape (n_units,)
     changed : array, float64, shape (n, n_units)
 
     Raises
     ------
     NotApplicable
-        If the recogniser is a black box, or that layer is not given one row a waveform.
+        If the recogniser is a black box, or the layer's input does not have one row per waveform.
     """
     layers = [m for m in network_of(recogniser).modules() if [*m.parameters(recurse=False), *m.buffers(recurse=False)]]
     with _inputs_of(layers, keep=1) as entered:
         recogniser.log_odds(clip[None])
-    last, own = entered[-1] if entered else (None, torch.empty(0))
-    if last is None or len(own) != 1:
+    last, clean = entered[-1] if entered else (None, torch.empty(0))
+    if last is None or len(clean) != 1:
         raise NotApplicable(f"the last layer of recogniser {recogniser.name!r} is not given one row for each waveform")
     with _inputs_of([last]) as entered:
         recogniser.log_odds(copies)
-    changed = torch.cat([rows for _, rows in entered])[: len(copies)]  # the last batch is filled up
-    return own[0].flatten().double().cpu().numpy(), changed.flatten(1).double().cpu().numpy()
+    changed = torch.cat([rows for _, rows in entered])[: len(copies)]  # the last batch is padded
+    return clean[0].flatten().double().cpu().numpy(), changed.flatten(1).double().cpu().numpy()
 
 
 @contextmanager
 def _inputs_of(layers: Sequence[nn.Module], keep: int | None = None) -> Iterator[deque[tuple[nn.Module, torch.Tensor]]]:
-    """What the layers are called with inside the block, in the order of the calls; the latest `keep` of them."""
+    """Record the inputs of layers inside the block, in call order; only the latest `keep` of them."""
     entered: deque[tuple[nn.Module, torch.Tensor]] = deque(maxlen=keep)
 
     def note(layer: nn.Module, arguments: tuple) -> None:
@@ -240,11 +240,11 @@ def _inputs_of(layers: Sequence[nn.Module], keep: int | None = None) -> Iterator
 
 
 class _OfNoisyCopies(Metric):
-    """A metric that compares the map with those of noisy copies: a subclass fills in `read`."""
+    """Base class of metrics that compare the map with those of noisy copies; subclasses implement `read`."""
 
     @abstractmethod
     def read(self, case: Case, map_: np.ndarray, copies: np.ndarray) -> float:
-        """Score of a map and those of the copies."""
+        """Score a map against those of the copies."""
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
@@ -261,7 +261,7 @@ class MaxSensitivity(_OfNoisyCopies):
     """Largest relative change of the map. Lower is better."""
 
     def read(self, case: Case, map_: np.ndarray, copies: np.ndarray) -> float:
-        """Score of a map and those of the copies."""
+        """Score a map against those of the copies."""
         return float(changes(map_, copies).max())
 
 
@@ -269,7 +269,7 @@ class AverageSensitivity(_OfNoisyCopies):
     """Mean relative change of the map. Lower is better."""
 
     def read(self, case: Case, map_: np.ndarray, copies: np.ndarray) -> float:
-        """Score of a map and those of the copies."""
+        """Score a map against those of the copies."""
         return float(changes(map_, copies).mean())
 
 
@@ -277,7 +277,7 @@ class LocalLipschitz(_OfNoisyCopies):
     """Largest relative change of the map over that of the clip. Lower is better."""
 
     def read(self, case: Case, map_: np.ndarray, copies: np.ndarray) -> float:
-        """Score of a map and those of the copies."""
+        """Score a map against those of the copies."""
         return local_lipschitz(changes(map_, copies), noisy_copies(case).distance)
 
 
@@ -285,11 +285,11 @@ class RelativeInputStability(_OfNoisyCopies):
     """Log of the largest cell-wise relative change of the map over that of the clip's magnitudes. Lower is better."""
 
     def read(self, case: Case, map_: np.ndarray, copies: np.ndarray) -> float:
-        """Score of a map and those of the copies."""
+        """Score a map against those of the copies."""
         clips = noisy_copies(case).clips
         magnitudes = np.sqrt([Plane(clip.samples).energy(case.grid) for clip in clips])
-        own = np.sqrt(Plane(case.clip.samples).energy(case.grid))
-        return relative_stability(relative_change(map_, copies), relative_change(own, magnitudes))
+        clean = np.sqrt(Plane(case.clip.samples).energy(case.grid))
+        return relative_stability(relative_change(map_, copies), relative_change(clean, magnitudes))
 
 
 class RelativeRepresentationStability(_OfNoisyCopies):
@@ -298,11 +298,11 @@ class RelativeRepresentationStability(_OfNoisyCopies):
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
         network_of(case.recogniser)
-        asked = 1 + case.recogniser.calls_for(COPIES)
-        return {**super().work(case, explained), "representations of noisy copies": asked}
+        calls = 1 + case.recogniser.calls_for(COPIES)
+        return {**super().work(case, explained), "representations of noisy copies": calls}
 
     def read(self, case: Case, map_: np.ndarray, copies: np.ndarray) -> float:
-        """Score of a map and those of the copies."""
+        """Score a map against those of the copies."""
 
         def cause() -> np.ndarray:
             noisy = np.stack([clip.samples for clip in noisy_copies(case).clips])
@@ -322,7 +322,7 @@ class RelativeOutputStability(_OfNoisyCopies):
         return work
 
     def read(self, case: Case, map_: np.ndarray, copies: np.ndarray) -> float:
-        """Score of a map and those of the copies."""
+        """Score a map against those of the copies."""
         clips = noisy_copies(case).clips
         outputs = case.shared(
             "log odds of noisy copies",

@@ -1,15 +1,15 @@
-"""One deletion trajectory of an explanation, read by all metrics that remove or keep the most relevant cells.
+"""Deletion trajectories: log-odds as cells are removed in order of relevance, shared by all perturbation-curve metrics.
 
-The cells of the scoring grid are ranked by signed relevance, the highest first; equal cells are ordered by a seeded
-draw. They are taken out of the waveform in 16 steps of equal area (equal numbers of cells), once from the top of the
-ranking (most relevant first, MoRF) and once from its bottom (least relevant first, LeRF), and the log-odds of the
-target are read after each step. What the steps share is rendered once: the inverse STFT is linear, so every copy is
-the clip plus a running sum of the 16 steps' difference signals (or the full sum less a running one).
+The cells of the scoring grid are ranked by signed relevance, the highest first, with ties in a seeded random order.
+They are removed from the waveform in 16 steps of equal area (equal numbers of cells), once from the top of the ranking
+(most relevant first, MoRF) and once from its bottom (least relevant first, LeRF), and the log-odds of the target are
+computed after each step. The inverse STFT is linear, so every copy is the clip plus a cumulative sum of the 16 steps'
+difference signals (or plus the full sum minus a cumulative one).
 
 Both ends are common to both curves: 2 x 15 + 2 = 32 copies, four full batches of eight.
 
-The same is done on a map's own grid (native), on super-cells, and for random orders: those once per clip, condition and
-fill, for all methods. An order and its reverse are both random, so one trajectory gives two random curves.
+There are also trajectories on a map's own grid (native), on super-cells, and for random orders; the latter are computed
+once per clip, condition and fill, for all methods. A random order and its reverse give two random curves.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .case import Case
 STEPS = 16
 RANDOM_TRAJECTORIES = 2  # four random orders
 SUPER_BANDS, SUPER_CELL_S = 8, 0.16  # a super-cell is about two by two cells of the scoring grid
-AT_ONCE = 4  # spectra of that many steps stay in the processor's cache: half the time of 16 for a 2.4 s clip
+AT_ONCE = 4  # steps inverted together; their spectra fit the CPU cache (half the time of 16 for a 2.4 s clip)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Trajectory:
         ``lerf[i]``: log-odds with the bottom of the ranking removed, all but its top ``area[-1 - i]``. Steps are equal
         wherever the number of cells is a multiple of 16, as on the scoring grid: then that is the bottom ``area[i]``.
     model_calls : int
-        Copies that went through the recogniser, fill-up included.
+        Batch padding included.
     """
 
     area: np.ndarray
@@ -56,7 +56,7 @@ class Trajectory:
 
 
 def ranking(relevance: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Order of the cells by signed relevance, highest first, equal ones in random order.
+    """Rank cells by signed relevance, highest first, ties in random order.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ def ranking(relevance: np.ndarray, generator: np.random.Generator) -> np.ndarray
 
 
 def step_of(order: np.ndarray, steps: int = STEPS) -> np.ndarray:
-    """Step at which each cell is removed, 0 first, in steps of equal numbers of cells (to within one).
+    """Step at which each cell is removed, from 0, in steps of equal numbers of cells (to within one).
 
-    Grids with fewer cells than steps take one step a cell.
+    Grids with fewer cells than steps have one step per cell.
     """
     n = order.size
     steps = min(steps, n)
@@ -85,13 +85,13 @@ def step_of(order: np.ndarray, steps: int = STEPS) -> np.ndarray:
 
 
 def share_removed(step: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Share of the cells, or of their weights (not all zero), that is gone after each step; shape (steps + 1,)."""
+    """Removed share of the cells, or of their weights (not all zero), after each step; shape (steps + 1,)."""
     running = np.append(0, np.cumsum(np.bincount(step, weights)))
     return running / running[-1]
 
 
 def deletion_trajectory(case: Case, order: np.ndarray, grid: Grid | None = None) -> Trajectory:
-    """Take the cells out of the waveform in this order, and in its reverse.
+    """Compute the trajectory of removing cells in this order and in its reverse.
 
     Parameters
     ----------
@@ -122,12 +122,12 @@ def deletion_trajectory(case: Case, order: np.ndarray, grid: Grid | None = None)
 
 
 def order_of(case: Case, attribution: Attribution) -> np.ndarray:
-    """Order in which the scoring grid's cells are removed, the most relevant first, as flat indices."""
+    """Flat indices of the scoring grid's cells in the order of removal, most relevant first."""
     return ranking(case.map(attribution), rng(*case.seed, "ties", attribution.method))
 
 
 def trajectory_of(case: Case, attribution: Attribution) -> Trajectory:
-    """Deletion trajectory of an explanation under the case's fill, computed once per case, fill and ranking."""
+    """Deletion trajectory of an explanation under the case's fill, cached per case, fill and ranking."""
     order = order_of(case, attribution)
     return case.shared(("trajectory", case.fill, order.tobytes()), lambda: deletion_trajectory(case, order))
 
@@ -143,7 +143,7 @@ def native_trajectory(case: Case, attribution: Attribution) -> Trajectory:
 
 
 def super_grid(case: Case) -> Grid:
-    """Super-cells of the clip: 8 mel bands x 160 ms."""
+    """Grid of super-cells: 8 mel bands x 160 ms."""
     return scoring_grid(case.clip.duration_s, SUPER_BANDS, SUPER_CELL_S)
 
 
@@ -155,7 +155,7 @@ def super_trajectory(case: Case, attribution: Attribution) -> Trajectory:
 
 
 def random_trajectories(case: Case) -> list[Trajectory]:
-    """Trajectories of random orders under the case's fill, computed once per case and fill, for all methods."""
+    """Trajectories of random orders, cached per case and fill for all methods."""
 
     def make() -> list[Trajectory]:
         n_cells = case.grid.shape[0] * case.grid.shape[1]
@@ -166,12 +166,12 @@ def random_trajectories(case: Case) -> list[Trajectory]:
 
 
 def trajectory_calls(recogniser: Recogniser, n_cells: int) -> int:
-    """Model calls of one trajectory over a grid of so many cells, fill-up included."""
+    """Model calls of one trajectory over `n_cells` cells, batch padding included."""
     return recogniser.calls_for(2 * min(STEPS, n_cells))
 
 
 def trajectory_work(case: Case, grid: Grid, kind: str, explanation: Hashable) -> dict[Hashable, int]:
-    """What one trajectory takes, as `CallingMetric.work` tells it; each explanation has its own ranking."""
+    """Model calls of one explanation's trajectory, as returned by `CallingMetric.work`."""
     key = (kind, case.fill, explanation)
     return {key: trajectory_calls(case.recogniser, grid.shape[0] * grid.shape[1])}
 
@@ -181,7 +181,7 @@ def _edges(grid: Grid) -> bytes:
 
 
 def _waveforms(case: Case, step: np.ndarray, grid: Grid, steps: int) -> torch.Tensor:
-    """The clip; without steps 0, 0-1, ..., all; without the last step, the last two, ..., all but the first."""
+    """Render the clip; without steps 0, 0-1, ..., all; without the last step, the last two, ..., all but the first."""
     plane = case.plane
     rows, columns = plane.cells(grid)
     label = torch.as_tensor(step, device=rows.device)[rows][:, columns]

@@ -1,16 +1,15 @@
-"""Localisation by weak truth: does the explanation lie on stressed syllables, on voiced sounds?
+"""Localisation against weak labels: relevance in stressed syllables and in voiced sounds.
 
 Conventions
 -----------
-What labellers wrote down about stretches of a clip is no truth about emotion: nobody knows that a recogniser should
-look at stressed syllables. It is *weak* truth: emotion is carried by the voice, and more of it where a syllable is
-stressed, so an explanation that lies there no more than chance has it gives pause, and one that does is not thereby
-right. These scores are named ``weak-...``, are no core metrics, and say nothing beside `energy`, which knows loudness
-alone.
+Phonetic annotations are no ground truth about emotion: a recogniser need not use stressed syllables. They are *weak*
+labels: emotion is carried by the voice, more so in stressed syllables, so that relevance there at chance level is
+suspicious, but relevance above chance is no evidence of a correct explanation. The metrics are named ``weak-...``, are
+not core metrics, and should be compared with `energy`, which depends on loudness alone.
 
-Only labelled time counts: silence before the first and after the last stretch, and pauses, are left out, since every
-map of a voice avoids them. A clip's stretches are shared out over the columns of the scoring grid (80 ms) by their
-seconds; relevance is summed over frequency. A stretch is *marked* where its number is at least 1: voiced sounds, and
+Only labelled time counts: silence before the first and after the last segment, and pauses, are left out, since most
+maps of speech avoid them. Segments are assigned to the columns of the scoring grid (80 ms) in proportion to their
+overlap; relevance is summed over frequency. A segment is *marked* if its label is at least 1: voiced sounds, and
 syllables that listeners rated 1 or more on the corpus' scale from 0 to 3.
 
 Sources
@@ -31,16 +30,16 @@ from ..errors import NotApplicable
 from .case import Case, Explained, Metric, Outcome
 from .localisation import truth_auc
 
-MARKED = 1.0  # least number of a stretch that counts as marked
+MARKED = 1.0  # least label of a marked segment
 
 
-def shares(stretches: Iterable[Word], time_edges_s: np.ndarray) -> np.ndarray:
-    """Share of each column that stretches cover.
+def covered_shares(segments: Iterable[Word], time_edges_s: np.ndarray) -> np.ndarray:
+    """Share of each column that is covered by segments.
 
     Parameters
     ----------
-    stretches : iterable of Word
-        They do not overlap.
+    segments : iterable of Word
+        Must not overlap.
     time_edges_s : array, shape (n_time + 1,)
 
     Returns
@@ -50,19 +49,19 @@ def shares(stretches: Iterable[Word], time_edges_s: np.ndarray) -> np.ndarray:
     """
     start, end = time_edges_s[:-1], time_edges_s[1:]
     covered = np.zeros(start.size)
-    for word in stretches:
+    for word in segments:
         covered += np.clip(np.minimum(end, word.end_s) - np.maximum(start, word.start_s), 0, None)
     return covered / (end - start)
 
 
 def mass_gain(relevance: np.ndarray, marked: np.ndarray, labelled: np.ndarray) -> float:
-    """Share of the positive relevance that lies in marked time, less the share of labelled time that is marked.
+    """Share of the positive relevance in marked time minus the marked share of labelled time.
 
     Parameters
     ----------
     relevance : array, shape (n_freq, n_time)
     marked, labelled : array, shape (n_time,)
-        Shares of each column, over which its relevance is spread evenly; columns are equally long.
+        Marked and labelled share of each column; relevance is taken as uniform within a column.
 
     Returns
     -------
@@ -82,20 +81,20 @@ def mass_gain(relevance: np.ndarray, marked: np.ndarray, labelled: np.ndarray) -
 
 
 def time_auc(relevance: np.ndarray, marked: np.ndarray, labelled: np.ndarray) -> float:
-    """How often a column that is mostly marked is more relevant than one that is mostly not; ties count half.
+    """ROC AUC of relevance for columns that are mostly marked; ties count half.
 
-    Columns of which less than half is labelled are left out.
+    Columns that are less than half labelled are left out.
 
     Parameters
     ----------
     relevance : array, shape (n_freq, n_time)
     marked, labelled : array, shape (n_time,)
-        As of `mass_gain`.
+        As in `mass_gain`.
 
     Raises
     ------
     NotApplicable
-        If all columns are on one side.
+        If all columns are marked, or none is.
     """
     used = labelled >= 0.5
     inside = marked[used] > labelled[used] / 2
@@ -110,16 +109,16 @@ def case_marks(case: Case, kind: str) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     NotApplicable
-        If the clip has no such labels, or they tell nothing apart.
+        If the clip has no such labels, or all of its labelled time is marked, or none.
     """
 
     def make() -> tuple[np.ndarray, np.ndarray]:
-        stretches = case.clip.marks.get(kind, ())
-        if not stretches:
+        segments = case.clip.marks.get(kind, ())
+        if not segments:
             raise NotApplicable(f"no weak truth: the clip has no annotation of {kind} (corpus 'emodb' has)")
         edges = case.grid.time_edges_s
-        marked = shares((word for word in stretches if float(word.label) >= MARKED), edges)
-        labelled = shares(stretches, edges)
+        marked = covered_shares((word for word in segments if float(word.label) >= MARKED), edges)
+        labelled = covered_shares(segments, edges)
         if not 0 < marked.sum() < labelled.sum():
             raise NotApplicable(f"the annotation of {kind} marks all of the clip's labelled time, or nothing")
         return marked, labelled
@@ -127,44 +126,44 @@ def case_marks(case: Case, kind: str) -> tuple[np.ndarray, np.ndarray]:
     return case.shared(("weak truth", kind), make)
 
 
-class _Weak(Metric):
-    """A score against one kind of annotation: a subclass fills in `kind` and `read`."""
+class _WeakLabelMetric(Metric):
+    """Base class of metrics against one kind of annotation; subclasses set `kind` and `read`."""
 
     kind: str
 
     @staticmethod
     @abstractmethod
     def read(relevance: np.ndarray, marked: np.ndarray, labelled: np.ndarray) -> float:
-        """Score of a map: `mass_gain` or `time_auc`."""
+        """Score a map by `mass_gain` or `time_auc`."""
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
         return Outcome(self.read(case.map(explained.attribution), *case_marks(case, self.kind)))
 
 
-class StressMass(_Weak):
+class StressMass(_WeakLabelMetric):
     """Relevance in stressed syllables beyond their share of time. Higher is better, 0 is expected of a random map."""
 
     kind = "stress"
     read = staticmethod(mass_gain)
 
 
-class StressAuc(_Weak):
-    """How often stressed time is more relevant than other speech. Higher is better, 0.5 is expected of a random map."""
+class StressAuc(_WeakLabelMetric):
+    """ROC AUC of relevance for stressed time. Higher is better, 0.5 is expected of a random map."""
 
     kind = "stress"
     read = staticmethod(time_auc)
 
 
-class VoicingMass(_Weak):
+class VoicingMass(_WeakLabelMetric):
     """Relevance in voiced sounds beyond their share of time. Higher is better, 0 is expected of a random map."""
 
     kind = "voicing"
     read = staticmethod(mass_gain)
 
 
-class VoicingAuc(_Weak):
-    """How often voiced time is more relevant than voiceless. Higher is better, 0.5 is expected of a random map."""
+class VoicingAuc(_WeakLabelMetric):
+    """ROC AUC of relevance for voiced time. Higher is better, 0.5 is expected of a random map."""
 
     kind = "voicing"
     read = staticmethod(time_auc)

@@ -17,7 +17,7 @@ from ...datasets.corpora import CORPORA, corpus_forbidding_derivatives, load_cor
 from ...methods.attribution import Attribution
 from ...methods.explainer import Request
 from ...methods.masks import FillEffect, fill_effects
-from ..api import DEFAULT_METHODS, Explained, explain, kept_and_removed
+from ..api import DEFAULT_METHODS, ClipExplanation, explain, kept_and_removed
 from ..report.catalogue import explanation_overlay
 from ..report.figures.cues import beyond_saliency_figure
 from ..report.figures.maps import MAX_BANDS, channel_maps
@@ -55,7 +55,7 @@ def run(arguments: Namespace) -> int:
     return 1 if explained.failures else 0
 
 
-def sounds_withheld(explained: Explained, audio: Path, data_root: Path | None) -> str:
+def sounds_withheld(explained: ClipExplanation, audio: Path, data_root: Path | None) -> str:
     """Reason why the kept and removed sounds may not be written (licence); empty where they may."""
     corpus = explained.clip.corpus
     record = load_corpus(corpus, data_root).record if corpus and not CORPORA.get(corpus).derivatives_allowed else None
@@ -70,7 +70,7 @@ def sounds_withheld(explained: Explained, audio: Path, data_root: Path | None) -
 
 
 def write_explanation(
-    explained: Explained, audio: Path, out: Path, withheld: str, fills: Sequence[FillEffect] = ()
+    explained: ClipExplanation, audio: Path, out: Path, withheld: str, fills: Sequence[FillEffect] = ()
 ) -> dict[str, Path]:
     """Write PNG, JSON, HTML and the sounds of what was kept and removed; returns the files by kind.
 
@@ -113,7 +113,7 @@ def write_explanation(
     return files
 
 
-def _title(explained: Explained, audio: Path) -> str:
+def _title(explained: ClipExplanation, audio: Path) -> str:
     predicted = max(explained.probabilities, key=explained.probabilities.__getitem__)
     title = f"{audio.name}: {explained.target} (p = {explained.probabilities[explained.target]:.2f})"
     if predicted != explained.target:
@@ -127,7 +127,9 @@ def _file_name(stem: str, method: str) -> str:
     return f"{stem}-{method.replace(':', '-').replace('/', '-')}"
 
 
-def as_json(explained: Explained, audio: Path, withheld: str = "", fills: Sequence[FillEffect] = ()) -> dict[str, Any]:
+def as_json(
+    explained: ClipExplanation, audio: Path, withheld: str = "", fills: Sequence[FillEffect] = ()
+) -> dict[str, Any]:
     """All results but the samples as JSON types; deterministic."""
     return {
         "audio": audio.name,
@@ -147,7 +149,7 @@ def as_json(explained: Explained, audio: Path, withheld: str = "", fills: Sequen
     }
 
 
-def _attribution(attribution: Attribution, explained: Explained) -> dict[str, Any]:
+def _attribution(attribution: Attribution, explained: ClipExplanation) -> dict[str, Any]:
     return {
         "values": attribution.values.tolist(),
         "errors": None if attribution.errors is None else attribution.errors.tolist(),
@@ -212,7 +214,7 @@ def fill_lines(fills: Sequence[FillEffect]) -> list[str]:
     return lines + [e.note for e in fills if e.note]
 
 
-def _print(explained: Explained, files: dict[str, Path], fills: Sequence[FillEffect]) -> None:
+def _print(explained: ClipExplanation, files: dict[str, Path], fills: Sequence[FillEffect]) -> None:
     console = Console()
     ranked = sorted(explained.probabilities.items(), key=lambda item: -item[1])
     console.print("heard: " + ", ".join(f"{name} {p:.2f}" for name, p in ranked), highlight=False)

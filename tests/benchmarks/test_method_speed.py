@@ -17,7 +17,7 @@ from serxai.keys import rng
 from serxai.methods import ablation
 from serxai.methods.ablation import OcclusionPaper
 from serxai.methods.canonical import canonical
-from serxai.methods.emolime_paper import masked_waveform, mel_spectrogram
+from serxai.methods.emolime_paper import masked_magnitude, mel_spectrogram, waveform_of
 from serxai.methods.explainer import Request, SharedWork
 from serxai.methods.masks import all_masks, fill_of
 from serxai.methods.occlusion import Occlusion
@@ -181,7 +181,11 @@ def test_linear_masks_are_a_thousand_times_faster_than_the_papers(benchmark):
     masks = torch.as_tensor(1.0 - all_masks(8), dtype=torch.float32)
     mel = mel_spectrogram(samples)
     mask = np.array([1, 0, 1, 1, 0, 1, 0, 1])
-    masked_waveform(mel, mask, rng("warm"))
+
+    def inverted(seed: str) -> np.ndarray:
+        return waveform_of(masked_magnitude(mel, mask), rng(seed))
+
+    inverted("warm")
 
     def linear() -> None:
         plane = Plane(samples)
@@ -191,7 +195,7 @@ def test_linear_masks_are_a_thousand_times_faster_than_the_papers(benchmark):
 
     linear()
     spent = []
-    for work in (linear, linear, linear, lambda: masked_waveform(mel, mask, rng("phase"))):
+    for work in (linear, linear, linear, lambda: inverted("phase")):
         start = time.process_time()
         work()
         spent.append(time.process_time() - start)

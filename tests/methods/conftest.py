@@ -123,10 +123,16 @@ def tiny_cnn() -> Callable[..., TorchRecogniser]:
     def make(seed: int = 0, dtype: torch.dtype = torch.float32) -> TorchRecogniser:
         torch.manual_seed(seed)
         network = nn.Sequential(
-            nn.Conv2d(1, 6, 3, stride=2, padding=1), nn.BatchNorm2d(6), nn.ReLU(),
-            nn.Conv2d(6, 8, 3, stride=2, padding=1), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(8, 4),
-        )  # fmt: skip
+            nn.Conv2d(1, 6, 3, stride=2, padding=1),
+            nn.BatchNorm2d(6),
+            nn.ReLU(),
+            nn.Conv2d(6, 8, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(0.5),
+            nn.Linear(8, 4),
+        )
         nn.init.uniform_(network[1].running_mean, -0.5, 0.5)
         nn.init.uniform_(network[1].running_var, 0.5, 2)
         nn.init.normal_(network[-1].weight, std=2)

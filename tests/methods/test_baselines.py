@@ -26,27 +26,30 @@ def test_random_is_standard_normal_and_belongs_to_its_request(tiny_cnn, voice, a
 @pytest.mark.parametrize("seed", range(3))
 def test_energy_is_that_of_the_stft(tiny_cnn, voice, ask, seed):
     clip = voice(seed)
-    found = Energy().attribute(ask(tiny_cnn(), clip))
-    assert found.grid == scoring_grid(clip.duration_s)
+    attribution = Energy().attribute(ask(tiny_cnn(), clip))
+    assert attribution.grid == scoring_grid(clip.duration_s)
     plane = Plane(clip.samples)
     power = plane.spectrum.abs().square().numpy()
     for row, column in [(0, 0), (3, 4), (15, 9), (7, 2)]:
-        (low, high), (start, stop) = found.grid.freq_edges_hz[row : row + 2], found.grid.time_edges_s[column:][:2]
+        (low, high), (start, stop) = (
+            attribution.grid.freq_edges_hz[row : row + 2],
+            attribution.grid.time_edges_s[column:][:2],
+        )
         bins = (plane.freqs_hz >= low) & (plane.freqs_hz < high)
         frames = (plane.times_s >= start) & ((plane.times_s < stop) | (column == 9))
         expected = power[bins | ((row == 15) & (plane.freqs_hz == 8000))][:, frames].sum(dtype=float)
-        assert found.values[row, column] == pytest.approx(expected, rel=1e-5)
-    assert found.values.sum() == pytest.approx(power.sum(), rel=1e-5)
+        assert attribution.values[row, column] == pytest.approx(expected, rel=1e-5)
+    assert attribution.values.sum() == pytest.approx(power.sum(), rel=1e-5)
 
 
 def test_oracle_is_the_truth_within_its_mask(tiny_cnn, voice, ask):
     clip, recogniser = voice(planted=True, duration_s=1.0), tiny_cnn()
-    found = Oracle().attribute(ask(recogniser, clip))
-    truth = truth_map(clip, Plane(clip.samples), Plane(clip.plant.twin), found.grid)
-    np.testing.assert_allclose(found.values, np.where(truth_mask(truth), truth, 0), rtol=1e-6)
-    rows, columns = np.nonzero(found.values)
-    assert found.grid.freq_edges_hz[rows].min() < 3000 < found.grid.freq_edges_hz[rows + 1].max()
-    assert found.grid.time_edges_s[columns].min() > 0.3 and found.grid.time_edges_s[columns + 1].max() < 0.7
+    attribution = Oracle().attribute(ask(recogniser, clip))
+    truth = truth_map(clip, Plane(clip.samples), Plane(clip.plant.twin), attribution.grid)
+    np.testing.assert_allclose(attribution.values, np.where(truth_mask(truth), truth, 0), rtol=1e-6)
+    rows, columns = np.nonzero(attribution.values)
+    assert attribution.grid.freq_edges_hz[rows].min() < 3000 < attribution.grid.freq_edges_hz[rows + 1].max()
+    assert attribution.grid.time_edges_s[columns].min() > 0.3 and attribution.grid.time_edges_s[columns + 1].max() < 0.7
     assert recogniser.calls == 0
 
 

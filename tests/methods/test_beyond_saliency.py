@@ -177,9 +177,14 @@ def test_base_is_made_where_the_request_has_none(monkeypatch):
     np.testing.assert_array_equal(alone.values, given.values)
     assert BeyondSaliency().base == "occlusion"
     assert BeyondSaliency(base="fake").get_params() == {
-        "base": "fake", "regions": "windows", "window_s": 0.15, "top": 5, "threshold": "mean", "share": 0.2,
+        "base": "fake",
+        "regions": "windows",
+        "window_s": 0.15,
+        "top": 5,
+        "threshold": "mean",
+        "share": 0.2,
         "cues": "praat",
-    }  # fmt: skip
+    }
 
 
 def test_sentence_says_where_and_what():

@@ -24,8 +24,8 @@ def test_gradcam_equals_captums(seed, layer, tiny_cnn, voice, ask):
     module = recogniser.network[{None: 4, "0": 1, "4": 4}[layer]]  # a convolution's map is taken after its batch norm
     oracle = LayerGradCam(lambda x: recogniser.feature_log_odds(x)[:, 2], module)
     expected = oracle.attribute(recogniser.features(asked.clip.samples).requires_grad_())[0, 0].detach().numpy()
-    found = GradCam(layer).attribute(asked).values
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+    values = GradCam(layer).attribute(asked).values
+    np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -50,11 +50,14 @@ def test_layercam_by_hand(seed, tiny_cnn, voice, ask):
 
 
 LAYERS = [
-    nn.Conv2d(1, 2, 3, stride=2, padding=1), nn.Conv2d(1, 2, 7, stride=2, padding=3), nn.Conv2d(1, 2, 3),
-    nn.Conv2d(1, 2, (1, 5), stride=(1, 3)), nn.Conv2d(1, 2, 3, dilation=2, padding="same"),
+    nn.Conv2d(1, 2, 3, stride=2, padding=1),
+    nn.Conv2d(1, 2, 7, stride=2, padding=3),
+    nn.Conv2d(1, 2, 3),
+    nn.Conv2d(1, 2, (1, 5), stride=(1, 3)),
+    nn.Conv2d(1, 2, 3, dilation=2, padding="same"),
     nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.MaxPool2d(3, 2, padding=1), nn.Conv2d(2, 2, 3, padding=1)),
     nn.Sequential(nn.Conv2d(1, 2, 5, 2, 2), nn.AvgPool2d(2), nn.Conv2d(2, 2, 3, stride=2)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
@@ -117,10 +120,10 @@ def test_tone_burst_lights_its_own_cell(method, time_s, freq_hz, on_features, as
     t = np.arange(round(1.2 * SAMPLE_RATE)) / SAMPLE_RATE
     burst = 0.3 * np.exp(-(((t - time_s) / 0.02) ** 2)) * np.sin(2 * np.pi * freq_hz * t)
     clip = Clip("burst", burst.astype(np.float32))
-    found = method.attribute(ask(on_features(Ear(), ("yes", "no"), torch.float32), clip))
-    row, column = np.unravel_index(found.values.argmax(), found.values.shape)
-    low, high = found.grid.freq_edges_hz[[row, row + 1]]
-    start, end = found.grid.time_edges_s[[column, column + 1]]
+    attribution = method.attribute(ask(on_features(Ear(), ("yes", "no"), torch.float32), clip))
+    row, column = np.unravel_index(attribution.values.argmax(), attribution.values.shape)
+    low, high = attribution.grid.freq_edges_hz[[row, row + 1]]
+    start, end = attribution.grid.time_edges_s[[column, column + 1]]
     assert low - 100 <= freq_hz <= high + 100  # a mel filter reaches beyond its cell
     assert start - 0.015 <= time_s <= end + 0.015
 

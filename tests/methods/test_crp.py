@@ -107,15 +107,18 @@ def test_contrast(recogniser, voice):
     assert found.details["start"] == pytest.approx(float(logits[0] - logits[2]), rel=1e-4)
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"layer": "layer9"}, "no layer 'layer9' with a map; the network has conv, "),
-    ({"layer": "linear"}, "no layer 'linear' with a map"),
-    ({"channels": (3, 99)}, "no channel 99; the layer has 0 to 15"),
-    ({"channels": "best"}, "channels must be top or all or some numbers, got 'best'"),
-    ({"channels": ()}, "channels must be"),
-    ({"n_top": 0}, "n_top must be at least 1, got 0"),
-    ({"rules": "saliency"}, "rules must be one of lrp-epsilon-plus, .*, got 'saliency'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"layer": "layer9"}, "no layer 'layer9' with a map; the network has conv, "),
+        ({"layer": "linear"}, "no layer 'linear' with a map"),
+        ({"channels": (3, 99)}, "no channel 99; the layer has 0 to 15"),
+        ({"channels": "best"}, "channels must be top or all or some numbers, got 'best'"),
+        ({"channels": ()}, "channels must be"),
+        ({"n_top": 0}, "n_top must be at least 1, got 0"),
+        ({"rules": "saliency"}, "rules must be one of lrp-epsilon-plus, .*, got 'saliency'"),
+    ],
+)
 def test_bad_parameters_are_refused(options, message, recogniser, voice, ask):
     with pytest.raises(InputError, match=message):
         Crp(**options).attribute(ask(recogniser, voice(duration_s=0.5)))

@@ -130,8 +130,14 @@ def test_a_black_box_is_bounded_by_its_input_and_a_module_on_waveforms_by_its_pa
     box.memory = 4 * 1000 * 4.0
     assert (box.at_once(1000), box.at_once(2000), box.at_once(500)) == (4, 2, 8)
     torch.manual_seed(0)
-    module = nn.Sequential(nn.Unflatten(1, (1, -1)), nn.Conv1d(1, 4, 16, 4), nn.Tanh(), nn.AdaptiveAvgPool1d(1),
-                           nn.Flatten(), nn.Linear(4, 2))  # fmt: skip
+    module = nn.Sequential(
+        nn.Unflatten(1, (1, -1)),
+        nn.Conv1d(1, 4, 16, 4),
+        nn.Tanh(),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.Linear(4, 2),
+    )
     recogniser = WaveformRecogniser("waves", ("yes", "no"), module, "0", min_samples=16)
     assert 4 < recogniser.bytes_per_sample < 64 and recogniser.calls == 0
     assert recogniser.at_once(1000) == 8
@@ -152,10 +158,20 @@ def test_network_computes_in_single_precision():
 @pytest.mark.parametrize(
     "name",
     [
-        "saliency", "integrated-gradients", "smoothgrad", "gradient-shap", "deeplift", "layercam", "lrp-epsilon-plus",
-        "crp", "occlusion", "feature-ablation", "occlusion-paper", "emolime",
+        "saliency",
+        "integrated-gradients",
+        "smoothgrad",
+        "gradient-shap",
+        "deeplift",
+        "layercam",
+        "lrp-epsilon-plus",
+        "crp",
+        "occlusion",
+        "feature-ablation",
+        "occlusion-paper",
+        "emolime",
     ],
-)  # fmt: skip
+)
 def test_cuda_agrees_with_the_cpu(name, voice, ask):
     clip = voice(duration_s=1.0)
     here, there = (

@@ -15,9 +15,11 @@ from serxai.models.recogniser import one_vs_rest
 
 
 def test_grid_is_that_of_the_papers_bands(tiny_cnn, voice, ask):
-    found = EmoLime().attribute(ask(tiny_cnn(), voice(duration_s=0.9)))
-    np.testing.assert_allclose(found.grid.freq_edges_hz, [0, 386, 760, 1148, 1689, 2484, 3654, 5374, 8000], atol=0.6)
-    assert found.grid.time_edges_s.tolist() == [0, 0.9]
+    attribution = EmoLime().attribute(ask(tiny_cnn(), voice(duration_s=0.9)))
+    np.testing.assert_allclose(
+        attribution.grid.freq_edges_hz, [0, 386, 760, 1148, 1689, 2484, 3654, 5374, 8000], atol=0.6
+    )
+    assert attribution.grid.time_edges_s.tolist() == [0, 0.9]
 
 
 @pytest.mark.parametrize("fill", ["attenuate", "noise", "spectral-mean", "twin"])
@@ -26,7 +28,7 @@ def test_equals_the_recipe_written_out(tiny_cnn, voice, ask, fill, seed):
     """Render each mask alone, score it alone, fit with scikit-learn."""
     clip = voice(seed, 0.2, planted=True)
     asked = ask(tiny_cnn(seed), clip, target="happiness")
-    found = EmoLime(fill, alpha=1.0).attribute(asked)
+    attribution = EmoLime(fill, alpha=1.0).attribute(asked)
     plane, masks = Plane(clip.samples), all_masks(8)
     spectrum = fill_spectrum(fill, plane, asked.generator("fill", fill), clip.plant.twin)
     grid = Grid(band_edges_hz(8), [0, clip.duration_s])
@@ -39,11 +41,11 @@ def test_equals_the_recipe_written_out(tiny_cnn, voice, ask, fill, seed):
     distance = 1 - masks.sum(axis=1) / np.sqrt(np.maximum(masks.sum(axis=1), 1) * 8)
     fit = Ridge(1.0).fit(masks.astype(float), probability, sample_weight=np.exp(-(distance**2) / 0.25**2) ** 0.5)
     assert np.ptp(probability) > 1e-3
-    np.testing.assert_allclose(found.values.ravel(), fit.coef_, atol=5e-6)
-    assert found.details["intercept"] == pytest.approx(fit.intercept_, abs=5e-6)
-    assert found.details["full"] == pytest.approx(probability[-1], abs=5e-6)
-    assert found.details["none"] == pytest.approx(probability[0], abs=5e-6)
-    assert 0 <= found.details["r2"] <= 1
+    np.testing.assert_allclose(attribution.values.ravel(), fit.coef_, atol=5e-6)
+    assert attribution.details["intercept"] == pytest.approx(fit.intercept_, abs=5e-6)
+    assert attribution.details["full"] == pytest.approx(probability[-1], abs=5e-6)
+    assert attribution.details["none"] == pytest.approx(probability[0], abs=5e-6)
+    assert 0 <= attribution.details["r2"] <= 1
 
 
 @pytest.mark.parametrize("batch, calls", [(8, 256), (16, 256), (7, 259)])
@@ -67,9 +69,9 @@ def test_one_table_explains_every_class(tiny_cnn, voice, ask):
     before = recogniser.calls
     maps = {}
     for target in recogniser.classes:
-        found = method.read(table, ask(recogniser, clip, target=target))
-        maps[target] = found.values.tobytes()
-        assert found.target == target
+        attribution = method.read(table, ask(recogniser, clip, target=target))
+        maps[target] = attribution.values.tobytes()
+        assert attribution.target == target
     assert recogniser.calls == before and len(set(maps.values())) == 4
     for target in recogniser.classes:
         assert method.attribute(ask(recogniser, clip, target=target)).values.tobytes() == maps[target]
@@ -81,11 +83,11 @@ def test_additive_recogniser_gets_its_own_weights_back(white_box, voice, ask, se
     clip = voice(seed)
     weights = np.random.default_rng(seed).standard_normal(clip.samples.size) / 10
     recogniser = white_box(lambda waveform: float(waveform.double().numpy() @ weights))
-    found = EmoLime(response="log-odds").attribute(ask(recogniser, clip))
+    attribution = EmoLime(response="log-odds").attribute(ask(recogniser, clip))
     plane = Plane(clip.samples)
-    parts = plane.differences(found.grid, fill_spectrum("attenuate", plane, np.random.default_rng(0)))
-    np.testing.assert_allclose(found.values.ravel(), -parts.double().numpy() @ weights, atol=1e-5)
-    assert found.details["r2"] == pytest.approx(1, abs=1e-6)
+    parts = plane.differences(attribution.grid, fill_spectrum("attenuate", plane, np.random.default_rng(0)))
+    np.testing.assert_allclose(attribution.values.ravel(), -parts.double().numpy() @ weights, atol=1e-5)
+    assert attribution.details["r2"] == pytest.approx(1, abs=1e-6)
 
 
 def test_bad_parameters_are_refused(tiny_cnn, voice, ask):

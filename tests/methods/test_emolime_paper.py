@@ -17,12 +17,18 @@ from serxai.methods import emolime_paper
 from serxai.methods.emolime_paper import (
     EmoLimePaper,
     EmoLimePaperUnshrunk,
-    masked_waveform,
+    masked_magnitude,
     mel_spectrogram,
     paper_masks,
+    waveform_of,
 )
 from serxai.methods.explainer import SharedWork
 from serxai.methods.surrogates import lime_weights
+
+
+def masked_waveform(mel: np.ndarray, mask: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """One masked mel spectrogram inverted by itself: librosa's ``mel_to_audio``, seeded."""
+    return waveform_of(masked_magnitude(mel, mask), generator)
 
 
 def test_masks_are_the_published_ones():
@@ -90,12 +96,17 @@ def test_repeats_share_what_no_seed_moves(tiny_cnn, voice, ask, monkeypatch):
         found = method.attribute(replace(asked, shared=shared))
         assert len(inverted) == len(np.unique(paper_masks(8), axis=0))
         alone = np.stack(
-            [masked_waveform(mel_spectrogram(clip.samples), m, asked.generator("phase", i))
-             for i, m in enumerate(paper_masks(8))]
-        )  # fmt: skip
+            [
+                masked_waveform(mel_spectrogram(clip.samples), m, asked.generator("phase", i))
+                for i, m in enumerate(paper_masks(8))
+            ]
+        )
         del inverted[len(np.unique(paper_masks(8), axis=0)) :]
-        fit = Ridge(1.0).fit(paper_masks(8), expit(recogniser.log_odds(alone)[:, recogniser.class_index(target)]),
-                             sample_weight=lime_weights(paper_masks(8)))  # fmt: skip
+        fit = Ridge(1.0).fit(
+            paper_masks(8),
+            expit(recogniser.log_odds(alone)[:, recogniser.class_index(target)]),
+            sample_weight=lime_weights(paper_masks(8)),
+        )
         np.testing.assert_allclose(found.values[:, 0], fit.coef_, atol=1e-6)
         assert found.values.tobytes() == method.attribute(asked).values.tobytes()
         del inverted[len(np.unique(paper_masks(8), axis=0)) :]

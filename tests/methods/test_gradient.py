@@ -49,8 +49,10 @@ def test_input_x_gradient(hand_written):
 def test_integrated_gradients(hand_written, n_steps):
     net, asked, x = hand_written
     nodes, weights = np.polynomial.legendre.leggauss(n_steps)
-    path = [weight / 2 * gradient(net, -2 + (node + 1) / 2 * (x + 2), asked.target_index)
-            for node, weight in zip(nodes, weights, strict=True)]  # fmt: skip
+    path = [
+        weight / 2 * gradient(net, -2 + (node + 1) / 2 * (x + 2), asked.target_index)
+        for node, weight in zip(nodes, weights, strict=True)
+    ]
     assert close(IntegratedGradients(n_steps).attribute(asked), (x + 2) * np.sum(path, axis=0))
 
 
@@ -78,12 +80,16 @@ def test_gradient_shap(hand_written, batch):
         (x - ends[end]) * gradient(net, ends[end] + place * (x - ends[end]), asked.target_index)
         for end, place in zip(chosen, places, strict=True)
     ]
-    found = GradientShap(20, ("silence", "attenuate")).attribute(asked)
-    assert close(found, np.mean(parts, axis=0))
-    y = [float(asked.recogniser.feature_log_odds(torch.as_tensor(p).reshape(1, 1, 32, 7))[0, asked.target_index])
-         for p in (x, *ends)]  # fmt: skip
+    attribution = GradientShap(20, ("silence", "attenuate")).attribute(asked)
+    assert close(attribution, np.mean(parts, axis=0))
+    y = [
+        float(asked.recogniser.feature_log_odds(torch.as_tensor(p).reshape(1, 1, 32, 7))[0, asked.target_index])
+        for p in (x, *ends)
+    ]
     change = y[0] - np.mean([y[1 + end] for end in chosen])
-    assert found.values.sum(dtype=float) - change == pytest.approx(found.details["convergence_delta"], abs=1e-5)
+    assert attribution.values.sum(dtype=float) - change == pytest.approx(
+        attribution.details["convergence_delta"], abs=1e-5
+    )
 
 
 def test_more_draws_make_gradient_shap_complete(tiny_cnn, voice, ask):
@@ -123,9 +129,9 @@ def test_integrated_gradients_are_complete(tiny_cnn, voice, ask, baseline):
     change = float(y[0] - y[1])
     deltas = []
     for n_steps in (4, 32, 400):
-        found = IntegratedGradients(n_steps, baseline).attribute(asked)
-        deltas.append(found.details["convergence_delta"])
-        assert found.values.sum(dtype=float) - change == pytest.approx(deltas[-1], abs=1e-5)
+        attribution = IntegratedGradients(n_steps, baseline).attribute(asked)
+        deltas.append(attribution.details["convergence_delta"])
+        assert attribution.values.sum(dtype=float) - change == pytest.approx(deltas[-1], abs=1e-5)
     assert abs(change) > 1e-3
     assert abs(deltas[2]) < 1e-3 * abs(change) + 1e-5
 
@@ -145,9 +151,9 @@ def test_linear_network_is_explained_exactly(on_features, voice, ask):
     weight = recogniser.network[1].weight.numpy()
     expected = (weight[0] - weight[1]) * (recogniser.features(asked.clip.samples).numpy().ravel() + 2)
     assert close(InputXGradient().attribute(asked), expected)
-    found = IntegratedGradients(n_steps=1).attribute(asked)
-    assert close(found, expected)
-    assert abs(found.details["convergence_delta"]) < 1e-9
+    attribution = IntegratedGradients(n_steps=1).attribute(asked)
+    assert close(attribution, expected)
+    assert abs(attribution.details["convergence_delta"]) < 1e-9
 
 
 def test_maps_lie_on_the_feature_grid(tiny_cnn, voice, ask):

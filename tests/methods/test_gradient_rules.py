@@ -46,15 +46,22 @@ def test_rules_by_hand(kind, seed, two_layers, on_features, voice, ask):
 def test_deeplift_adds_up_to_the_change_of_the_logit(pool, baseline, on_features, voice, ask):
     torch.manual_seed(0)
     network = nn.Sequential(
-        nn.Conv2d(1, 6, 3, stride=2, padding=1), nn.BatchNorm2d(6), nn.ReLU(), pool, nn.Conv2d(6, 8, 3),
-        nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
-    )  # fmt: skip
+        nn.Conv2d(1, 6, 3, stride=2, padding=1),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        pool,
+        nn.Conv2d(6, 8, 3),
+        nn.Tanh(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+    )
     nn.init.normal_(network[-1].weight, std=2)
     nn.init.uniform_(network[1].running_mean, -0.5, 0.5)
     asked = ask(on_features(network), voice(planted=True))
-    found = DeepLift(baseline).attribute(asked)
-    assert abs(found.values.sum(dtype=float)) > 1e-3
-    assert abs(found.details["convergence_delta"]) < 1e-5
+    attribution = DeepLift(baseline).attribute(asked)
+    assert abs(attribution.values.sum(dtype=float)) > 1e-3
+    assert abs(attribution.details["convergence_delta"]) < 1e-5
 
 
 def test_contrast(two_layers, on_features, voice):

@@ -16,8 +16,14 @@ from serxai.methods.inspection import grid_of, view_of
 from serxai.methods.records import METHODS, make_method
 from serxai.models.waveform import WaveformRecogniser
 
-ON_THE_PLANE = ("saliency", "input-x-gradient", "integrated-gradients", "smoothgrad", "gradient-shap",
-                "feature-ablation")  # fmt: skip
+ON_THE_PLANE = (
+    "saliency",
+    "input-x-gradient",
+    "integrated-gradients",
+    "smoothgrad",
+    "gradient-shap",
+    "feature-ablation",
+)
 
 
 class Waves(nn.Module):
@@ -27,9 +33,14 @@ class Waves(nn.Module):
         super().__init__()
         torch.manual_seed(seed)
         self.layers = nn.Sequential(
-            nn.Conv1d(1, 8, 64, stride=16), nn.GELU(), nn.Conv1d(8, 8, 8, stride=4), nn.Tanh(),
-            nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 4),
-        )  # fmt: skip
+            nn.Conv1d(1, 8, 64, stride=16),
+            nn.GELU(),
+            nn.Conv1d(8, 8, 8, stride=4),
+            nn.Tanh(),
+            nn.AdaptiveAvgPool1d(1),
+            nn.Flatten(),
+            nn.Linear(8, 4),
+        )
         nn.init.normal_(self.layers[0].weight, std=0.5)
         nn.init.normal_(self.layers[-1].weight, std=2)
 

@@ -1,34 +1,73 @@
-"""The table of methods says the truth about them."""
+"""Method registry: complete metadata of every record, refusal of wrong ones, nothing heavy imported."""
 
 from __future__ import annotations
 
+import inspect
+import json
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import groupby
 
 import pytest
 
-from serxai.errors import InputError, UnknownNameError
+from serxai.errors import InputError, NotApplicable, UnknownNameError
 from serxai.methods.explainer import Explainer
-from serxai.methods.records import METHODS, MethodRecord, make_method
+from serxai.methods.records import FAMILIES, METHODS, NEEDS, MethodRecord, baselines, make_method
 
-NAMES = [
-    "saliency", "input-x-gradient", "integrated-gradients", "smoothgrad", "gradient-shap", "guided-backprop",
-    "deeplift", "gradcam", "layercam", "lrp-epsilon-plus", "lrp-epsilon-plus-flat", "lrp-gamma",
-    "excitation-backprop", "crp", "occlusion", "feature-ablation", "occlusion-paper", "emolime", "beyond-saliency",
-    "random", "energy", "oracle",
-]  # fmt: skip
+# all records; a prefix such as `beyond-saliency:` is completed by the name of another method
+NAMES = [name + "saliency" if name.endswith(":") else name for name in METHODS.names()]
 
 
-def test_all_methods_are_listed():
-    assert [name for name in METHODS.names() if name in NAMES] == NAMES
+def test_records_of_a_family_stand_together_and_baselines_last():
+    """The order of tables: of a family's records none is left behind among those of others, variants aside."""
+    families = [family for family, _ in groupby(METHODS.get(name).family for name in NAMES)]
+    assert families[0] == "gradient" and families[-1] == "baseline"
+    assert set(families) == set(FAMILIES)
+    assert families.count("baseline") == families.count("gradient") == families.count("relevance") == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_record_leads_to_the_method(name):
-    method = make_method(name)
+    record, method = METHODS.get(name), make_method(name)
     assert isinstance(method, Explainer)
     assert method.name == name
-    assert METHODS.get(name).cheap == (name != "occlusion-paper")
+    assert record.family in FAMILIES and record.needs in NEEDS
+    assert not record.summary.endswith(".") and "\n" not in record.summary
+    assert isinstance(method.stochastic, bool)
+    assert method.base is None or METHODS.get(method.base).name != name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_have_defaults_and_are_json(name):
+    """Parameters enter keys and files: plain data that rebuilds the same method."""
+    method = make_method(name)
+    params = method.get_params()
+    signature = inspect.signature(type(method))
+    assert list(params) == list(signature.parameters)
+    assert all(p.default is not inspect.Parameter.empty for p in signature.parameters.values())
+    stored = json.loads(json.dumps(params))
+    rebuilt = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    assert type(method)(**rebuilt).get_params() == params
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if METHODS.get(name).needs == "truth"])
+def test_reference_explanations_need_planted_clips_and_nothing_else(name, tiny_cnn, voice, ask):
+    method = make_method(name)
+    assert name in baselines() and not method.stochastic
+    with pytest.raises(NotApplicable):
+        method.attribute(ask(tiny_cnn(), voice()))
+
+
+def test_baselines_are_those_of_the_family():
+    assert baselines() == tuple(name for name in NAMES if METHODS.get(name).family == "baseline")
+    assert {"random", "energy", "oracle", "rule-truth"} <= set(baselines())
+
+
+def test_a_new_baseline_is_treated_as_one(monkeypatch):
+    added = replace(METHODS.get("random"), name="uniform")
+    monkeypatch.setattr(type(METHODS), "__iter__", lambda self: iter([METHODS.get("random"), added]))
+    assert baselines() == ("random", "uniform")
 
 
 def test_parameters_reach_the_method():
@@ -50,7 +89,7 @@ def test_unknown_names_and_parameters_are_refused():
 @pytest.mark.parametrize("field, value", [("family", "magic"), ("needs", "luck"), ("cost", " "), ("resolution", "")])
 def test_incomplete_records_are_refused(field, value):
     fields = dict.fromkeys(("summary", "version", "licence", "citation", "cost", "resolution"), "x")
-    fields |= {"name": "mine", "target": "a:b", "family": "lime", "needs": "none", "cheap": False}
+    fields |= {"name": "mine", "target": "a:b", "family": "lime", "needs": "none"}
     assert MethodRecord(**fields).name == "mine"
     with pytest.raises(InputError, match=f"'mine': .*{field}"):
         MethodRecord(**fields | {field: value})

@@ -33,10 +33,17 @@ NETWORKS = {
     "residual": lambda: ResidualCNN(4, 4),
     "branches": Branches,
     "pools": lambda: nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d(3, 2, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, 3, groups=2),
-        nn.MaxPool2d(2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 4),
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.MaxPool2d(3, 2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3, 3, groups=2),
+        nn.MaxPool2d(2, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Linear(4, 4),
     ),
-}  # fmt: skip
+}
 OTHERS = {
     "dense": lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.LazyLinear(4)),
     "dilated": lambda: nn.Sequential(

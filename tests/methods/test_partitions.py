@@ -12,9 +12,21 @@ from serxai.errors import InputError, NotApplicable
 from serxai.methods.partitions import band_edges, count_parts, make_partition, parsed
 
 TEXTS = [
-    "mel:8", "hz:8", "bark:8", "octave:8", "mel:1", "mel:10", "windows:0.2", "words", "energy:8", "nmf:8",
-    "mel:4 x windows:0.3", "words x bark:3", "octave:2 x energy:3", "phones",
-]  # fmt: skip
+    "mel:8",
+    "hz:8",
+    "bark:8",
+    "octave:8",
+    "mel:1",
+    "mel:10",
+    "windows:0.2",
+    "words",
+    "energy:8",
+    "nmf:8",
+    "mel:4 x windows:0.3",
+    "words x bark:3",
+    "octave:2 x energy:3",
+    "phones",
+]
 WORDS = (Word("one", 0.1, 0.3), Word("two", 0.3, 0.302), Word("three", 0.4, 0.7))
 PHONES = (Word("w", 0.1, 0.15), Word("V", 0.15, 0.2), Word("n", 0.2, 0.3), Word("f", 0.4, 0.7))
 
@@ -86,9 +98,27 @@ def test_bands_narrower_than_a_bin_are_refused(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "mel", "mel:0", "mel:-1", "mel:2.5", "mel:x", "mel:nan", "mel:inf", "words:3", "phones:2", "windows",
-     "windows:0", "nmf:8 x mel:2", "mel:2 x hz:2", "mel:2 x mel:2", "words x windows:1", "phonemes", "mel:8 x"],
-)  # fmt: skip
+    [
+        "",
+        "mel",
+        "mel:0",
+        "mel:-1",
+        "mel:2.5",
+        "mel:x",
+        "mel:nan",
+        "mel:inf",
+        "words:3",
+        "phones:2",
+        "windows",
+        "windows:0",
+        "nmf:8 x mel:2",
+        "mel:2 x hz:2",
+        "mel:2 x mel:2",
+        "words x windows:1",
+        "phonemes",
+        "mel:8 x",
+    ],
+)
 def test_unknown_partitions_are_refused(text):
     with pytest.raises(InputError, match="is not known; take bands"):
         parsed(text)
@@ -111,8 +141,11 @@ def test_patches_are_named_row_by_row(spoken):
     plane = Plane(spoken.samples)
     partition = make_partition("hz:2 x windows:0.4", spoken, plane)
     assert partition.names == (
-        "0-4000 Hz, 0.00-0.40 s", "0-4000 Hz, 0.40-0.80 s", "4000-8000 Hz, 0.00-0.40 s", "4000-8000 Hz, 0.40-0.80 s",
-    )  # fmt: skip
+        "0-4000 Hz, 0.00-0.40 s",
+        "0-4000 Hz, 0.40-0.80 s",
+        "4000-8000 Hz, 0.00-0.40 s",
+        "4000-8000 Hz, 0.40-0.80 s",
+    )
     assert partition.spread(np.arange(4), plane).tolist() == [[0, 1], [2, 3]]
 
 

@@ -149,10 +149,10 @@ def test_epsilon_rule_by_hand(seed, two_layers, on_features, voice, ask):
     asked = ask(on_features(net.module()), voice(seed, 0.1), target="neutral")
     x = asked.recogniser.features(asked.clip.samples).numpy().ravel()
     for method in (LrpEpsilonPlus(), LrpGamma()):
-        found = method.attribute(asked)
+        attribution = method.attribute(asked)
         expected = relevance(net, x, 2, epsilon_rule).reshape(32, 7)
-        np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
-        assert found.details["conserved"] == pytest.approx(1, abs=1e-6)
+        np.testing.assert_allclose(attribution.values, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+        assert attribution.details["conserved"] == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -162,9 +162,9 @@ def test_excitation_backprop_by_hand(seed, two_layers, on_features, voice, ask):
     x = asked.recogniser.features(asked.clip.samples).numpy().ravel()
     hidden = np.maximum(net.before(x), 0)
     expected = plus_rule(x + 2.0, net.w1, plus_rule(hidden, net.w2, np.eye(4)[2])).reshape(32, 7)
-    found = ExcitationBackprop().attribute(asked)
-    np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-5 * expected.max())
-    assert found.values.min() >= 0 and found.values.sum() == pytest.approx(1, abs=1e-5)
+    attribution = ExcitationBackprop().attribute(asked)
+    np.testing.assert_allclose(attribution.values, expected, rtol=1e-4, atol=1e-5 * expected.max())
+    assert attribution.values.min() >= 0 and attribution.values.sum() == pytest.approx(1, abs=1e-5)
 
 
 class OneConvolution(nn.Module):
@@ -184,12 +184,18 @@ def convolution_by_hand(network, x, target, rule, gamma=0.25):
     """Relevance of a logit of `OneConvolution`, neuron by neuron and weight by weight; x of shape (32, 7)."""
     weight, bias = network.conv.weight.detach().numpy(), network.conv.bias.detach().numpy()
     tall, wide = 16, 4
-    found = np.zeros_like(x)
+    at_input = np.zeros_like(x)
     places = {
-        (k, i, j): [(2 * i + u - 1, 2 * j + v - 1, weight[k, 0, u, v]) for u in range(3) for v in range(3)
-                    if 0 <= 2 * i + u - 1 < 32 and 0 <= 2 * j + v - 1 < 7]
-        for k in range(3) for i in range(tall) for j in range(wide)
-    }  # fmt: skip
+        (k, i, j): [
+            (2 * i + u - 1, 2 * j + v - 1, weight[k, 0, u, v])
+            for u in range(3)
+            for v in range(3)
+            if 0 <= 2 * i + u - 1 < 32 and 0 <= 2 * j + v - 1 < 7
+        ]
+        for k in range(3)
+        for i in range(tall)
+        for j in range(wide)
+    }
     z = {n: bias[n[0]] + sum(w * x[p, q] for p, q, w in seen) for n, seen in places.items()}
     a = {n: max(0.0, value) for n, value in z.items()}
     pooled = np.array([np.mean([a[k, i, j] for i in range(tall) for j in range(wide)]) for k in range(3)])
@@ -208,8 +214,8 @@ def convolution_by_hand(network, x, target, rule, gamma=0.25):
         total = contributions.sum()
         shares = contributions / total if abs(total) > 1e-9 else np.full(len(seen), 1 / len(seen))
         for (p, q, _), share in zip(seen, shares, strict=True):
-            found[p, q] += relevance * share
-    return found
+            at_input[p, q] += relevance * share
+    return at_input
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -221,8 +227,8 @@ def test_convolution_rules_by_hand(seed, method, rule, on_features, voice, ask):
     asked = ask(recogniser, voice(seed, 0.1), target=recogniser.classes[seed])
     x = recogniser.features(asked.clip.samples)[0, 0].numpy()
     expected = convolution_by_hand(recogniser.network, x, seed, rule)
-    found = method.attribute(asked).values
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    values = method.attribute(asked).values
+    np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 def test_linear_network_gets_input_times_gradient(on_features, voice, ask):
@@ -233,9 +239,9 @@ def test_linear_network_gets_input_times_gradient(on_features, voice, ask):
     asked = ask(on_features(nn.Sequential(nn.Flatten(), layer), ("yes", "no")), voice(0, 0.1))
     expected = InputXGradient().attribute(asked).values / 2
     shift = -2.0 * float(layer.weight[0].sum())  # what silence itself says, like a bias
-    found = LrpEpsilonPlus().attribute(asked)
-    scale = found.details["start"] / (found.details["start"] - shift)
-    np.testing.assert_allclose(found.values, expected * scale, rtol=1e-4, atol=1e-6)
+    attribution = LrpEpsilonPlus().attribute(asked)
+    scale = attribution.details["start"] / (attribution.details["start"] - shift)
+    np.testing.assert_allclose(attribution.values, expected * scale, rtol=1e-4, atol=1e-6)
 
 
 # -- conservation ----------------------------------------------------------------------------------------------------
@@ -248,11 +254,11 @@ def test_relevance_adds_up_to_what_it_started_with(name, kind, seed, on_features
     recogniser = on_features(NETWORKS[kind](seed), dtype=torch.float32)
     asked = ask(recogniser, voice(seed, 0.5), target=recogniser.classes[seed])
     logit = float(recogniser.network(recogniser.features(asked.clip.samples))[0, seed])
-    found = make_method(name).attribute(asked)
+    attribution = make_method(name).attribute(asked)
     start = 1.0 if name == "excitation-backprop" else logit
-    assert found.details["start"] == pytest.approx(start, rel=1e-5)
-    assert abs(found.values.sum(dtype=float) - start) < 1e-3 * abs(start)
-    assert found.details["conserved"] == pytest.approx(1, abs=1e-3)
+    assert attribution.details["start"] == pytest.approx(start, rel=1e-5)
+    assert abs(attribution.values.sum(dtype=float) - start) < 1e-3 * abs(start)
+    assert attribution.details["conserved"] == pytest.approx(1, abs=1e-3)
     kept = make_method(name, biases="kept").attribute(asked)
     assert kept.details["bias_share"] == pytest.approx(1 - kept.values.sum(dtype=float) / start, abs=1e-3)
     assert abs(kept.details["bias_share"]) > 1e-3
@@ -264,9 +270,9 @@ def test_neurons_driven_by_their_bias_lose_nothing(on_features, voice, ask):
     network.conv.weight.data = -network.conv.weight.data.abs()
     network.conv.bias.data.fill_(40.0)
     asked = ask(on_features(network), voice(0, 0.1))
-    found = LrpEpsilonPlus().attribute(asked)
-    assert found.details["conserved"] == pytest.approx(1, abs=1e-5)
-    assert np.abs(found.values).max() > 0
+    attribution = LrpEpsilonPlus().attribute(asked)
+    assert attribution.details["conserved"] == pytest.approx(1, abs=1e-5)
+    assert np.abs(attribution.values).max() > 0
 
 
 def test_contrast_starts_with_the_difference_of_logits(on_features, voice):
@@ -279,10 +285,13 @@ def test_contrast_starts_with_the_difference_of_logits(on_features, voice):
     assert both.details["start"] == pytest.approx(one.details["start"] - other.details["start"], rel=1e-5)
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"biases": "none"}, "biases must be 'zeroed' or 'kept', got 'none'"),
-    ({"gamma": -1.0}, "gamma must be at least 0, got -1.0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"biases": "none"}, "biases must be 'zeroed' or 'kept', got 'none'"),
+        ({"gamma": -1.0}, "gamma must be at least 0, got -1.0"),
+    ],
+)
 def test_bad_parameters_are_refused(options, message, tiny_cnn, voice, ask):
     with pytest.raises(InputError, match=message):
         LrpGamma(**options).attribute(ask(tiny_cnn(), voice()))
@@ -308,5 +317,5 @@ def test_the_authors_checkpoint_is_explained_to_the_last_unit(data_root):
         clip = corpus.clip(clip_id)
         target = recogniser.classes[int(recogniser.log_odds(clip.samples[None])[0].argmax())]
         for name in ("lrp-epsilon-plus", "lrp-epsilon-plus-flat"):
-            found = make_method(name).attribute(Request(recogniser, clip, target))
-            assert found.details["conserved"] == pytest.approx(1, abs=1e-3)
+            attribution = make_method(name).attribute(Request(recogniser, clip, target))
+            assert attribution.details["conserved"] == pytest.approx(1, abs=1e-3)

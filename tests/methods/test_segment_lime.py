@@ -25,10 +25,18 @@ from serxai.methods.shapley import (
 )
 
 LINEAR = [
-    EmoLime(response="log-odds"), EmoLimeSampled(response="log-odds", alpha=0.0), SegmentLime("windows:0.04", masks=64),
-    PatchLime("mel:4 x windows:0.1", masks=80), EnergyLime(), NmfLime("nmf:4"), BandShapley(), BandBanzhaf(),
-    BandKernelShap(), BandLeaveOneOut(), WordLeaveOneOut(),
-]  # fmt: skip
+    EmoLime(response="log-odds"),
+    EmoLimeSampled(response="log-odds", alpha=0.0),
+    SegmentLime("windows:0.04", masks=64),
+    PatchLime("mel:4 x windows:0.1", masks=80),
+    EnergyLime(),
+    NmfLime("nmf:4"),
+    BandShapley(),
+    BandBanzhaf(),
+    BandKernelShap(),
+    BandLeaveOneOut(),
+    WordLeaveOneOut(),
+]
 WORDS = (Word("one", 0.05, 0.15), Word("two", 0.15, 0.3))
 FULL = (EmoLime, BandShapley, BandBanzhaf, BandForest)
 
@@ -113,9 +121,15 @@ def test_fill_effects(clip, voice, tiny_cnn, ask):
     asked = ask(tiny_cnn(), clip)
     effects = {(effect.fill, effect.match_level): effect for effect in fill_effects(asked)}
     assert list(effects) == [
-        ("none", False), ("resynthesis", False), ("attenuate", False), ("attenuate", True), ("noise", False),
-        ("noise", True), ("spectral-mean", False), ("spectral-mean", True),
-    ]  # fmt: skip
+        ("none", False),
+        ("resynthesis", False),
+        ("attenuate", False),
+        ("attenuate", True),
+        ("noise", False),
+        ("noise", True),
+        ("spectral-mean", False),
+        ("spectral-mean", True),
+    ]
     itself = asked.recogniser.log_odds(clip.samples[None])[0, 0]
     for key in (("none", False), ("resynthesis", False), ("attenuate", True)):
         assert effects[key].log_odds == pytest.approx(itself, abs=1e-4)

@@ -64,16 +64,16 @@ def test_closed_form_equals_scikit_learn(alpha, seed):
 def test_additive_games_return_the_planted_weights(seed):
     draw = np.random.default_rng(seed)
     planted, base = draw.standard_normal(8), draw.standard_normal()
-    found = fit_linear(MASKS, base + MASKS @ planted, lime_weights(MASKS))
-    np.testing.assert_allclose(found.weights, planted, atol=1e-9)
-    assert found.intercept == pytest.approx(base, abs=1e-9)
-    assert found.r2 == pytest.approx(1, abs=1e-9)
+    surrogate = fit_linear(MASKS, base + MASKS @ planted, lime_weights(MASKS))
+    np.testing.assert_allclose(surrogate.weights, planted, atol=1e-9)
+    assert surrogate.intercept == pytest.approx(base, abs=1e-9)
+    assert surrogate.r2 == pytest.approx(1, abs=1e-9)
 
 
 def test_limes_penalty_shrinks_as_known():
     """Ridge(1) over all 256 masks keeps .969 of a unit weight (measured beforehand on the authors' recipe)."""
-    found = fit_linear(MASKS, MASKS[:, 2].astype(float), lime_weights(MASKS), alpha=1.0)
-    assert found.weights[2] == pytest.approx(0.969, abs=1e-3)
+    surrogate = fit_linear(MASKS, MASKS[:, 2].astype(float), lime_weights(MASKS), alpha=1.0)
+    assert surrogate.weights[2] == pytest.approx(0.969, abs=1e-3)
 
 
 @pytest.mark.parametrize("n, kept", [(64, 0.876), (256, 0.969)])
@@ -95,20 +95,20 @@ def test_unshrunk_weights_are_those_of_a_fit_without_penalty(alpha, seed):
     masks[:, 1] = masks[:, 0] if seed % 2 else masks[:, 1]
     masks[:, 2] = 1 if seed % 4 > 1 else masks[:, 2]
     response, weights = draw.standard_normal(40), draw.random(40)
-    found = unshrunk(fit_linear(masks, response, weights, alpha).weights, masks, weights, alpha)
-    np.testing.assert_allclose(found, fit_linear(masks, response, weights).weights, atol=1e-9)
+    weights_without_penalty = unshrunk(fit_linear(masks, response, weights, alpha).weights, masks, weights, alpha)
+    np.testing.assert_allclose(weights_without_penalty, fit_linear(masks, response, weights).weights, atol=1e-9)
 
 
 def test_parts_that_cannot_be_told_apart_share():
     twice = np.repeat(all_masks(2), 2, axis=1)
-    found = fit_linear(twice, twice @ [1.0, 1.0, 3.0, 3.0], np.ones(4))
-    np.testing.assert_allclose(found.weights, [1, 1, 3, 3], atol=1e-9)
+    surrogate = fit_linear(twice, twice @ [1.0, 1.0, 3.0, 3.0], np.ones(4))
+    np.testing.assert_allclose(surrogate.weights, [1, 1, 3, 3], atol=1e-9)
 
 
 def test_constant_response_has_no_weights_and_a_perfect_fit():
-    found = fit_linear(MASKS, np.full(256, 0.7), lime_weights(MASKS))
-    np.testing.assert_allclose(found.weights, 0, atol=1e-12)
-    assert (found.r2, found.intercept) == (1.0, pytest.approx(0.7))
+    surrogate = fit_linear(MASKS, np.full(256, 0.7), lime_weights(MASKS))
+    np.testing.assert_allclose(surrogate.weights, 0, atol=1e-12)
+    assert (surrogate.r2, surrogate.intercept) == (1.0, pytest.approx(0.7))
 
 
 @pytest.mark.parametrize("alpha", [-1.0, np.nan])
@@ -138,8 +138,8 @@ def test_batches_are_whole_and_give_each_copy_once(white_box, n):
 
     recogniser = white_box(lambda waveform: float(waveform[0]))
     copies = torch.arange(n, dtype=torch.float32)[:, None]
-    found = batched_log_odds(recogniser, n, lambda index: copies[index])
-    assert found[:, 0].tolist() == list(range(n))
+    log_odds = batched_log_odds(recogniser, n, lambda index: copies[index])
+    assert log_odds[:, 0].tolist() == list(range(n))
     assert recogniser.calls == -(-n // 8) * 8
     assert {len(batch) for batch in recogniser.seen} == {8}
 
@@ -212,10 +212,10 @@ def test_kernel_shap_agrees_with_captum():
     torch.manual_seed(0)
     theirs = []
     for _ in range(4):
-        found = KernelShap(lambda x: torch.as_tensor(game(x.double().numpy()))).attribute(
+        shapley = KernelShap(lambda x: torch.as_tensor(game(x.double().numpy()))).attribute(
             torch.ones(1, parts), n_samples=200
         )
-        theirs.append(found.numpy()[0])
+        theirs.append(shapley.numpy()[0])
     masks = paired_masks(parts, 48, draw, shapley=True)
     ours, errors = kernel_shap(masks, game(masks.astype(float)), np.arange(48) // 2)
     scale = np.std(theirs, axis=0, ddof=1) / np.sqrt(4)

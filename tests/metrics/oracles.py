@@ -59,10 +59,15 @@ class Scored:
 
         metric = getattr(quantus, name)(disable_warnings=True, perturb_baseline=0.0, return_aggregate=False, **more)
         found = metric(
-            model=MaskSpace(self.case, grid).eval(), x_batch=np.ones((1, 1, *grid.shape), np.float32),
-            y_batch=np.array([self.case.target_index]), a_batch=relevance[None, None].astype(np.float32),
-            softmax=False, channel_first=True, device="cpu", batch_size=1,
-        )  # fmt: skip
+            model=MaskSpace(self.case, grid).eval(),
+            x_batch=np.ones((1, 1, *grid.shape), np.float32),
+            y_batch=np.array([self.case.target_index]),
+            a_batch=relevance[None, None].astype(np.float32),
+            softmax=False,
+            channel_first=True,
+            device="cpu",
+            batch_size=1,
+        )
         return np.asarray(found[0], dtype=float)
 
 

@@ -160,10 +160,14 @@ def _(scored: Scored) -> Pairs:
         return taken, inputs - taken
 
     theirs = infidelity(
-        lambda x: network(x)[:, scored.case.target_index], perturb, ones,
-        torch.tensor(relevance[None, None], dtype=torch.float32), n_perturb_samples=len(removed),
-        max_examples_per_batch=len(removed), normalize=True,
-    )  # fmt: skip
+        lambda x: network(x)[:, scored.case.target_index],
+        perturb,
+        ones,
+        torch.tensor(relevance[None, None], dtype=torch.float32),
+        n_perturb_samples=len(removed),
+        max_examples_per_batch=len(removed),
+        normalize=True,
+    )
     same = Explained(replace(scored.drawn.attribution, values=relevance))
     yield scored("infidelity", same), float(theirs) / float(np.mean(effect**2))
 
@@ -257,7 +261,13 @@ def _(scored: Scored) -> Pairs:
     flipping = {"features_in_step": steps_of(features.size), "return_auc_per_sample": True}
     for name, more in (("Sparseness", {}), ("PixelFlipping", flipping), ("Complexity", {})):
         (theirs,) = getattr(quantus, name)(disable_warnings=True, **more)(
-            model=cnn.network, x_batch=features, y_batch=np.array([scored.case.target_index]), a_batch=relevance,
-            channel_first=True, softmax=True, device="cpu", batch_size=1,
-        )  # fmt: skip
+            model=cnn.network,
+            x_batch=features,
+            y_batch=np.array([scored.case.target_index]),
+            a_batch=relevance,
+            channel_first=True,
+            softmax=True,
+            device="cpu",
+            batch_size=1,
+        )
         yield scored(f"quantus:{name}"), float(theirs)

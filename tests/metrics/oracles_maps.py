@@ -29,9 +29,13 @@ def of_maps(name: str, relevance: np.ndarray, mask: np.ndarray | None = None, **
     import quantus
 
     (value,) = getattr(quantus, name)(normalise=False, disable_warnings=True, **more)(
-        model=None, x_batch=np.zeros((1, 1, *relevance.shape)), y_batch=np.zeros(1, int),
-        a_batch=relevance[None, None].copy(), s_batch=None if mask is None else mask[None, None], channel_first=True,
-    )  # fmt: skip
+        model=None,
+        x_batch=np.zeros((1, 1, *relevance.shape)),
+        y_batch=np.zeros(1, int),
+        a_batch=relevance[None, None].copy(),
+        s_batch=None if mask is None else mask[None, None],
+        channel_first=True,
+    )
     return float(value)
 
 
@@ -174,11 +178,15 @@ def _(scored: Scored) -> Pairs:
     clip = scored.case.clip.samples.astype(float)
     slopes = [
         lipschitz_constant(
-            own.ravel(), copy.ravel(), clip, noisy.samples.astype(float),
-            norm_numerator=distance_euclidean, norm_denominator=distance_euclidean,
+            own.ravel(),
+            copy.ravel(),
+            clip,
+            noisy.samples.astype(float),
+            norm_numerator=distance_euclidean,
+            norm_denominator=distance_euclidean,
         )
         for copy, noisy in zip(copies, noisy_copies(scored.case).clips, strict=True)
-    ]  # fmt: skip
+    ]
     yield scored("local-lipschitz", scored.made), max(slopes) * np.linalg.norm(clip) / np.linalg.norm(own)
 
 

@@ -224,8 +224,10 @@ def test_on_the_white_box_the_truth_beats_energy_and_energy_beats_random():
         request = Request(recogniser, clip, clip.emotion, ("t", name))
         truth = recogniser.relevance(clip.samples, np.zeros_like(clip.samples), clip.emotion, grid)
         maps = [
-            Attribution(truth, grid, clip.emotion, "truth"), Energy().attribute(request), Random().attribute(request),
-        ]  # fmt: skip
+            Attribution(truth, grid, clip.emotion, "truth"),
+            Energy().attribute(request),
+            Random().attribute(request),
+        ]
         scores.append([metric.score(case, Explained(found)).value for found in maps])
     truth, energy, random = np.array(scores).T
     assert truth.mean() > 0.8

@@ -73,9 +73,12 @@ def test_entropy_equals_scipy_and_quantus(seed):
     expected = scipy_entropy(np.abs(values).ravel()) / np.log(values.size)
     assert entropy(values) == pytest.approx(expected, abs=1e-12)
     (theirs,) = quantus.Complexity(abs=True, normalise=False, disable_warnings=True)(
-        model=None, x_batch=np.zeros((1, 1, *values.shape)), y_batch=np.zeros(1, int),
-        a_batch=values[None, None].copy(), channel_first=True,
-    )  # fmt: skip
+        model=None,
+        x_batch=np.zeros((1, 1, *values.shape)),
+        y_batch=np.zeros(1, int),
+        a_batch=values[None, None].copy(),
+        channel_first=True,
+    )
     assert entropy(values) * np.log(values.size) == pytest.approx(theirs, abs=1e-5)
 
 

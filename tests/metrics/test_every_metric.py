@@ -119,10 +119,14 @@ def test_joint_cost_against_the_least_that_each_metric_could_do_with(case, expla
     calls_for, curve = case.recogniser.calls_for, STEPS + 1
     interior = STEPS - 1
     least = {
-        "deletion": calls_for(curve), "insertion": calls_for(curve), "abpc": calls_for(2 * STEPS),
-        "comprehensiveness": calls_for(1 + 4), "sufficiency": calls_for(1 + 4), "monotonicity": calls_for(curve),
+        "deletion": calls_for(curve),
+        "insertion": calls_for(curve),
+        "abpc": calls_for(2 * STEPS),
+        "comprehensiveness": calls_for(1 + 4),
+        "sufficiency": calls_for(1 + 4),
+        "monotonicity": calls_for(curve),
         "delta-auc": calls_for(curve) + calls_for(2 * RANDOM_TRAJECTORIES * interior + 2),
-    }  # fmt: skip
+    }
     assert list(least.values()) == [24, 24, 32, 8, 8, 24, 24 + 64] and set(least) == set(TRAJECTORY)
     total = sum(least.values())
     first = calls_of(case, explained, TRAJECTORY)[0]

@@ -12,7 +12,15 @@ import pytest
 from serxai.errors import InputError, NotApplicable, UnknownNameError
 from serxai.keys import rng
 from serxai.metrics.case import Case, Explained
-from serxai.metrics.records import METRICS, MetricRecord, make_metric
+from serxai.metrics.records import (
+    DIRECTIONS,
+    FAMILIES,
+    METRICS,
+    MODEL_CALLS,
+    SPACES,
+    MetricRecord,
+    make_metric,
+)
 
 
 def test_listing_imports_nothing_heavy():
@@ -27,6 +35,43 @@ def test_listing_imports_nothing_heavy():
 @pytest.mark.parametrize("record", list(METRICS), ids=lambda r: r.name)
 def test_every_record_makes_a_metric(record: MetricRecord):
     assert callable(make_metric(record.name).score)
+
+
+@pytest.mark.parametrize("record", list(METRICS), ids=lambda r: r.name)
+def test_every_record_is_complete(record: MetricRecord):
+    """What the record claims is what the class can do: companions, model calls, conditions, bounds."""
+    metric = make_metric(record.name)
+    assert not record.summary.endswith(".") and "\n" not in record.summary
+    assert record.family in FAMILIES and record.direction in DIRECTIONS and record.space in SPACES
+    if record.qualified is None:
+        assert not record.fails
+    if record.perfect is not None and record.random is not None:
+        assert (record.perfect > record.random) == (record.direction == "higher")
+    if record.explains:
+        assert record.conditions == "clean" and not record.uses_fill
+    if record.name.endswith(":"):
+        return
+    calls_recogniser = hasattr(metric, "work")
+    if calls_recogniser:
+        assert record.cost != "0"
+        assert not record.companions  # those are explanations of the run, not work of the metric
+    if record.uses_fill or record.explains:
+        assert calls_recogniser
+
+
+def test_what_boards_single_out_is_in_the_records():
+    """The terminal's short table and the column of model calls are found without naming a metric."""
+    headline = [record for record in METRICS if record.headline]
+    assert len({record.family for record in headline}) == len(headline) >= 5
+    (calls,) = (record.name for record in METRICS if record.unit == MODEL_CALLS)
+    assert calls == "explanation-calls"
+    assert [record.name for record in METRICS if record.scale] == ["consistency"]
+    assert {record.family for record in METRICS if record.core} == set(FAMILIES)
+
+
+def test_a_score_in_log_odds_has_no_bounds():
+    unbounded = [record for record in METRICS if record.unit == "log-odds"]
+    assert len(unbounded) == 8 and all(record.low is None and record.high is None for record in unbounded)
 
 
 def test_families_come_in_order_of_display():

@@ -17,8 +17,8 @@ from serxai.metrics.salience_contrast import (
     MIN_SHIFTS,
     SalienceContrast,
     ShiftTest,
+    clip_salient_windows,
     mid_p,
-    pointed_windows,
     shift_test,
     window_scores,
 )
@@ -168,7 +168,7 @@ def test_what_cancels_within_a_window_points_nowhere(seed, n_windows):
     case = Case(None, clip, "anger", seed=(seed,))
     explained = Explained(Attribution(fine, grid, "anger", "m"))
     expected = np.argsort(-coarse.sum(axis=0)[::2], kind="stable")[: min(5, n_windows)]
-    np.testing.assert_array_equal(np.flatnonzero(pointed_windows(case, explained)[1]), np.sort(expected))
+    np.testing.assert_array_equal(np.flatnonzero(clip_salient_windows(case, explained)[1]), np.sort(expected))
 
 
 @pytest.mark.parametrize("duration_s", [1.5, 1.54, 1.649])

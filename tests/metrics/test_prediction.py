@@ -77,9 +77,14 @@ def test_infidelity_is_captums_normalised(cells, seed):
         return taken, inputs - taken
 
     expected = captum_infidelity(
-        lambda i: network(i)[:, 0], perturb, torch.tensor(x), torch.tensor(per_unit),
-        n_perturb_samples=len(removed), max_examples_per_batch=len(removed), normalize=True,
-    )  # fmt: skip
+        lambda i: network(i)[:, 0],
+        perturb,
+        torch.tensor(x),
+        torch.tensor(per_unit),
+        n_perturb_samples=len(removed),
+        max_examples_per_batch=len(removed),
+        normalize=True,
+    )
     change = effect(removed)
     told = removed @ relevance.ravel().astype(float)
     if told @ change < 0:  # captum would turn the map round, which rewards the opposite of an explanation
@@ -119,9 +124,15 @@ def test_quantus_clip_by_clip(cells, seed):
     network, x, relevance, effect = cells(seed)
     common = {"disable_warnings": True, "perturb_baseline": 0.0, "return_aggregate": False}
     call = {
-        "model": network, "x_batch": x, "y_batch": np.array([0]), "a_batch": relevance, "softmax": False,
-        "channel_first": True, "device": "cpu", "batch_size": 1,
-    }  # fmt: skip
+        "model": network,
+        "x_batch": x,
+        "y_batch": np.array([0]),
+        "a_batch": relevance,
+        "softmax": False,
+        "channel_first": True,
+        "device": "cpu",
+        "batch_size": 1,
+    }
     flat = relevance.ravel().astype(float)
     (expected,) = quantus.FaithfulnessEstimate(features_in_step=1, **common)(**call)
     assert faithfulness_estimate(flat, effect(np.eye(64, dtype=bool))) == pytest.approx(expected, abs=1e-4)

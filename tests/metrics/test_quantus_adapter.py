@@ -22,10 +22,20 @@ from serxai.models.recogniser import TorchRecogniser
 _torchvision.ensure_torchvision()
 
 CHEAP = [
-    "AttributionLocalisation", "AUC", "Complexity", "EffectiveComplexity", "FaithfulnessCorrelation",
-    "FaithfulnessEstimate", "Monotonicity", "PixelFlipping", "PointingGame", "RelevanceMassAccuracy",
-    "RelevanceRankAccuracy", "Sparseness", "TopKIntersection",
-]  # fmt: skip
+    "AttributionLocalisation",
+    "AUC",
+    "Complexity",
+    "EffectiveComplexity",
+    "FaithfulnessCorrelation",
+    "FaithfulnessEstimate",
+    "Monotonicity",
+    "PixelFlipping",
+    "PointingGame",
+    "RelevanceMassAccuracy",
+    "RelevanceRankAccuracy",
+    "Sparseness",
+    "TopKIntersection",
+]
 
 
 @pytest.fixture
@@ -72,9 +82,15 @@ def test_equal_to_quantus_by_hand(case, explained, cnn):
     }
     for name, metric in by_hand.items():
         (expected,) = metric(
-            model=cnn.network, x_batch=features, y_batch=np.array([0]), a_batch=relevance, channel_first=True,
-            softmax=True, device="cpu", batch_size=1,
-        )  # fmt: skip
+            model=cnn.network,
+            x_batch=features,
+            y_batch=np.array([0]),
+            a_batch=relevance,
+            channel_first=True,
+            softmax=True,
+            device="cpu",
+            batch_size=1,
+        )
         assert make_metric(f"quantus:{name}").score(case, explained).value == pytest.approx(float(expected), abs=1e-6)
 
 
@@ -82,8 +98,11 @@ def test_records_take_family_and_direction_of_the_metric_named():
     for name, (family, direction) in QUANTUS.items():
         record = METRICS.get(f"quantus:{name}")
         assert (record.name, record.family, record.direction, record.space) == (
-            f"quantus:{name}", family, direction, "features",
-        )  # fmt: skip
+            f"quantus:{name}",
+            family,
+            direction,
+            "features",
+        )
     with pytest.raises(UnknownNameError, match="PixelFlipping"):
         METRICS.get("quantus:PixelFliping")
 

@@ -142,9 +142,15 @@ def test_a_linear_head_is_the_output_layer(speech_like):
 def test_networks_on_waveforms_are_randomised_too(speech_like, explained_as_in_a_run):
     torch.manual_seed(0)
     module = nn.Sequential(
-        nn.Unflatten(1, (1, -1)), nn.Conv1d(1, 6, 64, 32), nn.ReLU(), nn.Conv1d(6, 6, 8, 4), nn.ReLU(),
-        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(6, 3),
-    )  # fmt: skip
+        nn.Unflatten(1, (1, -1)),
+        nn.Conv1d(1, 6, 64, 32),
+        nn.ReLU(),
+        nn.Conv1d(6, 6, 8, 4),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.Linear(6, 3),
+    )
     recogniser = WaveformRecogniser("waves", ("a", "b", "c"), module, "0")
     case = Case(recogniser, speech_like(), "a", seed=("waves",))
     explained, before = explained_as_in_a_run(case, "saliency"), recogniser.calls

@@ -16,7 +16,7 @@ from serxai.datasets.corpora import load_corpus
 from serxai.errors import NotApplicable
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.records import METRICS, make_metric
-from serxai.metrics.weak_truth import mass_gain, shares, time_auc
+from serxai.metrics.weak_truth import covered_shares, mass_gain, time_auc
 
 NAMES = [record.name for record in METRICS if record.name.startswith("weak-")]
 
@@ -41,7 +41,7 @@ def test_against_a_twin_on_a_fine_time_axis(seed):
     marked = np.any([(t >= w.start_s) & (t < w.end_s) for w in words if w.label in "12"], axis=0)
     density = np.clip(relevance, 0, None).sum(axis=0)[column]
     expected = density[marked].sum() / density[labelled].sum() - marked.sum() / labelled.sum()
-    given = shares([w for w in words if w.label in "12"], edges), shares(words, edges)
+    given = covered_shares([w for w in words if w.label in "12"], edges), covered_shares(words, edges)
     assert mass_gain(relevance, *given) == pytest.approx(expected, abs=2e-3)
     covered = [labelled[column == c].mean() for c in range(len(edges) - 1)]
     np.testing.assert_allclose(given[1], covered, atol=0.02)
@@ -55,7 +55,7 @@ def test_against_a_twin_on_a_fine_time_axis(seed):
 def test_even_perfect_and_opposite_maps():
     edges = np.arange(11) * 0.08
     words = (Word("0.4", 0.08, 0.4), Word("2.4", 0.4, 0.64))  # the last two columns are silence
-    marked, labelled = shares(words[1:], edges), shares(words, edges)
+    marked, labelled = covered_shares(words[1:], edges), covered_shares(words, edges)
     np.testing.assert_allclose(labelled, [0, *[1] * 7, 0, 0], atol=1e-12)
     on = np.zeros((3, 10))
     on[:, 5:8] = 1
@@ -76,7 +76,7 @@ def test_even_perfect_and_opposite_maps():
 def test_random_maps_score_chance():
     generator = np.random.default_rng(0)
     _, edges, words = draw(3)
-    given = shares([w for w in words if w.label in "12"], edges), shares(words, edges)
+    given = covered_shares([w for w in words if w.label in "12"], edges), covered_shares(words, edges)
     maps = generator.standard_normal((2000, 4, len(edges) - 1))
     for score, chance in ((mass_gain, 0.0), (time_auc, 0.5)):
         found = np.array([score(map_, *given) for map_ in maps])

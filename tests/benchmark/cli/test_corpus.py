@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from serxai.benchmark.api import Explained
+from serxai.benchmark.api import ClipExplanation
 from serxai.benchmark.cli.explain import sounds_withheld
 from serxai.benchmark.cli.main import main
 from serxai.datasets import manifest
@@ -116,7 +116,7 @@ def test_nor_from_a_clip_found_in_the_training_corpus_whatever_its_bytes(clip: P
     elsewhere = tmp_path / "a01.flac"
     soundfile.write(elsewhere, *soundfile.read(clip))
     for corpus, known in (("savee", True), ("emodb", False), ("", False)):
-        explained = cast(Explained, SimpleNamespace(clip=SimpleNamespace(corpus=corpus)))
+        explained = cast(ClipExplanation, SimpleNamespace(clip=SimpleNamespace(corpus=corpus)))
         assert bool(sounds_withheld(explained, elsewhere, tmp_path / "data")) is known
 
 
