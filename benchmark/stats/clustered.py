@@ -119,8 +119,10 @@ def clustered_mean(values: Any, speakers: Any, sentences: Any = None, level: flo
         raise InputError(f"clustered_mean: level must lie between 0 and 1, got {level}.")
     fit = cluster_fit(values[:, None], label_codes(speakers), None if sentences is None else label_codes(sentences))
     mean, half, se, df, p = (float(column[0]) for column in (fit.mean, fit.half_at(level), fit.se, fit.df, fit.p))
-    counts = (int(column[0]) for column in (fit.n, fit.clusters, fit.sentences))
-    return Estimate(mean, mean - half, mean + half, se, df, p, *counts, scope=str(fit.scope[0]))
+    n, speakers_seen, sentences_seen = (int(column[0]) for column in (fit.n, fit.clusters, fit.sentences))
+    return Estimate(
+        mean, mean - half, mean + half, se, df, p, n, speakers_seen, sentences_seen, scope=str(fit.scope[0])
+    )
 
 
 def label_codes(labels: Any) -> np.ndarray:

@@ -47,15 +47,16 @@ def clustered_share(hits: Any, counts: Any, clusters: Any) -> Estimate:
     labels, codes = np.unique(np.asarray(clusters), return_inverse=True)
     n, k = counts.sum(), len(labels)
     nan = float("nan")
-    facts = {
-        "p": nan, "n_clips": int(n), "n_speakers": k, "n_sentences": 0,
-        "scope": THESE_SENTENCES if k >= MIN_SPEAKERS else DESCRIBED_ONLY,
-    }  # fmt: skip
+
+    def estimate(mean: float, low: float, high: float, se: float, df: float) -> Estimate:
+        scope = THESE_SENTENCES if k >= MIN_SPEAKERS else DESCRIBED_ONLY
+        return Estimate(mean, low, high, se, df, nan, n_clips=int(n), n_speakers=k, n_sentences=0, scope=scope)
+
     if n == 0:
-        return Estimate(nan, nan, nan, se=nan, df=nan, **facts)
+        return estimate(nan, nan, nan, nan, nan)
     share = hits.sum() / n
     if k < 2:
-        return Estimate(float(share), nan, nan, se=nan, df=nan, **facts)
+        return estimate(float(share), nan, nan, nan, nan)
     # linearised: how far each cluster's hits lie from what the pooled share says
     away = np.bincount(codes, weights=hits - share * counts)
     variance = k / (k - 1) * (away**2).sum() / n**2
@@ -65,7 +66,7 @@ def clustered_share(hits: Any, counts: Any, clusters: Any) -> Estimate:
         freedom = (stats.t.ppf(tail, max(n - 1, 1)) / stats.t.ppf(tail, k - 1)) ** 2
         effective = min(n, share * (1 - share) / variance * freedom)
     low, high = _clopper_pearson(share * effective, effective)
-    return Estimate(float(share), low, high, se=float(np.sqrt(variance)), df=float(k - 1), **facts)
+    return estimate(float(share), low, high, float(np.sqrt(variance)), float(k - 1))
 
 
 def _clopper_pearson(hits: float, n: float) -> tuple[float, float]:
