@@ -71,9 +71,10 @@ class Effects(NamedTuple):
 
 
 def _sparse(speakers: int, sentences: int, clips: int) -> np.ndarray:
-    """A few clips of each speaker, of sentences in turn."""
+    """One clip each of the first pairs on a diagonal walk: speakers and sentences equally often."""
     counts = np.zeros((speakers, sentences), dtype=int)
-    np.add.at(counts, (np.arange(clips) % speakers, (np.arange(clips) * 3 // 2) % sentences), 1)
+    i = np.arange(clips)
+    np.add.at(counts, (i % speakers, (i // speakers + i) % sentences), 1)
     return counts
 
 
