@@ -48,7 +48,7 @@ ESTIMATES = re.compile(
 # every other number: how it is tested, what it is compared with, how often, what it costs
 NO_ESTIMATES = re.compile(
     r"(.*_)?(low|high)|rank|se|t|df|p|p_holm|effect|superiority|chance|coverage|strength|direction|threshold|model_calls"
-    r"|(n_|fill_|difference_)?(ok|failed|skipped|planned|clips|speakers|fills|explained(_a|_b)?)|repeats_[ab]|counted"
+    r"|(n_|fill_|difference_)?(ok|failed|skipped|planned|clips|speakers|sentences|fills|explained(_a|_b)?)|repeats_[ab]|counted"
 )
 MAIN = ("mean", "value", "estimate", "difference")  # may own the columns ``low`` and ``high``
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import astuple
 from itertools import combinations, product
 
 import numpy as np
@@ -10,16 +11,21 @@ import pandas as pd
 import pytest
 from scipy import linalg, stats
 
+from serxai.benchmark.stats import clustered
+from serxai.benchmark.stats.cluster_variance import cluster_fit
 from serxai.benchmark.stats.clustered import (
     CELL,
-    cluster_fit,
+    cells,
     clustered_mean,
     compare_pairwise,
-    compare_to_random,
-    holm,
     significance_groups,
 )
+from serxai.benchmark.stats.multiplicity import holm
 from serxai.errors import InputError
+
+
+def against_random(scores: pd.DataFrame) -> pd.DataFrame:
+    return clustered.tests_against(cells(scores), "random")
 
 
 def slow_icc(values: np.ndarray, labels: np.ndarray) -> float:
@@ -66,7 +72,7 @@ def test_closed_form_equals_the_matrix_formula() -> None:
         values = rng.standard_normal(len(labels)) + rng.uniform(0, 2) * rng.standard_normal(len(sizes))[labels]
         found = clustered_mean(values, labels)
         np.testing.assert_allclose((found.mean, found.se, found.df), slow_cr2(values, labels), rtol=1e-9)
-        half = stats.t.ppf(0.975, found.df) * found.se
+        half = stats.t.ppf(0.975, found.df) * found.se if found.n_speakers >= 6 else np.nan
         np.testing.assert_allclose((found.low, found.high), (found.mean - half, found.mean + half))
 
 
@@ -90,14 +96,15 @@ def test_degenerate_inputs() -> None:
     one = clustered_mean([1.0, 2.0, nan], list("aaa"))
     assert (one.mean, one.n, one.clusters) == (1.5, 2, 1)
     assert np.isnan([one.low, one.high, one.se, one.df]).all()
-    constant = clustered_mean([0.1 + 0.2] * 7, list("aabbccc"))
-    assert constant.se == 0 and constant.low == constant.high == pytest.approx(0.3)
+    constant = clustered_mean([0.1 + 0.2] * 7, list("aabcdef"))
+    assert constant.se == 0 and constant.low == constant.high == pytest.approx(0.3) and np.isnan(constant.p)
     empty = clustered_mean([nan, nan], list("ab"))
     assert np.isnan(empty.mean) and empty.n == 0 and empty.clusters == 0
     assert clustered_mean([], []).n == 0
-    without = clustered_mean([1.0, 2, 4, 8], list("aabc"))
-    assert clustered_mean([1.0, nan, 2, 4, 8, nan], list("aaabcd")) == without
-    with pytest.raises(InputError, match="one cluster each"):
+    without = clustered_mean([1.0, 2, 4, 8, 9, 9, 11], list("aabcdef"))
+    same = clustered_mean([1.0, nan, 2, 4, 8, 9, 9, 11, nan], list("aaabcdefg"))
+    assert astuple(same)[:-1] == pytest.approx(astuple(without)[:-1], rel=1e-12) and same.scope == without.scope
+    with pytest.raises(InputError, match="one speaker each"):
         clustered_mean([1.0, 2.0], ["a"])
     with pytest.raises(InputError, match="between 0 and 1"):
         clustered_mean([1.0], ["a"], level=95)
@@ -219,25 +226,12 @@ def test_wild_bootstrap_against_explicit_resampling() -> None:
     assert wild_bootstrap_p(x, codes) == np.mean([t(x * s[codes]) >= t(x) - 1e-12 for s in signs])
 
 
-def test_holm_by_hand_and_against_the_definition() -> None:
-    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
-    assert np.isnan(holm([np.nan, np.nan])).all() and holm([]).size == 0
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        p = rng.uniform(0, 0.2, 8)
-        order = np.argsort(p)
-        slow = np.empty(8)
-        for at, i in enumerate(order):
-            slow[i] = min(1, max((8 - k) * p[order[k]] for k in range(at + 1)))
-        np.testing.assert_allclose(holm(p), slow)
-
-
 # -- score tables ------------------------------------------------------------------------------------------------------
 
 
-def test_compare_to_random_pairs_clip_by_clip(make_scores) -> None:
+def test_tests_against_a_baseline_pair_clip_by_clip(make_scores) -> None:
     scores = make_scores(speakers=8).sample(frac=1, random_state=0)
-    found = compare_to_random(scores)
+    found = against_random(scores)
     assert set(found["method"]) == {"energy", "saliency", "emolime", "<odd & name>", "oracle"}
     for metric, sign in (("deletion", -1), ("abpc", 1)):
         rows = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")]
@@ -265,18 +259,18 @@ def test_compare_to_random_pairs_clip_by_clip(make_scores) -> None:
 def test_order_of_rows_does_not_matter(make_scores) -> None:
     scores = make_scores(speakers=6)
     shuffled = scores.sample(frac=1, random_state=1)
-    pd.testing.assert_frame_equal(compare_to_random(scores), compare_to_random(shuffled))
+    pd.testing.assert_frame_equal(against_random(scores), against_random(shuffled))
     pd.testing.assert_frame_equal(compare_pairwise(scores, "abpc"), compare_pairwise(shuffled, "abpc"))
 
 
 def test_seeds_of_one_clip_count_once(make_scores) -> None:
     scores = make_scores(speakers=7)
     twice = pd.concat([scores, scores.assign(seed=1)])
-    pd.testing.assert_frame_equal(compare_to_random(scores), compare_to_random(twice))
+    pd.testing.assert_frame_equal(against_random(scores), against_random(twice))
 
 
 def test_few_speakers_make_no_claim(make_scores) -> None:
-    found = compare_to_random(make_scores(speakers=5, conditions=("clean",)))
+    found = against_random(make_scores(speakers=5, conditions=("clean",)))
     assert found["p"].isna().all() and found["p_holm"].isna().all() and found["low"].isna().all()
     assert found["difference"].notna().all()
     assert found["note"].str.contains("no claim about a population: 5 speakers").all()
@@ -284,21 +278,21 @@ def test_few_speakers_make_no_claim(make_scores) -> None:
 
 def test_constant_differences_and_missing_baseline(make_scores) -> None:
     scores = make_scores(speakers=8, conditions=("clean",))
-    cost = compare_to_random(scores[scores["metric"] == "explanation-calls"]).set_index("method")
+    cost = against_random(scores[scores["metric"] == "explanation-calls"]).set_index("method")
     assert cost.loc["energy", "p"] == 1.0  # no call, as random: no difference at all
     assert np.isnan(cost.loc["emolime", "p"]) and cost.loc["emolime", "difference"] == -256
     assert cost.loc["emolime", "note"] == "every clip differs by the same amount: no test"
-    without = compare_to_random(scores[scores["method"] != "random"])
+    without = against_random(scores[scores["method"] != "random"])
     assert without["p"].isna().all() and (without["note"] == "'random' was not run").all()
-    assert compare_to_random(scores.iloc[:0]).empty
-    assert list(compare_to_random(scores.iloc[:0]).columns[: len(CELL)]) == CELL
+    assert against_random(scores.iloc[:0]).empty
+    assert list(against_random(scores.iloc[:0]).columns[: len(CELL)]) == CELL
 
 
 def test_a_method_without_any_score_has_no_test(make_scores) -> None:
     scores = make_scores(speakers=8, conditions=("clean",))
     dead = scores["method"] == "saliency"
     scores.loc[dead, ["status", "value"]] = ["failed", np.nan]
-    row = compare_to_random(scores).query("method == 'saliency' and metric == 'abpc'").iloc[0]
+    row = against_random(scores).query("method == 'saliency' and metric == 'abpc'").iloc[0]
     assert (
         np.isnan(row["p"]) and row["n_clips"] == 0 and row["coverage"] == 0 and row["note"] == "no clip scored by both"
     )
@@ -310,7 +304,7 @@ def test_pairwise_tests_all_pairs(make_scores) -> None:
     assert len(pairs) == 15
     np.testing.assert_allclose(pairs["p_holm"], holm(pairs["p"]))
     versus = pairs.query("method_a == 'oracle' and method_b == 'random'").iloc[0]
-    alone = compare_to_random(scores).query("method == 'oracle' and metric == 'deletion'").iloc[0]
+    alone = against_random(scores).query("method == 'oracle' and metric == 'deletion'").iloc[0]
     np.testing.assert_allclose(versus[["difference", "p"]].astype(float), alone[["difference", "p"]].astype(float))
     with pytest.raises(InputError, match=r"no metric 'nonsense'.*abpc"):
         compare_pairwise(scores, "nonsense")
@@ -355,8 +349,8 @@ def test_thirty_methods_on_five_hundred_clips_are_quick() -> None:
     scores = pd.DataFrame({"clip": np.tile(clips, k), "method": np.repeat(methods, n)})
     scores["speaker"] = scores["clip"] % 16
     scores = scores.assign(**dict.fromkeys(CELL, "x"), seed=0, repeat=0, status="ok", value=rng.standard_normal(n * k))
-    compare_to_random(scores)
+    against_random(scores)
     start = time.process_time()
-    assert len(compare_to_random(scores)) == k - 1
+    assert len(against_random(scores)) == k - 1
     assert len(compare_pairwise(scores)) == k * (k - 1) // 2
     assert time.process_time() - start < 1.0
