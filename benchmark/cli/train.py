@@ -14,7 +14,7 @@ from ...errors import InputError
 from ...models.records import MODELS
 from ...models.training import train_fold_models
 from ..report.catalogue import confusion
-from ..run.runner import default_workers
+from ..run.execution import default_workers
 from .console import Bars
 
 

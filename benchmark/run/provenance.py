@@ -22,11 +22,10 @@ import torch
 from ... import __version__
 from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import InputError
-from ...methods.records import METHODS
 from ...metrics.records import METRICS
 from ..storage.store import Store
-from .config import RunConfig
 from .execution import Execution
+from .method_spec import MethodSpec
 from .plan import Plan
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "librosa", "praat-parselmouth", "captum", "zennit", "quantus",
@@ -72,7 +71,7 @@ def describe(plan: Plan, execution: Execution) -> dict[str, Any]:
             f"{model} trained on {corpus}, fold {fold}": plan.models[model, corpus].recogniser(fold).fingerprint
             for model, corpus, fold in sorted(folds)
         },
-        "methods": {name: _method(name, config) for name in config.methods},
+        "methods": {name: _method(plan.specs[name]) for name in config.methods},
         "metrics": {name: {"version": METRICS.get(name).version} for name in config.metrics},
         "conditions": {
             name: {"version": record.version, "strength": record.strength if isfinite(record.strength) else None}
@@ -99,10 +98,9 @@ def earlier_sessions(store: Store) -> list[dict[str, Any]]:
     return [*info.get("sessions", []), {name: info[name] for name in SESSION if name in info}]
 
 
-def _method(name: str, config: RunConfig) -> dict[str, Any]:
-    explainer = config.explainer(name)
-    facts: dict[str, Any] = {"version": METHODS.get(name).version, "parameters": explainer.get_params()}
-    return facts | ({"base": {explainer.base: _method(explainer.base, config)}} if explainer.base else {})
+def _method(spec: MethodSpec) -> dict[str, Any]:
+    described: dict[str, Any] = {"version": spec.version, "parameters": spec.parameters}
+    return described | ({"base": {spec.base.name: _method(spec.base)}} if spec.base else {})
 
 
 def machine() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,10 +19,11 @@ import pandas as pd
 import torch
 
 from ...keys import digest, rng
+from ...progress import Progress
 from ..run.config import RunConfig
 from ..run.execution import Execution
 from ..run.plan import Plan, make_plan
-from ..run.workbench import Workbench
+from ..run.shard_worker import ShardWorker
 from ..storage.store import SCORE_COLUMNS
 from .check_result import FAIL, PASS, ROW, WARNING, Check, concluded, dicts, row_name
 
@@ -60,17 +61,34 @@ def score_again(
     sample: int,
     seed: int,
     data_root: Path | None,
-    report: Callable[[str, int, int], None],
+    progress: Progress,
     changed: bool,
 ) -> Iterable[Check]:
-    """The plan made again, and a sample of its clips scored again; `changed` if versions are known to differ."""
+    """Checks of a plan computed again, and of a sample of its clips scored again.
+
+    Parameters
+    ----------
+    info : dict
+        What run.json says.
+    config : RunConfig
+    scores : DataFrame
+        Score rows of the run.
+    sample : int
+        Clips to score again.
+    seed : int
+        Which clips.
+    data_root : Path or None
+    progress : Progress
+    changed : bool
+        Whether versions are known to differ, so that another plan is no fault.
+    """
     execution = Execution(
         data_root=data_root,
         checkpoints={model: Path(path) for model, path in info["execution"].get("checkpoints", {}).items()},
         trust=info["execution"].get("trust", False),
         batch_memory=info["execution"].get("batch_memory"),
     )
-    plan = make_plan(config, data_root, checkpoints=execution.checkpoints, trust=execution.trust)
+    plan = make_plan(config, execution)
     planned = {shard.key for shard in plan.shards}
     strange = [f"{key}: planned in the run, not here" for key in info["shards"] if key not in planned]
     yield Check(
@@ -82,7 +100,7 @@ def score_again(
     everyone = sorted({(shard.corpus, clip) for shard in plan.shards for clip in shard.clips})
     drawn = rng("validate", seed).permutation(len(everyone))[:sample]
     chosen = [everyone[i] for i in sorted(drawn)]
-    fresh = _scored_again(plan, config, chosen, execution, report)
+    fresh = _scored_again(plan, config, chosen, execution, progress)
     yield _compared(scores, fresh, chosen, info)
 
 
@@ -91,24 +109,24 @@ def _scored_again(
     config: RunConfig,
     chosen: list[tuple[str, str]],
     execution: Execution,
-    report: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> pd.DataFrame:
     threads = torch.get_num_threads()
     frames = []
     with tempfile.TemporaryDirectory(prefix="serxai-validate-") as folder:
-        bench = Workbench(config, execution, Path(folder))
+        worker = ShardWorker(config, Path(folder), execution)
         try:
             for done, (corpus, clip) in enumerate(chosen):
-                report("clips scored again", done, len(chosen))
+                progress("clips scored again", done, len(chosen))
                 for shard in plan.shards:
                     if shard.corpus == corpus and clip in shard.clips:
                         partner = shard.partners[shard.clips.index(clip)]
                         alone = replace(shard, key=digest(shard.model, clip), clips=(clip,), partners=(partner,))
-                        bench.compute(alone)
-                        frames.append(bench.store.read_shard(alone.key))
+                        worker.compute(alone)
+                        frames.append(worker.store.read_shard(alone.key))
         finally:
             torch.set_num_threads(threads)
-    report("clips scored again", len(chosen), len(chosen))
+    progress("clips scored again", len(chosen), len(chosen))
     return pd.concat(frames, ignore_index=True)
 
 
