@@ -1,6 +1,6 @@
-"""Where a run comes from: what was asked for, with which versions, weights and data, by which source, on which machine.
+"""Provenance of a run: configuration, versions, weights, data, source tree, machine.
 
-A run may be computed in several sessions: an interrupted one and those that resumed it. `describe` tells of the session
+A run may be computed in several sessions: an interrupted one and those that resumed it. `describe` is about the session
 at hand; `earlier_sessions` keeps what run.json said of the ones before.
 """
 
@@ -104,7 +104,7 @@ def _method(spec: MethodSpec) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Platform, processor, memory (bytes; None where the system does not tell) and how torch computes."""
+    """Platform, processor, memory (bytes; None where the system does not report it) and how torch computes."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text("utf-8", "replace").splitlines() if cpuinfo.is_file() else []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -120,20 +120,20 @@ def machine() -> dict[str, Any]:
 
 
 def git_state(tree: Path) -> dict[str, Any]:
-    """Commit of a source tree, empty where it is none; of uncommitted changes a digest that tells two states apart."""
+    """Commit of a source tree, empty where it is none; with a digest of uncommitted changes."""
     if not (tree / ".git").exists():
         return {}
 
     def git(*arguments: str) -> bytes:
         return subprocess.run(["git", "-C", str(tree), *arguments], capture_output=True).stdout
 
-    found: dict[str, Any] = {"commit": git("rev-parse", "HEAD").decode().strip()}
-    found["dirty"] = bool(git("status", "--porcelain"))
-    if found["dirty"]:
+    state: dict[str, Any] = {"commit": git("rev-parse", "HEAD").decode().strip()}
+    state["dirty"] = bool(git("status", "--porcelain"))
+    if state["dirty"]:
         changes = hashlib.sha256(git("diff", "HEAD", "--binary"))
         for name in sorted(git("ls-files", "--others", "--exclude-standard", "-z").split(b"\0")):
             path = tree / os.fsdecode(name)
             if name and path.is_file():  # new files, which a diff does not show
                 changes.update(b"\0%s\0%s" % (name, hashlib.sha256(path.read_bytes()).digest()))
-        found["changes"] = changes.hexdigest()
-    return found
+        state["changes"] = changes.hexdigest()
+    return state

@@ -1,7 +1,7 @@
-"""A sample of a run's clips, planned and scored again by the ordinary scorer, and compared with what the run holds.
+"""Rescoring of a sample of a run's clips, compared with the rows of the run.
 
 The same machine with the same library versions must give the same bits; another one values within 1e-6 (1e-4 if the
-run was made on another kind of device).
+run was computed on another kind of device).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ CLOSE, CLOSE_ACROSS_DEVICES = 1e-6, 1e-4
 
 
 def same_machine(info: dict[str, Any]) -> bool:
-    """Whether all of a run was made with this machine's platform, processor and library versions, on the CPU."""
+    """Whether all of a run was computed with this machine's platform, processor and library versions, on the CPU."""
     sessions = [info, *info.get("sessions", [])]
-    return all(_made_here(session) for session in sessions if session.get("computed", {}).get("shards") != 0)
+    return all(_computed_here(session) for session in sessions if session.get("computed", {}).get("shards") != 0)
 
 
-def _made_here(info: dict[str, Any]) -> bool:
+def _computed_here(info: dict[str, Any]) -> bool:
     machine = info.get("machine", {})
     if (machine.get("platform"), machine.get("processor")) != (platform.platform(), platform.machine()):
         return False
@@ -135,7 +135,7 @@ def _compared(scores: pd.DataFrame, fresh: pd.DataFrame, chosen: list[tuple[str,
     on_cpu = info.get("execution", {}).get("device", "cpu") == "cpu"
     tolerance = 0.0 if same else CLOSE if on_cpu else CLOSE_ACROSS_DEVICES
     pairs = fresh.merge(scores, on=ROW, how="left", suffixes=("", "_stored"), indicator=True)
-    found = [f"{row_name(row)}: not in the run" for row in dicts(pairs[pairs["_merge"] == "left_only"])]
+    different = [f"{row_name(row)}: not in the run" for row in dicts(pairs[pairs["_merge"] == "left_only"])]
     pairs = pairs[pairs["_merge"] == "both"]
     older = (pairs["metric_version"] != pairs["metric_version_stored"]) | (
         pairs["method_version"] != pairs["method_version_stored"]
@@ -148,17 +148,17 @@ def _compared(scores: pd.DataFrame, fresh: pd.DataFrame, chosen: list[tuple[str,
     differs = np.isnan(stored) != np.isnan(again)
     differs |= differences > tolerance
     for row in dicts(pairs[differs]):
-        found.append(f"{row_name(row)}: value {row['value_stored']!r} in the run, {row['value']!r} again")
+        different.append(f"{row_name(row)}: value {row['value_stored']!r} in the run, {row['value']!r} again")
     others = [name for name in SCORE_COLUMNS if name not in (*ROW, "value", "strength")]
     for name in others:
         ours, its = pairs[name], pairs[f"{name}_stored"]
         wrong = (ours.astype(object).fillna("") != its.astype(object).fillna("")).to_numpy()
         for row in dicts(pairs[wrong]):
-            found.append(f"{row_name(row)}: {name} {row[f'{name}_stored']!r} in the run, {row[name]!r} again")
+            different.append(f"{row_name(row)}: {name} {row[f'{name}_stored']!r} in the run, {row[name]!r} again")
     how = "bit for bit, as on the same machine" if same else f"within {tolerance:g}, as on another machine"
     skipped = f", {int(older.sum())} of other versions left out" if older.any() else ""
     summary = (
         f"{len(chosen)} clips, {len(pairs)} rows{skipped}; compared {how}; largest difference {largest:.3g}; "
         f"clips: {', '.join(clip for _, clip in chosen)}"
     )
-    return concluded("scored again", summary, found)
+    return concluded("scored again", summary, different)
