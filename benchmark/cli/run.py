@@ -19,9 +19,9 @@ from ..run.execution import Execution, check_out, default_workers, free_folder
 
 def run(arguments: Namespace) -> int:
     """Compute a run, write its report, print the ranked table."""
-    if arguments.retry_failed and not arguments.resume:
+    if arguments.retry_failed and not (arguments.resume or arguments.dry_run):
         raise InputError("--retry-failed continues a run; give --resume and --out as well.")
-    if arguments.resume and arguments.out is None:
+    if arguments.resume and arguments.out is None and not arguments.dry_run:
         raise InputError("--resume needs --out: the folder of the run to continue.")
     config = load_config(
         arguments.config,
@@ -43,8 +43,6 @@ def run(arguments: Namespace) -> int:
     )
     execution = Execution(
         workers=_workers(arguments.workers),
-        # a Ray cluster may have what this machine has not
-        device=arguments.device if arguments.executor == "ray" else _device(arguments.device),
         data_root=_data_root(arguments.data_root, config),
         retry_failed=arguments.retry_failed,
         memory=_memory("--memory", arguments.memory),
@@ -53,6 +51,8 @@ def run(arguments: Namespace) -> int:
         ray_address=_ray_address(arguments),
         checkpoints=_checkpoints(arguments.checkpoint, config.models),
         trust=arguments.trust,
+        # last, since it may import torch; a Ray cluster may have what this machine has not
+        device=arguments.device if arguments.executor == "ray" else _device(arguments.device),
     )
     if arguments.preset == "qualify":
         return _qualify(arguments, config, execution)
@@ -68,13 +68,13 @@ def run(arguments: Namespace) -> int:
 
 
 def _note(message: str) -> None:
-    """Say something beside the results."""
+    """Print a message that is not part of the results."""
     print(f"serxai: {message}", file=sys.stderr)
 
 
 def _earlier(arguments: Namespace) -> dict[str, Any] | None:
     """Settings of the run that is continued, unless the command names settings of its own to start from."""
-    if not arguments.resume or arguments.config is not None or arguments.preset is not None:
+    if not arguments.resume or arguments.out is None or arguments.config is not None or arguments.preset is not None:
         return None
     check_out(arguments.out, resume=True)
     from ..storage.store import Store
