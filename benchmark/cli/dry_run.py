@@ -1,4 +1,4 @@
-"""`serxai run --dry-run`: the forecast of a run, printed."""
+"""``serxai run --dry-run``: the forecast of a run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ..storage.store import Store
 
 
 def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as_json: bool = False) -> int:
-    """Print what a run would compute and what it costs; computes no score that is kept.
+    """Print what a run would compute and what it costs; no score is kept.
 
     Parameters
     ----------
     config : RunConfig
     execution : Execution
     out : Path, optional
-        The run's folder; what it holds already is told apart from what is left.
+        The run's folder; what it holds already costs nothing.
     as_json : bool
 
     Returns
@@ -38,23 +38,23 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
     tuning, config = _forecast_tuning(config, execution, out)
     plan = _plan(config, execution)
     store = _store(out)
-    found = forecast(plan, store, execution.retry_failed)
+    scoring = forecast(plan, store, execution.retry_failed)
     left = [shard for shard in plan.shards if store is None or store.is_pending(shard.key, execution.retry_failed)]
     some = left or plan.shards[: bool(tuning.total)]
     per_second, size = _calibrated(replace(plan, shards=some), execution.device) if some else (0.0, 0)
-    seconds = per_second * (found.audio_s + tuning.audio_s) / max(1, execution.workers)
+    seconds = per_second * (scoring.audio_s + tuning.audio_s) / max(1, execution.workers)
     by_method = {
-        name: {part: found.calls[part, name] for part in ("explanations", "scores")} for name in config.methods
+        name: {part: scoring.calls[part, name] for part in ("explanations", "scores")} for name in config.methods
     }
-    told: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "cells": len(plan.cells),
         "clips": plan.n_clips,
         "rows": plan.n_rows,
         "shards": len(plan.shards),
         "shards_done": len(plan.shards) - len(left),
-        "model_calls": found.total + tuning.total,
+        "model_calls": scoring.total + tuning.total,
         "tuning_calls": tuning.total,
-        "predictions": found.calls["predictions", ""],
+        "predictions": scoring.calls["predictions", ""],
         "methods": by_method,
         "seconds": round(seconds, 1),
         "workers": execution.workers,
@@ -62,18 +62,18 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
     }
     console = Console()
     if as_json:
-        console.print_json(json.dumps(told))
+        console.print_json(json.dumps(summary))
         return 0
     console.print(
-        f"{told['cells']} cells, {told['clips']} clips, {told['rows']} scores, {told['shards']} shards"
-        + (f"; {told['shards_done']} shards are finished in {out}, {len(left)} are left" if store else ""),
+        f"{summary['cells']} cells, {summary['clips']} clips, {summary['rows']} scores, {summary['shards']} shards"
+        + (f"; {summary['shards_done']} shards are finished in {out}, {len(left)} are left" if store else ""),
         highlight=False,
     )
     console.print(
-        f"{told['model_calls']} model calls ({told['predictions']} predictions"
+        f"{summary['model_calls']} model calls ({summary['predictions']} predictions"
         + (f", {tuning.total} to tune" if config.tuning else "")
         + f"), about {seconds / 60:.1f} min with "
-        f"{execution.workers} workers, about {told['bytes'] / 1e6:.1f} MB",
+        f"{execution.workers} workers, about {summary['bytes'] / 1e6:.1f} MB",
         highlight=False,
     )
     table = Table("method", "calls to explain", "calls to score", box=None, header_style="bold")
@@ -84,7 +84,7 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
 
 
 def _plan(config: RunConfig, execution: Execution) -> Plan:
-    return make_plan(config, execution.data_root, train=False, checkpoints=execution.checkpoints, trust=execution.trust)
+    return make_plan(config, execution, train=False)
 
 
 def _store(out: Path | None) -> Store | None:
@@ -92,9 +92,9 @@ def _store(out: Path | None) -> Store | None:
 
 
 def _forecast_tuning(config: RunConfig, execution: Execution, out: Path | None) -> tuple[Forecast, RunConfig]:
-    """What is left to tune costs, and the run with the parameters chosen, or with the dearest where none are yet."""
+    """Cost of the tuning that is left, and the run with the parameters chosen, or else the most costly ones."""
     total = Forecast()
-    dearest: dict[str, tuple[float, dict[str, Any]]] = {}
+    most_costly: dict[str, tuple[float, dict[str, Any]]] = {}
     for method, parameters in candidates(config):
         plan = _plan(candidate_config(config, method, parameters), execution)
         store = None if out is None else _store(folder_of(out, method, parameters))
@@ -102,12 +102,14 @@ def _forecast_tuning(config: RunConfig, execution: Execution, out: Path | None) 
         total.calls += left.calls
         total.audio_s += left.audio_s
         cost = forecast(plan).total
-        if method not in dearest or cost > dearest[method][0]:
-            dearest[method] = cost, parameters
+        if method not in most_costly or cost > most_costly[method][0]:
+            most_costly[method] = cost, parameters
     store = _store(out)
-    told = store.info.get("tuning", {}).get("methods", {}) if store is not None and not total.total else {}
-    chosen = {method: entry["chosen"] for method, entry in told.items()}
-    return total, tuned(config, {method: chosen.get(method, parameters) for method, (_, parameters) in dearest.items()})
+    tuned_methods = store.info.get("tuning", {}).get("methods", {}) if store is not None and not total.total else {}
+    chosen = {method: entry["chosen"] for method, entry in tuned_methods.items()}
+    return total, tuned(
+        config, {method: chosen.get(method, parameters) for method, (_, parameters) in most_costly.items()}
+    )
 
 
 def _calibrated(plan: Plan, device: str) -> tuple[float, int]:

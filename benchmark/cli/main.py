@@ -104,7 +104,10 @@ def _add_data_root(parser: argparse.ArgumentParser) -> None:
 
 def _add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--trust", action="store_true", help="let a foreign checkpoint run its own code; only for files you trust"
+        "--trust",
+        "--trust-remote-code",
+        action="store_true",
+        help="let a foreign checkpoint run its own code; only for files you trust",
     )
 
 
@@ -132,20 +135,26 @@ def _run(commands: argparse._SubParsersAction) -> None:
     )
     _add_many(parser, "--corpus", "N", "corpus to explain; see: serxai ls corpora")
     _add_many(parser, "--model", "N", "recogniser; see: serxai ls models")
-    _add_many(parser, "--method", "N", "explanation method; see: serxai ls methods")
-    _add_many(parser, "--metric", "N", "metric; see: serxai ls metrics")
-    _add_many(parser, "--condition", "N", "distribution shift, `clean` among them; see: serxai ls conditions")
+    _add_many(parser, "--method", "N", "explanation method, or `all`; see: serxai ls methods")
+    _add_many(parser, "--metric", "N", "metric, `all` or `core`; see: serxai ls metrics")
+    _add_many(
+        parser, "--condition", "N",
+        "distribution shift, `clean` among them; see: serxai ls conditions; default clean where --metric is given",
+    )  # fmt: skip
     _add_many(parser, "--emotion", "N", "explain only clips of this emotion")
     _add_many(parser, "--fill", "N", "what replaces removed parts: attenuate, noise, spectral-mean, twin")
     parser.add_argument("--target", metavar="predicted|true|EMOTION|A-B", help="class to explain; default predicted")
-    parser.add_argument("--trained-on", metavar="CORPUS", help="whose fold models explain; default the corpus itself")
     parser.add_argument(
-        "--limit", type=int, metavar="CLIPS", help="at most so many clips per corpus, balanced; 0 for all"
+        "--trained-on", metavar="CORPUS", help="training corpus of the model; default the corpus explained"
+    )
+    parser.add_argument(
+        "--limit",
+        type=int,
+        metavar="CLIPS",
+        help="maximum of clips per corpus, balanced over speakers and emotions; 0 for all",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every draw; default 0")
-    parser.add_argument(
-        "--repeats", type=int, metavar="N", help="explanations of a clip by each method that draws; default 1"
-    )
+    parser.add_argument("--repeats", type=int, metavar="N", help="seeds per stochastic method; default 1")
     _add_many(
         parser, "--checkpoint", "[MODEL=]PATH", "a folder written by `serxai train`, or the file of a foreign model"
     )
@@ -160,10 +169,14 @@ def _run(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--retry-failed", action="store_true", help="with --resume: compute failed rows again")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where the recogniser runs; default cpu")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be computed, and what it costs")
-    parser.add_argument("--memory", type=float, metavar="GB", help="most that all workers may hold together")
     parser.add_argument(
-        "--batch-memory", type=float, metavar="GB", help="most that one batch of copies may take in the recogniser"
+        "--dry-run", action="store_true", help="print what would be computed and what it costs; compute nothing"
+    )
+    parser.add_argument(
+        "--memory", "--max-memory", type=float, metavar="GB", help="memory that all workers may hold together"
+    )
+    parser.add_argument(
+        "--batch-memory", type=float, metavar="GB", help="memory that one batch of copies may take in the recogniser"
     )
     parser.add_argument("--executor", default="local", choices=("local", "ray"), help="where shards run; default local")
     parser.add_argument(
@@ -177,7 +190,7 @@ def _status(commands: argparse._SubParsersAction) -> None:
         commands,
         "status",
         "show what a run has done, and its failures by reason",
-        ".run:status",
+        ".status:status",
         "serxai status runs/quick",
         "status",
     )

@@ -1,43 +1,33 @@
-"""``serxai run`` and ``serxai status``."""
+"""``serxai run``: flags to configuration and execution settings.
+
+Everything that can be wrong with the input is checked before torch and the audio libraries are imported.
+"""
 
 from __future__ import annotations
 
-import json
+import sys
 from argparse import Namespace
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-import torch
-from rich.console import Console
-from rich.table import Table
-
+from ...datasets.corpora import CORPORA
 from ...errors import InputError
-from ...keys import digest
 from ...models.records import MODELS
-from ..analysis.plausibility import plausibility_table
-from ..report.html import PLAUSIBILITY, write_board
-from ..report.text import terminal_table
 from ..run.config import RunConfig, load_config
-from ..run.runner import Execution, check_out, default_workers, free_folder
-from ..run.runner import run as compute
-from ..storage.files import write_atomically, writing
-from ..storage.store import Store
-from .console import Bars
-
-IN_TERMINAL = 4  # metrics asked for; of more, only the key ones have room
-_MADE_OF = b"serxai-made-of"
+from ..run.execution import Execution, check_out, default_workers, free_folder
 
 
 def run(arguments: Namespace) -> int:
     """Compute a run, write its report, print the ranked table."""
+    if arguments.retry_failed and not (arguments.resume or arguments.dry_run):
+        raise InputError("--retry-failed continues a run; give --resume and --out as well.")
+    if arguments.resume and arguments.out is None and not arguments.dry_run:
+        raise InputError("--resume needs --out: the folder of the run to continue.")
     config = load_config(
         arguments.config,
         arguments.preset,
         _earlier(arguments),
+        notify=_note,
         corpora=arguments.corpus,
         models=arguments.model,
         methods=arguments.method,
@@ -53,9 +43,7 @@ def run(arguments: Namespace) -> int:
     )
     execution = Execution(
         workers=_workers(arguments.workers),
-        # a Ray cluster may have what this machine has not
-        device=arguments.device if arguments.executor == "ray" else _device(arguments.device),
-        data_root=arguments.data_root,
+        data_root=_data_root(arguments.data_root, config),
         retry_failed=arguments.retry_failed,
         memory=_memory("--memory", arguments.memory),
         batch_memory=_memory("--batch-memory", arguments.batch_memory),
@@ -63,6 +51,8 @@ def run(arguments: Namespace) -> int:
         ray_address=_ray_address(arguments),
         checkpoints=_checkpoints(arguments.checkpoint, config.models),
         trust=arguments.trust,
+        # last, since it may import torch; a Ray cluster may have what this machine has not
+        device=arguments.device if arguments.executor == "ray" else _device(arguments.device),
     )
     if arguments.preset == "qualify":
         return _qualify(arguments, config, execution)
@@ -70,26 +60,16 @@ def run(arguments: Namespace) -> int:
         from .dry_run import dry_run
 
         return dry_run(config, execution, arguments.out, as_json=arguments.json)
-    if arguments.retry_failed and not arguments.resume:
-        raise InputError("--retry-failed continues a run; give --resume and --out as well.")
-    if arguments.resume and arguments.out is None:
-        raise InputError("--resume needs --out: the folder of the run to continue.")
     out = arguments.out or free_folder(Path("runs") / _name(arguments))
     check_out(out, arguments.resume)
-    with Bars() as bars:
-        store = compute(config, out, execution, bars)
-        bars("report", 0, 1)
-        info = store.info
-        with writing(out):
-            board, page = _report(store, info, bars)
-        bars("report", 1, 1)
-    if arguments.json:
-        print(board.to_json(orient="records"))
-    else:
-        console = Console()
-        console.print(terminal_table(board, config.metrics if len(config.metrics) <= IN_TERMINAL else None))
-        _print_summary(console, config, info, out, page)
-    return 1 if info["rows"]["failed"] else 0
+    from .run_result import compute
+
+    return compute(config, execution, out, arguments.json)
+
+
+def _note(message: str) -> None:
+    """Print a message that is not part of the results."""
+    print(f"serxai: {message}", file=sys.stderr)
 
 
 def _earlier(arguments: Namespace) -> dict[str, Any] | None:
@@ -97,13 +77,13 @@ def _earlier(arguments: Namespace) -> dict[str, Any] | None:
     if not arguments.resume or arguments.out is None or arguments.config is not None or arguments.preset is not None:
         return None
     check_out(arguments.out, resume=True)
+    from ..storage.store import Store
+
     return Store(arguments.out).info["config"]
 
 
 def _qualify(arguments: Namespace, config: RunConfig, execution: Execution) -> int:
-    """Preset ``qualify`` scores metrics, not methods: it has a runner and a report of its own."""
-    from .qualify import run as qualify
-
+    """Run the preset ``qualify``, which scores metrics, not methods, with a runner and a report of its own."""
     if config.tuning is not None:
         raise InputError("[tuning]: the preset qualify tries metrics, not methods; leave the table out.")
     if execution.executor != "local":
@@ -111,46 +91,9 @@ def _qualify(arguments: Namespace, config: RunConfig, execution: Execution) -> i
     out = arguments.out or (Path("runs/qualify") if arguments.dry_run else free_folder(Path("runs/qualify")))
     if not arguments.dry_run:
         check_out(out, arguments.resume)
+    from .qualify import run as qualify
+
     return qualify(config, execution, out, arguments.dry_run, arguments.json)
-
-
-def _report(store: Store, info: dict[str, Any], bars: Bars) -> tuple[pd.DataFrame, Path]:
-    """Write the report, or take the one that is there if it was made from these very scores by this very code."""
-    folder = store.path / "report"
-    page, kept = folder / "index.html", folder / "board.parquet"
-    made_of = digest(store.digest(), info["config"], info["versions"], info["git"]).encode()
-    with suppress(OSError, pa.ArrowException):
-        table = pq.read_table(kept)
-        if page.is_file() and (table.schema.metadata or {}).get(_MADE_OF) == made_of:
-            return table.to_pandas(), page
-    scores = store.scores()
-    plausible = (
-        (scores["family"] == "plausibility") & (scores["status"] == "ok") & (scores["condition"] == "clean")
-    ).any()
-    told = plausibility_table(store, progress=bars, measured=False) if plausible else None
-    board, page = write_board(scores, [info], folder, told)
-    table = pa.Table.from_pandas(board)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _MADE_OF: made_of})
-    body = pa.BufferOutputStream()
-    pq.write_table(table, body)
-    write_atomically(kept, body.getvalue().to_pybytes())  # last: its presence says that the report is whole
-    return board, page
-
-
-def _print_summary(console: Console, config: RunConfig, info: dict[str, Any], out: Path, page: Path) -> None:
-    rows = info["rows"]
-    counts = ", ".join(f"{rows[status]} {status}" for status in ("ok", "skipped", "failed"))
-    console.print(
-        f"{info['clips']} clips, {len(config.methods)} methods, {rows['planned']} scores ({counts}), "
-        f"{info['model_calls']} model calls, {info['computed']['seconds']:.0f} s.",
-        highlight=False,
-    )
-    if rows["failed"]:
-        console.print(f"[red]{rows['failed']} scores failed.[/] Reasons: serxai status {out}", highlight=False)
-    console.print(f"report: {page.resolve()}", highlight=False, soft_wrap=True)
-    cues = page.with_name(PLAUSIBILITY)
-    if cues.is_file():
-        console.print(f"per emotion, cue and source: {cues.resolve()}", highlight=False, soft_wrap=True)
 
 
 def _name(arguments: Namespace) -> str:
@@ -173,7 +116,7 @@ def _memory(flag: str, given: float | None) -> float | None:
 
 def _checkpoints(given: list[str], models: list[str]) -> dict[str, Path]:
     """Which model each ``--checkpoint [MODEL=]PATH`` belongs to."""
-    found: dict[str, Path] = {}
+    by_model: dict[str, Path] = {}
     for text in given:
         model, _, path = text.rpartition("=")
         if model not in models:
@@ -184,10 +127,15 @@ def _checkpoints(given: list[str], models: list[str]) -> dict[str, Path]:
                 f"--checkpoint {text}: of which model, {' or '.join(wanting)}? Write --checkpoint {wanting[0]}={text}."
             )
         model = model or wanting[0]
-        if model in found:
-            raise InputError(f"--checkpoint: two for model {model!r}, {found[model]} and {path}; give one.")
-        found[model] = Path(path)
-    return found
+        if model in by_model:
+            raise InputError(f"--checkpoint: two for model {model!r}, {by_model[model]} and {path}; give one.")
+        if not Path(path).exists():
+            raise InputError(
+                f"--checkpoint {text}: no such file or folder; give a folder written by `serxai train {model}`, or the "
+                "file of a foreign model."
+            )
+        by_model[model] = Path(path)
+    return by_model
 
 
 def _ray_address(arguments: Namespace) -> str | None:
@@ -203,6 +151,10 @@ def _device(name: str) -> str:
     ------
     InputError
     """
+    if name == "cpu":
+        return name
+    import torch
+
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
@@ -211,57 +163,13 @@ def _device(name: str) -> str:
     return name
 
 
-def status(arguments: Namespace) -> int:
-    """Print what is planned, done and failed; exit status 1 if anything failed."""
-    store = Store(arguments.run)
-    info = store.info
-    scores = store.scores(["status", "reason", "clip", "method", "metric"])
-    planned = len(info["shards"])
-    done = sum(store.has_shard(key) for key in info["shards"])
-    failed = scores[scores["status"] == "failed"]
-    skipped = scores[scores["status"] == "skipped"]
-    told = {
-        "status": info["status"],
-        "cells": info.get("cells", {}),
-        "shards": {"planned": planned, "done": done},
-        "rows": {"planned": info["planned_rows"]}
-        | {name: int((scores["status"] == name).sum()) for name in ("ok", "skipped", "failed")},
-        "failures": _by_reason(failed),
-        "skipped": _by_reason(skipped),
-    }
-    if arguments.json:
-        print(json.dumps(told, indent=2))
-        return 1 if len(failed) else 0
-    console = Console()
-    console.print(f"{arguments.run}: {told['status']}; {done} of {planned} shards", highlight=False)
-    if told["cells"]:
-        counts = [f"{told['cells'][name]} {name}" for name in ("planned", "done", "failed") if name in told["cells"]]
-        console.print(f"cells: {', '.join(counts)}", highlight=False)
-    rows = told["rows"]
-    console.print(
-        f"scores: {rows['planned']} planned, {rows['ok']} ok, {rows['skipped']} skipped, {rows['failed']} failed"
-    )
-    for title, groups in (("failed", told["failures"]), ("skipped", told["skipped"])):
-        if groups:
-            table = Table(f"{title} because", "scores", "clips", "methods", "metrics", box=None, header_style="bold")
-            for group in groups:
-                table.add_row(
-                    group["reason"], str(group["scores"]), str(group["clips"]), ", ".join(group["methods"]),
-                    ", ".join(group["metrics"]),
-                )  # fmt: skip
-            console.print(table)
-    return 1 if len(failed) else 0
-
-
-def _by_reason(rows: Any) -> list[dict[str, Any]]:
-    groups = [
-        {
-            "reason": reason,
-            "scores": len(group),
-            "clips": int(group["clip"].nunique()),
-            "methods": sorted(group["method"].unique()),
-            "metrics": sorted(group["metric"].unique()),
-        }
-        for reason, group in rows.groupby("reason")
-    ]
-    return sorted(groups, key=lambda group: -group["scores"])
+def _data_root(folder: Path | None, config: RunConfig) -> Path | None:
+    """The folder of corpora, which must be there unless all corpora can be rendered into it."""
+    trained_on = [config.trained_on] if config.trained_on else []
+    publishers = [name for name in (*config.corpora, *trained_on) if not CORPORA.get(name).twinned]
+    if folder is not None and not folder.is_dir() and any(":" not in name for name in publishers):
+        raise InputError(
+            f"--data-root {folder}: no such folder; give the one that holds a sub-folder for each of "
+            f"{', '.join(publishers)}."
+        )
+    return folder

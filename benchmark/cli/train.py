@@ -12,7 +12,7 @@ from rich.table import Table
 from ...datasets.corpora import load_corpus
 from ...models.training import train_fold_models
 from ..report.catalogue import confusion
-from ..run.runner import default_workers
+from ..run.execution import default_workers
 from .console import Bars
 
 

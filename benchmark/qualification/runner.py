@@ -1,4 +1,4 @@
-"""Running the qualification: every clip is one piece of work, computed once, kept in a file of its own.
+"""Runner of the qualification: the trials of one clip by one recogniser are one task, with a file of its own.
 
     runs/qualify/trials/KEY.parquet      rows of one clip and recogniser
     runs/qualify/run.json                what was asked for, with versions
@@ -12,46 +12,39 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import platform
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ... import __version__
-from ...datasets.corpora import CORPORA, load_corpus
-from ...datasets.corpus import Corpus
-from ...errors import InputError
+from ...datasets.corpora import CORPORA
+from ...errors import InputError, SerxaiError
 from ...keys import digest
 from ...metrics.records import METRICS
-from ...models.foldmodels import Models
-from ...models.obtain import obtain_models
-from ...models.recogniser import Recogniser
+from ...progress import Progress, no_progress
 from ..run.config import RunConfig
 from ..run.execution import Execution
-from ..run.processes import die_with_parent, environment
+from ..run.pool import execute_local
+from ..run.processes import use_one_thread
 from ..run.provenance import PACKAGES, git_state, machine, now, version
-from ..storage.files import write_atomically
+from ..run.workbench import Workbench
+from ..storage.files import write_atomically, writing
 from .trials import VERSION, ClipTrials, calls_of_trials, score_trials
 
 NEUTRAL = "neutral"
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Task:
-    """One clip and one recogniser; picklable.
+class TrialTask:
+    """The trials of one clip and one recogniser; picklable.
 
     Attributes
     ----------
@@ -66,101 +59,74 @@ class Task:
     fold: str
     clip: str
 
+    @property
+    def clips(self) -> tuple[str, ...]:
+        """The clip, as the pool of processes counts them."""
+        return (self.clip,)
 
-class Bench:
-    """What tasks of a configuration share: corpora and recognisers, each loaded when first asked for.
+
+def plan_trials(config: RunConfig, bench: Workbench) -> list[TrialTask]:
+    """All tasks of a configuration, in the corpus' order of clips.
+
+    Raises
+    ------
+    InputError
+        For a corpus without a truth, or if no clip is left.
+    """
+    tasks = []
+    for name in config.corpora:
+        if not CORPORA.get(name).twinned:
+            raise InputError(
+                f"corpus {name!r} has no known truth to qualify metrics on; take --corpus planted or another "
+                "corpus that `serxai ls corpora` calls planted."
+            )
+        corpus = bench.corpus(name)
+        emotions = [e for e in config.emotions if e != NEUTRAL]
+        clips = corpus.select(emotions, config.limit or None) if emotions else []
+        if not clips:
+            raise InputError(f"corpus {name!r}: no clip with a planted cue; neutral ones have none.")
+        corpus.prepare(clips)
+        identities = {clip: corpus.clip(clip).sha256 for clip in clips}
+        for clip, model in product(clips, config.models):  # so that a part of a run holds all recognisers
+            models = bench.models(model, config.trained_on or name)
+            fold = models.fold_for(name, str(corpus.table.loc[clip, "speaker"]))
+            recogniser = bench.recogniser(model, models.trained_on, fold)
+            bounded = [] if recogniser.memory is None else [recogniser.memory]
+            key = digest(
+                "qualify", VERSION, name, clip, identities[clip], recogniser.fingerprint, recogniser.batch, *bounded,
+                config.fills_for(name), config.seed,
+            )  # fmt: skip
+            tasks.append(TrialTask(key, name, model, models.trained_on, fold, clip))
+    return tasks
+
+
+class TrialWorker:
+    """Computes trials in one process, keeping corpora and recognisers between them.
 
     Parameters
     ----------
     config : RunConfig
+    folder : Path
+        Holds one file for each task.
     execution : Execution
-    progress : callable, optional
     """
 
-    def __init__(self, config: RunConfig, execution: Execution, progress: Progress | None = None) -> None:
-        self.config, self.execution = config, execution
-        self.metrics = [name for name in config.metrics if not name.endswith(":")]
-        self._report = progress or (lambda what, done, total: None)
-        self._corpora: dict[str, Corpus] = {}
-        self._models: dict[tuple[str, str], Models] = {}
+    def __init__(self, config: RunConfig, folder: Path, execution: Execution) -> None:
+        use_one_thread()
+        self.config = config
+        self.folder = folder
+        self.bench = Workbench(execution)
 
-    def corpus(self, name: str) -> Corpus:
-        """The corpus of this name."""
-        if name not in self._corpora:
-            render = partial(self._report, f"rendering {name}")
-            self._corpora[name] = load_corpus(name, self.execution.data_root, render)
-        return self._corpora[name]
-
-    def models(self, model: str, corpus: str) -> Models:
-        """The recognisers of a model that explain a corpus."""
-        trained_on = self.config.trained_on or corpus
-        if (model, trained_on) not in self._models:
-            found = obtain_models(
-                model,
-                partial(self.corpus, trained_on),
-                checkpoint=self.execution.checkpoints.get(model),
-                trust=self.execution.trust,
-                progress=partial(self._report, f"training {model} on {trained_on}"),
-            )
-            assert found is not None  # trained where there was none
-            self._models[model, trained_on] = found
-        return self._models[model, trained_on]
-
-    def recogniser(self, task: Task) -> Recogniser:
-        """The recogniser of a task."""
-        return self.models(task.model, task.corpus).recogniser(task.fold, self.execution.device)
-
-    def trials(self, task: Task) -> ClipTrials:
-        """The trials of a task."""
-        fills = self.config.fills_for(task.corpus)
-        return ClipTrials(self.recogniser(task), self.corpus(task.corpus).clip(task.clip), fills, self.config.seed)
-
-    def tasks(self) -> list[Task]:
-        """All tasks, clips in the corpus' order of choice.
+    def compute(self, task: TrialTask, done: Callable[[str], None] = lambda clip: None, attempt: int = 1) -> None:
+        """Compute the trials of a task that have no rows yet, and write them.
 
         Raises
         ------
         InputError
-            For a corpus without a truth, or if no clip is left.
+            If the rows cannot be written.
         """
-        found = []
-        for name in self.config.corpora:
-            if not CORPORA.get(name).twinned:
-                raise InputError(
-                    f"corpus {name!r} has no known truth to qualify metrics on; take --corpus planted or another "
-                    "corpus that `serxai ls corpora` calls planted."
-                )
-            corpus = self.corpus(name)
-            emotions = [e for e in self.config.emotions if e != NEUTRAL]
-            clips = corpus.select(emotions, self.config.limit or None) if emotions else []
-            if not clips:
-                raise InputError(f"corpus {name!r}: no clip with a planted cue; neutral ones have none.")
-            corpus.prepare(clips)
-            identities = {clip: corpus.clip(clip).sha256 for clip in clips}
-            for clip, model in product(clips, self.config.models):  # so that a part of a run holds all recognisers
-                models = self.models(model, name)
-                fold = models.fold_for(name, str(corpus.table.loc[clip, "speaker"]))
-                recogniser = models.recogniser(fold, self.execution.device)
-                key = digest(
-                    "qualify", VERSION, name, clip, identities[clip], recogniser.fingerprint, recogniser.batch,
-                    self.config.fills_for(name), self.config.seed,
-                )  # fmt: skip
-                found.append(Task(key, name, model, models.trained_on, fold, clip))
-        return found
-
-    def missing(self, task: Task, folder: Path) -> list[str]:
-        """Metrics of which a task has no rows of their present version."""
-        file = _kept(folder, task)
-        if not file.exists():
-            return list(self.metrics)
-        kept = pd.read_parquet(file, columns=["metric", "metric_version"]).drop_duplicates()
-        known = set(kept.itertuples(index=False, name=None))
-        return [name for name in self.metrics if (name, METRICS.get(name).version) not in known]
-
-    def compute(self, task: Task, folder: Path) -> None:
-        """Make what is missing of a task, and keep it."""
-        missing, file = self.missing(task, folder), _kept(folder, task)
-        trials = self.trials(task)
+        missing, file = missing_metrics(self.config, task, self.folder), _file(self.folder, task)
+        trials = make_trials(self.config, self.bench, task)
         before, start = trials.case.recogniser.calls, time.perf_counter()
         rows = pd.DataFrame(score_trials(trials, missing))
         clip = trials.case.clip
@@ -175,22 +141,53 @@ class Bench:
         rows.attrs = spent
         body = io.BytesIO()
         rows.to_parquet(body)
-        write_atomically(file, body.getvalue())
+        with writing(self.folder.parent):
+            write_atomically(file, body.getvalue())
+        done(task.clip)
+
+    def give_up(self, task: TrialTask, reason: str, attempt: int) -> None:
+        """End the qualification: verdicts need the trials of every clip.
+
+        Raises
+        ------
+        SerxaiError
+        """
+        raise SerxaiError(f"clip {task.clip}, recogniser {task.model}: {reason}")
+
+
+def make_trials(config: RunConfig, bench: Workbench, task: TrialTask) -> ClipTrials:
+    """The trials of a task."""
+    recogniser = bench.recogniser(task.model, task.trained_on, task.fold)
+    return ClipTrials(recogniser, bench.corpus(task.corpus).clip(task.clip), config.fills_for(task.corpus), config.seed)
+
+
+def metrics_of(config: RunConfig) -> list[str]:
+    """Metrics to qualify: a family's own record (``quantus:``) is none."""
+    return [name for name in config.metrics if not name.endswith(":")]
+
+
+def missing_metrics(config: RunConfig, task: TrialTask, folder: Path) -> list[str]:
+    """Metrics of which a task has no rows of their present version."""
+    file = _file(folder, task)
+    if not file.exists():
+        return metrics_of(config)
+    kept = pd.read_parquet(file, columns=["metric", "metric_version"]).drop_duplicates()
+    known = set(kept.itertuples(index=False, name=None))
+    return [name for name in metrics_of(config) if (name, METRICS.get(name).version) not in known]
 
 
 def qualify(
     config: RunConfig, out: str | Path, execution: Execution | None = None, progress: Progress | None = None
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Put every metric to its trials, or finish doing so.
+    """Compute the trials of every metric, or those that are missing.
 
     Parameters
     ----------
     config : RunConfig
-        `methods` and `conditions` play no part: the explanations are made for the purpose, of clean clips.
+        `methods` and `conditions` are not used: the explanations are constructed, of clean clips.
     out : str or Path
     execution : Execution, optional
-    progress : callable, optional
-        Called with (what, done, total).
+    progress : Progress, optional
 
     Returns
     -------
@@ -204,31 +201,37 @@ def qualify(
     InputError
         If there is no clip, or no truth.
     """
-    execution, report = execution or Execution(), progress or (lambda what, done, total: None)
-    bench = Bench(config, execution, progress)
-    tasks, folder = bench.tasks(), Path(out) / "trials"
-    pending = [task for task in tasks if bench.missing(task, folder)]
+    execution, progress = execution or Execution(), progress or no_progress
+    bench = Workbench(execution, progress)
+    tasks, folder = plan_trials(config, bench), Path(out) / "trials"
+    pending = [task for task in tasks if missing_metrics(config, task, folder)]
     info = {
         "config": config.model_dump(), "qualification": VERSION, "started": now(), "machine": machine(),
         "versions": {"serxai": __version__, "python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "git": git_state(Path(__file__).resolve().parents[2]),
-        "metrics": {name: METRICS.get(name).version for name in bench.metrics},
-        "models": {f"{m}/{c}": bench.models(m, c).info for c in config.corpora for m in config.models},
+        "metrics": {name: METRICS.get(name).version for name in metrics_of(config)},
+        "models": {
+            f"{m}/{c}": bench.models(m, config.trained_on or c).info for c in config.corpora for m in config.models
+        },
         "tasks": len(tasks),
     }  # fmt: skip
     write_atomically(Path(out) / "run.json", _json(info | {"status": "running"}))
-    report("clips", len(tasks) - len(pending), len(tasks))
-    for done, _ in enumerate(_computed(bench, pending, folder), len(tasks) - len(pending) + 1):
-        report("clips", done, len(tasks))
-    parts = [pd.read_parquet(_kept(folder, task)) for task in tasks]
+    done = len(tasks) - len(pending)
+    progress("clips", done, len(tasks))
+    if pending:
+        execution = replace(execution, workers=min(execution.workers, len(pending)))
+        for finished in execute_local(partial(TrialWorker, config, folder), execution, pending):
+            done += finished
+            progress("clips", done, len(tasks))
+    parts = [pd.read_parquet(_file(folder, task)) for task in tasks]
     info |= {"status": "done", "finished": now()}
     info |= {name: float(sum(part.attrs[name] for part in parts)) for name in ("model_calls", "seconds")}
     write_atomically(Path(out) / "run.json", _json(info))
     rows = pd.concat(parts, ignore_index=True)
-    return rows[rows["metric"].isin(bench.metrics)].reset_index(drop=True), info
+    return rows[rows["metric"].isin(metrics_of(config))].reset_index(drop=True), info
 
 
-def _kept(folder: Path, task: Task) -> Path:
+def _file(folder: Path, task: TrialTask) -> Path:
     return folder / f"{task.key}.parquet"
 
 
@@ -236,41 +239,12 @@ def _json(info: dict[str, Any]) -> bytes:
     return json.dumps(info, indent=2, default=str).encode()
 
 
-def _computed(bench: Bench, tasks: Sequence[Task], folder: Path) -> Iterator[Task]:
-    """Compute tasks and keep their rows, yielding each as it is finished."""
-    workers = min(bench.execution.workers, len(tasks))
-    if workers <= 1:
-        for task in tasks:
-            bench.compute(task, folder)
-            yield task
-        return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(os.getpid(),))
-    with environment(OMP_NUM_THREADS="1"), pool:  # read by libraries as the children import them
-        running = {pool.submit(_work, bench.config, bench.execution, task, folder): task for task in tasks}
-        try:
-            for finished in as_completed(running):
-                finished.result()
-                yield running[finished]
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _start(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    die_with_parent(parent)
-    torch.set_num_threads(1)
-
-
-def _work(config: RunConfig, execution: Execution, task: Task, folder: Path) -> None:
-    Bench(config, execution).compute(task, folder)  # loading takes a hundredth of what a clip takes
-
-
-# -- what it will cost -------------------------------------------------------------------------------------------------
+# -- forecast ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """What a qualification will take.
+class TrialForecast:
+    """Cost of the trials that are not computed yet, by one recogniser.
 
     Attributes
     ----------
@@ -291,29 +265,31 @@ class Forecast:
 
 def forecast(
     config: RunConfig, out: str | Path, execution: Execution | None = None, progress: Progress | None = None
-) -> list[Forecast]:
-    """What `qualify` would compute, by recogniser; nothing is scored.
+) -> list[TrialForecast]:
+    """Cost of what `qualify` would compute, by recogniser; nothing is scored.
 
     Raises
     ------
     InputError
         As `qualify`.
     """
-    bench = Bench(config, execution or Execution(), progress)
-    found = []
-    tasks, folder = bench.tasks(), Path(out) / "trials"
+    bench = Workbench(execution, progress)
+    forecasts = []
+    tasks, folder = plan_trials(config, bench), Path(out) / "trials"
     for model in config.models:
-        missing = {t: names for t in tasks if t.model == model and (names := bench.missing(t, folder))}
+        missing = {t: names for t in tasks if t.model == model and (names := missing_metrics(config, t, folder))}
         if not missing:
-            found.append(Forecast(model, 0, 0, 0.0))
+            forecasts.append(TrialForecast(model, 0, 0, 0.0))
             continue
         task, names = next(iter(missing.items()))
-        trials = bench.trials(task)
+        trials = make_trials(config, bench, task)
         calls = calls_of_trials(trials, names) * len(missing)
         recogniser = trials.case.recogniser
         copies = np.repeat(trials.case.clip.samples[None], recogniser.batch, axis=0)
         recogniser.log_odds(copies)  # the first call is slower
         before = recogniser.seconds
         recogniser.log_odds(copies)
-        found.append(Forecast(model, len(missing), calls, (recogniser.seconds - before) / recogniser.batch * calls))
-    return found
+        forecasts.append(
+            TrialForecast(model, len(missing), calls, (recogniser.seconds - before) / recogniser.batch * calls)
+        )
+    return forecasts

@@ -192,8 +192,9 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
     """Headline metrics of a board in 80 columns, one table per setting; the report holds all metrics.
 
     A metric is shown under ``clean``, or under its first condition where it is defined only for shifted clips. Its
-    heading gives the largest number of scores of any method, of those planned (a clip has one per repeat); methods with
-    fewer are listed below. Of several fills one is shown, and below it the range of the means over all of them.
+    heading names the condition and gives the largest number of scores of any method, of those planned (a clip has one
+    per repeat); methods with fewer are listed below. Of several fills one is shown, and below it the range of the means
+    over all of them.
 
     Parameters
     ----------
@@ -231,7 +232,7 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
         columns = list(part.groupby(["metric", "condition", "fill", "target_rule"], dropna=False, sort=False))
         columns.sort(key=lambda column: wanted.index(column[0][0]))
         for (metric, condition, fill, target), rows in columns:
-            where = [condition] * (condition != "clean") + [f"fill {fill}"] * bool(fill)
+            where = [str(condition)] + [f"fill {fill}"] * bool(fill)
             where += [f"{target} class" if target == "true" else target] * (target != "predicted")
             most = _most_covered(rows)
             where += [f"{most['n_ok']} of {most['n_planned']}"]

@@ -1,15 +1,15 @@
-"""What a run computes: a strict schema over TOML files, presets and command-line flags."""
+"""Configuration of a run: a strict schema over TOML files, presets and command-line flags."""
 
 from __future__ import annotations
 
 import reprlib
 import tomllib
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from difflib import get_close_matches
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -22,9 +22,6 @@ from ...metrics.records import METRICS
 from ...models.records import MODELS
 from ...registry import Registry
 
-if TYPE_CHECKING:
-    from ...methods.explainer import Explainer
-
 FILL_NAMES = ("attenuate", "noise", "spectral-mean", "twin")
 RULES, RUNNER_UP = ("predicted", "true"), "runner-up"  # what a target can be beside an emotion
 _REGISTRIES: dict[str, Registry] = {
@@ -35,15 +32,22 @@ _REGISTRIES: dict[str, Registry] = {
     "conditions": CONDITIONS,
     "clean_only": METRICS,
 }
+ALL, CORE = "all", "core"  # words that stand for several names
+SHIFT = "noise-20db"  # for metrics of shifted clips, where nothing else names a shift
+# flag of the command line that sets a key, where it is not the key itself
+_FLAGS = {
+    "corpora": "corpus", "models": "model", "methods": "method", "metrics": "metric", "conditions": "condition",
+    "emotions": "emotion", "fills": "fill", "trained_on": "trained-on",
+}  # fmt: skip
 
 
 class Tuning(BaseModel):
-    """Table ``[tuning]``: parameters of methods that are chosen on clips which are then not scored.
+    """Table ``[tuning]``: parameters of methods, to be chosen on clips that are not scored.
 
     Attributes
     ----------
     metric : str
-        By whose mean they are chosen.
+        Metric whose mean decides.
     clips : int
         At most so many clips of each corpus are set apart for it.
     grid : dict of str to dict of str to list
@@ -76,12 +80,13 @@ class Tuning(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """Everything that decides which numbers a run holds. How they are computed (workers, device) is not part of it.
+    """Settings that decide which numbers a run holds; how they are computed (workers, device) is `Execution`.
 
     Attributes
     ----------
     corpora, models, methods, metrics, conditions : list of str
-        Registry names.
+        Registry names. ``all`` among methods, metrics or conditions stands for every registered one, ``core`` among
+        metrics for those whose record says so.
     clean_only : list of str
         Metrics that are not scored under shifted conditions, to save their model calls.
     emotions : list of str
@@ -91,14 +96,14 @@ class RunConfig(BaseModel):
         two, as in ``anger-sadness``, ``true-neutral`` and ``predicted-runner-up``: why the one rather than the other,
         where the runner-up is the likeliest other class on the clean clip.
     fills : list of str
-        Fill operators; empty means the corpus' own default (``twin`` on planted ones, else ``attenuate``). ``twin`` is
-        left out on corpora whose clips have none.
+        Fill operators, or ``all``; empty means the corpus' own default (``twin`` on planted ones, else ``attenuate``).
+        ``twin`` is left out on corpora whose clips have none.
     trained_on : str or None
         Corpus whose fold models explain; None means the explained corpus itself.
     limit : int
         At most so many clips per corpus, balanced over speakers and emotions; 0 for all.
     repeats : int
-        Explanations of each clip by methods that draw, each from a seed of its own, each scored.
+        Seeds per stochastic method: explanations of each clip, each scored.
     parameters : dict of str to dict
         Parameters of methods that are not their defaults, by method.
     tuning : Tuning, optional
@@ -128,11 +133,25 @@ class RunConfig(BaseModel):
     part: Literal["scored", "tuning"] = "scored"
     seed: int = Field(default=0, ge=0, lt=2**63, strict=True)
 
+    @field_validator("methods", "metrics", "conditions", "fills", mode="before")
+    @classmethod
+    def _expanded(cls, names: Any, info: Any) -> Any:
+        groups = _groups(info.field_name)
+        if isinstance(names, str) and names in groups:
+            names = [names]
+        if not isinstance(names, list):
+            return names
+        explicit = [name for name in names if name not in list(groups)]
+        expanded: list[Any] = []
+        for name in names:
+            members = groups[name] if isinstance(name, str) and name in groups else None
+            expanded += [name] if members is None else [m for m in members if m not in (*explicit, *expanded)]
+        return expanded
+
     @field_validator("corpora", "models", "methods", "metrics", "conditions", "clean_only")
     @classmethod
     def _known(cls, names: list[str], info: Any) -> list[str]:
-        names = [_REGISTRIES[info.field_name].get(name).name for name in names]
-        return _without_repeats(names, info.field_name)
+        return _without_repeats([_REGISTRIES[info.field_name].get(name).name for name in names])
 
     @field_validator("fills", "emotions")
     @classmethod
@@ -141,7 +160,7 @@ class RunConfig(BaseModel):
         for name in names:
             if name not in known:
                 raise UnknownNameError(kind, name, known)
-        return _without_repeats(names, info.field_name)
+        return _without_repeats(names)
 
     @field_validator("target")
     @classmethod
@@ -191,10 +210,6 @@ class RunConfig(BaseModel):
             )
         return self
 
-    def explainer(self, method: str) -> Explainer:
-        """A method with the parameters that this run gives it."""
-        return make_method(method, **self.parameters.get(method, {}))
-
     def fills_for(self, corpus: str) -> list[str]:
         """Fill operators used on a corpus: those asked for, without ``twin`` where clips have none."""
         twinned = CORPORA.get(corpus).twinned
@@ -203,10 +218,19 @@ class RunConfig(BaseModel):
         return [name for name in self.fills if name != "twin" or twinned]
 
 
-def _without_repeats(names: list[str], key: str) -> list[str]:
+def _groups(key: str) -> dict[str, list[str]]:
+    """Names that a word such as ``all`` stands for, by word."""
+    if key == "fills":
+        return {ALL: list(FILL_NAMES)}
+    registry = _REGISTRIES[key]
+    groups = {ALL: [name for name in registry.names() if not name.endswith(":")]}  # a family needs an argument
+    return groups | ({CORE: [record.name for record in METRICS if record.core]} if key == "metrics" else {})
+
+
+def _without_repeats(names: list[str]) -> list[str]:
     if len(set(names)) < len(names):
         repeated = sorted({name for name in names if names.count(name) > 1})
-        raise InputError(f"{key}: {', '.join(repeated)} given more than once; name each once.")
+        raise InputError(f"{', '.join(repeated)} given more than once; name each once.")
     return names
 
 
@@ -217,9 +241,17 @@ def preset_names() -> list[str]:
 
 
 def load_config(
-    path: Path | None = None, preset: str | None = None, earlier: Mapping[str, Any] | None = None, **overrides: Any
+    path: Path | None = None,
+    preset: str | None = None,
+    earlier: Mapping[str, Any] | None = None,
+    notify: Callable[[str], None] = lambda message: None,
+    **overrides: Any,
 ) -> RunConfig:
     """Merge a preset (default ``quick``), a TOML file and overrides, later ones winning key by key.
+
+    A preset's conditions are not those of metrics that are named in its place: with metrics but no conditions among
+    the overrides, and none in the file, the run is ``clean``; a shifted condition is added if one of the metrics is
+    defined under a shift only.
 
     Parameters
     ----------
@@ -228,6 +260,8 @@ def load_config(
     preset : str, optional
     earlier : mapping, optional
         Settings of the run that is continued, in place of a preset.
+    notify : callable, optional
+        Called with a sentence about settings that were neither given nor taken from the preset.
     **overrides
         Keys of `RunConfig`; None and empty lists change nothing.
 
@@ -241,12 +275,22 @@ def load_config(
     named = {key: value for key, value in overrides.items() if value not in (None, [], ())}
     given |= named
     if given.get("conditions") or given.get("metrics"):
-        merged.pop("clean_only", None)  # who names conditions or metrics wants all of them
-    merged |= given
+        merged.pop("clean_only", None)  # conditions or metrics given by name are all scored
+    implied = "metrics" in named and "conditions" not in given and earlier is None
+    shifts = [name for name in merged.get("conditions", ()) if name not in ("clean", ALL)] or [SHIFT]
+    merged |= given | ({"conditions": ["clean"]} if implied else {})
     try:
-        return RunConfig.model_validate(merged)
+        config = RunConfig.model_validate(merged)
     except ValidationError as error:
         raise InputError(_explain(error, path, named.keys())) from None
+    shifted = [name for name in config.metrics if METRICS.get(name).conditions == "shifted"]
+    if not implied or not shifted:
+        return config
+    notify(
+        f"{', '.join(shifted)}: defined for shifted clips only, so the run adds --condition {shifts[0]} to clean; "
+        "name conditions with --condition to choose others."
+    )
+    return config.model_copy(update={"conditions": ["clean", shifts[0]]})
 
 
 def _read_preset(name: str) -> dict[str, Any]:
@@ -267,7 +311,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, path: Path | None, overridden: Set[str]) -> str:
-    """What is wrong, by key, or by flag for values that came from the command line."""
+    """Message of a validation error: by key, or by flag for values that came from the command line."""
+    flag_of = {key: f"--{_FLAGS.get(key, key)}" for key in overridden}
     lines = []
     for fault in error.errors():
         *above, last = map(str, fault["loc"]) if fault["loc"] else [""]
@@ -278,9 +323,12 @@ def _explain(error: ValidationError, path: Path | None, overridden: Set[str]) ->
             hint = f"did you mean {near[0]!r}? " if near else ""
             lines.append(f"unknown key {key!r}; {hint}Allowed: {', '.join(allowed)}.")
         else:
-            told = fault["msg"].removeprefix("Value error, ")
-            told = told if told.endswith(".") else f"{told}, got {reprlib.repr(fault['input'])}."
-            name = f"--{key}" if key in overridden else f"key {key!r}"
-            lines.append(f"{name}: {told}" if key else told)
+            message = fault["msg"].removeprefix("Value error, ")
+            message = message if message.endswith(".") else f"{message}, got {reprlib.repr(fault['input'])}."
+            first, _, rest = message.partition(": ")
+            if not key and first in flag_of:  # of several keys together: the message begins with the one at fault
+                key, message = first, rest
+            name = flag_of.get(key.partition(".")[0], f"key {key!r}")
+            lines.append(f"{name}: {message}" if key else message)
     flags = all(line.startswith("--") for line in lines)
     return ("" if flags else f"config{f' {path}' if path else ''}: ") + " ".join(lines)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from ...errors import InputError
 
 ATTEMPTS = 3  # how often a shard is tried before its rows are written as failed
 GB = 1e9
@@ -46,3 +49,38 @@ class Execution:
     ray_address: str | None = None
     checkpoints: Mapping[str, Path] = field(default_factory=dict, hash=False)  # a dict has no hash, Ray needs one
     trust: bool = False
+
+
+def on_cpu(execution: Execution) -> Execution:
+    """The same execution without an accelerator, for a process that only writes failed rows."""
+    return Execution(
+        data_root=execution.data_root, checkpoints=execution.checkpoints, trust=execution.trust
+    )  # fmt: skip
+
+
+def default_workers() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_folder(base: Path) -> Path:
+    """`base`, or the first of ``base-2``, ``base-3``, ... that does not exist."""
+    candidate, number = base, 2
+    while candidate.exists():
+        candidate, number = base.with_name(f"{base.name}-{number}"), number + 1
+    return candidate
+
+
+def check_out(out: Path, resume: bool) -> None:
+    """Refuse to write into an existing run unless asked to resume it.
+
+    Raises
+    ------
+    InputError
+    """
+    if (out / "run.json").exists() and not resume:
+        raise InputError(f"--out {out} holds a run already. Use --resume to continue it, or give another --out.")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; give a folder.")
+    if resume and not (out / "run.json").exists():
+        raise InputError(f"--resume: {out} holds no run (no run.json); leave out --resume to start one.")

@@ -1,9 +1,8 @@
-"""What a run will cost, told before it is started.
+"""Forecast of a run's cost: model calls, seconds, bytes.
 
-Model calls are counted, not guessed: the scorer itself walks through the plan, with stand-ins for explanations and
-trajectories, so that whatever it shares, skips or explains a second time is counted as it will happen. Only the clean
-clips are predicted for real, because the explained class decides what is shared. Seconds come from one clip of median
-length that is explained and scored for real.
+Model calls are counted, not estimated: the scorer itself walks through the plan with a backend that counts, so that
+whatever it shares, skips or explains a second time is counted as it will happen. Seconds come from one clip of median
+length that is explained and scored.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -22,16 +20,16 @@ from ...audio import SAMPLE_RATE, scoring_grid
 from ...datasets.clip import Clip
 from ...datasets.corpus import Corpus
 from ...datasets.shifts.conditions import CONDITIONS
-from ...keys import digest
 from ...methods.attribution import Attribution
 from ...methods.explainer import Explainer, Request
 from ...metrics.case import Case, Explained, Outcome, work_of
 from ...metrics.records import METRICS, make_metric
+from ...models.recogniser import Recogniser
 from ..storage.store import Store
+from .backend import Backend
 from .config import RunConfig
 from .plan import Plan, Shard, cells_of
 from .scoring import ShardScorer
-from .workbench import KeepingScorer
 
 TRAJECTORY = 32  # copies of one trajectory, for the order of the queue
 TYPICAL_S = 2.5  # an utterance whose header cannot be read
@@ -45,7 +43,7 @@ class Forecast:
     audio_s: float = 0.0
 
     def add(self, part: str, method: str, calls: int, n_samples: int) -> None:
-        """Count what one explanation, trajectory or prediction takes."""
+        """Add the calls of one explanation, trajectory or prediction."""
         self.calls[part, method] += calls
         self.audio_s += calls * n_samples / SAMPLE_RATE
 
@@ -55,61 +53,66 @@ class Forecast:
         return sum(self.calls.values())
 
 
-class ForecastScorer(KeepingScorer):
-    """Walks through a shard as `ShardScorer` does, and counts instead of computing."""
+class CountingBackend:
+    """Counts model calls instead of making them.
 
-    forecast: Forecast
+    Only clean clips are predicted, because the explained class decides what is shared, and methods that ask the
+    recogniser nothing are run, because only they know where they do not apply.
 
-    def _clip(self, clip_id: str, condition: str) -> Clip:
-        # other shifts change no length, and lengths are all that counts here
-        return super()._clip(clip_id, condition if CONDITIONS.get(condition).moves_time else "clean")
+    Parameters
+    ----------
+    total : Forecast
+        Where calls are added.
+    """
 
-    def _log_odds(self, clip_id: str, condition: str) -> np.ndarray:
-        def make() -> np.ndarray:
-            clip = self._clip(clip_id, condition)
-            found = self.store.prediction(digest("prediction", *self._clip_key(clip_id, condition)))
-            if found is not None:
-                return found
-            self.recogniser.check_length(clip.samples.size)
-            self.forecast.add("predictions", "", self.recogniser.calls_for(1), clip.samples.size)
-            if condition != "clean":  # decides nothing that costs
-                return np.zeros(len(self.recogniser.classes))
-            return self.recogniser.log_odds(clip.samples[None])[0]
+    def __init__(self, total: Forecast) -> None:
+        self.total = total
 
-        return self._once(("log odds", clip_id, condition), make)
+    def applied_condition(self, condition: str) -> str:
+        """``clean`` for shifts that keep a clip's length, which is all that counts here."""
+        return condition if CONDITIONS.get(condition).moves_time else "clean"
 
-    def _attribute(self, explainer: Explainer, request: Request) -> Attribution:
+    def predict(self, recogniser: Recogniser, clip: Clip, condition: str) -> np.ndarray:
+        """Log-odds of a clean clip; zeros under a shift, where they decide nothing that costs."""
+        recogniser.check_length(clip.samples.size)
+        self.total.add("predictions", "", recogniser.calls_for(1), clip.samples.size)
+        if condition != "clean":
+            return np.zeros(len(recogniser.classes))
+        return recogniser.log_odds(clip.samples[None])[0]
+
+    def attribute(self, explainer: Explainer, request: Request) -> Attribution:
+        """An empty attribution with the calls that the real one would take."""
         n_samples = request.clip.samples.size
         calls = explainer.calls_of(request)
-        if calls == 0:  # costs nothing, and only the method itself knows where it does not apply
+        if calls == 0:
             return explainer.attribute(request)
         request.recogniser.check_length(n_samples)
         if request.base is None:
             key = explainer.shares(request)
 
             def count() -> None:
-                self.forecast.add("explanations", explainer.name, calls, n_samples)
+                self.total.add("explanations", explainer.name, calls, n_samples)
 
             count() if key is None else request.shared.once(key, count, request.recogniser)
         grid = scoring_grid(request.clip.duration_s)
         return Attribution(np.zeros(grid.shape), grid, request.label, explainer.name, model_calls=calls)
 
-    def _outcome(self, metric: str, case: Case, explained: Explained) -> Outcome:
-        if not self.gathering:
-            if METRICS.get(metric).uses_fill and case.fill == "twin":
-                case.shared("twin", lambda: case.twin_plane)  # tells where there is none
-            method = explained.attribution.method
-            for key, calls in work_of(make_metric(metric), case, explained).items():
-                case.shared(("counted", key), partial(self._count, method, calls, case.clip.samples.size))
+    def score(self, metric: str, case: Case, explained: Explained) -> Outcome:
+        """A score of 0; calls that metrics of one clip share are counted once."""
+        if METRICS.get(metric).uses_fill and case.fill == "twin":
+            case.shared("twin", lambda: case.twin_plane)  # raises where there is none
+        method, n_samples = explained.attribution.method, case.clip.samples.size
+        for key, calls in work_of(make_metric(metric), case, explained).items():
+            case.shared(("counted", key), partial(self._count, method, calls, n_samples))
         return Outcome(0.0)
 
     def _count(self, method: str, calls: int, n_samples: int) -> bool:
-        self.forecast.add("scores", method, calls, n_samples)
+        self.total.add("scores", method, calls, n_samples)
         return True
 
 
 def forecast(plan: Plan, store: Store | None = None, retry_failed: bool = False) -> Forecast:
-    """Count what a run of a plan will do: its total equals the ``model_calls`` that it will have computed.
+    """Model calls of a run: the total equals the ``model_calls`` that run.json will hold.
 
     Parameters
     ----------
@@ -121,8 +124,8 @@ def forecast(plan: Plan, store: Store | None = None, retry_failed: bool = False)
 
     Notes
     -----
-    Three things only a run can tell: an explanation that fails, one in which a metric finds nothing to score before it
-    asks the recogniser, and whether noise leaves a clip any pitch to edit. All make the run cheaper.
+    Three things are known only after the run: an explanation that fails, one in which a metric finds nothing to score
+    before it asks the recogniser, and whether noise leaves a clip any pitch to edit. All make the run cheaper.
     """
     total = Forecast()
     with tempfile.TemporaryDirectory() as empty:
@@ -130,14 +133,12 @@ def forecast(plan: Plan, store: Store | None = None, retry_failed: bool = False)
         for shard in plan.shards:
             if not earlier.is_pending(shard.key, retry_failed):
                 continue
-            scorer = _scorer(ForecastScorer, plan, shard, earlier)
-            scorer.forecast = total
-            scorer.run()
+            _scorer(plan, shard, earlier, backend=CountingBackend(total)).run()
     return total
 
 
 def calibrate(plan: Plan, device: str = "cpu") -> tuple[float, int]:
-    """Explain and score one clip, the one of median length in the first shard, and see what it took.
+    """Time and disk space that the clip of median length in the first shard takes.
 
     Returns
     -------
@@ -158,8 +159,8 @@ def calibrate(plan: Plan, device: str = "cpu") -> tuple[float, int]:
         # the first use of a method or metric pays for loading its libraries
         less = plan.config.model_copy(update={"conditions": ["clean"], "fills": plan.config.fills[:1]})
         first = replace(one, clips=(clips[0],))
-        _scorer(ShardScorer, replace(plan, config=less), first, store, device).run()
-        scorer = _scorer(ShardScorer, small, one, store, device)
+        _scorer(replace(plan, config=less), first, store, device).run()
+        scorer = _scorer(small, one, store, device)
         start = time.perf_counter()
         rows = scorer.run()
         seconds = time.perf_counter() - start
@@ -168,9 +169,11 @@ def calibrate(plan: Plan, device: str = "cpu") -> tuple[float, int]:
     return seconds / max(expected.audio_s, 1e-9), size
 
 
-def _scorer(kind: Any, plan: Plan, shard: Shard, store: Store, device: str = "cpu") -> Any:
+def _scorer(plan: Plan, shard: Shard, store: Store, device: str = "cpu", backend: Backend | None = None) -> ShardScorer:
     recogniser = plan.models[shard.model, shard.trained_on].recogniser(shard.fold, device)
-    return kind(plan.config, shard, plan.corpora[shard.corpus], recogniser, "no", store, device)
+    return ShardScorer(
+        plan.config, plan.specs, shard, plan.corpora[shard.corpus], recogniser, "no", store, device, backend
+    )
 
 
 def clip_seconds(corpus: Corpus, clip: str) -> float:
@@ -182,6 +185,6 @@ def clip_seconds(corpus: Corpus, clip: str) -> float:
 
 
 def shard_cost(config: RunConfig, corpus: Corpus, shard: Shard) -> float:
-    """What a shard costs beside others of its run, for the order of the queue: rows' copies times seconds of audio."""
+    """Relative cost of a shard, for the order of the queue: copies of its rows times seconds of audio."""
     work = len({(c, m, f) for c, m, _, f in cells_of(config, corpus.name)})
     return TRAJECTORY * work * sum(clip_seconds(corpus, clip) for clip in shard.clips)

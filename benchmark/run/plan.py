@@ -1,39 +1,37 @@
-"""From a configuration to cells and shards.
+"""The plan of a run: cells and shards of a configuration.
 
 A *cell* is one (corpus, fold, model, method, condition, metric, fill, seed). A *shard* is the work unit: a few clips of
 one (corpus, fold, model) with all their conditions, methods and metrics, so that audio, predictions, explanations and
-trajectories are shared inside it. Clips of one fold and emotion stand together, because the floor of the consistency
+trajectories are shared inside it. Clips of one fold and emotion share a shard, because the floor of the consistency
 metric compares a clip with the next one of its emotion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
 from itertools import product
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ...datasets.clip import Clip
-from ...datasets.corpora import load_corpus
-from ...datasets.corpus import Corpus, file_digest
+from ...datasets.corpus import Corpus
 from ...datasets.shifts.conditions import CONDITIONS, Talkers
-from ...errors import ClipError, InputError
+from ...errors import InputError
 from ...keys import digest
-from ...methods.records import METHODS
 from ...metrics.records import METRICS
 from ...models.foldmodels import Models
-from ...models.obtain import obtain_models
+from ...progress import Progress
 from .config import RunConfig
+from .execution import Execution
+from .identity import clip_identity
+from .method_spec import MethodSpec, resolve_methods
 from .split import split
+from .workbench import Workbench
 
 SHARD_CLIPS = 4
 
 
 class Cell(NamedTuple):
-    """What is scored on each clip of a fold."""
+    """One combination that is scored on each clip of a fold."""
 
     corpus: str
     fold: str
@@ -72,9 +70,10 @@ class Shard:
 
 @dataclass
 class Plan:
-    """The cells and shards of a configuration, with the corpora and fold models they use."""
+    """The cells and shards of a configuration, with the methods, corpora and fold models they use."""
 
     config: RunConfig
+    specs: dict[str, MethodSpec]
     corpora: dict[str, Corpus]
     models: dict[tuple[str, str], Models]
     cells: list[Cell]
@@ -83,7 +82,7 @@ class Plan:
     @property
     def n_rows(self) -> int:
         """Score rows planned."""
-        rows = {corpus: sum(1 for _ in rows_of(self.config, corpus)) for corpus in self.config.corpora}
+        rows = {corpus: sum(1 for _ in rows_of(self.config, self.specs, corpus)) for corpus in self.config.corpora}
         return sum(len(shard.clips) * rows[shard.corpus] for shard in self.shards)
 
     @property
@@ -103,61 +102,44 @@ def cells_of(config: RunConfig, corpus: str) -> Iterator[tuple[str, str, str, st
                 yield condition, method, metric, fill
 
 
-def rows_of(config: RunConfig, corpus: str) -> Iterator[tuple[str, str, str, str, int]]:
-    """(condition, method, metric, fill, repeat) of one clip's score rows: methods that draw explain it repeatedly."""
-    repeats = {name: config.repeats if config.explainer(name).stochastic else 1 for name in config.methods}
+def rows_of(
+    config: RunConfig, specs: Mapping[str, MethodSpec], corpus: str
+) -> Iterator[tuple[str, str, str, str, int]]:
+    """(condition, method, metric, fill, repeat) of one clip's score rows: one for each seed of a stochastic method."""
     for cell in cells_of(config, corpus):
-        for repeat in range(repeats[cell[1]]):
+        for repeat in range(config.repeats if specs[cell[1]].stochastic else 1):
             yield *cell, repeat
 
 
 def make_plan(
-    config: RunConfig,
-    data_root: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-    train: bool = True,
-    checkpoints: Mapping[str, Path] = MappingProxyType({}),
-    trust: bool = False,
+    config: RunConfig, execution: Execution | None = None, progress: Progress | None = None, train: bool = True
 ) -> Plan:
     """Load corpora, obtain recognisers (training them where none are cached) and lay out cells and shards.
+
+    Parameters
+    ----------
+    config : RunConfig
+    execution : Execution, optional
+        Its data root, checkpoints and permission to run a checkpoint's code are used.
+    progress : Progress, optional
+    train : bool
+        Whether models that have not been trained on a corpus yet are trained.
 
     Raises
     ------
     InputError
-        If nothing is left to do: no clip of the emotions, no cell for the conditions.
+        If nothing is left to do: no clip of the emotions, no cell for the conditions; or if a model would have to be
+        trained and must not be.
     """
-    report = progress or (lambda what, done, total: None)
-    corpora: dict[str, Corpus] = {}
-
-    def corpus(name: str) -> Corpus:
-        if name not in corpora:
-            corpora[name] = load_corpus(name, data_root, partial(report, f"rendering {name}"))
-        return corpora[name]
-
-    @cache
-    def recognisers(model: str, trained_on: str) -> Models:
-        found = obtain_models(
-            model,
-            partial(corpus, trained_on),
-            checkpoint=checkpoints.get(model),
-            trust=trust,
-            train=train,
-            progress=partial(report, f"training {model} on {trained_on}"),
-        )
-        if found is None:
-            raise InputError(
-                f"{model} has not been trained on {trained_on} yet: run without --dry-run, or make its models with "
-                f"`serxai train {model} --corpus {trained_on}` and the same data, which takes minutes."
-            )
-        return found
-
+    bench = Workbench(execution, progress, train)
+    specs = resolve_methods(config)
     models: dict[tuple[str, str], Models] = {}
     cells: list[Cell] = []
     shards: list[Shard] = []
     for corpus_name, model in product(config.corpora, config.models):
-        used = recognisers(model, config.trained_on or corpus_name)
+        used = bench.models(model, config.trained_on or corpus_name)
         models[model, used.trained_on] = used
-        found = _shards(config, corpus(corpus_name), model, used)
+        of_model = _shards(config, specs, bench.corpus(corpus_name), model, used)
         kinds = list(cells_of(config, corpus_name))
         if not kinds:
             raise InputError(
@@ -165,16 +147,18 @@ def make_plan(
                 f"{', '.join(config.conditions)}; add --condition noise-20db for metrics of shifted clips, "
                 "--condition clean for the others."
             )
-        for fold in dict.fromkeys(shard.fold for shard in found):
+        for fold in dict.fromkeys(shard.fold for shard in of_model):
             cells += [
                 Cell(corpus_name, fold, model, method, condition, metric, fill, config.seed)
                 for condition, method, metric, fill in kinds
             ]
-        shards += found
-    return Plan(config, corpora, models, cells, shards)
+        shards += of_model
+    return Plan(config, specs, bench.corpora, models, cells, shards)
 
 
-def _shards(config: RunConfig, corpus: Corpus, model: str, models: Models) -> list[Shard]:
+def _shards(
+    config: RunConfig, specs: Mapping[str, MethodSpec], corpus: Corpus, model: str, models: Models
+) -> list[Shard]:
     known = _known_clips(config, corpus)
     chosen = known[: config.limit or None]
     if not chosen:
@@ -183,7 +167,7 @@ def _shards(config: RunConfig, corpus: Corpus, model: str, models: Models) -> li
     for clip in known:
         row = corpus.table.loc[clip]
         groups.setdefault((models.fold_for(corpus.name, row["speaker"]), row["emotion"]), []).append(clip)
-    settings = _settings(config, corpus)
+    settings = _settings(config, specs, corpus)
     mixing = [condition for condition in config.conditions if CONDITIONS.get(condition).others]
     talkers = Talkers(corpus, config.seed)
     wanted = set(chosen)
@@ -220,22 +204,6 @@ def _known_clips(config: RunConfig, corpus: Corpus) -> list[str]:
     return parts.tuning if config.part == "tuning" else parts.scored
 
 
-def clip_identity(corpus: Corpus, clip: str, load: Callable[[str], Clip] | None = None) -> str:
-    """Digest of a clip's samples and alignment, or of its file's bytes where it cannot be decoded.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    clip : str
-    load : callable, optional
-        Gives a clip by its id, for who keeps decoded clips. Default: decode it.
-    """
-    try:
-        return (load or corpus.clip)(clip).identity
-    except ClipError:
-        return "undecodable: " + file_digest(corpus.root / str(corpus.table.loc[clip, "file"]))
-
-
 def _partner(clip: str, members: list[str], corpus: Corpus) -> str:
     speakers = corpus.table["speaker"]
     at = members.index(clip)
@@ -245,21 +213,14 @@ def _partner(clip: str, members: list[str], corpus: Corpus) -> str:
     return ""
 
 
-def _settings(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
+def _settings(config: RunConfig, specs: Mapping[str, MethodSpec], corpus: Corpus) -> dict[str, Any]:
     """The part of a shard's key that all its clips share."""
     return {
         "rows": list(cells_of(config, corpus.name)),
-        "methods": {name: method_identity(name, config) for name in config.methods},
+        "methods": {name: specs[name].identity for name in config.methods},
         "metrics": {name: METRICS.get(name).version for name in config.metrics},
         "conditions": {name: CONDITIONS.get(name).version for name in config.conditions},
         "corpus": corpus.record.version,
         "target": config.target,
         "seed": config.seed,
     } | ({"repeats": config.repeats} if config.repeats > 1 else {})
-
-
-def method_identity(name: str, config: RunConfig) -> list[Any]:
-    """What an explanation depends on besides clip and recogniser: version and parameters, the base method's too."""
-    explainer = config.explainer(name)
-    base = [method_identity(explainer.base, config)] if explainer.base else []
-    return [name, METHODS.get(name).version, explainer.get_params(), *base]

@@ -12,6 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+def use_one_thread() -> None:
+    """Have torch use one thread: small networks are slower with more, and scores must not depend on their number."""
+    import torch
+
+    torch.set_num_threads(1)
+    keep_heap()
+
+
 def keep_heap() -> None:
     """Keep freed memory in the process.
 
@@ -25,7 +33,7 @@ def keep_heap() -> None:
 
 
 def resident_bytes() -> tuple[int, int]:
-    """Memory this process holds now, and the most it has held (where the system does not tell, the most twice)."""
+    """Memory this process holds now, and the most it has held (where the system does not report it, the most twice)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     statm = Path("/proc/self/statm")
     now = int(statm.read_text().split()[1]) * resource.getpagesize() if statm.is_file() else peak

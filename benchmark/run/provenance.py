@@ -1,6 +1,6 @@
-"""Where a run comes from: what was asked for, with which versions, weights and data, by which source, on which machine.
+"""Provenance of a run: configuration, versions, weights, data, source tree, machine.
 
-A run may be computed in several sessions: an interrupted one and those that resumed it. `describe` tells of the session
+A run may be computed in several sessions: an interrupted one and those that resumed it. `describe` is about the session
 at hand; `earlier_sessions` keeps what run.json said of the ones before.
 """
 
@@ -22,11 +22,10 @@ import torch
 from ... import __version__
 from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import InputError
-from ...methods.records import METHODS
 from ...metrics.records import METRICS
 from ..storage.store import Store
-from .config import RunConfig
 from .execution import Execution
+from .method_spec import MethodSpec
 from .plan import Plan
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "librosa", "praat-parselmouth", "captum", "zennit", "quantus",
@@ -72,7 +71,7 @@ def describe(plan: Plan, execution: Execution) -> dict[str, Any]:
             f"{model} trained on {corpus}, fold {fold}": plan.models[model, corpus].recogniser(fold).fingerprint
             for model, corpus, fold in sorted(folds)
         },
-        "methods": {name: _method(name, config) for name in config.methods},
+        "methods": {name: _method(plan.specs[name]) for name in config.methods},
         "metrics": {name: {"version": METRICS.get(name).version} for name in config.metrics},
         "conditions": {
             name: {"version": record.version, "strength": record.strength if isfinite(record.strength) else None}
@@ -99,14 +98,13 @@ def earlier_sessions(store: Store) -> list[dict[str, Any]]:
     return [*info.get("sessions", []), {name: info[name] for name in SESSION if name in info}]
 
 
-def _method(name: str, config: RunConfig) -> dict[str, Any]:
-    explainer = config.explainer(name)
-    facts: dict[str, Any] = {"version": METHODS.get(name).version, "parameters": explainer.get_params()}
-    return facts | ({"base": {explainer.base: _method(explainer.base, config)}} if explainer.base else {})
+def _method(spec: MethodSpec) -> dict[str, Any]:
+    described: dict[str, Any] = {"version": spec.version, "parameters": spec.parameters}
+    return described | ({"base": {spec.base.name: _method(spec.base)}} if spec.base else {})
 
 
 def machine() -> dict[str, Any]:
-    """Platform, processor, memory (bytes; None where the system does not tell) and how torch computes."""
+    """Platform, processor, memory (bytes; None where the system does not report it) and how torch computes."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text("utf-8", "replace").splitlines() if cpuinfo.is_file() else []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -122,20 +120,20 @@ def machine() -> dict[str, Any]:
 
 
 def git_state(tree: Path) -> dict[str, Any]:
-    """Commit of a source tree, empty where it is none; of uncommitted changes a digest that tells two states apart."""
+    """Commit of a source tree, empty where it is none; with a digest of uncommitted changes."""
     if not (tree / ".git").exists():
         return {}
 
     def git(*arguments: str) -> bytes:
         return subprocess.run(["git", "-C", str(tree), *arguments], capture_output=True).stdout
 
-    found: dict[str, Any] = {"commit": git("rev-parse", "HEAD").decode().strip()}
-    found["dirty"] = bool(git("status", "--porcelain"))
-    if found["dirty"]:
+    state: dict[str, Any] = {"commit": git("rev-parse", "HEAD").decode().strip()}
+    state["dirty"] = bool(git("status", "--porcelain"))
+    if state["dirty"]:
         changes = hashlib.sha256(git("diff", "HEAD", "--binary"))
         for name in sorted(git("ls-files", "--others", "--exclude-standard", "-z").split(b"\0")):
             path = tree / os.fsdecode(name)
             if name and path.is_file():  # new files, which a diff does not show
                 changes.update(b"\0%s\0%s" % (name, hashlib.sha256(path.read_bytes()).digest()))
-        found["changes"] = changes.hexdigest()
-    return found
+        state["changes"] = changes.hexdigest()
+    return state

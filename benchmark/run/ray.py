@@ -23,11 +23,11 @@ from ...errors import InputError, SerxaiError
 from ..storage.files import write_atomically, writing
 from ..storage.store import Store
 from .config import RunConfig
-from .execution import ATTEMPTS, GB, Execution
+from .execution import ATTEMPTS, GB, Execution, on_cpu
 from .plan import Shard
-from .pool import died
+from .pool import death_reason
 from .processes import environment
-from .workbench import Workbench, on_cpu
+from .shard_worker import ShardWorker
 
 AHEAD = 4  # tasks submitted per core, so that no node waits for the driver
 
@@ -59,12 +59,12 @@ def execute_ray(config: RunConfig, execution: Execution, path: Path, shards: lis
         common = [ray.put(config), ray.put(execution), str(path)]
         queue = deque((shard, 1) for shard in shards)
         running: dict[Any, tuple[Shard, int]] = {}
-        bench = Workbench(config, on_cpu(execution), path)
+        worker = ShardWorker(config, path, on_cpu(execution))
         try:
             while queue or running:
                 while queue and len(running) < AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))):
                     shard, attempt = queue.popleft()
-                    running[task.remote(*common, shard, attempt, bench.identity(shard))] = shard, attempt
+                    running[task.remote(*common, shard, attempt, worker.identity(shard))] = shard, attempt
                 (finished,), _ = ray.wait(list(running), num_returns=1)
                 shard, attempt = running.pop(finished)
                 try:
@@ -76,8 +76,8 @@ def execute_ray(config: RunConfig, execution: Execution, path: Path, shards: lis
                     if attempt < ATTEMPTS:
                         queue.appendleft((shard, attempt + 1))
                         continue
-                    reason = died(type(error).__name__) if cause is None else f"{type(cause).__name__}: {cause}"
-                    bench.give_up(shard, reason, attempt)
+                    reason = death_reason(type(error).__name__) if cause is None else f"{type(cause).__name__}: {cause}"
+                    worker.give_up(shard, reason, attempt)
                 yield len(shard.clips)
         finally:
             for reference in running:
@@ -140,22 +140,22 @@ def _compute(
     InputError
         If this node's clips or recogniser are not the driver's, for which the shard's key was made.
     """
-    bench = _bench(config.model_dump_json(), execution, path)
-    for what, planned, found in zip(("corpus", "recogniser"), identity, bench.identity(shard), strict=True):
-        if planned != found:
+    worker = _worker(config.model_dump_json(), execution, path)
+    for what, planned, present in zip(("corpus", "recogniser"), identity, worker.identity(shard), strict=True):
+        if planned != present:
             name = shard.corpus if what == "corpus" else f"{shard.model} trained on {shard.trained_on}"
             raise InputError(
                 f"node {gethostname()}: {what} {name!r} is not the one this run was planned with. Give all nodes the "
                 "same --data-root and SERXAI_CACHE, on a shared folder or as copies."
             )
     with TemporaryDirectory() as folder:
-        bench.compute(shard, attempt=attempt, into=Store(folder))
+        worker.compute(shard, attempt=attempt, into=Store(folder))
         return {
             str(file.relative_to(folder)): file.read_bytes() for file in Path(folder).rglob("*.*") if file.is_file()
         }
 
 
 @lru_cache(maxsize=1)
-def _bench(config: str, execution: Execution, path: str) -> Workbench:
-    """The workbench of a Ray worker process, kept from task to task."""
-    return Workbench(RunConfig.model_validate_json(config), execution, Path(path))
+def _worker(config: str, execution: Execution, path: str) -> ShardWorker:
+    """The shard worker of a Ray process, kept from task to task."""
+    return ShardWorker(RunConfig.model_validate_json(config), Path(path), execution)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ...errors import InputError
+from ...progress import Progress, no_progress
 from ..storage.files import writing
 from ..storage.store import Store
 from .config import RunConfig
@@ -19,10 +19,10 @@ from .forecast import shard_cost
 from .plan import Cell, Plan, Shard, make_plan
 from .pool import execute_local
 from .provenance import describe, earlier_sessions, now
+from .shard_worker import ShardWorker
 from .tuning import tune
 
 CELL = list(Cell._fields)
-Progress = Callable[[str, int, int], None]
 
 
 def run(
@@ -39,8 +39,7 @@ def run(
     out : str or Path
         The run's folder; what it holds already is used.
     execution : Execution, optional
-    progress : callable, optional
-        Called with (what, done, total).
+    progress : Progress, optional
 
     Returns
     -------
@@ -52,30 +51,26 @@ def run(
     InputError
         If there is nothing to compute, or the folder is in use or cannot be written.
     """
-    execution = execution or Execution()
+    execution, progress = execution or Execution(), progress or no_progress
     if config.tuning is None or config.part == "tuning":
         return _run(config, Path(out), execution, progress, {})
 
-    def told_apart(what: str, done: int, total: int) -> None:
-        if progress is not None:
-            progress(f"tuning: {what}", done, total)
+    def tuning_progress(what: str, done: int, total: int) -> None:
+        progress(f"tuning: {what}", done, total)
 
-    def compute(one: RunConfig, folder: Path) -> Store:
-        return _run(one, folder, execution, told_apart, {})
+    def compute(candidate: RunConfig, folder: Path) -> Store:
+        return _run(candidate, folder, execution, tuning_progress, {})
 
-    config, told = tune(config, Path(out), compute, execution.data_root)
-    return _run(config, Path(out), execution, progress, {"tuning": told})
+    config, description = tune(config, Path(out), compute, execution.data_root)
+    return _run(config, Path(out), execution, progress, {"tuning": description})
 
 
-def _run(config: RunConfig, out: Path, execution: Execution, progress: Progress | None, told: dict[str, Any]) -> Store:
-    """One run; `told` goes into run.json."""
-    report = progress or (lambda what, done, total: None)
+def _run(config: RunConfig, out: Path, execution: Execution, progress: Progress, more_info: dict[str, Any]) -> Store:
+    """One run; `more_info` goes into run.json."""
     store = Store(out)
     with store.locked():
-        plan = make_plan(
-            config, execution.data_root, progress, checkpoints=execution.checkpoints, trust=execution.trust
-        )
-        info = describe(plan, execution) | told | {"sessions": earlier_sessions(store)}
+        plan = make_plan(config, execution, progress)
+        info = describe(plan, execution) | more_info | {"sessions": earlier_sessions(store)}
         pending = [shard for shard in plan.shards if store.is_pending(shard.key, execution.retry_failed)]
         pending.sort(key=lambda shard: -shard_cost(config, plan.corpora[shard.corpus], shard))
         with writing(store.path):
@@ -83,11 +78,11 @@ def _run(config: RunConfig, out: Path, execution: Execution, progress: Progress 
             store.write_info(info | {"status": "running"})
         total = sum(len(shard.clips) for shard in plan.shards)
         done = total - sum(len(shard.clips) for shard in pending)
-        report("clips", done, total)
+        progress("clips", done, total)
         start = time.perf_counter()
         for finished in _compute(config, execution, store.path, pending):
             done += finished
-            report("clips", done, total)
+            progress("clips", done, total)
         scores = store.scores([*CELL, "status"])
         counts = scores["status"].value_counts().to_dict()
         info["cells"] = _cell_counts(plan, scores)
@@ -125,32 +120,4 @@ def _compute(config: RunConfig, execution: Execution, path: Path, shards: list[S
         from .ray import execute_ray
 
         return execute_ray(config, execution, path, shards)
-    return execute_local(config, execution, path, shards)
-
-
-def default_workers() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def free_folder(base: Path) -> Path:
-    """`base`, or the first of ``base-2``, ``base-3``, ... that does not exist."""
-    candidate, number = base, 2
-    while candidate.exists():
-        candidate, number = base.with_name(f"{base.name}-{number}"), number + 1
-    return candidate
-
-
-def check_out(out: Path, resume: bool) -> None:
-    """Refuse to write into an existing run unless asked to resume it.
-
-    Raises
-    ------
-    InputError
-    """
-    if (out / "run.json").exists() and not resume:
-        raise InputError(f"--out {out} holds a run already. Use --resume to continue it, or give another --out.")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder.")
-    if resume and not (out / "run.json").exists():
-        raise InputError(f"--resume: {out} holds no run (no run.json); leave out --resume to start one.")
+    return execute_local(partial(ShardWorker, config, path), execution, shards)

@@ -2,7 +2,7 @@
 
 ``[tuning]`` in a run's configuration names a metric and, for some methods, a grid of parameters. Every combination is
 an ordinary run of its own below ``tuning/`` in the run's folder, on the clips that `split` sets apart: so it is costed,
-resumed and looked into like any other. The combination with the best mean is what the scored clips are explained with;
+resumed and inspected like any other. The combination with the best mean is what the scored clips are explained with;
 as part of the method's parameters it enters all keys.
 """
 
@@ -87,7 +87,7 @@ def tune(
     -------
     config : RunConfig
         With the parameters chosen.
-    told : dict
+    description : dict
         What run.json says: the clips set apart, every combination with its mean, the choices, model calls in all.
 
     Raises
@@ -96,15 +96,15 @@ def tune(
         If no combination of a method has a score.
     """
     assert config.tuning is not None
-    found: dict[str, list[tuple[dict[str, Any], pd.DataFrame]]] = {}
+    scored: dict[str, list[tuple[dict[str, Any], pd.DataFrame]]] = {}
     calls = 0
     for method, parameters in candidates(config):
         store = compute(candidate_config(config, method, parameters), folder_of(out, method, parameters))
         calls += store.info["model_calls"]
         scores = store.scores([*_UNIT, "speaker", "value", "status", "reason"])
-        found.setdefault(method, []).append((parameters, scores))
+        scored.setdefault(method, []).append((parameters, scores))
     methods: dict[str, Any] = {}
-    for method, tried in found.items():
+    for method, tried in scored.items():
         rows = compared([scores for _, scores in tried])
         place = best([row["mean"] for row in rows], METRICS.get(config.tuning.metric).direction)
         if place is None:
@@ -124,14 +124,14 @@ def tune(
         name: split(load_corpus(name, data_root), config.emotions, config.tuning.clips, config.seed)
         for name in config.corpora
     }
-    told = {
+    description = {
         "metric": config.tuning.metric,
         "clips": {name: part.tuning for name, part in parts.items()},
         "speakers_apart": {name: part.by_speaker for name, part in parts.items()},
         "methods": methods,
         "model_calls": calls,
     }
-    return tuned(config, {method: entry["chosen"] for method, entry in methods.items()}), told
+    return tuned(config, {method: entry["chosen"] for method, entry in methods.items()}), description
 
 
 def compared(tried: list[pd.DataFrame]) -> list[dict[str, Any]]:
@@ -154,14 +154,14 @@ def compared(tried: list[pd.DataFrame]) -> list[dict[str, Any]]:
     places = zip(table.index.get_level_values("corpus"), table.index.get_level_values("clip"), strict=True)
     speakers = [f"{corpus}/{speaker[corpus, clip]}" for corpus, clip in places]
     counted = table.reset_index()[["corpus", "clip"]].drop_duplicates()
-    found = []
+    means = []
     for number, rows in enumerate(tried):
         e = clustered_mean(table[number].to_numpy(), speakers)
         low, high = (None if np.isnan(bound) else bound for bound in e.bounds)  # JSON has no NaN
         planned = len(rows[["corpus", "clip"]].drop_duplicates())
         mean = e.mean if e.n else None
-        found.append({"mean": mean, "low": low, "high": high, "clips": len(counted), "planned": planned})
-    return found
+        means.append({"mean": mean, "low": low, "high": high, "clips": len(counted), "planned": planned})
+    return means
 
 
 def best(means: list[float | None], direction: str) -> int | None:

@@ -62,9 +62,10 @@ def _details(cell: Cell, a: str, b: str, margin: float | None, difference: float
     averaged, *codes = per_clip(-x if cell.names["direction"] == "lower" else x, cell.table.index, *labels)
     known = np.isfinite(averaged[:, 0])
     values, codes = averaged[known, 0], [of_way[known] for of_way in codes]
-    mean = clustered_mean(values, *codes)
-    effect, rank = standardised_difference(values, *codes), rank_biserial(values, *codes)
-    flips, components = sign_flip_test(values, codes[0]), variance_components(values, *codes)
+    speakers, sentences = codes[0], codes[1] if len(codes) > 1 else None
+    mean = clustered_mean(values, speakers, sentences)
+    effect, rank = standardised_difference(values, speakers, sentences), rank_biserial(values, speakers, sentences)
+    flips, components = sign_flip_test(values, speakers), variance_components(values, speakers, sentences)
     claim = mean.scope != DESCRIBED_ONLY
     found = dict.fromkeys(DETAILS, np.nan)
     found |= {
@@ -76,7 +77,7 @@ def _details(cell: Cell, a: str, b: str, margin: float | None, difference: float
     if claim and mean.se > 0:
         found["detectable"] = detectable_difference(mean.se, mean.df)
     if margin is not None:
-        same = equivalence(values, margin, *codes)
+        same = equivalence(values, margin, speakers, sentences)
         found |= {"p_equivalent": same.p, "equivalent_low": same.low, "equivalent_high": same.high}
     if difference is not None and claim and np.isfinite(components.clip):
         found["clips_needed"] = clips_needed(difference, components, mean.n_speakers, mean.n_sentences)

@@ -1,14 +1,14 @@
-"""A sample of a run's clips, planned and scored again by the ordinary scorer, and compared with what the run holds.
+"""Rescoring of a sample of a run's clips, compared with the rows of the run.
 
 The same machine with the same library versions must give the same bits; another one values within 1e-6 (1e-4 if the
-run was made on another kind of device).
+run was computed on another kind of device).
 """
 
 from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,10 +19,11 @@ import pandas as pd
 import torch
 
 from ...keys import digest, rng
+from ...progress import Progress
 from ..run.config import RunConfig
 from ..run.execution import Execution
 from ..run.plan import Plan, make_plan
-from ..run.workbench import Workbench
+from ..run.shard_worker import ShardWorker
 from ..storage.store import SCORE_COLUMNS
 from .check_result import FAIL, PASS, ROW, WARNING, Check, concluded, dicts, row_name
 
@@ -30,12 +31,12 @@ CLOSE, CLOSE_ACROSS_DEVICES = 1e-6, 1e-4
 
 
 def same_machine(info: dict[str, Any]) -> bool:
-    """Whether all of a run was made with this machine's platform, processor and library versions, on the CPU."""
+    """Whether all of a run was computed with this machine's platform, processor and library versions, on the CPU."""
     sessions = [info, *info.get("sessions", [])]
-    return all(_made_here(session) for session in sessions if session.get("computed", {}).get("shards") != 0)
+    return all(_computed_here(session) for session in sessions if session.get("computed", {}).get("shards") != 0)
 
 
-def _made_here(info: dict[str, Any]) -> bool:
+def _computed_here(info: dict[str, Any]) -> bool:
     machine = info.get("machine", {})
     if (machine.get("platform"), machine.get("processor")) != (platform.platform(), platform.machine()):
         return False
@@ -60,17 +61,34 @@ def score_again(
     sample: int,
     seed: int,
     data_root: Path | None,
-    report: Callable[[str, int, int], None],
+    progress: Progress,
     changed: bool,
 ) -> Iterable[Check]:
-    """The plan made again, and a sample of its clips scored again; `changed` if versions are known to differ."""
+    """Checks of a plan computed again, and of a sample of its clips scored again.
+
+    Parameters
+    ----------
+    info : dict
+        What run.json says.
+    config : RunConfig
+    scores : DataFrame
+        Score rows of the run.
+    sample : int
+        Clips to score again.
+    seed : int
+        Which clips.
+    data_root : Path or None
+    progress : Progress
+    changed : bool
+        Whether versions are known to differ, so that another plan is no fault.
+    """
     execution = Execution(
         data_root=data_root,
         checkpoints={model: Path(path) for model, path in info["execution"].get("checkpoints", {}).items()},
         trust=info["execution"].get("trust", False),
         batch_memory=info["execution"].get("batch_memory"),
     )
-    plan = make_plan(config, data_root, checkpoints=execution.checkpoints, trust=execution.trust)
+    plan = make_plan(config, execution)
     planned = {shard.key for shard in plan.shards}
     strange = [f"{key}: planned in the run, not here" for key in info["shards"] if key not in planned]
     yield Check(
@@ -82,7 +100,7 @@ def score_again(
     everyone = sorted({(shard.corpus, clip) for shard in plan.shards for clip in shard.clips})
     drawn = rng("validate", seed).permutation(len(everyone))[:sample]
     chosen = [everyone[i] for i in sorted(drawn)]
-    fresh = _scored_again(plan, config, chosen, execution, report)
+    fresh = _scored_again(plan, config, chosen, execution, progress)
     yield _compared(scores, fresh, chosen, info)
 
 
@@ -91,24 +109,24 @@ def _scored_again(
     config: RunConfig,
     chosen: list[tuple[str, str]],
     execution: Execution,
-    report: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> pd.DataFrame:
     threads = torch.get_num_threads()
     frames = []
     with tempfile.TemporaryDirectory(prefix="serxai-validate-") as folder:
-        bench = Workbench(config, execution, Path(folder))
+        worker = ShardWorker(config, Path(folder), execution)
         try:
             for done, (corpus, clip) in enumerate(chosen):
-                report("clips scored again", done, len(chosen))
+                progress("clips scored again", done, len(chosen))
                 for shard in plan.shards:
                     if shard.corpus == corpus and clip in shard.clips:
                         partner = shard.partners[shard.clips.index(clip)]
                         alone = replace(shard, key=digest(shard.model, clip), clips=(clip,), partners=(partner,))
-                        bench.compute(alone)
-                        frames.append(bench.store.read_shard(alone.key))
+                        worker.compute(alone)
+                        frames.append(worker.store.read_shard(alone.key))
         finally:
             torch.set_num_threads(threads)
-    report("clips scored again", len(chosen), len(chosen))
+    progress("clips scored again", len(chosen), len(chosen))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -117,7 +135,7 @@ def _compared(scores: pd.DataFrame, fresh: pd.DataFrame, chosen: list[tuple[str,
     on_cpu = info.get("execution", {}).get("device", "cpu") == "cpu"
     tolerance = 0.0 if same else CLOSE if on_cpu else CLOSE_ACROSS_DEVICES
     pairs = fresh.merge(scores, on=ROW, how="left", suffixes=("", "_stored"), indicator=True)
-    found = [f"{row_name(row)}: not in the run" for row in dicts(pairs[pairs["_merge"] == "left_only"])]
+    different = [f"{row_name(row)}: not in the run" for row in dicts(pairs[pairs["_merge"] == "left_only"])]
     pairs = pairs[pairs["_merge"] == "both"]
     older = (pairs["metric_version"] != pairs["metric_version_stored"]) | (
         pairs["method_version"] != pairs["method_version_stored"]
@@ -130,17 +148,17 @@ def _compared(scores: pd.DataFrame, fresh: pd.DataFrame, chosen: list[tuple[str,
     differs = np.isnan(stored) != np.isnan(again)
     differs |= differences > tolerance
     for row in dicts(pairs[differs]):
-        found.append(f"{row_name(row)}: value {row['value_stored']!r} in the run, {row['value']!r} again")
+        different.append(f"{row_name(row)}: value {row['value_stored']!r} in the run, {row['value']!r} again")
     others = [name for name in SCORE_COLUMNS if name not in (*ROW, "value", "strength")]
     for name in others:
         ours, its = pairs[name], pairs[f"{name}_stored"]
         wrong = (ours.astype(object).fillna("") != its.astype(object).fillna("")).to_numpy()
         for row in dicts(pairs[wrong]):
-            found.append(f"{row_name(row)}: {name} {row[f'{name}_stored']!r} in the run, {row[name]!r} again")
+            different.append(f"{row_name(row)}: {name} {row[f'{name}_stored']!r} in the run, {row[name]!r} again")
     how = "bit for bit, as on the same machine" if same else f"within {tolerance:g}, as on another machine"
     skipped = f", {int(older.sum())} of other versions left out" if older.any() else ""
     summary = (
         f"{len(chosen)} clips, {len(pairs)} rows{skipped}; compared {how}; largest difference {largest:.3g}; "
         f"clips: {', '.join(clip for _, clip in chosen)}"
     )
-    return concluded("scored again", summary, found)
+    return concluded("scored again", summary, different)

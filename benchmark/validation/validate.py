@@ -33,6 +33,7 @@ from ...models.foldmodels import FoldModels, Models
 from ...models.obtain import obtain_models
 from ...registry import Registry
 from ..run.config import RunConfig
+from ..run.method_spec import resolve_methods
 from ..run.plan import rows_of
 from ..storage.files import is_sealed
 from ..storage.store import SCORE_COLUMNS, TYPES, Explanation, Store, read_explanation
@@ -214,9 +215,10 @@ def _coverage(scores: pd.DataFrame, info: dict[str, Any], config: RunConfig | No
             faults.append(f"{counts.get(status, 0)} rows {status}, run.json says {recorded}")
     if config is None:
         return Check("coverage", FAIL if faults else NOT_CHECKED, "the configuration cannot be read", tuple(faults))
+    specs = resolve_methods(config)
     for corpus in config.corpora:
         identity = [*COORDINATES, "repeat"]
-        wanted = pd.DataFrame(sorted(rows_of(config, corpus)), columns=identity)
+        wanted = pd.DataFrame(sorted(rows_of(config, specs, corpus)), columns=identity)
         rows = scores[scores["corpus"] == corpus].merge(wanted, on=identity, how="left", indicator="planned")
         rows["once"] = (rows["planned"] == "both") & ~rows.duplicated(["model", "clip", *identity])
         whole = rows.groupby(["model", "clip"])["once"].agg(["all", "size"])

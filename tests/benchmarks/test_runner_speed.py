@@ -14,7 +14,7 @@ from serxai.benchmark.run.config import load_config
 from serxai.benchmark.run.execution import Execution
 from serxai.benchmark.run.plan import make_plan
 from serxai.benchmark.run.runner import run
-from serxai.benchmark.run.workbench import Workbench
+from serxai.benchmark.run.shard_worker import ShardWorker
 from serxai.models import recogniser
 
 SHARE = 0.7  # of a run's time inside the recogniser, front end included
@@ -34,13 +34,14 @@ def processor_time(monkeypatch: pytest.MonkeyPatch):
 
 def share_inside(corpus: str, root: Path | None, limit: int, out: Path) -> float:
     """Share of the quick preset's time on all shards but the first, which pays for loading."""
-    plan = make_plan(load_config(corpora=[corpus], limit=limit), root)
-    bench = Workbench(plan.config, Execution(data_root=root), out)
+    execution = Execution(data_root=root)
+    plan = make_plan(load_config(corpora=[corpus], limit=limit), execution)
+    worker = ShardWorker(plan.config, out, execution)
     for shard in plan.shards:
-        bench.recogniser(shard.model, shard.trained_on, shard.fold)
-        bench.compute(shard)
-        assert not bench.store.read_shard(shard.key)["status"].eq("failed").any()
-    spent = bench.store.timings(shard.key for shard in plan.shards[1:])
+        worker.bench.recogniser(shard.model, shard.trained_on, shard.fold)
+        worker.compute(shard)
+        assert not worker.store.read_shard(shard.key)["status"].eq("failed").any()
+    spent = worker.store.timings(shard.key for shard in plan.shards[1:])
     assert sum(timing["model_calls"] for timing in spent) > 1000
     return sum(timing["recogniser_seconds"] for timing in spent) / sum(sum(t["clips"].values()) for t in spent)
 

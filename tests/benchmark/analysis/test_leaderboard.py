@@ -158,7 +158,7 @@ def test_terminal_table_fits_eighty_columns(board: pd.DataFrame) -> None:
     console = Console(width=80, file=io.StringIO(), record=True)
     console.print(terminal_table(board))
     text = console.export_text(clear=False)
-    for expected in ("oracle*", "emolime", "<odd & name>", "abpc", "↑ better", "noise-20db", "fill twin", "▲"):
+    for expected in ("oracle*", "emolime", "<odd & name>", "abpc", "↑ better", "clean", "noise-20db", "fill twin", "▲"):
         assert expected in text
     assert "noise-10db" not in text and "…" not in text
     assert "deletion" not in text  # not a key metric

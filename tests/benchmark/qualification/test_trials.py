@@ -23,12 +23,13 @@ from serxai.benchmark.qualification.properties import (
     win_share,
 )
 from serxai.benchmark.qualification.report import qualification_table, write_qualification
-from serxai.benchmark.qualification.runner import Bench, forecast, qualify
+from serxai.benchmark.qualification.runner import forecast, plan_trials, qualify
 from serxai.benchmark.qualification.trials import LEVELS, ClipTrials, calls_of_trials, ladder_kind, score_trials
 from serxai.benchmark.qualification.verdicts import properties, property_names, verdicts
 from serxai.benchmark.report.html import write_board
 from serxai.benchmark.run.config import load_config
 from serxai.benchmark.run.execution import Execution
+from serxai.benchmark.run.workbench import Workbench
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError, NotApplicable
 from serxai.keys import rng
@@ -323,8 +324,8 @@ def test_a_run_in_processes_is_the_same(tmp_path):
 
 
 def test_another_seed_is_another_trial(tmp_path):
-    one = Bench(small(), Execution()).tasks()
-    other = Bench(small(seed=1), Execution()).tasks()
+    one = plan_trials(small(), Workbench())
+    other = plan_trials(small(seed=1), Workbench())
     assert [t.clip for t in one] == [t.clip for t in other] and not {t.key for t in one} & {t.key for t in other}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,8 +76,9 @@ def test_default_fill_depends_on_the_corpus():
 
 def test_cells_are_the_full_product_where_a_metric_is_defined():
     config = load_config(
-        methods=["random", "energy"], metrics=["deletion", "consistency", "gini"], fills=["noise", "twin"]
-    )
+        methods=["random", "energy"], metrics=["deletion", "consistency", "gini"], fills=["noise", "twin"],
+        conditions=["clean", "noise-20db", "noise-10db"],
+    )  # fmt: skip
     cells = list(cells_of(config, "planted"))
     assert len(set(cells)) == len(cells)
     # deletion: 3 conditions x 2 fills, consistency: the 2 shifted ones, gini: 3 conditions; each for 2 methods
@@ -87,16 +90,66 @@ def test_twin_is_left_out_where_clips_have_none():
     config = load_config(preset="full", corpora=["planted", "emodb"])
     assert config.fills_for("planted") == ["attenuate", "noise", "spectral-mean", "twin"]
     assert config.fills_for("emodb") == ["attenuate", "noise", "spectral-mean"]
-    with pytest.raises(InputError, match=r"fills: 'twin' alone cannot fill clips of emodb"):
+    with pytest.raises(InputError, match=r"--fill: 'twin' alone cannot fill clips of emodb"):
         load_config(corpora=["emodb"], fills=["twin"])
 
 
-def test_everything_preset_names_everything_registered():
-    """A new method, metric, condition or fill must be added to presets/everything.toml."""
+def test_everything_preset_is_everything_registered():
     config = load_config(preset="everything")
     for registry, named in ((METHODS, config.methods), (METRICS, config.metrics), (CONDITIONS, config.conditions)):
         assert sorted(named) == sorted(name for name in registry.names() if not name.endswith(":"))
     assert config.fills == list(FILL_NAMES) and config.limit == 0
+
+
+def test_words_stand_for_several_names(tmp_path: Path):
+    path = tmp_path / "c.toml"
+    path.write_text('metrics = ["core", "quantus:ROAD", "irof"]\nmethods = ["energy", "all"]\nconditions = "all"\n')
+    config = load_config(path)
+    core = [record.name for record in METRICS if record.core]
+    assert config.metrics == [*core, "quantus:ROAD", "irof"] and len(core) > 5
+    assert config.methods[0] == "energy" and sorted(config.methods) == sorted(
+        n for n in METHODS.names() if n[-1] != ":"
+    )
+    assert config.conditions == CONDITIONS.names()
+    assert load_config(metrics=["core", core[1]]).metrics == [core[0], *core[2:], core[1]]
+    path.write_text('conditions = "core"')
+    with pytest.raises(InputError, match="conditions"):
+        load_config(path)
+    with pytest.raises(InputError, match="given more than once"):
+        load_config(metrics=["core", "gini", "gini"])
+
+
+# -- conditions of metrics named as flags ------------------------------------------------------------------------------
+
+
+def test_metrics_named_are_scored_on_clean_clips_alone():
+    notes: list[str] = []
+    config = load_config(
+        methods=["random", "energy", "oracle"], metrics=["abpc", "gini"], limit=12, notify=notes.append
+    )
+    assert config.conditions == ["clean"] and not notes
+    assert 12 * len(list(cells_of(config, "planted"))) == 72  # 12 clips x 3 methods x 2 metrics
+    assert load_config(metrics=["gini"], preset="full").conditions == ["clean"]
+
+
+def test_a_metric_of_shifted_clips_adds_one_shift_and_says_so():
+    notes: list[str] = []
+    config = load_config(metrics=["consistency", "gini"], notify=notes.append)
+    assert config.conditions == ["clean", load_config().conditions[1]]
+    assert len(notes) == 1 and "consistency" in notes[0] and f"--condition {config.conditions[1]}" in notes[0]
+    assert "gini" not in notes[0]
+    from_qualify = load_config(preset="qualify", metrics=["consistency"])  # a preset without any shift
+    assert from_qualify.conditions == ["clean", "noise-20db"]
+
+
+def test_conditions_that_were_given_are_kept(tmp_path: Path):
+    given = ["noise-10db", "clean"]
+    assert load_config(metrics=["gini"], conditions=given).conditions == given
+    path = tmp_path / "c.toml"
+    path.write_text('conditions = ["telephone"]')
+    assert load_config(path, metrics=["gini"]).conditions == ["telephone"]
+    earlier = load_config(conditions=given).model_dump()
+    assert load_config(earlier=earlier, metrics=["gini"]).conditions == given
 
 
 # -- generated bad files -----------------------------------------------------------------------------------------------
@@ -247,5 +300,45 @@ def test_a_wrong_value_is_named_as_it_was_given(tmp_path: Path, capsys: pytest.C
     assert main(["run", "--limit", "-1", "--seed", "-3"]) == 2
     assert capsys.readouterr().err.startswith("serxai: --limit: ")
     assert main(["run", str(tmp_path / "c.toml"), "--seed", "-3"]) == 2
-    told = capsys.readouterr().err
-    assert f"config {tmp_path / 'c.toml'}: key 'limit'" in told and "--seed" in told
+    error = capsys.readouterr().err
+    assert f"config {tmp_path / 'c.toml'}: key 'limit'" in error and "--seed" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (["--metric", "nope"], "--metric: unknown metric"),
+        (["--corpus", "nope"], "--corpus: unknown corpus"),
+        (["--method", "random", "--method", "random"], "--method: random given more than once"),
+        (["--corpus", "emodb", "--fill", "twin"], "--fill: 'twin' alone"),
+        (["--trained-on", "nope"], "--trained-on: unknown corpus"),
+        (["--emotion", "nope"], "--emotion: unknown emotion"),
+        (["--target", "nope"], "--target: unknown target"),
+        (["--repeats", "0"], "--repeats: "),
+        (["--max-memory", "0"], "--memory must be"),
+        (["--workers", "0"], "--workers must be"),
+        (["--checkpoint", "none"], "--checkpoint none: no such file"),
+        (["--corpus", "emodb", "--data-root", "none"], "--data-root none: no such folder"),
+        (["--retry-failed"], "--retry-failed continues a run"),
+    ],
+)
+def test_errors_name_the_flag(arguments: list[str], flag: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["run", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"serxai: {flag}")
+
+
+def test_wrong_input_is_found_before_anything_heavy_is_imported(tmp_path: Path):
+    """In a fresh process, because this one has imported everything."""
+    wrong = [
+        ["--metric", "nope"], ["none.toml"], ["--workers", "0"], ["--limit", "-1"], ["--preset", "quik"],
+        ["--checkpoint", "none"], ["--corpus", "emodb", "--data-root", "none"], ["--resume", "--out", "none"],
+        ["--retry-failed"], ["--fill", "zero"],
+    ]  # fmt: skip
+    program = (
+        "import sys; from serxai.benchmark.cli.main import main\n"
+        f"assert [main(['run', *flags]) for flags in {wrong!r}] == [2] * {len(wrong)}\n"
+        "print(*{'torch', 'librosa', 'scipy', 'pandas', 'pyarrow', 'matplotlib'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == []

@@ -13,6 +13,7 @@ import torch
 
 from serxai.audio import SAMPLE_RATE
 from serxai.benchmark.run.config import RunConfig, load_config
+from serxai.benchmark.run.method_spec import resolve_methods
 from serxai.benchmark.run.plan import Shard
 from serxai.benchmark.run.runner import Execution, run
 from serxai.benchmark.run.scoring import ShardScorer
@@ -77,7 +78,7 @@ class Scored:
         for clips in shards:
             partners = tuple(CLIPS[(CLIPS.index(clip) + 1) % len(CLIPS)] for clip in clips)
             shard = Shard("-".join(clips), "planted", "0", "cnn", "planted", tuple(clips), partners)
-            scorer = ShardScorer(config, shard, self.corpus, self.recogniser, "no", store)
+            scorer = ShardScorer(config, resolve_methods(config), shard, self.corpus, self.recogniser, "no", store)
             rows = scorer.run()
             if keep:
                 store.write_shard(shard.key, rows, scorer.explanations, scorer.predictions, scorer.timing)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serxai.benchmark.run import plan as plan_module
+from serxai.benchmark.run import workbench
 from serxai.benchmark.run.config import RunConfig, load_config
 from serxai.benchmark.run.plan import Plan, make_plan
 from serxai.datasets.clip import Clip
@@ -54,8 +54,8 @@ def planned(config: RunConfig, corpus: FakeCorpus, fingerprint: str = "weights")
     )
     patch = pytest.MonkeyPatch()
     with patch.context() as context:
-        context.setattr(plan_module, "load_corpus", lambda *arguments: corpus)
-        context.setattr(plan_module, "obtain_models", lambda *arguments, **options: models)
+        context.setattr(workbench, "load_corpus", lambda *arguments: corpus)
+        context.setattr(workbench, "obtain_models", lambda *arguments, **options: models)
         return make_plan(config)
 
 

@@ -16,11 +16,12 @@ import pytest
 import torch
 
 from serxai.audio import Plane, fill_spectrum, scoring_grid
-from serxai.benchmark.run import pool as executors
+from serxai.benchmark.run import pool as pool_module
+from serxai.benchmark.run import shard_worker
 from serxai.benchmark.run.config import RunConfig, load_config
 from serxai.benchmark.run.execution import GB, Execution
 from serxai.benchmark.run.plan import Shard
-from serxai.benchmark.run.pool import _Pool
+from serxai.benchmark.run.pool import Pool
 from serxai.benchmark.run.processes import resident_bytes
 from serxai.benchmark.run.runner import run
 from serxai.benchmark.storage.store import Store
@@ -104,7 +105,7 @@ def test_dead_workers_lose_no_score(plugin: Path, tmp_path: Path, monkeypatch: p
     assert len(scores) == store.info["rows"]["planned"] == len(undisturbed.scores())
     failed = scores[scores["status"] == "failed"]
     assert clips[-1] in set(failed["clip"]) and clips[0] not in set(failed["clip"])
-    assert set(failed["reason"]) == {executors.died("signal 9")} and failed["key"].is_unique
+    assert set(failed["reason"]) == {pool_module.death_reason("signal 9")} and failed["key"].is_unique
     assert "worker died (signal 9) 3 times" in failed["reason"].iloc[0]
     lost = {s for s in store.info["shards"] if (store.read_shard(s)["status"] == "failed").any()}
     assert len(lost) == 1
@@ -125,13 +126,13 @@ def test_dead_workers_lose_no_score(plugin: Path, tmp_path: Path, monkeypatch: p
 
 
 def test_an_error_outside_all_scores_costs_its_shard_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    class Broken(executors.KeepingScorer):
+    class Broken(shard_worker.ShardScorer):
         def run(self, done: Any = None) -> list[dict[str, Any]]:
             if self.shard.fold == "0":
                 raise RuntimeError("unforeseen")
             return super().run(done)
 
-    monkeypatch.setattr(executors, "KeepingScorer", Broken)
+    monkeypatch.setattr(shard_worker, "ShardScorer", Broken)
     scores = run(config("random", limit=24), tmp_path / "run").scores()
     assert set(scores[scores["fold"] == "0"]["reason"]) == {"RuntimeError: unforeseen"}
     assert set(scores[scores["fold"] != "0"]["status"]) == {"ok"} and scores["fold"].nunique() > 1
@@ -140,11 +141,15 @@ def test_an_error_outside_all_scores_costs_its_shard_alone(tmp_path: Path, monke
 # -- memory ------------------------------------------------------------------------------------------------------------
 
 
-def a_pool(workers: int, memory: float) -> tuple[_Pool, list[Any]]:
+def no_worker(execution: Execution) -> Any:
+    raise AssertionError("this pool starts no process")
+
+
+def a_pool(workers: int, memory: float) -> tuple[Pool, list[Any]]:
     """A pool without processes whose workers only say that they were dismissed."""
     shards = [Shard(str(i), "planted", "0", "cnn", "planted", ("a",), ("",)) for i in range(4)]
-    pool = _Pool(config("random"), Execution(workers=workers, memory=memory), Path("none"), shards)
-    pool.workers = [SimpleNamespace(shards=1, name=i) for i in range(workers)]
+    pool = Pool(no_worker, Execution(workers=workers, memory=memory), shards)
+    pool.workers = [SimpleNamespace(tasks=1, name=i) for i in range(workers)]
     dismissed: list[Any] = []
 
     def dismiss(worker: Any) -> None:
@@ -172,13 +177,13 @@ def test_a_worker_beyond_its_share_is_replaced():
         pool._weigh(worker, int(0.8 * GB), int(0.9 * GB))
     assert dismissed == []
     grown, other = pool.workers
-    grown.shards = other.shards = 2
+    grown.tasks = other.tasks = 2
     pool._weigh(other, int(0.99 * GB), int(1.5 * GB))
     assert dismissed == []
     pool._weigh(grown, int(1.01 * GB), int(1.5 * GB))
     assert dismissed == [0] and pool.allowed == 2
     # a fresh worker that needs more than was thought: fewer workers
-    fresh = SimpleNamespace(shards=1, name=2)
+    fresh = SimpleNamespace(tasks=1, name=2)
     pool.workers.append(fresh)
     pool._weigh(fresh, int(0.9 * GB), int(1.2 * GB))
     assert pool.allowed == 1 and dismissed == [0, 2]
@@ -249,7 +254,7 @@ def test_an_interrupt_ends_the_workers_and_keeps_what_is_finished(tmp_path: Path
 
 @pytest.mark.long
 def test_workers_that_cannot_start_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(executors, "_work", os.abort)  # which takes no arguments
+    monkeypatch.setattr(pool_module, "_work", os.abort)  # which takes no arguments
     with pytest.raises(SerxaiError, match=r"3 worker processes died as they started \(exit code 1\)"):
         run(config("random", limit=1), tmp_path / "run", Execution(workers=2))
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from serxai.benchmark.cli import run as cli_run
+from serxai.benchmark.cli import run_result
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.report import html as report
 from serxai.benchmark.run import provenance
 from serxai.benchmark.run.config import RunConfig, load_config
 from serxai.benchmark.run.forecast import forecast
+from serxai.benchmark.run.method_spec import resolve_method
 from serxai.benchmark.run.plan import make_plan
 from serxai.benchmark.run.runner import run
 from serxai.benchmark.storage.store import Store
@@ -131,9 +132,9 @@ def test_an_out_that_cannot_be_made_is_named(command, tmp_path: Path, capsys: py
 
 def test_the_report_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     made = []
-    write = cli_run.write_board
+    write = run_result.write_board
     monkeypatch.setattr(report, "draw_report_figures", lambda board, folder: [])  # seconds each
-    monkeypatch.setattr(cli_run, "write_board", lambda *given: made.append(given) or write(*given))
+    monkeypatch.setattr(run_result, "write_board", lambda *given: made.append(given) or write(*given))
     command = ["run", "--method", "random", "--method", "energy", "--metric", "gini", "--condition", "clean", "--limit",
                "2", "--workers", "1", "--out", str(tmp_path / "run"), "--json"]  # fmt: skip
 
@@ -175,8 +176,8 @@ def test_run_json_says_of_what_and_by_what_it_was_computed(whole: Store):
 
 
 def test_a_method_is_described_with_the_one_it_starts_from():
-    described = provenance._method("beyond-saliency", load_config())
-    assert described["base"]["occlusion"] == provenance._method("occlusion", load_config())
+    described = provenance._method(resolve_method("beyond-saliency", load_config()))
+    assert described["base"]["occlusion"] == provenance._method(resolve_method("occlusion", load_config()))
     assert described["parameters"] and described["base"]["occlusion"]["parameters"]
 
 

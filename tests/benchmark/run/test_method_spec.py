@@ -1,0 +1,54 @@
+"""Methods resolved once: what a specification says is what the explainer itself says."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from serxai.benchmark.qualification.runner import TrialTask, TrialWorker
+from serxai.benchmark.run.config import load_config
+from serxai.benchmark.run.execution import Execution
+from serxai.benchmark.run.method_spec import resolve_method, resolve_methods
+from serxai.errors import SerxaiError
+from serxai.methods.records import METHODS, make_method
+
+PLAIN = [name for name in METHODS.names() if not name.endswith(":")]
+
+
+def identity_of(name: str) -> list:
+    """Written out independently of `MethodSpec`."""
+    explainer = make_method(name)
+    base = [identity_of(explainer.base)] if explainer.base else []
+    return [name, METHODS.get(name).version, explainer.get_params(), *base]
+
+
+def test_a_specification_says_what_the_explainer_says():
+    specs = resolve_methods(load_config(methods=PLAIN))
+    for name in PLAIN:
+        explainer, spec = make_method(name), specs[name]
+        assert spec.stochastic == explainer.stochastic and spec.identity == identity_of(name)
+        assert (spec.base.name if spec.base else None) == explainer.base
+        assert repr(spec.explainer()) == repr(explainer)
+    assert any(spec.base for spec in specs.values()) and any(spec.stochastic for spec in specs.values())
+
+
+def test_bases_are_resolved_as_well_and_everything_can_be_sent_to_a_worker():
+    config = load_config(methods=["beyond-saliency"])
+    specs = resolve_methods(config)
+    assert list(specs) == ["beyond-saliency", "occlusion"] and specs["beyond-saliency"].base == specs["occlusion"]
+    assert pickle.loads(pickle.dumps(specs)) == specs
+
+
+def test_parameters_of_the_run_enter_specification_and_explainer():
+    plain = resolve_method("smoothgrad", load_config())
+    changed = resolve_method("smoothgrad", load_config(parameters={"smoothgrad": {"n_copies": 3}}))
+    assert plain.parameters["n_copies"] != changed.parameters["n_copies"] == 3
+    assert changed.explainer().get_params() == changed.parameters and changed.identity != plain.identity
+
+
+def test_trials_whose_workers_died_end_the_qualification(tmp_path):
+    worker = TrialWorker(load_config(preset="qualify"), tmp_path, Execution())
+    task = TrialTask("key", "planted", "cnn", "planted", "0", "a-clip")
+    with pytest.raises(SerxaiError, match="clip a-clip, recogniser cnn: worker died"):
+        worker.give_up(task, "worker died", 3)
