@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..cues.expert import sources
 from ..registry import Registry
-from .qualified import fails, qualified
 from .record import (
     COMPANIONS,
     CONDITIONS,
@@ -51,8 +50,7 @@ def _metric(
     more = {"version": "1"} | more
     return MetricRecord(
         name=name, target=f".metrics.{target}", family=family, direction=direction, cost=cost, summary=summary,
-        citation=citation, licence="MIT", qualified=qualified(name, more["version"]),
-        fails=fails(name, more["version"]), **more,
+        citation=citation, licence="MIT", **more,
     )  # fmt: skip
 
 

@@ -12,9 +12,8 @@ import pandas as pd
 
 from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import InputError
-from ...metrics.qualified import failing
 from ...metrics.records import FAMILIES, METRICS
-from ...metrics.verdict import fails, standing
+from ...metrics.verdict import board_grade, failed_properties
 from ..stats.clustered import (
     CELL,
     Cell,
@@ -74,7 +73,7 @@ def leaderboard(scores: pd.DataFrame, baseline: str = "random", fills: pd.DataFr
         distinguishable. Where several fills were used, ``fill_low`` and ``fill_high`` are the least and the largest
         mean over ``n_fills`` fills, on the ``fill_clips`` clips, of ``fill_planned``, scored under all of them.
         ``model_calls`` is the mean cost of one score if computed alone. ``metric_qualified`` is the metric's
-        `metrics.standing.standing`; ``metric_fails`` names the properties that it failed in its qualification.
+        `metrics.verdict.board_grade`; ``metric_fails`` names the properties that it failed in its qualification.
 
     Raises
     ------
@@ -99,8 +98,8 @@ def leaderboard(scores: pd.DataFrame, baseline: str = "random", fills: pd.DataFr
     board["beats_random"] = np.select(
         [board["method"] == baseline, board["p_holm"].isna(), won], ["", "no claim", "yes"], "no"
     )
-    board["metric_qualified"] = [standing(str(name)) for name in board["metric"]]
-    board["metric_fails"] = [failing(fails(str(name))) for name in board["metric"]]
+    board["metric_qualified"] = [board_grade(str(name)) for name in board["metric"]]
+    board["metric_fails"] = [failed_properties(str(name)) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
     return _in_order(_with_letters(board, tests_of_pairs(found)))[BOARD_COLUMNS]
 

@@ -81,15 +81,15 @@ def _rows(kind: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     source, columns = _SOURCES[kind]
     module, attribute = source.split(":")
     rows = [asdict(record) for record in getattr(import_module(module, __package__), attribute)]
-    return ([_judged(row) for row in rows] if kind == "metrics" else rows), columns
+    return ([_with_verdict(row) for row in rows] if kind == "metrics" else rows), columns
 
 
-def _judged(row: dict[str, Any]) -> dict[str, Any]:
+def _with_verdict(row: dict[str, Any]) -> dict[str, Any]:
     """A metric's row with the verdict that holds for it: a variant's is that of the metric it narrows."""
-    from ...metrics.verdict import fails, judged
+    from ...metrics.verdict import fails, verdict_on
 
-    record = judged(row["name"])
-    return row | {"qualified": record and record.qualified, "fails": fails(row["name"])}
+    verdict = verdict_on(row["name"])
+    return row | {"qualified": verdict and verdict.qualified, "fails": fails(row["name"])}
 
 
 def _presets() -> list[dict[str, Any]]:
@@ -113,13 +113,13 @@ def _figures() -> list[dict[str, Any]]:
 def _cell(column: str, row: dict[str, Any]) -> str:
     value = row[column]
     if column == "qualified":
-        from ...metrics.verdict import labelled, standing
+        from ...metrics.verdict import board_grade, labelled
 
-        return f"{standing(row['name'])} {labelled(row['name']).removeprefix(row['name'])}".rstrip()
+        return f"{board_grade(row['name'])} {labelled(row['name']).removeprefix(row['name'])}".rstrip()
     if column == "fails":  # the numbers are in --json
-        from ...metrics.qualified import failing
+        from ...metrics.verdict import failed_properties
 
-        return failing(value)
+        return failed_properties(row["name"])
     if column == "differentiable" and value is None:
         return "as loaded"  # the user's own: a torch module is, a function is not
     return _text(value or None if column in _COUNTS else value)
