@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
+from operator import itemgetter
 from typing import Any
 
 SHORT, WRAPPED = 20, 20  # a column this narrow is not wrapped; the others get at least so much room
@@ -98,10 +99,13 @@ def _presets() -> list[dict[str, Any]]:
     folder = files("serxai.benchmark.run.presets")
     entries = sorted((e for e in folder.iterdir() if e.name.endswith(".toml")), key=lambda e: e.name)
     # a preset's first line is a comment that says what it is for
-    return [
+    presets = [
         {"name": e.name.removesuffix(".toml"), "summary": e.read_text("utf-8").splitlines()[0].lstrip("# ")}
         for e in entries
     ]
+    return sorted(
+        [*presets, {"name": "qualify", "summary": "The same as the command `serxai qualify`."}], key=itemgetter("name")
+    )
 
 
 def _figures() -> list[dict[str, Any]]:

@@ -11,22 +11,21 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from ...errors import InputError
 from ...keys import digest
-from ...models.records import MODELS
 from ..analysis.plausibility import plausibility_table
 from ..report.html import PLAUSIBILITY, write_board
 from ..report.text import terminal_table
 from ..run.config import RunConfig, load_config
-from ..run.runner import Execution, check_out, default_workers, free_folder
+from ..run.runner import Execution, check_out, free_folder
 from ..run.runner import run as compute
 from ..storage.files import write_atomically, writing
 from ..storage.store import Store
 from .console import Bars
+from .options import checkpoints_option, device_option, memory_option, workers_option
 
 IN_TERMINAL = 4  # metrics asked for; of more, only the key ones have room
 _MADE_OF = b"serxai-made-of"
@@ -34,6 +33,10 @@ _MADE_OF = b"serxai-made-of"
 
 def run(arguments: Namespace) -> int:
     """Compute a run, write its report, print the ranked table."""
+    if arguments.preset == "qualify":
+        from .qualify import run_preset
+
+        return run_preset(arguments)
     config = load_config(
         arguments.config,
         arguments.preset,
@@ -52,20 +55,18 @@ def run(arguments: Namespace) -> int:
         seed=arguments.seed,
     )
     execution = Execution(
-        workers=_workers(arguments.workers),
+        workers=workers_option(arguments.workers),
         # a Ray cluster may have what this machine has not
-        device=arguments.device if arguments.executor == "ray" else _device(arguments.device),
+        device=arguments.device if arguments.executor == "ray" else device_option(arguments.device),
         data_root=arguments.data_root,
         retry_failed=arguments.retry_failed,
-        memory=_memory("--memory", arguments.memory),
-        batch_memory=_memory("--batch-memory", arguments.batch_memory),
+        memory=memory_option("--memory", arguments.memory),
+        batch_memory=memory_option("--batch-memory", arguments.batch_memory),
         executor=arguments.executor,
         ray_address=_ray_address(arguments),
-        checkpoints=_checkpoints(arguments.checkpoint, config.models),
+        checkpoints=checkpoints_option(arguments.checkpoint, config.models),
         trust=arguments.trust,
     )
-    if arguments.preset == "qualify":
-        return _qualify(arguments, config, execution)
     if arguments.dry_run:
         from .dry_run import dry_run
 
@@ -98,20 +99,6 @@ def _earlier(arguments: Namespace) -> dict[str, Any] | None:
         return None
     check_out(arguments.out, resume=True)
     return Store(arguments.out).info["config"]
-
-
-def _qualify(arguments: Namespace, config: RunConfig, execution: Execution) -> int:
-    """Preset ``qualify`` scores metrics, not methods: it has a runner and a report of its own."""
-    from .qualify import run as qualify
-
-    if config.tuning is not None:
-        raise InputError("[tuning]: the preset qualify tries metrics, not methods; leave the table out.")
-    if execution.executor != "local":
-        raise InputError(f"--executor {execution.executor}: the preset qualify runs on this machine; leave it out.")
-    out = arguments.out or (Path("runs/qualify") if arguments.dry_run else free_folder(Path("runs/qualify")))
-    if not arguments.dry_run:
-        check_out(out, arguments.resume)
-    return qualify(config, execution, out, arguments.dry_run, arguments.json)
 
 
 def _report(store: Store, info: dict[str, Any], bars: Bars) -> tuple[pd.DataFrame, Path]:
@@ -159,56 +146,10 @@ def _name(arguments: Namespace) -> str:
     return "-".join([arguments.preset or "quick", *arguments.corpus])
 
 
-def _workers(given: int | None) -> int:
-    if given is not None and given < 1:
-        raise InputError(f"--workers must be at least 1, got {given}.")
-    return given or default_workers()
-
-
-def _memory(flag: str, given: float | None) -> float | None:
-    if given is not None and not given > 0:
-        raise InputError(f"{flag} must be a number of GB above 0, got {given:g}.")
-    return given
-
-
-def _checkpoints(given: list[str], models: list[str]) -> dict[str, Path]:
-    """Which model each ``--checkpoint [MODEL=]PATH`` belongs to."""
-    found: dict[str, Path] = {}
-    for text in given:
-        model, _, path = text.rpartition("=")
-        if model not in models:
-            model, path = "", text  # a path may hold an equals sign
-        wanting = [name for name in models if MODELS.get(name).checkpoint] or models
-        if not model and len(wanting) > 1:
-            raise InputError(
-                f"--checkpoint {text}: of which model, {' or '.join(wanting)}? Write --checkpoint {wanting[0]}={text}."
-            )
-        model = model or wanting[0]
-        if model in found:
-            raise InputError(f"--checkpoint: two for model {model!r}, {found[model]} and {path}; give one.")
-        found[model] = Path(path)
-    return found
-
-
 def _ray_address(arguments: Namespace) -> str | None:
     if arguments.ray_address is not None and arguments.executor != "ray":
         raise InputError(f"--ray-address {arguments.ray_address} needs --executor ray.")
     return arguments.ray_address
-
-
-def _device(name: str) -> str:
-    """A device that torch can use.
-
-    Raises
-    ------
-    InputError
-    """
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--device {name}: torch cannot use it here ({reason}). Use --device cpu.") from None
-    return name
 
 
 def status(arguments: Namespace) -> int:

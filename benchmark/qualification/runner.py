@@ -2,7 +2,7 @@
 
     runs/qualify/trials/KEY.parquet      rows of one clip and recogniser
     runs/qualify/run.json                what was asked for, with versions
-    runs/qualify/qualification.*         the table (`qualify_report`)
+    runs/qualify/qualification.*         the table (`report`)
 
 A file's key holds what its trials depend on, its rows name metric and version: resuming computes the clips that are
 missing, and of the others the metrics that are new or have changed.
@@ -38,11 +38,11 @@ from ...metrics.records import METRICS
 from ...models.foldmodels import Models
 from ...models.obtain import obtain_models
 from ...models.recogniser import Recogniser
-from ..run.config import RunConfig
 from ..run.execution import Execution
 from ..run.processes import die_with_parent, environment
 from ..run.provenance import PACKAGES, git_state, machine, now, version
 from ..storage.files import write_atomically
+from .config import QualifyConfig
 from .trials import VERSION, ClipTrials, calls_of_trials, score_trials
 
 NEUTRAL = "neutral"
@@ -72,14 +72,14 @@ class Bench:
 
     Parameters
     ----------
-    config : RunConfig
+    config : QualifyConfig
     execution : Execution
     progress : callable, optional
     """
 
-    def __init__(self, config: RunConfig, execution: Execution, progress: Progress | None = None) -> None:
+    def __init__(self, config: QualifyConfig, execution: Execution, progress: Progress | None = None) -> None:
         self.config, self.execution = config, execution
-        self.metrics = [name for name in config.metrics if not name.endswith(":")]
+        self.metrics = config.metrics
         self._report = progress or (lambda what, done, total: None)
         self._corpora: dict[str, Corpus] = {}
         self._models: dict[tuple[str, str], Models] = {}
@@ -112,7 +112,7 @@ class Bench:
 
     def trials(self, task: Task) -> ClipTrials:
         """The trials of a task."""
-        fills = self.config.fills_for(task.corpus)
+        fills = self.config.fills
         return ClipTrials(self.recogniser(task), self.corpus(task.corpus).clip(task.clip), fills, self.config.seed)
 
     def tasks(self) -> list[Task]:
@@ -143,7 +143,7 @@ class Bench:
                 recogniser = models.recogniser(fold, self.execution.device)
                 key = digest(
                     "qualify", VERSION, name, clip, identities[clip], recogniser.fingerprint, recogniser.batch,
-                    self.config.fills_for(name), self.config.seed,
+                    self.config.fills, self.config.seed,
                 )  # fmt: skip
                 found.append(Task(key, name, model, models.trained_on, fold, clip))
         return found
@@ -179,14 +179,13 @@ class Bench:
 
 
 def qualify(
-    config: RunConfig, out: str | Path, execution: Execution | None = None, progress: Progress | None = None
+    config: QualifyConfig, out: str | Path, execution: Execution | None = None, progress: Progress | None = None
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Put every metric to its trials, or finish doing so.
 
     Parameters
     ----------
-    config : RunConfig
-        `methods` and `conditions` play no part: the explanations are made for the purpose, of clean clips.
+    config : QualifyConfig
     out : str or Path
     execution : Execution, optional
     progress : callable, optional
@@ -261,7 +260,7 @@ def _start(parent: int) -> None:
     torch.set_num_threads(1)
 
 
-def _work(config: RunConfig, execution: Execution, task: Task, folder: Path) -> None:
+def _work(config: QualifyConfig, execution: Execution, task: Task, folder: Path) -> None:
     Bench(config, execution).compute(task, folder)  # loading takes a hundredth of what a clip takes
 
 
@@ -290,7 +289,7 @@ class Forecast:
 
 
 def forecast(
-    config: RunConfig, out: str | Path, execution: Execution | None = None, progress: Progress | None = None
+    config: QualifyConfig, out: str | Path, execution: Execution | None = None, progress: Progress | None = None
 ) -> list[Forecast]:
     """What `qualify` would compute, by recogniser; nothing is scored.
 

@@ -265,8 +265,9 @@ class Store:
             raise InputError(f"{path}: damaged ({error}); {advice}.") from None
         if "qualification" in info:
             raise InputError(
-                f"{self.path}: the trial of the metrics (preset qualify), which holds no scores of methods. Read "
-                "its qualification.html and verdicts.csv, continue it with --preset qualify, or give a run's folder."
+                f"{self.path}: a qualification of metrics, which holds no scores of methods. Read its "
+                "qualification.html and verdicts.csv, continue it with `serxai qualify --resume`, or give the folder "
+                "of a run."
             )
         return info
 
