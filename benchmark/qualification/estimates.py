@@ -83,7 +83,7 @@ def estimate_properties(rows: pd.DataFrame) -> pd.DataFrame:
     estimates: list[dict[str, object]] = []
     for (recogniser, metric), part in rows.groupby(["recogniser", "metric"], sort=False):
         names = {"recogniser": recogniser, "metric": metric, "metric_version": part["metric_version"].iloc[0],
-                 "family": part["family"].iloc[0], "ladder": _ladder_of(str(metric))}  # fmt: skip
+                 "family": part["family"].iloc[0], "ladder": _ladder_of(str(metric)), "emotion": ""}  # fmt: skip
         if (part["status"] == "skipped").all():
             estimates.append(names | _untested(part))
             continue
@@ -96,7 +96,6 @@ def estimate_properties(rows: pd.DataFrame) -> pd.DataFrame:
         ]
         estimates += [names | row for row in [*tested, _averaged(clips)]]
     table = pd.DataFrame(estimates, columns=[*COLUMNS, "notes", "emotion"])
-    table["emotion"] = table["emotion"].fillna("")
     table["note"] = table["notes"].map(join_notes)
     place = {name: i for i, name in enumerate(ordered(table["metric"], METRICS.names()))}
     return table.sort_values("metric", key=lambda names: names.map(place), kind="stable", ignore_index=True)

@@ -41,8 +41,7 @@ def lost(rows: pd.DataFrame, share: float, check: str = "ladder") -> pd.DataFram
 
 
 def verdict(rows: pd.DataFrame) -> Verdict:
-    (one,) = verdicts(estimate_properties(rows))
-    return one
+    return verdicts(estimate_properties(rows))[0]
 
 
 def test_one_fill_agrees_with_itself_and_qualifies_nothing():
@@ -92,7 +91,7 @@ def test_a_verdict_names_properties_and_notes_as_data():
     rows = simulated(1.0, 0.001, shift=2.0)
     told = verdict(lost(rows, 0.25))
     assert told.grade == "no" and told.failed == ("fills",) and set(told.unclear) == {"monotone", "oracle-vs-random"}
-    assert told.notes == ("lost-clips",) and told.recognisers == ("cnn",) and told.n_clips == 12
+    assert told.notes == ("lost-clips", "no-spread") and told.recognisers == ("cnn",) and told.n_clips == 12
     silent = verdict(simulated(0.0, 0.0))
     assert silent.notes == ("deterministic", "no-spread", "silent")
     assert set(silent.failed) == {"monotone", "oracle-vs-random", "seeds", "fills"}
@@ -123,7 +122,8 @@ def test_the_table_of_verdicts_shows_their_fields():
 @pytest.mark.parametrize(
     ("note", "text"),
     [
-        (Note("silent", 18), "silent on 18"), (Note("no-spread"), "no spread"), (Note("deterministic"), "deterministic"),
+        (Note("silent", 18), "silent on 18"), (Note("no-spread"), "no spread"),
+        (Note("deterministic"), "deterministic"),
         (Note("lost-clips", 35, 48), "35 of 48 clips"), (Note("few-voices", total=6), "fewer than 6 voices"),
         (Note("few-fills", total=3), "fewer than 3 fills"), (Note("few-clips", 16), "16 clips are too few"),
         (Note("skipped", reason="no truth; none"), "no truth; none"),
@@ -208,7 +208,7 @@ def test_a_fill_that_changes_nothing_loses_its_own_check_alone(trials, monkeypat
     refused = [fill for (_, fill), trial in made.items() if isinstance(trial.explained, NotApplicable)]
     assert len(refused) == 1 and len(made) == 4
     with pytest.raises(NotApplicable, match="zero"):
-        made["own fill", refused[0]].made()
+        made["own fill", refused[0]].explanation()
 
 
 def test_a_trial_that_cannot_be_made_is_a_row(trials, monkeypatch):
