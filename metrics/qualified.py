@@ -1,61 +1,113 @@
-"""Which metrics put explanations of known worth in order: the verdicts of the last committed qualification.
+"""Verdicts of the committed qualification of the metrics, by metric and version.
 
-``qualified.csv`` beside this module is ``verdicts.csv`` of ``serxai run --preset qualify`` (docs/qualification.md). A
-verdict holds for the version of the metric it was reached with. This module imports nothing heavy.
+``qualified.csv`` beside this module is ``qualified.csv`` as `serxai qualify` writes it (docs/qualification.md): one row
+a metric, one column a field of `Verdict`, lists separated by spaces. A verdict holds for the version of the metric that
+was qualified. This module imports nothing heavy.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
+from io import StringIO
 
-ONE_FILL = "one fill"  # the grade of a metric that is right under each fill, but whose order changes with the fill
-
-
-@cache
-def verdicts() -> dict[tuple[str, str], dict[str, str]]:
-    """Rows of ``qualified.csv`` by metric and version."""
-    text = (files(__package__) / "qualified.csv").read_text("utf-8")
-    return {(row["metric"], row["version"]): row for row in csv.DictReader(text.splitlines())}
+YES, ONE_FILL, NO, NO_CLAIM, NOT_TESTED = GRADES = ("yes", "one fill", "no", "no claim", "not tested")
+_LISTS = ("recognisers", "fills", "failed", "unclear", "notes")
 
 
-def grade(metric: str, version: str) -> str:
-    """What the trial of a metric ended with: ``yes``, ``one fill``, ``no``, ``no claim``, ``not tested``; empty: none.
+@dataclass(frozen=True)
+class Verdict:
+    """Result of the qualification of one metric.
 
-    Parameters
+    Attributes
     ----------
     metric, version : str
+    ladder : str
+        Kind of the explanations of known quality that it was tested on; empty where it was not tested.
+    grade : {'yes', 'one fill', 'no', 'no claim', 'not tested'}
+        ``one fill``: right under each fill, but the order of explanations changes with the fill.
+    recognisers, fills : tuple of str
+        Recognisers and fills that it was tested with; no fill for a metric that uses none.
+    n_clips : int
+        Fewest clips of a required property.
+    failed : tuple of str
+        Names of the required properties that failed, worst first, each once.
+    unclear : tuple of str
+        Names of the required properties of which nothing can be claimed, each once.
+    notes : tuple of str
+        Codes of the notes on its required properties (`benchmark.qualification.notes`).
+    fails, no_claim : str
+        Text for people: failures with estimates, intervals and clips; why nothing can be claimed.
     """
-    return verdicts().get((metric, version), {}).get("qualified", "")
+
+    metric: str
+    version: str
+    ladder: str = ""
+    grade: str = NOT_TESTED
+    recognisers: tuple[str, ...] = ()
+    fills: tuple[str, ...] = ()
+    n_clips: int = 0
+    failed: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    fails: str = ""
+    no_claim: str = ""
+
+    @property
+    def qualified(self) -> bool | None:
+        """Whether the metric is qualified over all fills; None where it was not tested or nothing can be claimed."""
+        return {YES: True, NO: False, ONE_FILL: False}.get(self.grade)
 
 
-def qualified(metric: str, version: str) -> bool | None:
-    """Whether a metric is qualified over all fills; None where it was not on trial, or nothing could be claimed.
+COLUMNS = tuple(field.name for field in fields(Verdict))
+
+
+def write_verdicts(verdicts: Iterable[Verdict]) -> bytes:
+    """Content of ``qualified.csv``.
 
     Parameters
     ----------
-    metric, version : str
-    """
-    return {"yes": True, "no": False, ONE_FILL: False}.get(grade(metric, version))
-
-
-def fails(metric: str, version: str) -> str:
-    """What a metric failed in its qualification, worst first; empty where it passed, or was not put to it.
-
-    Parameters
-    ----------
-    metric, version : str
+    verdicts : iterable of Verdict
 
     Returns
     -------
-    str
-        Such as ``fills on cnn (0.71 [0.59, 0.82], 48 clips: anger 0.92 [0.88, 0.95], sadness 0.31 [0.13, 0.48]);
-        monotone on cnn (0.91 [0.82, 1.00], 48 clips)``: estimate and 95 % interval, behind the colon of each emotion.
+    bytes
+        UTF-8; `read_verdicts` gives the same verdicts.
     """
-    return verdicts().get((metric, version), {}).get("fails", "")
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for verdict in verdicts:
+        values = ((name, getattr(verdict, name)) for name in COLUMNS)
+        writer.writerow([" ".join(value) if name in _LISTS else value for name, value in values])
+    return text.getvalue().encode()
 
 
-def failing(told: str) -> str:
-    """Names of the properties in the text of `fails`, each once."""
-    return ", ".join(dict.fromkeys(part.split(" on ")[0] for part in told.split("; ") if part))
+def read_verdicts(content: bytes) -> list[Verdict]:
+    """Verdicts from the content of ``qualified.csv``."""
+    rows = csv.DictReader(StringIO(content.decode()))
+    verdicts = []
+    for row in rows:
+        typed: dict[str, Any] = {name: tuple(row[name].split()) for name in _LISTS} | {"n_clips": int(row["n_clips"])}
+        verdicts.append(Verdict(**row | typed))
+    return verdicts
+
+
+@cache
+def committed_verdicts() -> dict[tuple[str, str], Verdict]:
+    """Verdicts shipped with the package, by metric and version."""
+    content = (files(__package__) / "qualified.csv").read_bytes()
+    return {(verdict.metric, verdict.version): verdict for verdict in read_verdicts(content)}
+
+
+def verdict_of(metric: str, version: str) -> Verdict | None:
+    """Committed verdict on one version of a metric; None where there is none.
+
+    Parameters
+    ----------
+    metric, version : str
+    """
+    return committed_verdicts().get((metric, version))

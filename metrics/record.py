@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import InputError, UnknownNameError
 from ..registry import Record
-from .qualified import fails, qualified
+from .qualified import Verdict, verdict_of
 
 FAMILIES = ("faithfulness", "localisation", "robustness", "sanity", "complexity", "plausibility", "cost")
 DIRECTIONS = ("higher", "lower")
@@ -53,10 +53,6 @@ class MetricRecord(Record):
         What particular scores mean, for the axis of a figure, e.g. ``0: another clip, 1: a repeat``.
     explains : bool
         Whether it calls the method again; defined for methods of at most `MAX_REEXPLAIN_CALLS` model calls only.
-    qualified : bool or None
-        Whether it passed the qualification on known truth; None where it was not tested.
-    fails : str
-        The properties that it failed there, as text; see `metrics.qualified.fails`.
 
     Raises
     ------
@@ -80,8 +76,6 @@ class MetricRecord(Record):
     unit: str = ""
     scale: str = ""
     explains: bool = False
-    qualified: bool | None = None
-    fails: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,6 +95,16 @@ class MetricRecord(Record):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise self._fault(name, f"must lie in {low} .. {high}")
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Committed verdict of the qualification on this version of the metric; None where there is none."""
+        return verdict_of(self.name, self.version)
+
+    @property
+    def qualified(self) -> bool | None:
+        """Whether this version passed the qualification; None where it was not tested or nothing can be claimed."""
+        return None if self.verdict is None else self.verdict.qualified
 
     def _fault(self, field: str, rule: str) -> InputError:
         return InputError(f"metric {self.name!r}: field {field!r} {rule}, got {getattr(self, field)!r}.")
@@ -127,9 +131,6 @@ class ChoiceRecord(MetricRecord):
         if self.argument and self.argument not in self.choices:
             family = self.name.partition(":")[0]
             raise UnknownNameError("metric", self.name, [f"{family}:{choice}" for choice in self.choices])
-        if self.argument:
-            object.__setattr__(self, "qualified", qualified(self.name, self.version))
-            object.__setattr__(self, "fails", fails(self.name, self.version))
         super().__post_init__()
 
 
@@ -174,6 +175,4 @@ class QuantusRecord(MetricRecord):
             family, direction = QUANTUS[self.argument]
             object.__setattr__(self, "family", family)
             object.__setattr__(self, "direction", direction)
-            object.__setattr__(self, "qualified", qualified(self.name, self.version))
-            object.__setattr__(self, "fails", fails(self.name, self.version))
         super().__post_init__()

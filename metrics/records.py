@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..cues.expert import sources
 from ..registry import Registry
-from .qualified import fails, qualified
 from .record import (
     COMPANIONS,
     CONDITIONS,
@@ -62,8 +61,6 @@ def _metric(
         summary=summary,
         citation=citation,
         licence="MIT",
-        qualified=qualified(name, more["version"]),
-        fails=fails(name, more["version"]),
         **more,
     )
 

@@ -13,9 +13,8 @@ import pandas as pd
 from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import InputError
 from ...methods.records import baselines
-from ...metrics.qualified import failing
 from ...metrics.records import FAMILIES, METRICS
-from ...metrics.verdict import fails, standing
+from ...metrics.verdict import board_grade, failed_properties
 from ..stats.clustered import (
     CELL,
     Cell,
@@ -74,7 +73,7 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
         distinguishable. Where several fills were used, ``fill_low`` and ``fill_high`` are the least and the largest
         mean over ``n_fills`` fills, on the ``fill_clips`` clips, of ``fill_planned``, scored under all of them.
         ``model_calls`` is the mean cost of one score if computed alone. ``metric_qualified`` is the metric's
-        `metrics.verdict.standing`; ``metric_fails`` names the properties that it failed in its qualification.
+        `metrics.verdict.board_grade`; ``metric_fails`` names the properties that it failed in its qualification.
 
     Raises
     ------
@@ -104,8 +103,8 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     board["beats_random"] = np.select(
         [board["method"] == baseline, board["p_holm"].isna(), won], ["", "no claim", "yes"], "no"
     )
-    board["metric_qualified"] = [standing(str(name)) for name in board["metric"]]
-    board["metric_fails"] = [failing(fails(str(name))) for name in board["metric"]]
+    board["metric_qualified"] = [board_grade(str(name)) for name in board["metric"]]
+    board["metric_fails"] = [failed_properties(str(name)) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
     return _in_order(_with_letters(board, tests_of_pairs(laid_out)))[BOARD_COLUMNS]
 

@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
+from operator import itemgetter
 from typing import Any
 
 SHORT, WRAPPED = 20, 20  # widest column that is never wrapped, and least width of a wrapped one
@@ -81,15 +82,15 @@ def _rows(kind: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     source, columns = _SOURCES[kind]
     module, attribute = source.split(":")
     rows = [asdict(record) for record in getattr(import_module(module, __package__), attribute)]
-    return ([_judged(row) for row in rows] if kind == "metrics" else rows), columns
+    return ([_with_verdict(row) for row in rows] if kind == "metrics" else rows), columns
 
 
-def _judged(row: dict[str, Any]) -> dict[str, Any]:
-    """Add a metric's qualification verdict; a variant (``name:argument``) takes that of its base metric."""
-    from ...metrics.verdict import fails, judged
+def _with_verdict(row: dict[str, Any]) -> dict[str, Any]:
+    """A metric's row with the verdict that holds for it: a variant's is that of the metric it narrows."""
+    from ...metrics.verdict import fails, verdict_on
 
-    record = judged(row["name"])
-    return row | {"qualified": record and record.qualified, "fails": fails(row["name"])}
+    verdict = verdict_on(row["name"])
+    return row | {"qualified": verdict and verdict.qualified, "fails": fails(row["name"])}
 
 
 def _presets() -> list[dict[str, Any]]:
@@ -98,10 +99,13 @@ def _presets() -> list[dict[str, Any]]:
     folder = files("serxai.benchmark.run.presets")
     entries = sorted((e for e in folder.iterdir() if e.name.endswith(".toml")), key=lambda e: e.name)
     # a preset's first line is a comment that says what it is for
-    return [
+    presets = [
         {"name": e.name.removesuffix(".toml"), "summary": e.read_text("utf-8").splitlines()[0].lstrip("# ")}
         for e in entries
     ]
+    return sorted(
+        [*presets, {"name": "qualify", "summary": "The same as the command `serxai qualify`."}], key=itemgetter("name")
+    )
 
 
 def _figures() -> list[dict[str, Any]]:
@@ -113,13 +117,13 @@ def _figures() -> list[dict[str, Any]]:
 def _cell(column: str, row: dict[str, Any]) -> str:
     value = row[column]
     if column == "qualified":
-        from ...metrics.verdict import labelled, standing
+        from ...metrics.verdict import board_grade, labelled
 
-        return f"{standing(row['name'])} {labelled(row['name']).removeprefix(row['name'])}".rstrip()
+        return f"{board_grade(row['name'])} {labelled(row['name']).removeprefix(row['name'])}".rstrip()
     if column == "fails":  # the numbers are in --json
-        from ...metrics.qualified import failing
+        from ...metrics.verdict import failed_properties
 
-        return failing(value)
+        return failed_properties(row["name"])
     if column == "differentiable" and value is None:
         return "as loaded"  # the user's own model: a torch module is differentiable, a function is not
     return _text(value or None if column in _COUNTS else value)

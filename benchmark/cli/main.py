@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"serxai: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        kept = " What is finished is kept; run again with --resume." if arguments.command == "run" else ""
+        kept = " What is finished is kept; run again with --resume." if arguments.command in ("run", "qualify") else ""
         print(f"serxai: interrupted.{kept}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"serxai {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run(commands)
+    _qualify(commands)
     _status(commands)
     _ls(commands)
     _explain(commands)
@@ -183,6 +184,53 @@ def _run(commands: argparse._SubParsersAction) -> None:
         "--ray-address", metavar="ADDRESS", help="cluster to join (auto: the one running); default a new one"
     )
     parser.add_argument("--json", action="store_true", help="print the leaderboard as JSON instead of a table")
+
+
+def _qualify(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "qualify", "test the metrics themselves on explanations of known quality", ".qualify:run",
+        """
+        serxai qualify --dry-run
+        serxai qualify --metric deletion --metric quantus:PixelFlipping --limit 16 --out runs/two-metrics
+        serxai qualify --metric all --model planted-rule --limit 12
+        serxai qualify SETTINGS.toml --out runs/qualify
+        serxai qualify --resume --out runs/qualify --metric gini
+        """,
+    )  # fmt: skip
+    parser.add_argument(
+        "config", nargs="?", type=Path, metavar="CONFIG.toml",
+        help="settings, as in serxai/benchmark/qualification/defaults.toml; flags override them",
+    )  # fmt: skip
+    _add_many(parser, "--metric", "N", "metric to qualify, or all; default all and four of Quantus")
+    _add_many(parser, "--model", "N", "recogniser; default planted-rule (white box) and cnn")
+    _add_many(parser, "--fill", "N", "fills to compare, the first used elsewhere; default all four, twin first")
+    _add_many(parser, "--emotion", "N", "planted emotion; default anger, happiness, sadness")
+    _add_many(parser, "--corpus", "N", "planted corpus; default planted")
+    parser.add_argument(
+        "--trained-on", metavar="CORPUS", help="training corpus of the recognisers; default the corpus itself"
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="CLIPS",
+        help="at most so many clips per corpus, balanced; default 48 (16 voices x 3 emotions), 0 for all",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of every draw; default 0")
+    _add_many(
+        parser, "--checkpoint", "[MODEL=]PATH", "a folder written by `serxai train`, or the file of a foreign model"
+    )
+    _add_trust(parser)
+    _add_data_root(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder to write to; default runs/qualify, or the next free one"
+    )
+    parser.add_argument(
+        "--resume", action="store_true",
+        help="continue the qualification in --out with its own settings, but for a file or flags given now; only "
+        "clips and metrics that are new or have another version are computed",
+    )  # fmt: skip
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
+    parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where the recogniser runs; default cpu")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be computed, and what it costs")
+    parser.add_argument("--json", action="store_true", help="print verdicts and estimates as JSON instead of a table")
 
 
 def _status(commands: argparse._SubParsersAction) -> None:

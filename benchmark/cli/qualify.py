@@ -1,33 +1,126 @@
-"""``serxai run --preset qualify``: the metrics themselves on trial."""
+"""``serxai qualify``: qualification of the metrics on explanations of known quality."""
 
 from __future__ import annotations
 
 import json
+import sys
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from ...errors import InputError
+from ..qualification.config import QualifyConfig, load_qualify_config
 
-from ..qualification.report import qualification_table, write_qualification
-from ..qualification.runner import forecast, qualify
-from ..qualification.verdicts import properties, verdicts
-from ..run.config import RunConfig
-from ..run.execution import Execution
-from ..storage.files import writing
-from .console import Bars
+if TYPE_CHECKING:
+    import pandas as pd
 
-LEAST_UAR = 0.85  # of a network, for verdicts to say something
+    from ..run.execution import Execution
+
+LEAST_UAR = 0.85  # of a network, for its verdicts to be informative
+DEFAULT_OUT = Path("runs/qualify")
+# arguments of `serxai run` that a qualification does not have: default value and flag
+_NOT_USED: dict[str, tuple[Any, str]] = {
+    "method": ([], "--method"), "condition": ([], "--condition"), "target": (None, "--target"),
+    "repeats": (None, "--repeats"), "retry_failed": (False, "--retry-failed"), "executor": ("local", "--executor"),
+    "ray_address": (None, "--ray-address"), "memory": (None, "--memory"), "batch_memory": (None, "--batch-memory"),
+}  # fmt: skip
 
 
-def run(config: RunConfig, execution: Execution, out: Path, dry_run: bool, as_json: bool) -> int:
-    """Put the metrics to their trials, write the table, print it; exit status 1 if trials failed."""
-    if dry_run:
-        return _forecast(config, execution, out, as_json)
+def run(arguments: Namespace) -> int:
+    """Qualify metrics, write the report, print the table; exit status 1 if trials failed."""
+    config = load_qualify_config(
+        arguments.config,
+        _earlier_settings(arguments),
+        corpora=arguments.corpus,
+        models=arguments.model,
+        metrics=arguments.metric,
+        fills=arguments.fill,
+        emotions=arguments.emotion,
+        trained_on=arguments.trained_on,
+        limit=arguments.limit,
+        seed=arguments.seed,
+    )
+    # after the settings: a wrong one is refused before torch is imported
+    from ..run.execution import Execution, check_out, free_folder
+    from .options import checkpoints_option, device_option, workers_option
+
+    execution = Execution(
+        workers=workers_option(arguments.workers),
+        device=device_option(arguments.device),
+        data_root=arguments.data_root,
+        checkpoints=checkpoints_option(arguments.checkpoint, config.models),
+        trust=arguments.trust,
+    )
+    out = arguments.out or (DEFAULT_OUT if arguments.dry_run else free_folder(DEFAULT_OUT))
+    if arguments.dry_run:
+        return _print_forecast(config, execution, out, arguments.json)
+    check_out(out, arguments.resume)
+    return _qualify(config, execution, out, arguments.json)
+
+
+def run_preset(arguments: Namespace) -> int:
+    """Run ``serxai run --preset qualify`` as ``serxai qualify``, and name that command on standard error.
+
+    Raises
+    ------
+    InputError
+        For flags of ``serxai run`` that a qualification does not have.
+    """
+    given = [flag for name, (default, flag) in _NOT_USED.items() if getattr(arguments, name) != default]
+    if given:
+        raise InputError(
+            f"{', '.join(given)}: not an option of the qualification of metrics, which makes its own explanations of "
+            "clean clips on this machine; leave it out (see serxai qualify --help)."
+        )
+    print("serxai: --preset qualify runs `serxai qualify`; see serxai qualify --help.", file=sys.stderr)
+    return run(arguments)
+
+
+def _earlier_settings(arguments: Namespace) -> Mapping[str, Any] | None:
+    """Settings of the qualification that is continued; None where the command names settings to start from.
+
+    Raises
+    ------
+    InputError
+        If ``--resume`` has no folder, or one that holds no qualification.
+    """
+    if not arguments.resume:
+        return None
+    if arguments.out is None:
+        raise InputError("--resume needs --out: the folder of the qualification to continue.")
+    path = arguments.out / "run.json"
+    if not path.is_file():
+        raise InputError(f"--resume: {arguments.out} holds no qualification (no run.json); leave out --resume.")
+    try:
+        info = json.loads(path.read_text("utf-8"))
+        qualified, settings = "qualification" in info, info["config"]
+    except (ValueError, KeyError, TypeError) as error:
+        if arguments.config is not None:
+            return None
+        raise InputError(f"{path}: damaged ({error}); to mend it, name CONFIG.toml with --resume.") from None
+    if not qualified:
+        raise InputError(
+            f"--resume: {arguments.out} holds a run of methods; continue it with `serxai run --resume`, or give the "
+            "folder of a qualification."
+        )
+    from_start = arguments.config is not None or getattr(arguments, "preset", None) is not None
+    return None if from_start else settings
+
+
+def _qualify(config: QualifyConfig, execution: Execution, out: Path, as_json: bool) -> int:
+    from rich.console import Console
+
+    from ..qualification.estimates import estimate_properties
+    from ..qualification.report import qualification_table, write_qualification
+    from ..qualification.runner import qualify
+    from ..storage.files import writing
+    from .console import Bars
+
     with Bars() as bars:
         rows, info = qualify(config, out, execution, bars)
         bars("report", 0, 1)
-        table = properties(rows)
+        table = estimate_properties(rows)
         with writing(out):
             files = write_qualification(table, info, out)
         bars("report", 1, 1)
@@ -39,51 +132,61 @@ def run(config: RunConfig, execution: Execution, out: Path, dry_run: bool, as_js
     console.print(qualification_table(table))
     for warning in weak_recognisers(info):
         console.print(f"[yellow]warning:[/] {warning}", highlight=False)
-    counts = verdicts(table)["qualified"].value_counts()
-    console.print(
-        f"{counts.get('yes', 0)} metrics qualified, {counts.get('one fill', 0)} under one fill, {counts.get('no', 0)} "
-        f"not, {counts.get('no claim', 0)} without a "
-        f"claim, {counts.get('not tested', 0)} not tested; {rows['clip'].nunique()} clips, {len(rows)} trials "
-        f"({failed} failed), {info['model_calls']:.0f} model calls.",
-        highlight=False,
-    )
+    console.print(_summary(table, rows, info, failed), highlight=False)
     for reason in rows.loc[rows["status"] == "failed", "reason"].unique()[:5]:
         console.print(f"[red]failed:[/] {reason}", highlight=False)
     console.print(f"report: {files['html'].resolve()}", highlight=False, soft_wrap=True)
     return 1 if failed else 0
 
 
+def _summary(table: pd.DataFrame, rows: pd.DataFrame, info: Mapping[str, Any], failed: int) -> str:
+    from ...metrics.qualified import NO, NO_CLAIM, NOT_TESTED, ONE_FILL, YES
+    from ..qualification.verdicts import verdicts
+
+    grades = [verdict.grade for verdict in verdicts(table)]
+    return (
+        f"{grades.count(YES)} metrics qualified, {grades.count(ONE_FILL)} under one fill, {grades.count(NO)} not, "
+        f"{grades.count(NO_CLAIM)} without a claim, {grades.count(NOT_TESTED)} not tested; {rows['clip'].nunique()} "
+        f"clips, {len(rows)} trials ({failed} failed), {info['model_calls']:.0f} model calls."
+    )
+
+
 def weak_recognisers(info: Mapping[str, Any]) -> list[str]:
-    """A sentence for each network whose accuracy is known and too low for its verdicts to say much.
+    """One sentence for each network whose accuracy is known and too low for informative verdicts.
 
     Parameters
     ----------
     info : dict
-        What run.json says.
+        Content of run.json.
     """
-    found = []
-    for name, about in info.get("models", {}).items():
-        uar = ((about.get("scores") or {}).get("pooled") or {}).get("uar")
+    warnings = []
+    for name, facts in info.get("models", {}).items():
+        uar = ((facts.get("scores") or {}).get("pooled") or {}).get("uar")
         if uar is not None and uar < LEAST_UAR:
-            found.append(
-                f"{name} has a UAR of {uar:.2f}, less than {LEAST_UAR}: where a metric fails on it, the network may be "
-                "to blame, which does not listen to what was planted."
+            warnings.append(
+                f"{name} has a UAR of {uar:.2f}, less than {LEAST_UAR}: where a metric fails on it, the cause may be "
+                "the network, which may not use what was planted."
             )
-    return found
+    return warnings
 
 
-def _forecast(config: RunConfig, execution: Execution, out: Path, as_json: bool) -> int:
+def _print_forecast(config: QualifyConfig, execution: Execution, out: Path, as_json: bool) -> int:
+    from rich.console import Console
+
+    from ..qualification.runner import forecast
+    from .console import Bars
+
     with Bars() as bars:
-        found = forecast(config, out, execution, bars)
+        forecasts = forecast(config, out, execution, bars)
     if as_json:
-        print(json.dumps([vars(f) for f in found], indent=2))
+        print(json.dumps([vars(one) for one in forecasts], indent=2))
         return 0
     console = Console()
-    for f in found:
+    for one in forecasts:
         console.print(
-            f"{f.recogniser}: {f.clips} clips to do, {f.model_calls} model calls, about {f.recogniser_s:.0f} s inside "
-            f"the recogniser, {f.recogniser_s / execution.workers:.0f} s with {execution.workers} workers; rendering "
-            "and scoring come on top.",
+            f"{one.recogniser}: {one.clips} clips to do, {one.model_calls} model calls, about {one.recogniser_s:.0f} s "
+            f"inside the recogniser, {one.recogniser_s / execution.workers:.0f} s with {execution.workers} workers; "
+            "rendering and scoring come on top.",
             highlight=False,
         )
     return 0

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ...errors import InputError, UnknownNameError
-from ...metrics.verdict import labelled, mark_told, standing
+from ...metrics.verdict import board_grade, labelled, mark_meaning
 from ..analysis.leaderboard import SETTING
 from ..analysis.method_gap import method_gap
 from ..report.catalogue import draw_figure
@@ -62,7 +62,7 @@ def compare(arguments: Namespace) -> int:
         if arguments.method
         else compare_pairwise(scores, arguments.metric)
     )
-    pairs["metric_qualified"] = standing(arguments.metric)
+    pairs["metric_qualified"] = board_grade(arguments.metric)
     if arguments.json:
         print(json.dumps(json.loads(pairs.to_json(orient="records")), indent=2))
         return 0
@@ -95,8 +95,8 @@ def compare(arguments: Namespace) -> int:
         console.print(table)
         if arguments.method:
             _print_gap(console, group)
-    if note := mark_told(arguments.metric):
-        console.print(f"{labelled(arguments.metric)} {note}", style="dim", highlight=False, markup=False)
+    if meaning := mark_meaning(arguments.metric):
+        console.print(f"{labelled(arguments.metric)} {meaning}", style="dim", highlight=False, markup=False)
     return 0
 
 

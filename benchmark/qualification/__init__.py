@@ -1,1 +1,1 @@
-"""Metrics on trial: ladders of known order, properties, verdicts."""
+"""Qualification of metrics: explanations of known quality, properties of the scores, verdicts."""

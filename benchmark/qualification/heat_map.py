@@ -1,10 +1,10 @@
-"""The qualification as a heat map: what is required beside what is only told, verdicts in words, intervals in print."""
+"""Heat map of the qualification: metrics by properties, required ones beside diagnostic ones, with verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.patches import Rectangle
 
+from ...metrics.qualified import Verdict
 from ..report.figures.style import GREY, INK, STYLE, new_figure, save
+from .estimates import property_names
+from .notes import DETERMINISTIC, NO_SPREAD, SILENT, Note, find_note
 from .properties import PROPERTIES
-from .verdicts import DETERMINISTIC, FILLS, NO_SPREAD, SILENT, property_names, verdicts
 
-# fill and ink of a verdict's cell
-VERDICT_COLOURS = {
+# fill and ink of a grade's cell
+GRADE_COLOURS = {
     "yes": ("#0072B2", "white"), "one fill": ("#9CCBEA", INK), "no": ("#D55E00", "white"), "no claim": ("#E6E6E6", INK),
     "not tested": ("white", GREY),
 }  # fmt: skip
@@ -32,13 +34,25 @@ COLUMNS = ["recogniser", "metric", "ladder", "qualified", "property", "estimate"
            "chance", "threshold", "passed", "note"]  # fmt: skip
 
 
-def heat_map(table: pd.DataFrame, picture: str | Path) -> Path:
-    """Metrics as rows, grouped by ladder; properties as columns, one block a recogniser.
+class Column(NamedTuple):
+    """One column of the picture: left edge and width in cells, what it shows; `emotion` of ``fills-EMOTION`` alone."""
+
+    x: float
+    width: float
+    recogniser: str
+    name: str
+    emotion: str
+
+
+def heat_map(table: pd.DataFrame, judged: Sequence[Verdict], picture: str | Path) -> Path:
+    """Draw metrics as rows, grouped by ladder, and properties as columns, one block a recogniser.
 
     Parameters
     ----------
     table : DataFrame
-        Of `verdicts.properties`.
+        Of `estimates.estimate_properties`.
+    judged : sequence of Verdict
+        Of `verdicts.verdicts`.
     picture : path
 
     Returns
@@ -46,7 +60,7 @@ def heat_map(table: pd.DataFrame, picture: str | Path) -> Path:
     Path
         The PNG; the SVG and the numbers as CSV lie beside it.
     """
-    judged = verdicts(table).set_index("metric")["qualified"]
+    grades = {verdict.metric: verdict.grade for verdict in judged}
     white = set(table.loc[table["property"] == "own-fills", "recogniser"])
     recognisers = sorted((str(name) for name in table["recogniser"].unique()), key=lambda name: name not in white)
     rows, height = _rows(table)
@@ -65,15 +79,15 @@ def heat_map(table: pd.DataFrame, picture: str | Path) -> Path:
                 ax.plot([0, width], [y + 0.98, y + 0.98], color=GREY, lw=0.7)
                 continue
             ax.text(NAMES - 0.15, y + 0.5, metric, fontsize=9, ha="right", va="center")
-            verdict = str(judged[metric])
-            back, ink = VERDICT_COLOURS[verdict]
+            grade = grades[metric]
+            back, ink = GRADE_COLOURS[grade]
             ax.add_patch(Rectangle((NAMES, y + 0.06), VERDICT, 0.88, facecolor=back, edgecolor=GREY, lw=0.4))
-            ax.text(NAMES + VERDICT / 2, y + 0.5, verdict, fontsize=8, ha="center", va="center", color=ink)
-            for x, wide, recogniser, name in columns:
+            ax.text(NAMES + VERDICT / 2, y + 0.5, grade, fontsize=8, ha="center", va="center", color=ink)
+            for x, wide, recogniser, name, _ in columns:
                 key = (recogniser, metric, name)
                 _cell(ax, x, y, wide, cells.loc[key] if key in cells.index else None)
         _legend(ax, width, height + 0.5)
-        numbers = table.assign(qualified=table["metric"].map(judged))[COLUMNS]
+        numbers = table.assign(qualified=table["metric"].map(grades))[COLUMNS]
         return save(figure, numbers[numbers["property"] != ""], picture)
 
 
@@ -84,53 +98,54 @@ def _rows(table: pd.DataFrame) -> tuple[list[tuple[float, str | None, str]], flo
     for metric, family, ladder in metrics[["metric", "family", "ladder"]].itertuples(index=False):
         heading = OTHERS if ":" in metric else f"{family}   (ladder: {ladder})"
         groups.setdefault(heading, []).append(metric)
-    found: list[tuple[float, str | None, str]] = []
+    rows: list[tuple[float, str | None, str]] = []
     y = 0.0
     for heading in sorted(groups, key=lambda name: name == OTHERS):  # stable: else in the order of the table
-        found.append((y, None, heading))
+        rows.append((y, None, heading))
         y += 1.1
         for metric in groups[heading]:
-            found.append((y, metric, ""))
+            rows.append((y, metric, ""))
             y += 1
         y += 0.15
-    return found, y
+    return rows, y
 
 
-def _columns(table: pd.DataFrame, recognisers: Sequence[str]) -> tuple[list[tuple[float, float, str, str]], float]:
-    """Place and width of each column of each recogniser."""
-    x, found = NAMES + VERDICT + GAP, []
-    emotions = [name for name in property_names(table) if name.startswith(f"{FILLS.name}-")]
+def _columns(table: pd.DataFrame, recognisers: Sequence[str]) -> tuple[list[Column], float]:
+    """Columns of each recogniser, and where the last one ends."""
+    x, columns = NAMES + VERDICT + GAP, []
+    emotion_of = dict(zip(table["property"], table["emotion"], strict=True))
+    emotions = [name for name in property_names(table) if emotion_of[name]]
     required = [p.name for p in PROPERTIES if p.threshold is not None]
-    told = [p.name for p in PROPERTIES if p.threshold is None and p.name != "own-fills"]
+    diagnostic = [p.name for p in PROPERTIES if p.threshold is None and p.name != "own-fills"]
     for recogniser in recognisers:
-        there = set(table.loc[table["recogniser"] == recogniser, "property"])
-        blocks = [required, [*emotions, "own-fills"], [*told, "averaged"]]
+        estimated = set(table.loc[table["recogniser"] == recogniser, "property"])
+        blocks = [required, [*emotions, "own-fills"], [*diagnostic, "averaged"]]
         for block in blocks:
-            shown = [name for name in block if name in there]
+            shown = [name for name in block if name in estimated]
             for name in shown:
-                wide = THIN if name in emotions else CELL
-                found.append((x, wide, recogniser, name))
-                x += wide
+                width = THIN if name in emotions else CELL
+                columns.append(Column(x, width, recogniser, name, emotion_of[name]))
+                x += width
             x += GAP if shown else 0
         x += GAP
-    return found, x - 2 * GAP
+    return columns, x - 2 * GAP
 
 
-def _headings(ax: Axes, columns: Sequence[tuple[float, float, str, str]], width: float) -> None:
+def _headings(ax: Axes, columns: Sequence[Column], width: float) -> None:
     ax.text(0, -5.7, "Which metrics put explanations of known worth in order?", fontsize=15, fontweight="bold",
             va="center")  # fmt: skip
     ax.text(NAMES + VERDICT / 2, -0.25, "qualified?", fontsize=9, ha="center", va="bottom", fontweight="bold")
     threshold = {p.name: f"{'>' if p.above else '≥'} {p.threshold:g}" for p in PROPERTIES if p.threshold is not None}
-    for recogniser in dict.fromkeys(c[2] for c in columns):
-        own = [c for c in columns if c[2] == recogniser]
-        ax.text(own[0][0], -4.6, f"on {recogniser}", fontsize=12, fontweight="bold", va="center")
-        ax.plot([own[0][0], own[-1][0] + own[-1][1]], [-4.1, -4.1], color=INK, lw=1.2)
-        for text, block in (("required", [c for c in own if c[3] in threshold]),
-                            ("diagnostic", [c for c in own if c[3] not in threshold])):  # fmt: skip
+    for recogniser in dict.fromkeys(c.recogniser for c in columns):
+        own = [c for c in columns if c.recogniser == recogniser]
+        ax.text(own[0].x, -4.6, f"on {recogniser}", fontsize=12, fontweight="bold", va="center")
+        ax.plot([own[0].x, own[-1].x + own[-1].width], [-4.1, -4.1], color=INK, lw=1.2)
+        for text, block in (("required", [c for c in own if c.name in threshold]),
+                            ("diagnostic", [c for c in own if c.name not in threshold])):  # fmt: skip
             if block:
-                ax.text(block[0][0], -3.7, text, fontsize=9, style="italic", va="center", color=GREY)
-    for x, wide, _, name in columns:
-        text = SHORT.get(name, name.replace(f"{FILLS.name}-", "fills: "))
+                ax.text(block[0].x, -3.7, text, fontsize=9, style="italic", va="center", color=GREY)
+    for x, wide, _, name, emotion in columns:
+        text = f"fills: {emotion}" if emotion else SHORT.get(name, name)
         if name in threshold:
             text += f"\n{threshold[name]}"
         ax.text(x + wide / 2 - 0.1, -0.25, text, rotation=55, fontsize=8.5, ha="left", va="bottom",
@@ -147,13 +162,13 @@ def _cell(ax: Axes, x: float, y: float, wide: float, row: pd.Series | None) -> N
         ax.text(middle, y + 0.5, f"lost\n0 of {row['n_planned']}", fontsize=5.5, ha="center", va="center", color=INK)
         return
     small = wide < CELL
-    required, note = pd.notna(row["threshold"]), str(row["note"])
+    required, notes = pd.notna(row["threshold"]), row["notes"]
     back, ink = _colour(row)
-    if DETERMINISTIC in note and row["estimate"] == 1:
+    if find_note(notes, DETERMINISTIC) and row["estimate"] == 1:
         back, ink = PALE, INK
     patch = Rectangle((x, y), wide, 1, facecolor=back, **box)
     ax.add_patch(patch)
-    if NO_SPREAD in note or SILENT in note:
+    if find_note(notes, NO_SPREAD) or find_note(notes, SILENT):
         patch.set_hatch("////")
         patch.set_edgecolor("#FFFFFF")
         ax.add_patch(Rectangle((x + 0.07 * wide, y + 0.08), 0.86 * wide, 0.84, facecolor=back, alpha=0.8, lw=0))
@@ -162,23 +177,24 @@ def _cell(ax: Axes, x: float, y: float, wide: float, row: pd.Series | None) -> N
     value = "–" if pd.isna(row["estimate"]) else f"{row['estimate']:.2f}"
     ax.text(middle, y + 0.33, value, fontsize=7.5 if small else 8.5, ha="center", va="center", color=ink,
             fontweight="bold" if required else "normal")  # fmt: skip
-    ax.text(middle, y + 0.73, "\n".join(_print(row, note)), fontsize=4.3 if small else 5.2, ha="center", va="center",
-            color=ink, linespacing=0.95)  # fmt: skip
+    ax.text(middle, y + 0.73, "\n".join(_small_print(row, notes)), fontsize=4.3 if small else 5.2, ha="center",
+            va="center", color=ink, linespacing=0.95)  # fmt: skip
 
 
-def _print(row: pd.Series, note: str) -> Iterator[str]:
-    """Small print of a cell: the interval or what stands for it, and what is particular."""
-    if DETERMINISTIC in note and row["estimate"] == 1:
-        yield DETERMINISTIC
-    elif NO_SPREAD in note:
-        if SILENT not in note:
-            yield NO_SPREAD
+def _small_print(row: pd.Series, notes: Sequence[Note]) -> Iterator[str]:
+    """Small print of a cell: the interval, or a note in its place; then lost or silent clips."""
+    silent = find_note(notes, SILENT)
+    if (constant := find_note(notes, DETERMINISTIC)) and row["estimate"] == 1:
+        yield constant.text
+    elif flat := find_note(notes, NO_SPREAD):
+        if not silent:
+            yield flat.text
     elif pd.notna(row["low"]):
         yield f"[{row['low']:.2f}, {row['high']:.2f}]"
     if row["passed"] == "no claim":
         yield "no claim" if row["n_clips"] == row["n_planned"] else f"{row['n_clips']} of {row['n_planned']} clips"
-    elif SILENT in note:
-        yield f"{SILENT} {note.rsplit(' ', 1)[1]} of {row['n_clips']}"
+    elif silent:
+        yield f"{silent.code} {silent.count} of {row['n_clips']}"
     elif row["n_clips"] < row["n_planned"]:
         yield f"{row['n_clips']} of {row['n_planned']} clips"
 
@@ -187,15 +203,15 @@ def _print(row: pd.Series, note: str) -> Iterator[str]:
 
 
 def _maps() -> tuple[Colormap, Colormap]:
-    """Of what is required, and of what is told."""
+    """Colour maps of required and of diagnostic properties."""
     return sns.color_palette("vlag_r", as_cmap=True), sns.diverging_palette(300, 150, s=55, l=58, as_cmap=True)
 
 
 def shade(row: pd.Series) -> float:
-    """Where a cell lies on its scale, -1..1.
+    """Position of a cell on its colour scale, -1..1.
 
-    Of a required property: the lower end from chance (-1) over the threshold (0) to 1 (1). Of another: the estimate,
-    from as far below chance as 1 is above it (-1) over chance (0) to 1 (1).
+    For a required property the lower end: chance is -1, the threshold 0, the value 1 is 1. For another the estimate:
+    chance is 0, the value 1 is 1, and as far below chance is -1.
     """
     if pd.notna(row["threshold"]):
         value, middle = row["low"], row["threshold"]
@@ -209,7 +225,7 @@ def _colour(row: pd.Series) -> tuple[Any, str]:
     place = shade(row)
     if np.isnan(place) or row["passed"] == "no claim":
         return PALE, INK
-    # the step from failed to passed is seen, however small
+    # a small step from failed to passed is visible as well
     if pd.notna(row["threshold"]):
         place = np.sign(place) * (0.25 + 0.75 * abs(place)) if row["passed"] == "no" else 0.25 + 0.75 * abs(place)
     colours = _maps()[0 if pd.notna(row["threshold"]) else 1]

@@ -1,14 +1,15 @@
-"""Properties that a metric is tested for, each a number for every clip.
+"""Properties of a metric, each computed from the scores of the trials of one clip.
 
 Scores are oriented: higher is better whatever the metric's direction. A metric that gives all levels of a clip the same
-score is silent there: its correlation, agreement and resilience count as 0, so that no metric passes by saying nothing.
+score is *silent* there: its correlation, agreement and resilience count as 0, so that no metric passes by constant
+scores.
 
 Sources
 -------
 Intraclass correlation: Shrout & Fleiss 1979, Psychological Bulletin 86(2), ICC(2,1). Concordance: Kendall & Babington
 Smith 1939, Annals of Mathematical Statistics 10(3), with correction for ties. Noise resilience and adversary
 reactivity: after the inter-consistency criteria of Hedström, Bommer, Wickstrøm, Samek, Lapuschkin, Höhne 2023, "The
-meta-evaluation problem in explainable AI" (MetaQuantus), TMLR; what differs is told in docs/qualification.md.
+meta-evaluation problem in explainable AI" (MetaQuantus), TMLR; docs/qualification.md says what differs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from scipy.stats import rankdata
 
 
 def rank_follow(levels: np.ndarray, scores: np.ndarray) -> float:
-    """Spearman's correlation of scores with levels; 0 for scores that are all equal.
+    """Spearman correlation of scores with levels; 0 for scores that are all equal.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def concordance(scores: np.ndarray) -> float:
 
 
 def order_kept(clean: np.ndarray, noisy: np.ndarray) -> float:
-    """Share of the pairs that clean scores put in an order which noisy ones put in the same; 0 if they order none.
+    """Share of the pairs with different clean scores whose order the noisy scores keep; 0 if there is no such pair.
 
     Parameters
     ----------
@@ -106,8 +107,8 @@ def _ladder(trials: Trials) -> pd.Series:
 
 
 def _monotone(trials: Trials) -> float:
-    found = _ladder(trials)
-    return rank_follow(found.index.to_numpy(), found.to_numpy())
+    ladder = _ladder(trials)
+    return rank_follow(ladder.index.to_numpy(), ladder.to_numpy())
 
 
 def _discriminating(trials: Trials) -> float:
@@ -122,17 +123,17 @@ def _seeds(trials: Trials) -> float:
 
 
 def _fills(trials: Trials) -> float:
-    found = concordance(trials["fill"].pivot(index="fill", columns="level", values="score").to_numpy())
-    return found if np.isfinite(found) else 0.0
+    agreement = concordance(trials["fill"].pivot(index="fill", columns="level", values="score").to_numpy())
+    return agreement if np.isfinite(agreement) else 0.0
 
 
-def _spoilt(check: str) -> Callable[[Trials], float]:
-    def follows(trials: Trials) -> float:
+def _degraded(check: str) -> Callable[[Trials], float]:
+    def correlation(trials: Trials) -> float:
         left = trials[check].set_index("level")["score"]
         left[1.0] = _ladder(trials)[1.0]
         return rank_follow(left.index.to_numpy(), left.to_numpy())
 
-    return follows
+    return correlation
 
 
 def _resilience(trials: Trials) -> float:
@@ -157,26 +158,26 @@ def _real(trials: Trials) -> float:
 
 @dataclass(frozen=True)
 class Property:
-    """What a metric is tested for.
+    """One property of a metric.
 
     Attributes
     ----------
     name : str
     checks : tuple of str
-        Checks that it reads.
+        Checks whose trials it is computed from.
     threshold : float or None
-        Least value of the interval's lower end; None where nothing is required.
+        Required value of the interval's lower end; None where nothing is required.
     chance : float
-        What a metric that knows nothing would reach; of ``fills`` with four of them (1 over their number).
+        Value at chance level; of ``fills`` with four of them (1 over their number).
     least : float
         Smallest possible value; the largest is 1.
     of_clip : callable
         Value from the trials of one clip.
     summary : str
     above : bool
-        Whether the threshold itself is not enough.
+        Whether the lower end must exceed the threshold, not only reach it.
     share : bool
-        Whether a clip's value is a yes or no, so that the mean is a share of clips.
+        Whether a clip's value is 0 or 1, so that the mean is a proportion of clips.
     """
 
     name: str
@@ -201,16 +202,17 @@ PROPERTIES = (
              "area under the curve, the best map against five drawn at random", above=True),
     Property("seeds", ("seed",), 0.9, 0, -1, _seeds,
              "intraclass correlation over two draws of the metric's own randomness"),
-    Property("real", ("real",), 0.9, 0.5, 0, _real, "share of clips on which two methods stand in the order they must",
-             share=True),
+    Property("real", ("real",), 0.9, 0.5, 0, _real,
+             "share of clips on which two methods are scored in their known order", share=True),
     Property("fills", ("fill",), 0.7, 0.25, 0, _fills, "Kendall's W of the order of maps over the fills"),
     Property("own-fills", ("own fill",), None, 0, -1, _own_fills,
-             "Spearman correlation with the share of the truth for the very fill, mean over fills (white box)"),
-    Property("blur", ("ladder", "blur"), None, 0, -1, _spoilt("blur"), "Spearman correlation with what blurring left"),
-    Property("signs", ("ladder", "signs"), None, 0, -1, _spoilt("signs"), "... with what flipping signs left"),
-    Property("shuffle", ("ladder", "shuffle"), None, 0, -1, _spoilt("shuffle"), "... with what exchanging cells left"),
+             "Spearman correlation with the share of the truth under the fill used, mean over fills (white box)"),
+    Property("blur", ("ladder", "blur"), None, 0, -1, _degraded("blur"),
+             "Spearman correlation with what is left of the truth after blurring"),
+    Property("signs", ("ladder", "signs"), None, 0, -1, _degraded("signs"), "... after flipping signs"),
+    Property("shuffle", ("ladder", "shuffle"), None, 0, -1, _degraded("shuffle"), "... after exchanging cells"),
     Property("resilience", ("ladder", "noise"), None, 0.5, 0, _resilience,
-             "share of orders of the clean maps that 5 % noise on them leaves"),
+             "share of orders of the clean maps that 5 % noise on them keeps"),
     Property("reactivity", ("ladder", "disrupted"), None, 0.5, 0, _reactivity,
              "share of maps that score worse with their cells exchanged"),
 )  # fmt: skip

@@ -1,15 +1,15 @@
-"""The qualification as table, picture and page.
+"""Report of the qualification: tables, picture and page.
 
-``qualification.csv`` holds every estimate with its interval, ``verdicts.csv`` one line a metric (the very file that
-`metrics.qualified` reads), ``heatmap.png`` and ``.svg`` the picture, with its numbers in ``heatmap.csv``, and
-``qualification.html`` all of it.
+``qualification.csv`` holds every estimate with its interval, ``verdicts.csv`` one line a metric, ``qualified.csv`` the
+same as data (the file that `metrics.qualified` reads), ``heatmap.png`` and ``.svg`` the picture, with its numbers in
+``heatmap.csv``, and ``qualification.html`` all of it.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,26 @@ import numpy as np
 import pandas as pd
 from rich.table import Table as RichTable
 
+from ...metrics.qualified import NO, NO_CLAIM, NOT_TESTED, ONE_FILL, YES, Verdict, write_verdicts
 from ...metrics.records import METRICS
 from ..storage.files import write_atomically
+from .estimates import AVERAGED, COLUMNS
 from .heat_map import heat_map
+from .notes import DETERMINISTIC, NO_SPREAD, SILENT
 from .properties import PROPERTIES
-from .verdicts import AVERAGED, DETERMINISTIC, NO_SPREAD, SILENT, verdicts
+from .verdicts import verdict_table, verdicts
 
 READING = (
-    "Each number is a mean over clips; higher is better. What knowing nothing would reach differs by property: 0 for "
+    "Each number is a mean over clips; higher is better. The value at chance differs by property: 0 for "
     "the correlations and seeds, .5 for oracle-vs-random, real, resilience and reactivity, 1 over their number for "
     "fills (column chance). A required property passes by the lower end of its 95 % interval. Deterministic: the two "
     "draws differ on no trial, so that seeds is 1 by construction. No spread: all clips have the same value, and the "
     "interval says nothing beyond their number. Silent: clips on which all scores are alike, counted as 0 where they "
     "would be undefined. One fill: only fills fails, and the metric follows the truth of each fill. Where the ladder "
-    "is not truth, a pass says that the metric does what its formula says, not that it tells faithful explanations."
+    "is not truth, a pass says that the metric does what its formula says, not that it finds faithful explanations."
 )
-SIGNS = {"yes": "✓", "one fill": "1", "no": "✗", "no claim": "?", "not tested": "–"}
-SHORT = {DETERMINISTIC: "d", NO_SPREAD: "n", SILENT: "s"}  # notes, in the terminal
+SIGNS = {YES: "✓", ONE_FILL: "1", NO: "✗", NO_CLAIM: "?", NOT_TESTED: "–"}
+NOTE_SIGNS = {DETERMINISTIC: "d", NO_SPREAD: "n", SILENT: "s"}  # in the terminal
 
 
 def write_qualification(table: pd.DataFrame, info: Mapping[str, Any], out: str | Path) -> dict[str, Path]:
@@ -43,29 +46,30 @@ def write_qualification(table: pd.DataFrame, info: Mapping[str, Any], out: str |
     Parameters
     ----------
     table : DataFrame
-        Of `verdicts.properties`.
+        Of `estimates.estimate_properties`.
     info : dict
-        What run.json says.
+        Content of run.json.
     out : path
         Folder.
 
     Returns
     -------
     dict of str to Path
-        ``csv verdicts json png html``.
+        ``csv verdicts qualified json png html``.
     """
     out = Path(out)
     judged = verdicts(table)
     files = {
-        "csv": out / "qualification.csv", "verdicts": out / "verdicts.csv", "json": out / "qualification.json",
-        "html": out / "qualification.html",
+        "csv": out / "qualification.csv", "verdicts": out / "verdicts.csv", "qualified": out / "qualified.csv",
+        "json": out / "qualification.json", "html": out / "qualification.html",
     }  # fmt: skip
-    write_atomically(files["csv"], _csv(table))
-    write_atomically(files["verdicts"], _csv(judged))
-    told = {"verdicts": _records(judged), "properties": _records(table), "config": info.get("config"),
-            "versions": info.get("versions"), "git": info.get("git")}  # fmt: skip
-    write_atomically(files["json"], json.dumps(told, indent=1, default=str, allow_nan=False).encode())
-    files["png"] = heat_map(table, out / "heatmap.png")
+    write_atomically(files["csv"], _csv(table[COLUMNS]))
+    write_atomically(files["verdicts"], _csv(verdict_table(judged)))
+    write_atomically(files["qualified"], write_verdicts(judged))
+    content = {"verdicts": _records(verdict_table(judged)), "properties": _records(table[COLUMNS]),
+               "config": info.get("config"), "versions": info.get("versions"), "git": info.get("git")}  # fmt: skip
+    write_atomically(files["json"], json.dumps(content, indent=1, default=str, allow_nan=False).encode())
+    files["png"] = heat_map(table, judged, out / "heatmap.png")
     write_atomically(files["html"], _page(table, judged, info, files["png"].with_suffix(".svg")).encode())
     return files
 
@@ -82,7 +86,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def qualification_table(table: pd.DataFrame) -> RichTable:
-    """The required properties in 80 columns: the lower end of each interval, which decides."""
+    """Terminal table of the required properties in 80 columns: the lower end of each interval, which decides."""
     required = [p for p in PROPERTIES if p.threshold is not None]
     grid = RichTable(
         title="Lower end of the 95 % interval, which decides (red: below its threshold; in brackets: the estimate, "
@@ -97,32 +101,33 @@ def qualification_table(table: pd.DataFrame) -> RichTable:
     for p in required:
         head = f"{p.name.replace('-vs-', chr(10) + 'vs ')}\n[dim]{'>' if p.above else '≥'} {p.threshold:g}[/]"
         grid.add_column(head, justify="right", vertical="bottom", no_wrap=True)
-    judged = verdicts(table).set_index("metric")["qualified"]
+    grades = {verdict.metric: verdict.grade for verdict in verdicts(table)}
     cells = table.set_index(["metric", "recogniser", "property"])
     for metric, part in table[table["property"] != ""].groupby("metric", sort=False):
         for place, recogniser in enumerate(part["recogniser"].unique()):
             keys = [(metric, recogniser, p.name) for p in required]
             texts = [_terminal_cell(cells.loc[key]) if key in cells.index else "" for key in keys]
-            mine = part[(part["recogniser"] == recogniser) & part["threshold"].notna()]
-            counted = f"{mine['n_clips'].min()}/{mine['n_planned'].max()}"
-            start = [str(metric), SIGNS[judged[metric]]] if place == 0 else ["", ""]
+            required_rows = part[(part["recogniser"] == recogniser) & part["threshold"].notna()]
+            counted = f"{required_rows['n_clips'].min()}/{required_rows['n_planned'].max()}"
+            start = [str(metric), SIGNS[grades[str(metric)]]] if place == 0 else ["", ""]
             grid.add_row(*start, recogniser, counted, *texts)
     return grid
 
 
 def _terminal_cell(row: pd.Series) -> str:
-    marks = "".join(sign for note, sign in SHORT.items() if note in row["note"])
+    codes = {note.code for note in row["notes"]}
+    marks = "".join(sign for code, sign in NOTE_SIGNS.items() if code in codes)
     if row["passed"] == "no claim" or pd.isna(row["low"]):
         return "–" if pd.isna(row["estimate"]) else f"({row['estimate']:.2f}){marks}"
     return f"[red]{row['low']:.2f}[/]{marks}" if row["passed"] == "no" else f"{row['low']:.2f}{marks}"
 
 
-def _page(table: pd.DataFrame, judged: pd.DataFrame, info: Mapping[str, Any], svg: Path) -> str:
+def _page(table: pd.DataFrame, judged: Sequence[Verdict], info: Mapping[str, Any], svg: Path) -> str:
     source = "data:image/svg+xml;base64," + base64.b64encode(svg.read_bytes()).decode()
     lines = [
-        [row.metric, row.qualified, METRICS.get(row.metric).family, row.ladder or "–", row.fills or "–",
-         str(row.n_clips), row.fails or "–", row.no_claim or "–"]
-        for row in judged.itertuples()
+        [v.metric, v.grade, METRICS.get(v.metric).family, v.ladder or "–", " ".join(v.fills) or "–", str(v.n_clips),
+         v.fails or "–", v.no_claim or "–"]
+        for v in judged
     ]  # fmt: skip
     verdict_header = ["metric", "qualified", "family", "ladder", "fills", "clips", "fails", "no claim, or not tested"]
     header = ["recogniser", "metric", "ladder", "property", "estimate", "95 %", "clips", "speakers", "chance",
@@ -134,14 +139,14 @@ def _page(table: pd.DataFrame, judged: pd.DataFrame, info: Mapping[str, Any], sv
         for row in table.itertuples()
     ]  # fmt: skip
     meaning = [[p.name, _number(p.threshold), _number(p.chance), p.summary] for p in PROPERTIES]
-    meaning.append([AVERAGED, "–", "0", "Spearman correlation of the score's mean over clips with the share of truth"])
+    meaning.append([AVERAGED, "–", "0", "Spearman correlation of the score's mean over clips with the level"])
     config = json.dumps(info.get("config", {}), indent=1, sort_keys=True)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>serxai: qualification of metrics</title>'
         "<style>body{font:15px/1.5 sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}"
         "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.15rem .7rem;text-align:left;"
         "border-bottom:1px solid #ddd}img{max-width:100%}</style>"
-        f"<h1>Metrics on trial</h1><p>{escape(READING)}</p>"
+        f"<h1>Qualification of the metrics</h1><p>{escape(READING)}</p>"
         f'<img alt="Heat map of all estimates; the same numbers are in the tables below." src="{source}">'
         f"<h2>Verdicts</h2>{_html(verdict_header, lines)}"
         f"<h2>Properties</h2>{_html(['property', 'threshold', 'chance', 'what it is'], meaning)}<h2>Estimates</h2>"

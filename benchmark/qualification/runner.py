@@ -30,13 +30,13 @@ from ...errors import InputError, SerxaiError
 from ...keys import digest
 from ...metrics.records import METRICS
 from ...progress import Progress, no_progress
-from ..run.config import RunConfig
 from ..run.execution import Execution
 from ..run.pool import execute_local
 from ..run.processes import use_one_thread
 from ..run.provenance import PACKAGES, git_state, machine, now, version
 from ..run.workbench import Workbench
 from ..storage.files import write_atomically, writing
+from .config import QualifyConfig
 from .trials import VERSION, ClipTrials, calls_of_trials, score_trials
 
 NEUTRAL = "neutral"
@@ -65,7 +65,7 @@ class TrialTask:
         return (self.clip,)
 
 
-def plan_trials(config: RunConfig, bench: Workbench) -> list[TrialTask]:
+def plan_trials(config: QualifyConfig, bench: Workbench) -> list[TrialTask]:
     """All tasks of a configuration, in the corpus' order of clips.
 
     Raises
@@ -94,7 +94,7 @@ def plan_trials(config: RunConfig, bench: Workbench) -> list[TrialTask]:
             bounded = [] if recogniser.memory is None else [recogniser.memory]
             key = digest(
                 "qualify", VERSION, name, clip, identities[clip], recogniser.fingerprint, recogniser.batch, *bounded,
-                config.fills_for(name), config.seed,
+                config.fills, config.seed,
             )  # fmt: skip
             tasks.append(TrialTask(key, name, model, models.trained_on, fold, clip))
     return tasks
@@ -105,13 +105,13 @@ class TrialWorker:
 
     Parameters
     ----------
-    config : RunConfig
+    config : QualifyConfig
     folder : Path
         Holds one file for each task.
     execution : Execution
     """
 
-    def __init__(self, config: RunConfig, folder: Path, execution: Execution) -> None:
+    def __init__(self, config: QualifyConfig, folder: Path, execution: Execution) -> None:
         use_one_thread()
         self.config = config
         self.folder = folder
@@ -155,36 +155,30 @@ class TrialWorker:
         raise SerxaiError(f"clip {task.clip}, recogniser {task.model}: {reason}")
 
 
-def make_trials(config: RunConfig, bench: Workbench, task: TrialTask) -> ClipTrials:
+def make_trials(config: QualifyConfig, bench: Workbench, task: TrialTask) -> ClipTrials:
     """The trials of a task."""
     recogniser = bench.recogniser(task.model, task.trained_on, task.fold)
-    return ClipTrials(recogniser, bench.corpus(task.corpus).clip(task.clip), config.fills_for(task.corpus), config.seed)
+    return ClipTrials(recogniser, bench.corpus(task.corpus).clip(task.clip), config.fills, config.seed)
 
 
-def metrics_of(config: RunConfig) -> list[str]:
-    """Metrics to qualify: a family's own record (``quantus:``) is none."""
-    return [name for name in config.metrics if not name.endswith(":")]
-
-
-def missing_metrics(config: RunConfig, task: TrialTask, folder: Path) -> list[str]:
+def missing_metrics(config: QualifyConfig, task: TrialTask, folder: Path) -> list[str]:
     """Metrics of which a task has no rows of their present version."""
     file = _file(folder, task)
     if not file.exists():
-        return metrics_of(config)
+        return config.metrics
     kept = pd.read_parquet(file, columns=["metric", "metric_version"]).drop_duplicates()
     known = set(kept.itertuples(index=False, name=None))
-    return [name for name in metrics_of(config) if (name, METRICS.get(name).version) not in known]
+    return [name for name in config.metrics if (name, METRICS.get(name).version) not in known]
 
 
 def qualify(
-    config: RunConfig, out: str | Path, execution: Execution | None = None, progress: Progress | None = None
+    config: QualifyConfig, out: str | Path, execution: Execution | None = None, progress: Progress | None = None
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Compute the trials of every metric, or those that are missing.
 
     Parameters
     ----------
-    config : RunConfig
-        `methods` and `conditions` are not used: the explanations are constructed, of clean clips.
+    config : QualifyConfig
     out : str or Path
     execution : Execution, optional
     progress : Progress, optional
@@ -209,7 +203,7 @@ def qualify(
         "config": config.model_dump(), "qualification": VERSION, "started": now(), "machine": machine(),
         "versions": {"serxai": __version__, "python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "git": git_state(Path(__file__).resolve().parents[2]),
-        "metrics": {name: METRICS.get(name).version for name in metrics_of(config)},
+        "metrics": {name: METRICS.get(name).version for name in config.metrics},
         "models": {
             f"{m}/{c}": bench.models(m, config.trained_on or c).info for c in config.corpora for m in config.models
         },
@@ -228,7 +222,7 @@ def qualify(
     info |= {name: float(sum(part.attrs[name] for part in parts)) for name in ("model_calls", "seconds")}
     write_atomically(Path(out) / "run.json", _json(info))
     rows = pd.concat(parts, ignore_index=True)
-    return rows[rows["metric"].isin(metrics_of(config))].reset_index(drop=True), info
+    return rows[rows["metric"].isin(config.metrics)].reset_index(drop=True), info
 
 
 def _file(folder: Path, task: TrialTask) -> Path:
@@ -264,7 +258,7 @@ class TrialForecast:
 
 
 def forecast(
-    config: RunConfig, out: str | Path, execution: Execution | None = None, progress: Progress | None = None
+    config: QualifyConfig, out: str | Path, execution: Execution | None = None, progress: Progress | None = None
 ) -> list[TrialForecast]:
     """Cost of what `qualify` would compute, by recogniser; nothing is scored.
 

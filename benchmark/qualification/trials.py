@@ -1,7 +1,7 @@
-"""Qualifying the metrics themselves: each is given explanations whose worth is known, and must put them in order.
+"""Trials of the qualification: constructed explanations of known quality, and their scores.
 
-A *trial* is one explanation made for the purpose, of a planted clip, with its level: 0 the worst of its ladder, 1 the
-best. What a ladder is made of depends on what the metric claims to measure:
+A *trial* is one constructed explanation of a planted clip, with its level: 0 the worst of its ladder, 1 the best. The
+kind of the ladder depends on what the metric claims to measure:
 
 =============== ======================================================================================================
 ``truth``       faithfulness: the true map mixed with noise. The truth is the closed form on `planted-rule`, else the
@@ -11,19 +11,19 @@ best. What a ladder is made of depends on what the metric claims to measure:
 ``stability``   robustness by explaining noisy copies: a map that changes by 1 to 1/1000 of its norm on average, by
                 more on one copy than on another
 ``consistency`` robustness between conditions: the clean map mixed with that of another clip
-``dependence``  sanity by explaining another network or class: a map that changes from not at all to altogether
+``dependence``  sanity by explaining another network or class: a map that changes, from not at all to completely
 ``independence`` sanity against another clip: the other clip's map, from the same to an unrelated one
 =============== ======================================================================================================
 
 Checks
 ------
-``ladder``: eleven levels. ``random``: more draws of level 0. ``blur``, ``signs``, ``shuffle``: the best map spoilt;
-their level is what is left. ``noise``: levels of the ladder with 5 % noise on the map. ``disrupted``: levels of the
-ladder with all cells exchanged. ``fill``: levels under each fill. ``own fill``: on `planted-rule`, levels under each
-fill of the truth for that very fill. ``seed``: levels, with the metric's own draws
-made anew. ``real``: two methods whose order is beyond doubt (level 1 and 0).
+``ladder``: eleven levels. ``random``: more draws of level 0. ``blur``, ``signs``, ``shuffle``: the best map degraded;
+their level is the share that is left. ``noise``: levels of the ladder with 5 % noise on the map. ``disrupted``: levels
+of the ladder with all cells exchanged. ``fill``: levels under each fill. ``own fill``: on `planted-rule`, levels of the
+truth under each fill, scored with that fill. ``seed``: levels with two draws of the metric's own randomness. ``real``:
+two methods whose order is known (level 1 and 0).
 
-The target is the planted emotion: the truth speaks of no other.
+The target is the planted emotion: the truth of other classes is not known.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ LEVELS = tuple(i / 10 for i in range(11))
 SOME_LEVELS = LEVELS[::2]  # under other fills, and with noise on the map
 SEED_LEVELS = (0.0, 0.3, 0.6, 1.0)
 DISRUPTED_LEVELS = (0.6, 1.0)
-SPOILT = (0.0, 0.5)  # of the best map is left
+DEGRADED = (0.0, 0.5)  # share of the best map that is left
 RANDOM_DRAWS = 4  # beside the ladder's own level 0
 SEED_DRAWS = 2
 NOISE = 0.05  # of the map's norm
@@ -63,7 +63,7 @@ REAL = {"sanity": ("energy", "input-x-gradient"), "robustness": ("random", "ener
 
 @dataclass(frozen=True)
 class Trial:
-    """One explanation of known worth.
+    """One explanation of known quality.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Trial:
     level : float
         0..1, higher is better.
     explained : Explained or NotApplicable
-        Or why this trial alone cannot be made.
+        Or why this trial alone cannot be constructed.
     draw : int
         Number of the draw: of the map in check ``random``, of the metric in check ``seed``.
     fill : str
@@ -84,13 +84,13 @@ class Trial:
     draw: int = 0
     fill: str = ""
 
-    def made(self) -> Explained:
-        """The explanation.
+    def explanation(self) -> Explained:
+        """Explanation of the trial.
 
         Raises
         ------
         NotApplicable
-            If it cannot be made.
+            If it cannot be constructed.
         """
         if isinstance(self.explained, NotApplicable):
             raise self.explained
@@ -101,7 +101,7 @@ Ladder = Callable[[float, int], Explained]  # level, draw
 
 
 def ladder_kind(record: MetricRecord) -> str:
-    """Which ladder a metric is put to.
+    """Kind of the ladder that a metric is tested on.
 
     Raises
     ------
@@ -152,12 +152,12 @@ class ClipTrials:
         Raises
         ------
         NotApplicable
-            If nothing is planted, or what is planted changes nothing that could be seen.
+            If nothing is planted, or the planted cue does not change the spectrum.
         """
         method = "oracle" if kind == "oracle" or not isinstance(self.case.recogniser, PlantedRule) else "rule-truth"
         case = self.case
-        made = make_method(method).attribute(Request(case.recogniser, case.clip, case.target))
-        return unit(made.on(case.grid))
+        attribution = make_method(method).attribute(Request(case.recogniser, case.clip, case.target))
+        return unit(attribution.on(case.grid))
 
     def ladder(self, kind: str) -> Ladder:
         """Explanations by level and draw."""
@@ -179,8 +179,8 @@ class ClipTrials:
 
     def _stability(self, best: np.ndarray, level: float, draw: int) -> Explained:
         def explain(clip: Clip, *seed: Hashable, **others: Any) -> Attribution:
-            # by what is heard in the copy: other copies, drawn by another seed of the metric, change the map by more or
-            # less, as they do with real methods
+            # seeded by the copy's samples: copies drawn by another seed of the metric change the map by more or less,
+            # as they do with real methods
             copy = digest(clip.samples)
             size = self._rng("size", level, draw, copy).lognormal(-(COPY_SPREAD**2) / 2, COPY_SPREAD)
             change = noise_like(best, self._rng("stability", level, draw, copy, *seed))
@@ -192,8 +192,8 @@ class ClipTrials:
         def explain(
             clip: Clip, *seed: Hashable, recogniser: Recogniser | None = None, target: str | None = None
         ) -> Attribution:
-            asked = ("" if recogniser is None else recogniser.fingerprint, target or "")
-            return self._attribution("other", self._mixed("dependence", best, 1 - level, (draw, *asked)))
+            explained = ("" if recogniser is None else recogniser.fingerprint, target or "")
+            return self._attribution("other", self._mixed("dependence", best, 1 - level, (draw, *explained)))
 
         return replace(self._explained("dependence", level, draw, best), explain=explain)
 
@@ -236,7 +236,7 @@ class ClipTrials:
             for level in SEED_LEVELS:
                 yield Trial("seed", level, ladder(level, 0), draw)
         if kind in ("truth", "oracle"):
-            yield from self._spoilt(kind, ladder)
+            yield from self._degraded(kind, ladder)
         for fill in self.fills:
             for level in SOME_LEVELS:
                 yield Trial("fill", level, ladder(level, 0), fill=fill)
@@ -244,7 +244,7 @@ class ClipTrials:
             yield from self._own_fills(self.case.recogniser, ladder)
 
     def _own_fills(self, recogniser: PlantedRule, ladder: Ladder) -> Iterator[Trial]:
-        """The truth depends on what stands in for what is removed: for the rule it is known under every fill."""
+        """Trials of the truth under each fill, which depends on the fill and is known for the rule."""
         case = self.case
         for fill in self.fills:
             reference = case.plane.istft(case.with_fill(fill).fill_spectrum).cpu().numpy()
@@ -260,15 +260,15 @@ class ClipTrials:
     def _under(self, fill: str, best: np.ndarray, level: float) -> Explained:
         return self._explained(f"truth under {fill}", level, 0, self._mixed("truth", best, level, 0))
 
-    def _spoilt(self, kind: str, ladder: Ladder) -> Iterator[Trial]:
+    def _degraded(self, kind: str, ladder: Ladder) -> Iterator[Trial]:
         best = ladder(1.0, 0).attribution.values.astype(np.float64)
-        for left in SPOILT:
-            spoilt = {
+        for left in DEGRADED:
+            degraded = {
                 "blur": blurred(best, 1 - left),
                 "signs": sign_noise(best, 1 - left, self._rng("signs")),
                 "shuffle": shuffled(best, 1 - left, self._rng("shuffle")),
             }
-            for check, values in spoilt.items():
+            for check, values in degraded.items():
                 yield Trial(check, left, self._explained(f"{kind} {check}", left, 0, values))
         for level in SOME_LEVELS:
             values = unit(ladder(level, 0).attribution.values)
@@ -279,7 +279,7 @@ class ClipTrials:
             yield Trial("disrupted", level, self._explained(f"{kind} disrupted", level, 0, values))
 
     def real(self, family: str) -> Iterator[Trial]:
-        """Two real methods, of which it is known how a metric that explains again must order them."""
+        """Trials of two real methods whose order by metrics that explain again is known."""
         case = self.case
         for level, name in enumerate(REAL.get(family, ())):
 
@@ -288,13 +288,13 @@ class ClipTrials:
                 name: str = name,
             ) -> Attribution:  # fmt: skip
                 used = case.recogniser if recogniser is None else recogniser
-                asked = Request(used, clip, target or case.target, (*self.seed, name, *seed))
-                return replace(make_method(name).attribute(asked), model_calls=0)
+                request = Request(used, clip, target or case.target, (*self.seed, name, *seed))
+                return replace(make_method(name).attribute(request), model_calls=0)
 
             yield Trial("real", float(level), Explained(explain(case.clip), explain=explain))
 
     def __call__(self, metrics: Sequence[str]) -> Iterator[tuple[MetricRecord, Case, Trial | NotApplicable]]:
-        """Every metric with every trial that it is put to, or the reason why there is none."""
+        """Pairs of metric and trial, with the case to score it in, or the reason why a metric has no trial."""
         kinds: dict[str, list[MetricRecord]] = {}
         for name in metrics:
             record = METRICS.get(name)
@@ -320,14 +320,14 @@ class ClipTrials:
 
 
 def score_trials(trials: ClipTrials, metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Score all trials of a clip, one row each, come what may.
+    """Score all trials of a clip, one row each; failures and undefined scores are rows as well.
 
     Returns
     -------
     list of dict
         ``metric metric_version family direction check level draw fill value status reason``.
     """
-    made = {name: make_metric(name) for name in metrics}
+    by_name = {name: make_metric(name) for name in metrics}
     rows = []
     for record, case, trial in trials(metrics):
         row: dict[str, Any] = {
@@ -341,7 +341,7 @@ def score_trials(trials: ClipTrials, metrics: Sequence[str]) -> list[dict[str, A
         row |= {"check": trial.check, "level": trial.level, "draw": trial.draw}
         row["fill"] = case.fill if record.uses_fill else ""
         try:
-            value = float(made[record.name].score(case, trial.made()).value)
+            value = float(by_name[record.name].score(case, trial.explanation()).value)
             finite = bool(np.isfinite(value))
             row |= {"value": value, "status": "ok"} if finite else {"status": "failed", "reason": f"returned {value}"}
         except NotApplicable as reason:
@@ -353,14 +353,14 @@ def score_trials(trials: ClipTrials, metrics: Sequence[str]) -> list[dict[str, A
 
 
 def calls_of_trials(trials: ClipTrials, metrics: Sequence[str]) -> int:
-    """Model calls that `score_trials` will make, each shared piece of work counted once; nothing is scored."""
-    made = {name: make_metric(name) for name in metrics}
+    """Number of model calls of `score_trials`, each shared piece of work counted once; nothing is scored."""
+    by_name = {name: make_metric(name) for name in metrics}
     work: dict[Hashable, int] = {}
     for record, case, trial in trials(metrics):
         if not isinstance(trial, NotApplicable):
             try:
-                asked = work_of(made[record.name], case, trial.made())
+                needed = work_of(by_name[record.name], case, trial.explanation())
             except NotApplicable:
                 continue
-            work |= {(case.seed, key): calls for key, calls in asked.items()}
+            work |= {(case.seed, key): calls for key, calls in needed.items()}
     return sum(work.values())

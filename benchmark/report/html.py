@@ -22,7 +22,7 @@ from ...cues.records import CUES
 from ...datasets.shifts.conditions import CONDITIONS
 from ...methods.records import METHODS
 from ...metrics.records import METRICS
-from ...metrics.verdict import labelled, legend, mark_told, marks_note, standing
+from ...metrics.verdict import board_grade, labelled, legend, mark_meaning, marks_note
 from ...registry import Record, Registry
 from ..analysis.fill_spread import SpreadTable, by_fill, spread_tables
 from ..analysis.leaderboard import RANDOM, RANKING_RULE, SETTING, leaderboard, ordered
@@ -153,7 +153,7 @@ def report_page(
             plausibility_file=PLAUSIBILITY if plausibility is not None else "",
             failures=_failures(scores),
             metrics=[
-                [*row, standing(row[0])]
+                [*row, board_grade(row[0])]
                 for row in _records(
                     METRICS, scores["metric"], "family direction summary citation perfect random cost version"
                 )
@@ -212,7 +212,7 @@ def _environment() -> Environment:
     environment.filters["number"] = number
     environment.filters["plain"] = plain
     environment.filters["labelled"] = labelled
-    environment.filters["mark_told"] = mark_told
+    environment.filters["mark_meaning"] = mark_meaning
     environment.filters["cue_label"] = lambda name: CUES.get(name).label
     return environment
 

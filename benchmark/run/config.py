@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import reprlib
 import tomllib
-from collections.abc import Callable, Mapping, Set
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ...datasets.corpora import CORPORA
 from ...datasets.corpus import TAXONOMY
@@ -21,6 +19,7 @@ from ...methods.records import METHODS, make_method
 from ...metrics.records import METRICS
 from ...models.records import MODELS
 from ...registry import Registry
+from .settings import expand_words, read_toml, validate_settings
 
 FILL_NAMES = ("attenuate", "noise", "spectral-mean", "twin")
 RULES, RUNNER_UP = ("predicted", "true"), "runner-up"  # what a target can be beside an emotion
@@ -136,17 +135,7 @@ class RunConfig(BaseModel):
     @field_validator("methods", "metrics", "conditions", "fills", mode="before")
     @classmethod
     def _expanded(cls, names: Any, info: Any) -> Any:
-        groups = _groups(info.field_name)
-        if isinstance(names, str) and names in groups:
-            names = [names]
-        if not isinstance(names, list):
-            return names
-        explicit = [name for name in names if name not in list(groups)]
-        expanded: list[Any] = []
-        for name in names:
-            members = groups[name] if isinstance(name, str) and name in groups else None
-            expanded += [name] if members is None else [m for m in members if m not in (*explicit, *expanded)]
-        return expanded
+        return expand_words(names, _groups(info.field_name))
 
     @field_validator("corpora", "models", "methods", "metrics", "conditions", "clean_only")
     @classmethod
@@ -271,7 +260,7 @@ def load_config(
         For a missing or malformed file, an unknown key or name (with near misses), or a value out of range.
     """
     merged = dict(earlier) if earlier is not None else _read_preset(preset or "quick")
-    given = _read_toml(path) if path is not None else {}
+    given = read_toml(path) if path is not None else {}
     named = {key: value for key, value in overrides.items() if value not in (None, [], ())}
     given |= named
     if given.get("conditions") or given.get("metrics"):
@@ -279,10 +268,7 @@ def load_config(
     implied = "metrics" in named and "conditions" not in given and earlier is None
     shifts = [name for name in merged.get("conditions", ()) if name not in ("clean", ALL)] or [SHIFT]
     merged |= given | ({"conditions": ["clean"]} if implied else {})
-    try:
-        config = RunConfig.model_validate(merged)
-    except ValidationError as error:
-        raise InputError(_explain(error, path, named.keys())) from None
+    config = validate_settings(RunConfig, merged, path, {key: f"--{_FLAGS.get(key, key)}" for key in named})
     shifted = [name for name in config.metrics if METRICS.get(name).conditions == "shifted"]
     if not implied or not shifted:
         return config
@@ -297,38 +283,3 @@ def _read_preset(name: str) -> dict[str, Any]:
     if name not in preset_names():
         raise UnknownNameError("preset", name, preset_names())
     return tomllib.loads((files("serxai.benchmark.run.presets") / f"{name}.toml").read_text("utf-8"))
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"config {path}: no such file. Give a TOML file, or --preset {'|'.join(preset_names())}.")
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"config {path}: cannot be read ({error.strerror}).") from None
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits or 1,000 brackets is no TOMLDecodeError
-        raise InputError(f"config {path}: not valid TOML in UTF-8 ({error}).") from None
-
-
-def _explain(error: ValidationError, path: Path | None, overridden: Set[str]) -> str:
-    """Message of a validation error: by key, or by flag for values that came from the command line."""
-    flag_of = {key: f"--{_FLAGS.get(key, key)}" for key in overridden}
-    lines = []
-    for fault in error.errors():
-        *above, last = map(str, fault["loc"]) if fault["loc"] else [""]
-        key = ".".join([*above, last])
-        if fault["type"] == "extra_forbidden":
-            allowed = list(Tuning.model_fields if above else RunConfig.model_fields)
-            near = get_close_matches(last, allowed, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            lines.append(f"unknown key {key!r}; {hint}Allowed: {', '.join(allowed)}.")
-        else:
-            message = fault["msg"].removeprefix("Value error, ")
-            message = message if message.endswith(".") else f"{message}, got {reprlib.repr(fault['input'])}."
-            first, _, rest = message.partition(": ")
-            if not key and first in flag_of:  # of several keys together: the message begins with the one at fault
-                key, message = first, rest
-            name = flag_of.get(key.partition(".")[0], f"key {key!r}")
-            lines.append(f"{name}: {message}" if key else message)
-    flags = all(line.startswith("--") for line in lines)
-    return ("" if flags else f"config{f' {path}' if path else ''}: ") + " ".join(lines)

@@ -34,7 +34,7 @@ def read_run_info(folder: Path) -> dict[str, Any]:
     if "qualification" in info:
         raise InputError(
             f"{folder}: a qualification of metrics, which holds no scores of methods. Read its "
-            "qualification.html and verdicts.csv, continue it with `serxai run --preset qualify --resume`, or give the "
-            "folder of a run."
+            "qualification.html and verdicts.csv, continue it with `serxai qualify --resume`, or give the folder "
+            "of a run."
         )
     return info

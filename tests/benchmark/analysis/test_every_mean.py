@@ -22,7 +22,7 @@ from serxai.benchmark.report.html import write_board
 from serxai.benchmark.report.text import as_latex, as_markdown, terminal_table, write_leaderboard
 from serxai.benchmark.stats.clustered import compare_pairwise
 from serxai.benchmark.storage.store import Store
-from serxai.metrics.verdict import standing
+from serxai.metrics.verdict import board_grade
 
 INTERVAL = re.compile(r"\d \[-?[\d.]+, -?[\d.]+\]")
 
@@ -126,7 +126,7 @@ def test_a_board_marks_what_is_not_qualified(scores: pd.DataFrame, tmp_path: Pat
     board, page = write_board(renamed, [], tmp_path)
     stands = board.groupby("metric")["metric_qualified"].first()
     assert stands["weak-stress-mass"] == stands["quantus:ROAD"] == "no verdict"
-    assert stands["direction-agreement:JL"] == standing("direction-agreement")
+    assert stands["direction-agreement:JL"] == board_grade("direction-agreement")
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(terminal_table(board, list(names.values())))
     texts = [
@@ -136,8 +136,8 @@ def test_a_board_marks_what_is_not_qualified(scores: pd.DataFrame, tmp_path: Pat
         console.export_text(),
     ]
     for text in texts:
-        assert "quantus:ROAD‡" in text and "--preset qualify --metric" in text
-    assert "weak-stress-mass‡" in texts[0] and 'title="no verdict: not put on trial' in texts[0]
+        assert "quantus:ROAD‡" in text and "serxai qualify --metric" in text
+    assert "weak-stress-mass‡" in texts[0] and 'title="no verdict: not tested' in texts[0]
 
 
 def test_an_interval_of_no_width_is_shown(scores: pd.DataFrame) -> None:

@@ -24,7 +24,7 @@ from serxai.benchmark.stats.clustered import clustered_mean, compare_pairwise
 from serxai.benchmark.storage.store import Explanation, Store
 from serxai.errors import InputError, UnknownNameError
 from serxai.methods.attribution import Attribution
-from serxai.metrics.verdict import standing
+from serxai.metrics.verdict import board_grade
 
 BANDS = Grid(np.linspace(0, 8000, 9), [0.0, 1.5])
 SPEAKERS, CLIPS, REPEATS = 8, 2, 10
@@ -302,7 +302,7 @@ def test_on_the_command_line(store: Store, capsys: pytest.CaptureFixture[str]):
     assert any(score in line and line.endswith("16 of 16 8") for line in (" ".join(n.split()) for n in lines))
     assert main([*asked, "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
-    assert told["metric_qualified"] == standing("deletion")
+    assert told["metric_qualified"] == board_grade("deletion")
     assert told["noise_a"] == pytest.approx(expected["noise_a"])
     assert told["p_holm"] == pytest.approx(expected["p_holm"], abs=1e-9)
     assert main(["compare", str(store.path), "--metric", "deletion"]) == 0

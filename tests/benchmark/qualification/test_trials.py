@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +10,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-import serxai
-from serxai.benchmark.cli.main import main
 from serxai.benchmark.qualification import trials as trials_module
+from serxai.benchmark.qualification.config import load_qualify_config
+from serxai.benchmark.qualification.estimates import estimate_properties, property_names
 from serxai.benchmark.qualification.properties import (
     PROPERTIES,
     concordance,
@@ -25,19 +24,14 @@ from serxai.benchmark.qualification.properties import (
 from serxai.benchmark.qualification.report import qualification_table, write_qualification
 from serxai.benchmark.qualification.runner import forecast, plan_trials, qualify
 from serxai.benchmark.qualification.trials import LEVELS, ClipTrials, calls_of_trials, ladder_kind, score_trials
-from serxai.benchmark.qualification.verdicts import properties, property_names, verdicts
-from serxai.benchmark.report.html import write_board
-from serxai.benchmark.run.config import load_config
+from serxai.benchmark.qualification.verdicts import verdicts
 from serxai.benchmark.run.execution import Execution
 from serxai.benchmark.run.workbench import Workbench
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError, NotApplicable
 from serxai.keys import rng
 from serxai.metrics.case import Outcome
-from serxai.metrics.qualified import failing, grade, qualified
-from serxai.metrics.qualified import verdicts as committed
-from serxai.metrics.records import METRICS, make_metric
-from serxai.metrics.verdict import labelled, marks_note
+from serxai.metrics.records import METRICS
 from serxai.models.obtain import load_model
 
 FILLS = ("twin", "attenuate", "noise", "spectral-mean")
@@ -116,14 +110,14 @@ def simulated(
 
 
 def passed(rows: pd.DataFrame) -> dict[str, str]:
-    table = properties(rows)
+    table = estimate_properties(rows)
     return dict(zip(table["property"], table["passed"], strict=True))
 
 
 def test_a_metric_that_follows_the_truth_is_qualified():
     rows = simulated(1.0, 0.001)
-    table = properties(rows)
-    assert verdicts(table)["qualified"].tolist() == ["yes"]
+    table = estimate_properties(rows)
+    assert [v.grade for v in verdicts(table)] == ["yes"]
     found = table.set_index("property")["estimate"]
     assert found.drop(["seeds"]).to_numpy() == pytest.approx(1.0, abs=0.02) and found["seeds"] > 0.99
     assert (table["n_clips"] == 16).all() and (table["n_speakers"] == 8).all()
@@ -134,19 +128,19 @@ def test_a_metric_that_is_noise_fails_everything():
 
 
 def test_a_metric_that_prefers_the_worse_fails():
-    table = properties(simulated(-1.0, 0.001)).set_index("property")
+    table = estimate_properties(simulated(-1.0, 0.001)).set_index("property")
     assert table.loc["monotone", "estimate"] < -0.99 and table.loc["oracle-vs-random", "estimate"] == 0
-    assert table.loc["seeds", "passed"] == "yes" and verdicts(table.reset_index())["qualified"].tolist() == ["no"]
+    assert table.loc["seeds", "passed"] == "yes" and [v.grade for v in verdicts(table.reset_index())] == ["no"]
 
 
 def test_a_metric_cannot_pass_by_falling_silent():
     silent = simulated(0.0, 0.0)
     told = passed(silent)
     assert set(told.values()) == {"no", ""}
-    table = properties(silent).set_index("property")
+    table = estimate_properties(silent).set_index("property")
     assert table.loc[["monotone", "seeds", "fills", "resilience", "reactivity"], "estimate"].eq(0).all()
     assert table.loc[["monotone", "seeds", "fills", "averaged"], "note"].str.contains("silent on 16").all()
-    assert properties(silent).set_index("property").loc["oracle-vs-random", "estimate"] == 0.5
+    assert estimate_properties(silent).set_index("property").loc["oracle-vs-random", "estimate"] == 0.5
 
 
 def test_a_metric_that_only_the_fill_moves_fails_there_alone():
@@ -160,7 +154,7 @@ def test_fills_are_told_by_emotion():
     lost = rows["clip"].str.endswith("c1")
     rows.loc[lost, "emotion"] = "sadness"
     rows.loc[lost & (rows["check"] == "fill") & (rows["fill"] == "noise"), "value"] *= -1
-    table = properties(rows)
+    table = estimate_properties(rows)
     found = table.set_index("property")
     order = [name for name in table["property"] if name.startswith("fills")]
     names = property_names(table)
@@ -169,23 +163,23 @@ def test_fills_are_told_by_emotion():
     assert found.loc["fills-anger", "estimate"] > 0.99 and found.loc["fills-anger", "n_clips"] == 8
     by_hand = concordance(np.array([[0, 1, 2, 3, 4, 5.0]] * 3 + [[5, 4, 3, 2, 1, 0.0]]))
     assert found.loc["fills-sadness", "estimate"] == pytest.approx(by_hand) == pytest.approx(0.25)
-    told = verdicts(table)["fails"].item()
+    (verdict,) = verdicts(table)
+    told = verdict.fails
     low, high = found.loc["fills", ["low", "high"]]
     assert told.startswith(
         f"fills on cnn ({found.loc['fills', 'estimate']:.2f} [{low:.2f}, {high:.2f}], 16 clips: anger "
     )
     assert told.endswith(", sadness 0.25 [0.25, 0.25])")
-    assert failing(told + "; fills on planted-rule (0.10); monotone on cnn (0.82)") == "fills, monotone"
-    assert failing("") == ""
+    assert verdict.failed == ("fills",) and verdict.grade == "no"
 
 
 def test_few_speakers_are_no_claim_and_lost_clips_are_counted():
     rows = simulated(1.0, 0.001, speakers=5)
-    assert verdicts(properties(rows))["qualified"].tolist() == ["no claim"]
+    assert [v.grade for v in verdicts(estimate_properties(rows))] == ["no claim"]
     rows = simulated(1.0, 0.001)
     lost = (rows["clip"] == "s0c0") & (rows["check"] == "fill")
     rows.loc[lost, ["status", "value"]] = ["failed", np.nan]
-    table = properties(rows).set_index("property")
+    table = estimate_properties(rows).set_index("property")
     assert table.loc["fills", "n_clips"] == 15 and table.loc["fills", "n_planned"] == 16
     assert table.loc["monotone", "n_clips"] == 16
 
@@ -193,7 +187,7 @@ def test_few_speakers_are_no_claim_and_lost_clips_are_counted():
 def test_the_order_of_rows_does_not_matter():
     rows = simulated(1.0, 0.5)
     mixed = rows.sample(frac=1, random_state=0)
-    pd.testing.assert_frame_equal(properties(rows), properties(mixed), rtol=1e-12)
+    pd.testing.assert_frame_equal(estimate_properties(rows), estimate_properties(mixed), rtol=1e-12)
 
 
 # -- trials ------------------------------------------------------------------------------------------------------------
@@ -292,7 +286,7 @@ def test_the_forecast_of_calls_is_what_they_are(clip):
 
 
 def small(**more):
-    return load_config(None, "qualify", metrics=["truth-auc", "gini"], models=["planted-rule"], limit=2, **more)
+    return load_qualify_config(metrics=["truth-auc", "gini"], models=["planted-rule"], limit=2, **more)
 
 
 def test_a_run_is_resumed_metric_by_metric(tmp_path, monkeypatch):
@@ -307,9 +301,7 @@ def test_a_run_is_resumed_metric_by_metric(tmp_path, monkeypatch):
     again, _ = qualify(small(), tmp_path)
     assert asked == []
     pd.testing.assert_frame_equal(rows, again)
-    more = load_config(
-        None, "qualify", metrics=["truth-auc", "gini", "pointing-game"], models=["planted-rule"], limit=2
-    )
+    more = load_qualify_config(metrics=["truth-auc", "gini", "pointing-game"], models=["planted-rule"], limit=2)
     added, _ = qualify(more, tmp_path)
     assert asked == [["pointing-game"]] * 2
     kept = added[added["metric"] != "pointing-game"].reset_index(drop=True)
@@ -331,15 +323,15 @@ def test_another_seed_is_another_trial(tmp_path):
 
 def test_only_corpora_with_a_truth(tmp_path):
     with pytest.raises(InputError, match="no known truth"):
-        forecast(load_config(None, "qualify", corpora=["emodb"], fills=["attenuate"]), tmp_path)
+        forecast(load_qualify_config(corpora=["emodb"], fills=["attenuate"]), tmp_path)
     with pytest.raises(InputError, match="planted cue"):
-        forecast(load_config(None, "qualify", emotions=["neutral"]), tmp_path)
+        forecast(load_qualify_config(emotions=["neutral"]), tmp_path)
 
 
 def test_what_is_written(tmp_path):
     rows = simulated(1.0, 0.001)
     rows = pd.concat([rows, simulated(0.0, 1.0, metric="pointing-game")])
-    files = write_qualification(properties(rows), {"config": {"limit": 16}}, tmp_path)
+    files = write_qualification(estimate_properties(rows), {"config": {"limit": 16}}, tmp_path)
     table = pd.read_csv(files["csv"])
     assert set(table["property"]) <= {p.name for p in PROPERTIES} | {"averaged", "fills-anger"}
     assert set(table["metric"]) == {"deletion", "pointing-game"}
@@ -351,23 +343,11 @@ def test_what_is_written(tmp_path):
     assert files["png"].stat().st_size > 10_000
     drawn = pd.read_csv(tmp_path / "heatmap.csv")
     assert {"low", "high", "n_clips", "n_planned", "ladder", "qualified", "note"} <= set(drawn.columns)
-    assert qualification_table(properties(rows)).row_count == 2
+    assert qualification_table(estimate_properties(rows)).row_count == 2
 
 
-def test_the_command_line_tells_what_it_will_cost_and_does_it(tmp_path, capsys):
-    command = ["run", "--preset", "qualify", "--model", "planted-rule", "--limit", "1", "--metric", "truth-auc"]
-    out = tmp_path / "run"
-    assert main([*command, "--metric", "average-drop", "--dry-run", "--json", "--out", str(out)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told[0]["recogniser"] == "planted-rule" and told[0]["model_calls"] > 50 and not out.exists()
-    assert main([*command, "--workers", "1", "--out", str(out)]) == 0
-    assert "truth-auc" in capsys.readouterr().out and (out / "qualification.csv").is_file()
-    assert main([*command, "--out", str(out)]) == 2  # holds a run already
-    assert main([*command, "--workers", "1", "--out", str(out), "--resume"]) == 0
-
-
-def test_the_preset_puts_every_metric_on_trial():
-    config = load_config(None, "qualify")
+def test_the_defaults_qualify_every_metric():
+    config = load_qualify_config()
     asked = config.metrics
     corpus = load_corpus("planted")
     clips = corpus.table.loc[corpus.select(config.emotions, config.limit)]
@@ -375,55 +355,3 @@ def test_the_preset_puts_every_metric_on_trial():
     own = [name for name in asked if not name.startswith("quantus:")]
     assert own == [name for name in METRICS.names() if not name.endswith(":")]
     assert len(asked) - len(own) == 4 and all(METRICS.get(name).space == "features" for name in set(asked) - set(own))
-
-
-# -- what is committed -------------------------------------------------------------------------------------------------
-
-
-def test_committed_verdicts_are_of_known_metrics_and_reach_the_records():
-    assert committed()
-    for (metric, version), row in committed().items():
-        assert metric in METRICS and row["qualified"] in ("yes", "one fill", "no", "no claim", "not tested")
-        assert (row["qualified"] in ("no", "one fill")) == bool(row["fails"])
-        if METRICS.get(metric).version == version:
-            assert METRICS.get(metric).qualified == {"yes": True, "no": False, "one fill": False}.get(row["qualified"])
-            make_metric(metric)
-    assert qualified("deletion", "of no such version") is None
-
-
-def test_every_metric_of_the_preset_has_a_committed_verdict_of_its_present_version():
-    """A metric that has changed is put on trial again before it is committed: docs/qualification.md says how."""
-    wanted = {(name, METRICS.get(name).version) for name in load_config(preset="qualify").metrics}
-    assert set(committed()) == wanted
-    root = Path(serxai.__file__).parent
-    shipped, shown = root / "metrics" / "qualified.csv", root / "results" / "qualification" / "verdicts.csv"
-    assert not shown.exists() or shown.read_bytes() == shipped.read_bytes()  # results are not part of a wheel
-
-
-def test_failed_metrics_are_marked():
-    failed = {record.name: grade(record.name, record.version) for record in METRICS if record.qualified is False}
-    assert set(failed.values()) == {"no", "one fill"}
-    assert all(labelled(name) == name + {"no": "†", "one fill": "°"}[found] for name, found in failed.items())
-    assert labelled("explanation-calls") == "explanation-calls" and labelled("somebody's own") == "somebody's own‡"
-
-
-def test_boards_tell_what_a_marked_metric_failed(make_scores, tmp_path):
-    """In words below the table and in the column, with numbers in the tooltip and in the list."""
-    told = METRICS.get("deletion").fails
-    assert told.startswith("fills on") and failing(told).startswith("fills")
-    page = write_board(make_scores(speakers=6, conditions=("clean",)), [], tmp_path)[1].read_text("utf-8")
-    assert f'title="failed its qualification: {told}"' in page.replace("&#39;", "'")
-    board = pd.read_csv(tmp_path / "leaderboard.csv", keep_default_na=False)
-    by_metric = board.groupby("metric")["metric_fails"].first()
-    assert by_metric["deletion"] == failing(told) and by_metric["mass-accuracy"] == ""
-    note = f"deletion: {failing(told)}"
-    assert marks_note(["mass-accuracy", "explanation-calls"]) == ""
-    for text in (page, *((tmp_path / f"leaderboard.{suffix}").read_text("utf-8") for suffix in ("md", "tex"))):
-        assert note in text and "mass-accuracy: " not in text
-
-
-def test_the_list_of_metrics_names_what_failed(capsys):
-    assert main(["ls", "metrics", "--json"]) == 0
-    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert listed["deletion"]["fails"] == METRICS.get("deletion").fails and listed["truth-auc"]["fails"] == ""
-    assert all(bool(row["fails"]) == (row["qualified"] is False) for row in listed.values())

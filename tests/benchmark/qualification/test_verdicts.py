@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from serxai.benchmark.cli.qualify import weak_recognisers
+from serxai.benchmark.qualification.estimates import estimate_properties, jackknifed_follow
 from serxai.benchmark.qualification.heat_map import shade
+from serxai.benchmark.qualification.notes import Note
 from serxai.benchmark.qualification.report import write_qualification
 from serxai.benchmark.qualification.trials import ClipTrials, Trial, score_trials
-from serxai.benchmark.qualification.verdicts import jackknifed_follow, properties, verdicts
+from serxai.benchmark.qualification.verdicts import VERDICT_COLUMNS, verdict_table, verdicts
 from serxai.benchmark.stats.clustered_proportion import clustered_share
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import NotApplicable
 from serxai.keys import rng
-from serxai.metrics import qualified as module
+from serxai.metrics.qualified import COLUMNS, Verdict, read_verdicts, write_verdicts
 from serxai.models.obtain import load_model
 from serxai.tests.benchmark.qualification.test_trials import simulated
 
@@ -40,59 +40,97 @@ def lost(rows: pd.DataFrame, share: float, check: str = "ladder") -> pd.DataFram
     return rows
 
 
-def verdict(rows: pd.DataFrame) -> pd.Series:
-    return verdicts(properties(rows)).iloc[0]
+def verdict(rows: pd.DataFrame) -> Verdict:
+    return verdicts(estimate_properties(rows))[0]
 
 
 def test_one_fill_agrees_with_itself_and_qualifies_nothing():
     rows = simulated(1.0, 0.001)
     told = verdict(rows[rows["fill"] == "twin"])
-    assert told["qualified"] == "no claim" and told["fills"] == "twin" and told["n_clips"] == 16
-    assert told["no_claim"] == "fills on cnn: fewer than 3 fills"
+    assert told.grade == "no claim" and told.fills == ("twin",) and told.n_clips == 16
+    assert told.no_claim == "fills on cnn: fewer than 3 fills"
     whole = verdict(rows)
-    assert whole["qualified"] == "yes" and whole["fills"].split() == sorted(FILLS) and whole["ladder"] == "truth"
+    assert whole.grade == "yes" and whole.fills == tuple(sorted(FILLS)) and whole.ladder == "truth"
 
 
 def test_nothing_is_claimed_on_a_part_of_the_clips():
     told = verdict(lost(simulated(1.0, 0.001), 0.25))
-    assert told["qualified"] == "no claim" and "monotone on cnn: 12 of 16 clips" in told["no_claim"]
-    assert verdict(lost(simulated(1.0, 0.001), 0.125))["qualified"] == "yes"
+    assert told.grade == "no claim" and "monotone on cnn: 12 of 16 clips" in told.no_claim
+    assert verdict(lost(simulated(1.0, 0.001), 0.125)).grade == "yes"
 
 
 def test_clips_without_any_trial_are_planned_all_the_same():
     rows = simulated(1.0, 0.001)
     gone = rows["clip"].isin(sorted(rows["clip"].unique())[:8])
     refused = rows[gone].drop_duplicates("clip").assign(check="", status="skipped", value=np.nan, reason="no truth")
-    table = properties(pd.concat([rows[~gone], refused])).set_index("property")
+    table = estimate_properties(pd.concat([rows[~gone], refused])).set_index("property")
     assert (table.drop(["fills-anger"])["n_planned"] == 16).all() and table.loc["monotone", "passed"] == "no claim"
 
 
 def test_every_recogniser_must_have_its_say():
     rows, other = simulated(1.0, 0.001), simulated(1.0, 0.001, metric="insertion").assign(recogniser="planted-rule")
     told = verdict(pd.concat([rows, other]))
-    assert told["qualified"] == "no claim" and "monotone on planted-rule: not tested" in told["no_claim"]
+    assert told.grade == "no claim" and "monotone on planted-rule: not tested" in told.no_claim
 
 
 def test_all_skipped_is_not_tested():
     rows = simulated(1.0, 0.001).assign(status="skipped", value=np.nan, reason="no weak truth")
     told = verdict(rows)
-    assert told["qualified"] == "not tested" and told["no_claim"] == "no weak truth"
+    assert told.grade == "not tested" and told.no_claim == "no weak truth"
 
 
 def test_grade_of_a_metric_that_is_right_under_each_fill():
     rows = simulated(1.0, 0.001, shift=2.0)
-    assert verdict(rows)["qualified"] == "no"  # no white box says so
+    assert verdict(rows).grade == "no"  # no white box says so
     told = verdict(with_own_fills(rows))
-    assert told["qualified"] == "one fill" and told["fails"].startswith("fills on cnn")
-    assert verdict(with_own_fills(lost(rows, 0.5)))["qualified"] == "no"
+    assert told.grade == "one fill" and told.fails.startswith("fills on cnn")
+    assert verdict(with_own_fills(lost(rows, 0.5))).grade == "no"
 
 
-def test_verdicts_as_others_read_them(monkeypatch):
-    body = "metric,version,qualified,fails\na,1,yes,\nb,1,one fill,fills on cnn (0.7)\nc,1,no,x\nd,1,no claim,\n"
-    rows = {(row["metric"], row["version"]): row for row in csv.DictReader(body.splitlines())}
-    monkeypatch.setattr(module, "verdicts", lambda: rows)
-    assert [module.qualified(name, "1") for name in "abcde"] == [True, False, False, None, None]
-    assert module.fails("b", "1") == "fills on cnn (0.7)"
+def test_a_verdict_names_properties_and_notes_as_data():
+    rows = simulated(1.0, 0.001, shift=2.0)
+    told = verdict(lost(rows, 0.25))
+    assert told.grade == "no" and told.failed == ("fills",) and set(told.unclear) == {"monotone", "oracle-vs-random"}
+    assert told.notes == ("lost-clips", "no-spread") and told.recognisers == ("cnn",) and told.n_clips == 12
+    silent = verdict(simulated(0.0, 0.0))
+    assert silent.notes == ("deterministic", "no-spread", "silent")
+    assert set(silent.failed) == {"monotone", "oracle-vs-random", "seeds", "fills"}
+    untested = verdict(rows.assign(status="skipped", value=np.nan, reason="no weak truth"))
+    assert untested.notes == ("skipped",) and untested.failed == untested.unclear == ()
+
+
+def test_verdicts_survive_their_file():
+    told = [
+        verdict(simulated(1.0, 0.001, shift=2.0)),
+        verdict(simulated(1.0, 0.001)),
+        Verdict('"quoted; name", a', "2"),
+    ]
+    content = write_verdicts(told)
+    assert read_verdicts(content) == told and content.decode().splitlines()[0] == ",".join(COLUMNS)
+    assert [one.qualified for one in told] == [False, True, None]
+    grades = ("yes", "one fill", "no", "no claim", "not tested")
+    assert [Verdict("a", "1", grade=grade).qualified for grade in grades] == [True, False, False, None, None]
+
+
+def test_the_table_of_verdicts_shows_their_fields():
+    told = verdict(simulated(1.0, 0.001, shift=2.0))
+    row = verdict_table([told]).iloc[0]
+    assert list(row.index) == list(VERDICT_COLUMNS)
+    assert row["qualified"] == told.grade and row["fills"].split() == list(told.fills) and row["fails"] == told.fails
+
+
+@pytest.mark.parametrize(
+    ("note", "text"),
+    [
+        (Note("silent", 18), "silent on 18"), (Note("no-spread"), "no spread"),
+        (Note("deterministic"), "deterministic"),
+        (Note("lost-clips", 35, 48), "35 of 48 clips"), (Note("few-voices", total=6), "fewer than 6 voices"),
+        (Note("few-fills", total=3), "fewer than 3 fills"), (Note("few-clips", 16), "16 clips are too few"),
+        (Note("skipped", reason="no truth; none"), "no truth; none"),
+    ],
+)  # fmt: skip
+def test_text_of_notes(note: Note, text: str):
+    assert note.text == text
 
 
 def real(clips_a_speaker: int, wrong: int = 0) -> pd.DataFrame:
@@ -111,25 +149,25 @@ def real(clips_a_speaker: int, wrong: int = 0) -> pd.DataFrame:
 
 
 def test_a_yes_or_no_on_every_clip_has_an_interval_with_a_width():
-    row = properties(real(3)).set_index("property").loc["real"]
+    row = estimate_properties(real(3)).set_index("property").loc["real"]
     found = clustered_share(np.ones(48), np.ones(48), np.repeat(np.arange(16), 3))
     assert row["low"] == pytest.approx(found.low) == pytest.approx(0.926, abs=5e-4) and row["passed"] == "yes"
-    few = properties(real(1)).set_index("property").loc["real"]
+    few = estimate_properties(real(1)).set_index("property").loc["real"]
     assert few["passed"] == "no claim" and few["note"] == "16 clips are too few"  # .794 at best
-    assert properties(real(1, wrong=14)).set_index("property").loc["real", "passed"] == "no"
+    assert estimate_properties(real(1, wrong=14)).set_index("property").loc["real", "passed"] == "no"
 
 
 def test_notes_tell_what_an_interval_cannot():
     rows = simulated(1.0, 0.0)
-    table = properties(rows).set_index("property")
+    table = estimate_properties(rows).set_index("property")
     assert table.loc["seeds", "note"] == "deterministic" and table.loc["monotone", "note"] == "no spread"
-    noisy = properties(simulated(1.0, 0.5)).set_index("property")
+    noisy = estimate_properties(simulated(1.0, 0.5)).set_index("property")
     assert noisy.loc["monotone", "note"] == noisy.loc["seeds", "note"] == ""
 
 
 def test_intervals_stay_in_range():
     for quality, noise in ((1.0, 0.3), (0.0, 1.0), (-1.0, 0.3)):
-        table = properties(simulated(quality, noise))
+        table = estimate_properties(simulated(quality, noise))
         least = np.where(table["property"].isin(["oracle-vs-random", "resilience", "reactivity"]), 0, -1)
         least = np.where(table["property"].str.fullmatch("fills.*"), 0, least)
         assert (table["high"] <= 1).all() and (table["low"] >= least).all()
@@ -170,7 +208,7 @@ def test_a_fill_that_changes_nothing_loses_its_own_check_alone(trials, monkeypat
     refused = [fill for (_, fill), trial in made.items() if isinstance(trial.explained, NotApplicable)]
     assert len(refused) == 1 and len(made) == 4
     with pytest.raises(NotApplicable, match="zero"):
-        made["own fill", refused[0]].made()
+        made["own fill", refused[0]].explanation()
 
 
 def test_a_trial_that_cannot_be_made_is_a_row(trials, monkeypatch):
@@ -190,7 +228,7 @@ def test_the_copies_of_the_stability_ladder_matter(trials):
 
 
 def test_the_page_keeps_what_was_lost(tmp_path):
-    table = properties(lost(simulated(1.0, 0.001), 1.0))
+    table = estimate_properties(lost(simulated(1.0, 0.001), 1.0))
     page = write_qualification(table, {}, tmp_path)["html"].read_text("utf-8")
     assert "0 of 16" in page
 
