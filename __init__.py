@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._lazy import attach
+# absolute: pytest imports this file by the name of the clone's folder, which need not be that of a package
+from serxai._lazy import attach
 
 __version__ = "0.1.0"
 
