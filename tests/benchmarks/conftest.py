@@ -18,11 +18,13 @@ class Speed:
     ----------
     strict : bool
         Measure several rounds; a goal that is missed fails the test.
+    report : callable
+        Takes ``"speed"`` and a figure.
     """
 
-    def __init__(self, strict: bool) -> None:
+    def __init__(self, strict: bool, report: Callable[[str, object], None]) -> None:
         self.strict = strict
-        self.figures: list[str] = []
+        self.report = report
 
     def rounds(self, n: int) -> int:
         """`n` rounds where figures count, else one."""
@@ -58,27 +60,24 @@ class Speed:
         figure : str
             What was measured and what is asked for.
         """
-        self.figures.append(figure if met else f"{figure} (MISSED)")
+        self.report("speed", figure if met else f"{figure} (MISSED)")
         assert met or not self.strict, figure
 
 
 @pytest.fixture
 def speed(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Speed:
     """`Speed` of this session; what it reports is shown in the terminal summary."""
-    measured = Speed(strict=request.config.getoption("--long"))
-    request.addfinalizer(lambda: record_property("speed", measured.figures))
-    return measured
+    return Speed(request.config.getoption("--long"), record_property)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """All figures, one a line; in a run without ``--long`` each was measured once."""
-    reports = [r for kind in ("passed", "failed") for r in terminalreporter.getreports(kind) if r.when == "teardown"]
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.getreports(kind) if r.when == "call"]
     lines = [
         f"{report.nodeid.rpartition('/')[2]}: {figure}"
         for report in reports
-        for name, figures in report.user_properties
+        for name, figure in report.user_properties
         if name == "speed"
-        for figure in figures
     ]
     if lines:
         terminalreporter.section("speed")
