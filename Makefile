@@ -4,20 +4,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROOMS := audio cues datasets models methods metrics benchmark
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
+CONSTRAINTS ?= constraints.txt
+EXTRAS ?= dev,opensmile,hf,embedding,audb,onnx
+PIP_INSTALL := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: demo test test-long lint install install-dev clean
+.PHONY: demo test test-long pytest coverage lint types install install-dev clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable .
+	$(PIP_INSTALL) --editable .
 	@touch $@
 
 # in one step: resolving twice takes half a minute more; what is imported is compiled then
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[dev,opensmile,hf,embedding,audb,onnx]'
+	$(PIP_INSTALL) --editable '.[$(EXTRAS)]'
 	@touch $(VENV)/.installed $@
 
 install: $(VENV)/.installed
@@ -26,21 +29,27 @@ install-dev: $(VENV)/.installed-dev
 demo: install  ## rank explanation methods on the planted corpus with the bundled recogniser
 	$(BIN)/serxai run
 
-lint: install-dev
+lint: types  ## style, names, formatting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@# through a link named like the package, whatever the clone's folder is called
-	@mkdir -p $(VENV)/mypy && ln -sfn ../.. $(VENV)/mypy/serxai
-	cd $(VENV)/mypy && ../bin/mypy --config-file ../../pyproject.toml $(ROOMS:%=serxai/%)
 
-test: lint  ## lint, types and all tests but the long ones
+types: install-dev  ## mypy, through a link named like the package, whatever the clone's folder is called
+	@mkdir -p $(VENV)/mypy && ln -sfn ../.. $(VENV)/mypy/serxai
+	cd $(VENV)/mypy && ../bin/mypy --config-file ../../pyproject.toml $(ROOMS:%=serxai/%) $(patsubst %,serxai/%,$(wildcard *.py))
+
+pytest: install-dev  ## all tests but the long ones; speed tests by themselves, so that nothing runs beside them
 	$(PYTEST) -n 2 --ignore tests/benchmarks
 	$(PYTEST) tests/benchmarks
 
-test-long: lint  ## everything: kills, Ray, training, whole corpora
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[ray]'
+test: lint pytest  ## lint, types and all tests but the long ones
+
+test-long: lint  ## everything: kills, Ray, training, whole corpora; here speed ratios may fail
+	$(PIP_INSTALL) --editable '.[ray]'
 	$(PYTEST) --long -n 2 --ignore tests/benchmarks
 	$(PYTEST) --long tests/benchmarks
 
+coverage: install-dev  ## all tests but the long ones, with the lines they miss in coverage/index.html
+	$(PYTEST) -n 2 --ignore tests/benchmarks --cov --cov-report=term --cov-report=html:coverage
+
 clean:
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) build coverage .coverage .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -1,36 +1,40 @@
 """serxai: a comparative benchmark suite for explanations of speech emotion recognition.
 
-The rooms, from the ground floor up: ``audio``, ``cues``, ``datasets``, ``models``, ``methods``, ``metrics``,
-``benchmark``. A room imports only rooms below it; the modules beside this file serve all of them.
+Public interface: the names of this module, and for extensions `serxai.methods`, `serxai.metrics`, `serxai.models`,
+`serxai.corpora`, `serxai.audio`, `serxai.errors` and `serxai.registry`. All deeper paths are private.
+
+The layers, from the bottom: ``audio``, ``cues``, ``datasets``, ``models``, ``methods``, ``metrics``, ``benchmark``. A
+folder imports only folders below it; the modules beside this file serve all of them.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+# absolute: pytest imports this file by the name of the clone's folder, which need not be that of a package
+from serxai._lazy import attach
 
 __version__ = "0.1.0"
 
-# name -> module that defines it; loaded on first use, so that `import serxai` stays fast and torch-free
-_PUBLIC = {
-    "Attribution": ".methods.attribution",
-    "Clip": ".datasets.clip",
-    "Grid": ".audio.grid",
-    "Recogniser": ".models.recogniser",
-    "explain": ".benchmark.api",
-    "load_corpus": ".datasets.corpora",
-    "load_model": ".models.records",
-    "run": ".benchmark.api",
-}
+# `import serxai` stays fast and loads no torch
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        ".audio": ("Grid",),
+        ".benchmark.api": ("explain", "run"),
+        ".corpora": ("Clip", "load_corpus"),
+        ".methods": ("Attribution",),
+        ".models": ("Recogniser", "load_model"),
+    },
+    packages=("audio", "corpora", "errors", "methods", "metrics", "models", "registry"),
+)
 
-__all__ = ["__version__", *sorted(_PUBLIC)]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name], __name__), name)
-    raise AttributeError(f"module 'serxai' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+if TYPE_CHECKING:
+    from .audio import Grid as Grid
+    from .benchmark.api import explain as explain
+    from .benchmark.api import run as run
+    from .corpora import Clip as Clip
+    from .corpora import load_corpus as load_corpus
+    from .methods import Attribution as Attribution
+    from .models import Recogniser as Recogniser
+    from .models import load_model as load_model

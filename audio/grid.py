@@ -107,7 +107,8 @@ class Grid:
             return values.copy()
         rows = _overlap(mel_row_of(self.freq_edges_hz), mel_row_of(target.freq_edges_hz))
         columns = _overlap(self.time_edges_s, target.time_edges_s)
-        return rows.T @ values @ columns
+        moved: np.ndarray = rows.T @ values @ columns
+        return moved
 
     def stretched(self, duration_s: float, onto_s: float) -> Grid:
         """Grid with its time axis scaled by ``onto_s / duration_s``, to compare two clips in relative time."""
@@ -120,7 +121,8 @@ def _overlap(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     inner[0], inner[-1] = min(source[0], target[0]), max(source[-1], target[-1])
     low = np.maximum(source[:-1, None], inner[None, :-1])
     high = np.minimum(source[1:, None], inner[None, 1:])
-    return np.clip(high - low, 0, None) / np.diff(source)[:, None]
+    share: np.ndarray = np.clip(high - low, 0, None) / np.diff(source)[:, None]
+    return share
 
 
 def mel_points_hz(rows: int = MEL_ROWS, max_hz: float = 8000.0) -> np.ndarray:
@@ -172,8 +174,9 @@ def mel_row_of(freqs_hz: np.ndarray) -> np.ndarray:
     Frequencies above 8 kHz continue with the slope of the last row.
     """
     edges = _row_edges_hz()
-    rows = np.interp(freqs_hz, edges, np.arange(edges.size))
-    return rows + np.maximum(np.asarray(freqs_hz) - edges[-1], 0) / (edges[-1] - edges[-2])
+    rows: np.ndarray = np.interp(freqs_hz, edges, np.arange(edges.size))
+    rows = rows + np.maximum(np.asarray(freqs_hz) - edges[-1], 0) / (edges[-1] - edges[-2])
+    return rows
 
 
 def scoring_grid(duration_s: float, bands: int = SCORING_BANDS, cell_s: float = SCORING_CELL_S) -> Grid:

@@ -128,7 +128,8 @@ class Clip:
         recorded, here = np.array(self.time_map).T
         rates = np.diff(recorded) / np.diff(here)
         before, after = np.minimum(times_s - here[0], 0), np.maximum(times_s - here[-1], 0)
-        return np.interp(times_s, here, recorded) + before * rates[0] + after * rates[-1]
+        times: np.ndarray = np.interp(times_s, here, recorded) + before * rates[0] + after * rates[-1]
+        return times
 
     @cached_property
     def cue_tracks(self) -> CueTracks:

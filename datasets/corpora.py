@@ -52,7 +52,8 @@ def load_corpus(
         If the corpus' files are not found.
     """
     record = CORPORA.get(name)
-    return record.load()(record, data_root, progress)
+    corpus: Corpus = record.load()(record, data_root, progress)
+    return corpus
 
 
 def layout_of(record: CorpusRecord) -> Layout | None:

@@ -48,6 +48,7 @@ class SharedWork:
         recogniser : Recogniser
             Whose calls are counted.
         """
+        value: T
         if key in self._cache:
             value, calls = self._cache[key]
             self.spared += calls

@@ -128,7 +128,7 @@ class PartMethod(Explainer):
     def number_of_masks(self, parts: int) -> int:
         """Number of masks scored for a partition with this many parts."""
         if self.is_exact(parts):
-            return 2**parts
+            return 1 << parts
         if self.masks < 4:
             raise InputError(f"{self.name}: masks must be at least 4, got {self.masks}.")
         return max(self.masks + self.masks % 2, 2 * parts)

@@ -71,7 +71,8 @@ def all_masks(parts: int) -> np.ndarray:
     >>> all_masks(2).tolist()
     [[0, 0], [1, 0], [0, 1], [1, 1]]
     """
-    return (np.arange(2**parts)[:, None] >> np.arange(parts) & 1).astype(np.uint8)
+    masks: np.ndarray = np.arange(2**parts)[:, None] >> np.arange(parts) & 1
+    return masks.astype(np.uint8)
 
 
 def independent_masks(parts: int, n: int, generator: np.random.Generator | np.random.RandomState) -> np.ndarray:
@@ -167,7 +168,8 @@ def batched_log_odds(recogniser: Recogniser, n: int, render: Callable[[np.ndarra
     array, float64, shape (n, n_classes)
     """
     batches = [np.minimum(np.arange(recogniser.batch) + start, n - 1) for start in range(0, n, recogniser.batch)]
-    return np.concatenate([recogniser.log_odds(render(batch)) for batch in batches])[:n]
+    log_odds: np.ndarray = np.concatenate([recogniser.log_odds(render(batch)) for batch in batches])
+    return log_odds[:n]
 
 
 def mask_table(

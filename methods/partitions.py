@@ -226,6 +226,7 @@ def band_edges(kind: str, bands: int) -> np.ndarray:
     [0, 386, 760, 1148, 1689, 2484, 3654, 5374, 8000]
     """
     steps = np.linspace(0, 1, bands + 1)
+    edges: np.ndarray
     if kind == "mel":
         edges = band_edges_hz(MEL_ROWS)[np.round(steps * MEL_ROWS).astype(int)]
     elif kind == "hz":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -388,7 +389,7 @@ def make_method(name: str, **params: Any) -> Explainer:
         If the method has no such parameter.
     """
     record = METHODS.get(name)
-    factory = record.load()
+    factory: Callable[..., Explainer] = record.load()
     if record.name.endswith(":"):
         raise InputError(f"method {name!r} stands for a family; name the base method behind the colon.")
     if record.argument:

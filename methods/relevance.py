@@ -121,7 +121,8 @@ def conserving(rule: BasicHook) -> BasicHook:
         return [*gradients, (relevance - assigned) / count.clamp_min(EPSILON)]
 
     def reducer(inputs: list[torch.Tensor], gradients: list[torch.Tensor]) -> torch.Tensor:
-        return rule.reducer(inputs[:-1], gradients[:-1]) + gradients[-1]
+        relevance: torch.Tensor = rule.reducer(inputs[:-1], gradients[:-1]) + gradients[-1]
+        return relevance
 
     return BasicHook(
         input_modifiers=[*rule.input_modifiers, *flat.input_modifiers],

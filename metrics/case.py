@@ -71,7 +71,8 @@ class Case:
         """
         if key not in self._memo:
             self._memo[key] = factory()
-        return self._memo[key]
+        value: T = self._memo[key]
+        return value
 
     def with_fill(self, name: str) -> Case:
         """Copy of the case with another fill and the same cache."""

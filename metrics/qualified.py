@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 from io import StringIO
+from typing import Any
 
 YES, ONE_FILL, NO, NO_CLAIM, NOT_TESTED = GRADES = ("yes", "one fill", "no", "no claim", "not tested")
 _LISTS = ("recognisers", "fills", "failed", "unclear", "notes")

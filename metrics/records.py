@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..cues.expert import sources
@@ -411,5 +412,5 @@ def make_metric(name: str) -> Metric:
         If no metric has this name; near misses are listed.
     """
     record = METRICS.get(name)
-    metric = record.load()
-    return metric(record.argument) if name.endswith(":") or record.argument else metric()
+    factory: Callable[..., Metric] = record.load()
+    return factory(record.argument) if name.endswith(":") or record.argument else factory()

@@ -55,7 +55,6 @@ class Extractor(ABC):
         device: str | torch.device = "cpu",
     ) -> Recogniser:
         """A recogniser of this extractor and a trained head."""
-
         return FeatureRecogniser(name, classes, self, head, fingerprint, trained_on)
 
 

@@ -45,4 +45,5 @@ def make_extractor(name: str, **params: Any) -> Extractor:
         from .hf import Backbone
 
         return Backbone(**{"path": record.argument} | params)
-    return record.load()(**params)
+    extractor: Extractor = record.load()(**params)
+    return extractor

@@ -30,7 +30,8 @@ class HeadedNetwork(nn.Module):
 
     def raw(self, x: torch.Tensor) -> torch.Tensor:
         """One-vs-rest log-odds as the head gives them, before they are normalised over classes."""
-        return self.head(self.body(x))
+        log_odds: torch.Tensor = self.head(self.body(x))
+        return log_odds
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Shape (n, ...) -> (n, n_classes), float64."""

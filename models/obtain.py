@@ -188,7 +188,6 @@ def obtain_fold_models(
     InputError
         If the corpus cannot be trained on, or what is cached is damaged.
     """
-
     task = plan_training(model, corpus, emotions=emotions)
     return _find(task) or train(task, _cached(task), progress=progress)
 
@@ -203,7 +202,6 @@ def find_fold_models(model: str, corpus: Corpus, *, emotions: Sequence[str] | No
     InputError
         If the corpus cannot be trained on, or what is cached is damaged.
     """
-
     return _find(plan_training(model, corpus, emotions=emotions))
 
 

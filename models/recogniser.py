@@ -141,8 +141,9 @@ class Recogniser(ABC):
 
     def predict_proba(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
         """Class probabilities (log-odds through the logistic function, normalised), shape (n, n_classes)."""
-        p = expit(self.log_odds(waveforms))
-        return p / p.sum(axis=1, keepdims=True)
+        p: np.ndarray = expit(self.log_odds(waveforms))
+        p /= p.sum(axis=1, keepdims=True)
+        return p
 
     def checked(self, waveforms: np.ndarray | torch.Tensor) -> torch.Tensor:
         """Waveforms as a float32 tensor, (n, n_samples); raises as `log_odds` says."""
@@ -289,7 +290,10 @@ class TorchRecogniser(Recogniser):
         """Feature map of one waveform, shape (1, 1, n_freq, n_frames)."""
         self.check_length(len(samples))
         with torch.no_grad():
-            return self.front_end(torch.as_tensor(samples, dtype=torch.float32, device=self.device)[None])
+            features: torch.Tensor = self.front_end(
+                torch.as_tensor(samples, dtype=torch.float32, device=self.device)[None]
+            )
+        return features
 
     def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

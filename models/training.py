@@ -148,7 +148,6 @@ def train_fold_models(
 
 def train(task: Task, out: Path, *, workers: int | None = None, progress: Progress | None = None) -> FoldModels:
     """Train what is planned; the folder appears whole or not at all."""
-
     out.parent.mkdir(parents=True, exist_ok=True)
     # beside `out`, so that the last step is a rename within one file system
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

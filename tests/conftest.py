@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip_long)
         if "real_data" in item.keywords and not os.environ.get("SERXAI_DATA"):
             item.add_marker(skip_data)
+
+
+# an extra, and a package that only it brings
+EXTRAS = {
+    "audb": "audb", "embedding": "resemblyzer", "hf": "transformers", "onnx": "onnxruntime", "opensmile": "opensmile",
+    "ray": "ray",
+}  # fmt: skip
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Skip a test that stops at serxai's own message that an extra is missing, if it is missing indeed."""
+    from serxai.errors import SerxaiError
+
+    try:
+        return (yield)
+    except SerxaiError as error:
+        for extra in re.findall(r"serxai\[(\w+)\]", str(error)):
+            if find_spec(EXTRAS[extra]) is None:
+                pytest.skip(f"the extra {extra!r} is not installed")
+        raise
 
 
 @pytest.fixture(scope="session")

@@ -36,10 +36,14 @@ class Task(Protocol):
     """
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """Identity of the task."""
+        ...
 
     @property
-    def clips(self) -> tuple[str, ...]: ...
+    def clips(self) -> tuple[str, ...]:
+        """Clips that the task finishes."""
+        ...
 
 
 class TaskWorker(Protocol):
@@ -128,6 +132,7 @@ class Pool:
         self.fallback: TaskWorker | None = None  # of this process, to record tasks that are given up
 
     def run(self) -> Iterator[int]:
+        """Compute all tasks, yielding the number of clips finished since the last yield."""
         try:
             while self.queue or any(worker.task for worker in self.workers):
                 self._staff()

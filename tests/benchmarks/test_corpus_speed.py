@@ -6,8 +6,6 @@ Seconds are processor seconds of all threads: neighbours on the machine do not m
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,30 +36,19 @@ def build(root: Path, clips: int, monkeypatch: pytest.MonkeyPatch) -> list[Path]
     return [root / "ravdess" / name for name in names]
 
 
-def seconds(*jobs: Callable[[], object], rounds: int = 7) -> list[float]:
-    """Fastest of several turns of each job; the jobs take turns, so that a slow moment meets them all."""
-    spent: list[list[float]] = [[] for _ in jobs]
-    for _ in range(rounds):
-        for times, job in zip(spent, jobs, strict=True):
-            start = time.process_time()
-            job()
-            times.append(time.process_time() - start)
-    return [min(times) for times in spent]
-
-
 @pytest.mark.parametrize("clips", [360, pytest.param(1440, marks=pytest.mark.long)])
-def test_loading_and_verifying(benchmark, clips: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_loading_and_verifying(benchmark, speed, clips: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     paths = build(tmp_path, clips, monkeypatch)
 
     def load_and_verify():
         return load_corpus("ravdess", tmp_path), verify_corpus(RAVDESS, tmp_path)
 
-    corpus, result = benchmark.pedantic(load_and_verify, rounds=3, warmup_rounds=1)
+    corpus, result = benchmark.pedantic(load_and_verify, rounds=speed.rounds(3), warmup_rounds=1)
     assert len(corpus.table) == clips and result.ok and result.confirmed == clips
-    decoding, bare, spent = seconds(
+    decoding, bare, spent = speed.best(
         lambda: [load_audio(path) for path in paths],
         lambda: [soundfile.read(path, dtype="float32") for path in paths],
         load_and_verify,
     )
     benchmark.extra_info |= {"over_decoding": spent / decoding, "over_bare_libsndfile": spent / bare}
-    assert spent / decoding < 1.3
+    speed.goal(spent / decoding < 1.3, f"loading and verifying {spent / decoding:.2f} x decoding; goal 1.3")

@@ -15,7 +15,7 @@ RATIO = 1.7
 
 
 @pytest.mark.long  # of use on an idle machine only
-def test_two_threads_extract_nearly_twice_as_fast(benchmark) -> None:
+def test_two_threads_extract_nearly_twice_as_fast(benchmark, speed) -> None:
     pytest.importorskip("opensmile")
     from serxai.models.opensmile_features import OpenSmile
 
@@ -40,4 +40,4 @@ def test_two_threads_extract_nearly_twice_as_fast(benchmark) -> None:
     # other programs take the second core, or even part of the first: then the ratio is theirs
     if busy < 0.95 or os.getloadavg()[0] > 1.5 * cores:
         pytest.skip(f"the machine is busy (load {os.getloadavg()[0]:.1f}, {cores} cores); ratio {ratio:.2f}")
-    assert ratio >= RATIO, f"one thread {seconds['one']:.2f} s, two {seconds['two']:.2f} s"
+    speed.goal(ratio >= RATIO, f"one thread {seconds['one']:.2f} s, two {seconds['two']:.2f} s; goal {RATIO} x")

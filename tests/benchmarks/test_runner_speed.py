@@ -46,23 +46,23 @@ def share_inside(corpus: str, root: Path | None, limit: int, out: Path) -> float
     return sum(timing["recogniser_seconds"] for timing in spent) / sum(sum(t["clips"].values()) for t in spent)
 
 
-def test_a_run_is_busy_in_the_recogniser(benchmark, processor_time, tmp_path: Path):
+def test_a_run_is_busy_in_the_recogniser(benchmark, speed, processor_time, tmp_path: Path):
     """On planted clips of 1.5 s, where what is not the recogniser weighs most."""
     share = benchmark.pedantic(share_inside, ("planted", None, 2, tmp_path))
     benchmark.extra_info["share"] = share
-    assert share >= SHARE
+    speed.goal(share >= SHARE, f"{share:.2f} of the time inside the recogniser; goal {SHARE}")
 
 
 @pytest.mark.real_data
 @pytest.mark.long
-def test_a_run_on_emodb_is_busy_in_the_recogniser(benchmark, processor_time, data_root: Path, tmp_path: Path):
+def test_a_run_on_emodb_is_busy_in_the_recogniser(benchmark, speed, processor_time, data_root: Path, tmp_path: Path):
     share = benchmark.pedantic(share_inside, ("emodb", data_root, 4, tmp_path))
     benchmark.extra_info["share"] = share
-    assert share >= SHARE
+    speed.goal(share >= SHARE, f"{share:.2f} of the time inside the recogniser; goal {SHARE}")
 
 
 @pytest.mark.long
-def test_two_workers_gain(benchmark, tmp_path: Path):
+def test_two_workers_gain(benchmark, speed, tmp_path: Path):
     """Wall time of the same run by one worker process and by two, start of the processes (some 5 s) included."""
     config = load_config(corpora=["planted"], limit=64)
 
@@ -71,6 +71,6 @@ def test_two_workers_gain(benchmark, tmp_path: Path):
         run(config, tmp_path / f"{workers}", Execution(workers=workers))
         return time.perf_counter() - start
 
-    one, two = benchmark.pedantic(lambda: (seconds(1), seconds(2)))
+    one, two = benchmark.pedantic(lambda: (seconds(1), seconds(2)), rounds=1)
     benchmark.extra_info["gain"] = one / two
-    assert one / two >= GAIN, f"1 worker {one:.1f} s, 2 workers {two:.1f} s"
+    speed.goal(one / two >= GAIN, f"1 worker {one:.1f} s, 2 workers {two:.1f} s; goal {GAIN} x")
