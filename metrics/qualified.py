@@ -93,7 +93,7 @@ def read_verdicts(content: bytes) -> list[Verdict]:
     verdicts = []
     for row in rows:
         typed: dict[str, Any] = {name: tuple(row[name].split()) for name in _LISTS} | {"n_clips": int(row["n_clips"])}
-        verdicts.append(Verdict(**row | typed))
+        verdicts.append(Verdict(**{**row, **typed}))
     return verdicts
 
 
