@@ -1,6 +1,6 @@
-"""A trained model on disk: a folder with ``model.json`` (the card) and ``fold-<name>.safetensors`` for each fold.
+"""Storage of trained models: a folder with ``model.json`` (the card) and ``fold-<name>.safetensors`` for each fold.
 
-Nothing here unpickles. Weights are read only after their SHA-256 has been compared with the card's, and must have the
+Nothing is unpickled. Weights are read only after their SHA-256 has been compared with the card's, and must have the
 names, shapes and types of the network that the card describes.
 """
 
@@ -36,7 +36,7 @@ class _Part(BaseModel):
 
 
 class Origin(_Part):
-    """The corpus a model was trained on."""
+    """Training corpus of a model."""
 
     name: str
     version: str
@@ -44,12 +44,12 @@ class Origin(_Part):
 
 
 class Card(_Part):
-    """What a trained model says about itself.
+    """Model card: provenance, parameters, folds, hashes and scores of a trained model.
 
     Attributes
     ----------
     format : int
-        Of the folder.
+        Version of the folder's format.
     recogniser, version : str
         Name and version in the model registry.
     classes : tuple of str
@@ -98,7 +98,7 @@ class Card(_Part):
 
 
 def weights_file(folder: Path, fold: str) -> Path:
-    """Where a fold's weights lie."""
+    """Path of a fold's weights."""
     return folder / f"fold-{fold}.safetensors"
 
 
@@ -137,8 +137,8 @@ def load_card(folder: str | Path) -> Card:
             )
         raise InputError(f"{folder}: a checkpoint is a folder with a {CARD}, got a file; give the folder.")
     if not path.is_file():
-        found = "no such folder" if not folder.exists() else f"holds no {CARD}"
-        raise InputError(f"{folder}: {found}; give a folder written by `serxai train`.")
+        problem = "no such folder" if not folder.exists() else f"holds no {CARD}"
+        raise InputError(f"{folder}: {problem}; give a folder written by `serxai train`.")
     try:
         card = Card.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -192,10 +192,10 @@ def _load_weights(path: Path, sha256: str, network: nn.Module) -> dict[str, torc
     if _is_pickle(path):
         raise InputError(f"{path}: is a pickle, not safetensors. serxai never unpickles; {again}.")
     data = path.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != sha256:
         raise InputError(
-            f"{path}: damaged or replaced, SHA-256 is {found[:12]}..., the card has {sha256[:12]}...; {again}."
+            f"{path}: damaged or replaced, SHA-256 is {actual[:12]}..., the card has {sha256[:12]}...; {again}."
         )
     try:
         state = load(data)
@@ -220,7 +220,7 @@ def _describe(entry: tuple[tuple[int, ...], torch.dtype] | None) -> str:
 
 
 def _is_pickle(path: Path) -> bool:
-    """By suffix, or by the first bytes: a pickle's protocol mark, or the zip archive that torch.save writes."""
+    """Whether a file is a pickle, by suffix or first bytes (pickle protocol mark, or torch.save's zip archive)."""
     with path.open("rb") as file:
         head = file.read(9)
     marked = head[:1] == b"\x80" or head[:4] == b"PK\x03\x04"

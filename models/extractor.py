@@ -1,7 +1,7 @@
-"""Extractors: a waveform becomes one vector, and a linear head is trained on it.
+"""Feature extractors (one vector a waveform) and recognisers that put a linear head on them.
 
-Hand-crafted functionals and speech embeddings are of this kind. An extractor is fixed; what is trained, saved and
-hashed is its head (`models.head`).
+Hand-crafted functionals and speech embeddings are extractors. An extractor is fixed; only its head (`models.head`) is
+trained, saved and hashed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Extractor(ABC):
     params : dict
         JSON-able; the record's target called with them rebuilds the extractor.
     fingerprint : str
-        Digest of everything its output depends on (weights, configuration, version of a library).
+        Digest of everything the output depends on (weights, configuration, version of a library).
     min_samples : int
         Shortest waveform it takes.
     """
@@ -54,12 +54,12 @@ class Extractor(ABC):
         trained_on: str = "",
         device: str | torch.device = "cpu",
     ) -> Recogniser:
-        """A recogniser of this extractor and a trained head."""
+        """Build the recogniser of this extractor and a trained head."""
         return FeatureRecogniser(name, classes, self, head, fingerprint, trained_on)
 
 
 class FeatureRecogniser(Recogniser):
-    """Waveforms to features (`extractor`) to one-vs-rest probabilities (`head`).
+    """Black-box recogniser: a feature extractor followed by a calibrated linear head.
 
     Each copy is analysed by itself, so nothing is filled up: a copy's score cannot depend on those beside it, and
     a call costs as many copies as it was given.

@@ -1,6 +1,7 @@
-"""The models of one training, one a fold: each speaker is explained by the model that has not heard them.
+"""Fold models of one training, and foreign models, behind one interface.
 
-A foreign model, used as it comes, stands beside them with a single fold and says what it may have heard.
+Each speaker of the training corpus is explained by the fold model that was trained without them. A foreign model is
+used as it comes and has a single fold.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from .recogniser import Recogniser
 
 BUNDLED = Path(__file__).parent / "bundled"
-ALL = "all"  # the one fold of a foreign model
+ALL = "all"  # fold name of a foreign model
 
 
 class FoldModels:
-    """Trained recognisers of all folds, loaded when asked for.
+    """Recognisers of one training, one per fold, loaded lazily.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class FoldModels:
     trained_on : str
         Corpus.
     folds : Folds
-        Who is held out where.
+        Held-out speakers of each fold.
     info : dict
         The card: classes, held-out scores, settings, hashes.
 
@@ -75,16 +76,6 @@ class FoldModels:
         """
         return load_recogniser(self.folder, self.card, fold, device)
 
-    def for_speaker(self, speaker: str, device: str = "cpu") -> Recogniser:
-        """The model that has not heard a speaker.
-
-        Raises
-        ------
-        InputError
-            If no fold holds the speaker out.
-        """
-        return self.recogniser(self.folds.fold_of(speaker), device)
-
     @property
     def default_fold(self) -> str:
         """The first fold."""
@@ -110,7 +101,7 @@ def _share_speakers(one: str, other: str) -> bool:
 
 
 class ForeignModel:
-    """A recogniser that is used as it comes, for all speakers.
+    """Foreign recogniser, used as it comes for all speakers.
 
     Parameters
     ----------
@@ -124,7 +115,7 @@ class ForeignModel:
     trained_on : str
         Corpus; ``unknown`` where the checkpoint does not say.
     info : dict
-        What goes into a run's record.
+        Description for a run's record.
 
     Raises
     ------
@@ -188,7 +179,7 @@ def load_fold_models(folder: str | Path) -> FoldModels:
 
 
 def find_bundled(model: str, corpus: str, version: str) -> FoldModels | None:
-    """The models shipped with serxai for this version of a corpus, if there are any.
+    """Load the models shipped with serxai for this version of a corpus; None where there are none.
 
     The planted corpus is rendered on the user's machine and equals ours within a tolerance, not bit by bit; its
     version says whether a bundled model fits, its digest cannot.

@@ -14,17 +14,17 @@ from ..errors import ClipError, InputError
 from .checkpoint import save_weights, weights_file
 from .extractor import Extractor
 from .head import fit_head, log_probabilities
-from .training_result import Fitted
+from .training_result import TrainingResult
 
 if TYPE_CHECKING:
-    from .task import Task
+    from .task import TrainingTask
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How a head is trained.
+    """Hyperparameters of a linear head.
 
     Attributes
     ----------
@@ -35,15 +35,17 @@ class HeadSettings:
     C: float = 1e-3
 
 
-def fit_heads(task: Task, extractor: Extractor, folder: Path, progress: Progress | None = None) -> Fitted:
+def fit_heads(
+    task: TrainingTask, extractor: Extractor, folder: Path, progress: Progress | None = None
+) -> TrainingResult:
     """Extract each clip once, train the heads of all folds and write their weights.
 
     Parameters
     ----------
-    task : Task
+    task : TrainingTask
     extractor : Extractor
     folder : path
-        Where the weights go.
+        Output folder of the weights.
     progress : callable, optional
         Called with (clips and folds done, clips and folds in all).
 
@@ -86,4 +88,4 @@ def fit_heads(task: Task, extractor: Extractor, folder: Path, progress: Progress
             predicted[mine] = log_probabilities(head(torch.as_tensor(features[mine]))).numpy()
     report(total, total)
     network = {"n_classes": len(task.classes), "dim": features.shape[1]}
-    return Fitted(extractor.params, network, weights, tuple(kept), predicted, left_out)
+    return TrainingResult(extractor.params, network, weights, tuple(kept), predicted, left_out)

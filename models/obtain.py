@@ -1,4 +1,4 @@
-"""Recognisers by name: bundled, cached, trained now, or foreign."""
+"""Load recognisers by name: bundled, cached, trained on demand, or foreign."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .training import plan_training, train
 if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
     from .recogniser import Recogniser
-    from .task import Task
+    from .task import TrainingTask
 
 
 def load_model(
@@ -31,7 +31,7 @@ def load_model(
     data_root: str | Path | None = None,
     trust: bool = False,
 ) -> Recogniser:
-    """One recogniser.
+    """Load one recogniser.
 
     Parameters
     ----------
@@ -57,8 +57,6 @@ def load_model(
     InputError
         If the checkpoint is missing, damaged, or of another model; for an unknown fold.
     """
-    from .obtain import load_models
-
     models = load_models(name, trained_on, data_root=data_root, checkpoint=checkpoint, trust=trust)
     return models.recogniser(models.default_fold if fold is None else fold, device)
 
@@ -72,7 +70,7 @@ def obtain_models(
     train: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Models | None:
-    """The recognisers of a model, from wherever they come.
+    """Load, or train, the recognisers of a model.
 
     Parameters
     ----------
@@ -119,7 +117,9 @@ def load_models(
     trust: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Models:
-    """The recognisers of a model; the corpus is loaded only if they are neither given, nor foreign, nor bundled.
+    """Load, or train, the recognisers of a model by the name of the training corpus.
+
+    The corpus is loaded only if the recognisers are neither given, nor foreign, nor bundled.
 
     Parameters
     ----------
@@ -144,19 +144,19 @@ def load_models(
     bundled = None
     if checkpoint is None and model_kind(model) != "foreign":
         bundled = find_bundled(model, record.name, record.version)
-    found = bundled or obtain_models(
+    models = bundled or obtain_models(
         model,
         lambda: load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}")),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         trust=trust,
         progress=partial(report, f"training {model} on {trained_on}"),
     )
-    assert found is not None  # trained where there was none
-    return found
+    assert models is not None  # trained where there was none
+    return models
 
 
 def cache_folder() -> Path:
-    """Where trained models are kept: ``models`` in ``SERXAI_CACHE``, else in the user's cache folder."""
+    """Cache folder of trained models: ``models`` in ``SERXAI_CACHE``, else in the user's cache folder."""
     return cache_root() / "models"
 
 
@@ -167,10 +167,9 @@ def obtain_fold_models(
     *,
     emotions: Sequence[str] | None = None,
 ) -> FoldModels:
-    """Bundled models, else cached ones, else train now and keep them.
+    """Load bundled or cached fold models, else train and cache them.
 
-    The cache's key holds everything the training depends on, so a changed corpus, setting or procedure is trained
-    anew.
+    The cache key covers everything the training depends on: a changed corpus, setting or procedure is retrained.
 
     Parameters
     ----------
@@ -193,7 +192,7 @@ def obtain_fold_models(
 
 
 def find_fold_models(model: str, corpus: Corpus, *, emotions: Sequence[str] | None = None) -> FoldModels | None:
-    """What `obtain_fold_models` would return without training, or None.
+    """Load bundled or cached fold models; None where they must be trained.
 
     Raises
     ------
@@ -205,7 +204,7 @@ def find_fold_models(model: str, corpus: Corpus, *, emotions: Sequence[str] | No
     return _find(plan_training(model, corpus, emotions=emotions))
 
 
-def _find(task: Task) -> FoldModels | None:
+def _find(task: TrainingTask) -> FoldModels | None:
     bundled = find_bundled(task.name, task.corpus.name, task.corpus.record.version)
     if (
         bundled is not None
@@ -223,6 +222,6 @@ def _find(task: Task) -> FoldModels | None:
         raise InputError(f"{error} The folder is a cache: delete it, and the models are trained again.") from None
 
 
-def _cached(task: Task) -> Path:
-    named = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{task.name}-{task.corpus.name}")  # a name may hold a path
+def _cached(task: TrainingTask) -> Path:
+    named = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{task.name}-{task.corpus.name}")  # a name may contain a path
     return cache_folder() / f"{named[:80]}-{task.key}"

@@ -1,7 +1,7 @@
-"""Training recognisers in speaker-grouped folds: what is planned, and the folder it ends in.
+"""Training of recognisers in speaker-grouped folds: planning, training, and the folder that is written.
 
-Networks are trained by `network_training`, linear heads on fixed features by `head_training`. Either way the held-out
-speakers of a fold are used for the report and for nothing else.
+Networks are trained by `network_training`, linear heads on fixed features by `head_training`. The held-out
+speakers of a fold are used for the report only.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .head_training import HeadSettings, fit_heads
 from .network_training import SETTINGS, Settings, fit_networks
 from .records import MODELS
 from .scores import INTERVAL, calibration_error, confusion, score
-from .task import VERSION, Task
-from .training_result import Fitted
+from .task import VERSION, TrainingTask
+from .training_result import TrainingResult
 
 if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
@@ -46,8 +46,8 @@ def plan_training(
     seed: int = 0,
     emotions: Sequence[str] | None = None,
     width: int | None = None,
-) -> Task:
-    """Settle classes, clips, folds and settings.
+) -> TrainingTask:
+    """Plan a training: choose classes, clips, folds and settings.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def plan_training(
     if kind == "network":
         settings = SETTINGS.get(corpus.name, Settings())
         settings = settings if width is None else replace(settings, width=width)
-    return Task(name, corpus, classes, clips, split, settings, seed)
+    return TrainingTask(name, corpus, classes, clips, split, settings, seed)
 
 
 def train_fold_models(
@@ -109,7 +109,7 @@ def train_fold_models(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> FoldModels:
-    """Train one model a fold, each without its held-out speakers, and write them with their held-out scores.
+    """Train one model per fold and write them with their held-out scores.
 
     Parameters
     ----------
@@ -146,8 +146,8 @@ def train_fold_models(
     return train(task, out, workers=workers, progress=progress)
 
 
-def train(task: Task, out: Path, *, workers: int | None = None, progress: Progress | None = None) -> FoldModels:
-    """Train what is planned; the folder appears whole or not at all."""
+def train(task: TrainingTask, out: Path, *, workers: int | None = None, progress: Progress | None = None) -> FoldModels:
+    """Train a planned task; the folder is written atomically."""
     out.parent.mkdir(parents=True, exist_ok=True)
     # beside `out`, so that the last step is a rename within one file system
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -155,14 +155,14 @@ def train(task: Task, out: Path, *, workers: int | None = None, progress: Progre
         model = work / "model"
         model.mkdir()
         if task.extractor is None:
-            fitted = fit_networks(task, work, model, workers or os.cpu_count() or 1, progress)
+            result = fit_networks(task, work, model, workers or os.cpu_count() or 1, progress)
         else:
-            fitted = fit_heads(task, task.extractor, model, progress)
-        save_card(_card(task, fitted), model)
+            result = fit_heads(task, task.extractor, model, progress)
+        save_card(_card(task, result), model)
         try:
             model.replace(out)
         except OSError:
-            # another process trained the same at the same time and was faster; its weights are the same
+            # another process finished the same training first; its weights are the same
             if not out.is_dir() or not any(out.iterdir()):
                 raise
     finally:
@@ -170,11 +170,11 @@ def train(task: Task, out: Path, *, workers: int | None = None, progress: Progre
     return load_fold_models(out)
 
 
-def _card(task: Task, fitted: Fitted) -> Card:
-    rows = task.corpus.table.loc[list(fitted.clips)]
+def _card(task: TrainingTask, result: TrainingResult) -> Card:
+    rows = task.corpus.table.loc[list(result.clips)]
     labels = rows["emotion"].map({emotion: i for i, emotion in enumerate(task.classes)}).to_numpy(dtype=np.int64)
     speakers = rows["speaker"].to_numpy(dtype=str)
-    predicted = fitted.log_probabilities.argmax(axis=1)
+    predicted = result.log_probabilities.argmax(axis=1)
     n_classes = len(task.classes)
     folds = {}
     for fold, held_out in task.folds.speakers.items():
@@ -186,20 +186,23 @@ def _card(task: Task, fitted: Fitted) -> Card:
         version=MODELS.get(task.name).version,
         classes=task.classes,
         corpus=Origin(name=task.corpus.name, version=task.corpus.record.version, digest=task.corpus.digest),
-        front_end=fitted.front_end,
-        network=fitted.network,
+        front_end=result.front_end,
+        network=result.network,
         folds={fold: tuple(speakers) for fold, speakers in task.folds.speakers.items()},
         folds_digest=task.folds.digest,
-        weights=fitted.weights,
+        weights=result.weights,
         scores={
             "pooled": score(labels, predicted, speakers, n_classes),
             "interval": INTERVAL,
             "folds": folds,
             "confusion": confusion(labels, predicted, n_classes).tolist(),
-            "calibration_error": calibration_error(labels, np.exp(fitted.log_probabilities)),
+            "calibration_error": calibration_error(labels, np.exp(result.log_probabilities)),
         },
         training={
-            "version": VERSION, "seed": task.seed, "settings": asdict(task.settings), "left_out": fitted.left_out
+            "version": VERSION,
+            "seed": task.seed,
+            "settings": asdict(task.settings),
+            "left_out": result.left_out,
         },
         libraries={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
-    )  # fmt: skip
+    )

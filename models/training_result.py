@@ -1,4 +1,4 @@
-"""What a training leaves besides the weights it has written."""
+"""Result of a training, besides the weight files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """Fold models as trained, with their predictions for the speakers they have not heard.
+class TrainingResult:
+    """Parameters and hashes of trained fold models, and their predictions for held-out speakers.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Fitted:
     clips : tuple of str
         Ids of the clips that could be used.
     log_probabilities : array, shape (n_clips, n_classes)
-        Of each clip, by the model of the fold that holds its speaker out.
+        By the model of the fold that holds the clip's speaker out.
     left_out : dict of str to str
         Ids of the clips that could not be used, with the reason.
     """

@@ -1,4 +1,4 @@
-"""Training on one corpus, testing on another.
+"""Cross-corpus evaluation: train on one corpus, test on another.
 
 Each clip is recognised by the model that explains it in a benchmark run: on the corpus of training the one that has
 not heard its speaker, on any other corpus the first fold's. Only emotions that both corpora have are tested, and only
@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 def recognise(
     models: Models, corpus: Corpus, clips: Sequence[str], device: str = "cpu", progress: Progress | None = None
 ) -> dict[str, np.ndarray]:
-    """Log-odds of each clip, shape (n_classes,), by the model that explains it; clips that cannot be read are left out.
+    """Compute the log-odds of each clip, shape (n_classes,), by the model that explains it; skip unreadable clips.
 
     Parameters
     ----------
@@ -39,26 +39,26 @@ def recognise(
     by_fold: dict[str, list[str]] = {}
     for clip in clips:
         by_fold.setdefault(models.fold_for(corpus.name, str(corpus.table.at[clip, "speaker"])), []).append(clip)
-    found: dict[str, np.ndarray] = {}
+    log_odds: dict[str, np.ndarray] = {}
     done = 0
     for fold, members in by_fold.items():
         recogniser = models.recogniser(fold, device)
         for clip in members:
             try:
-                found[clip] = recogniser.log_odds(corpus.clip(clip).samples[None])[0]
+                log_odds[clip] = recogniser.log_odds(corpus.clip(clip).samples[None])[0]
             except ClipError:
                 continue
             finally:
                 done += 1
                 if progress:
                     progress(done, len(clips))
-    return found
+    return log_odds
 
 
 def transfer_row(
     models: Models, corpus: Corpus, emotions: Sequence[str] | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """How well models trained on one corpus recognise the speakers of another.
+    """Evaluate models trained on one corpus on another corpus.
 
     Parameters
     ----------
@@ -89,12 +89,12 @@ def transfer_row(
             f"{', '.join(shared) or 'no emotion'}; at least 2 emotions are needed."
         )
     clips = sorted(table.index[table["emotion"].isin(shared)])
-    found = recognise(models, corpus, clips, progress=progress)
-    if not found:
+    log_odds = recognise(models, corpus, clips, progress=progress)
+    if not log_odds:
         raise InputError(f"corpus {corpus.name}: no clip could be read.")
-    rows = table.loc[list(found)]
+    rows = table.loc[list(log_odds)]
     true = rows["emotion"].map({emotion: i for i, emotion in enumerate(classes)}).to_numpy(dtype=np.int64)
-    predicted = np.array([int(values.argmax()) for values in found.values()], dtype=np.int64)
+    predicted = np.array([int(values.argmax()) for values in log_odds.values()], dtype=np.int64)
     scores = score(true, predicted, rows["speaker"].to_numpy(dtype=str), len(classes))
     return {
         "model": models.name,
