@@ -10,7 +10,7 @@ from torch import nn
 
 from ..errors import ClipError
 from .extractor import Extractor
-from .head import LinearHead, log_probabilities
+from .head import log_probabilities
 from .recogniser import BATCH
 
 
@@ -21,10 +21,11 @@ class HeadedNetwork(nn.Module):
     ----------
     body : nn.Module
         Inputs to vectors, (n, ...) -> (n, dim).
-    head : LinearHead
+    head : nn.Module
+        `LinearHead`, or several averaged.
     """
 
-    def __init__(self, body: nn.Module, head: LinearHead) -> None:
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.body, self.head = body, head
 

@@ -10,7 +10,7 @@ workers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -26,6 +26,7 @@ from ..errors import ClipError
 from ..keys import digest, rng
 from .augment import Augmentation, augment
 from .checkpoint import save_weights, weights_file
+from .exposure import samples_digest
 from .front_end import LogMel
 from .records import MODELS
 from .training_result import TrainingResult
@@ -108,12 +109,14 @@ class _TrainingData:
         return features[self.starts[index] : self.starts[index + 1]].T
 
 
-def _extract(task: TrainingTask, work: Path) -> tuple[_TrainingData, list[str], dict[str, str]]:
-    """Compute the features of every clip once; clips that cannot be read are left out and named."""
+def _extract(
+    task: TrainingTask, parts: Mapping[str, tuple[str, ...]], work: Path
+) -> tuple[_TrainingData, dict[str, str], dict[str, str]]:
+    """Compute the features of every clip once; return them, digests by clip, and reasons by clip left out."""
     front_end = LogMel()
     table = task.corpus.table
     task.corpus.prepare(task.clips)
-    lengths, kept, left_out = [0], [], {}
+    lengths, kept, left_out = [0], dict[str, str](), dict[str, str]()
     with (work / "features.bin").open("wb") as file, torch.inference_mode():
         for clip_id in task.clips:
             try:
@@ -126,17 +129,16 @@ def _extract(task: TrainingTask, work: Path) -> tuple[_TrainingData, list[str], 
             features = front_end(torch.from_numpy(samples)[None])[0, 0].T.numpy()
             file.write(np.ascontiguousarray(features).tobytes())
             lengths.append(len(features))
-            kept.append(clip_id)
-    rows = table.loc[kept]
-    held_out = {fold: tuple(speakers) for fold, speakers in task.folds.speakers.items()}
-    np.save(work / "progress.npy", np.zeros(len(held_out), dtype=np.int64))
+            kept[clip_id] = samples_digest(samples)
+    rows = table.loc[list(kept)]
+    np.save(work / "progress.npy", np.zeros(len(parts), dtype=np.int64))
     labels = rows["emotion"].map({emotion: i for i, emotion in enumerate(task.classes)}).to_numpy(dtype=np.int64)
     data = _TrainingData(
         features=work / "features.bin",
         starts=np.cumsum(lengths),
         labels=labels,
         speakers=rows["speaker"].to_numpy(dtype=str),
-        held_out=held_out,
+        held_out=dict(parts),
         network=task.name,
         n_classes=len(task.classes),
         settings=task.settings,
@@ -148,13 +150,20 @@ def _extract(task: TrainingTask, work: Path) -> tuple[_TrainingData, list[str], 
 
 
 def fit_networks(
-    task: TrainingTask, work: Path, folder: Path, workers: int, progress: Progress | None = None
+    task: TrainingTask,
+    parts: Mapping[str, tuple[str, ...]],
+    work: Path,
+    folder: Path,
+    workers: int,
+    progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train the networks of all folds and write their weights.
+    """Train networks and write their weights.
 
     Parameters
     ----------
     task : TrainingTask
+    parts : mapping of str to tuple of str
+        Held-out speakers of each model to train, by fold; none for the refit.
     work : path
         Scratch folder.
     folder : path
@@ -164,9 +173,9 @@ def fit_networks(
     progress : callable, optional
         Called with (steps done, steps in all).
     """
-    data, kept, left_out = _extract(task, work)
+    data, kept, left_out = _extract(task, parts, work)
     results = _train_folds(data, folder, workers, progress)
-    predicted = np.empty((len(kept), data.n_classes))
+    predicted = np.full((len(kept), data.n_classes), np.nan)
     for fold, (_, values) in results.items():
         predicted[np.isin(data.speakers, data.held_out[fold])] = values
     return TrainingResult(
@@ -174,6 +183,7 @@ def fit_networks(
         {"n_classes": data.n_classes, "width": data.settings.width, "dropout": data.settings.dropout},
         {fold: sha256 for fold, (sha256, _) in results.items()},
         tuple(kept),
+        tuple(kept.values()),
         predicted,
         left_out,
     )
@@ -213,7 +223,7 @@ def _train_folds(
 def _train_fold(
     data: _TrainingData, fold: str, folder: Path, on_step: Callable[[int], None] | None = None
 ) -> tuple[str, np.ndarray]:
-    """Train one fold on one thread, write its weights, predict its held-out clips whole."""
+    """Train one model on one thread, write its weights, predict its held-out clips whole."""
     front_end = LogMel(**data.front_end)
     features = np.memmap(data.features, dtype=np.float32, mode="r").reshape(-1, front_end.mels)
     held_out = np.isin(data.speakers, data.held_out[fold])
@@ -240,10 +250,10 @@ def _train_fold(
         )
         with torch.inference_mode():
             clips = (torch.from_numpy(np.array(data.clip(features, i)))[None, None] for i in np.flatnonzero(held_out))
-            predicted = np.concatenate([network(clip).double().log_softmax(1).numpy() for clip in clips])
+            predicted = np.array([network(clip).double().log_softmax(1).numpy()[0] for clip in clips])
     finally:
         torch.set_num_threads(threads)
-    return save_weights(network, weights_file(folder, fold)), predicted
+    return save_weights(network, weights_file(folder, fold)), predicted.reshape(-1, data.n_classes)
 
 
 def train_network(

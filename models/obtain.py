@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from ..datasets.corpora import CORPORA, load_corpus
 from ..datasets.corpus import cache_root
 from ..errors import InputError
-from .checkpoint import CARD
+from .checkpoint import CARD, Card
 from .factory import model_kind
 from .foldmodels import FoldModels, ForeignModel, Models, find_bundled, load_fold_models
-from .training import plan_training, train
+from .training import add_refit, plan_training, train
 
 if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
@@ -40,8 +40,9 @@ def load_model(
     trained_on : str
         Corpus. Models of the planted corpus are bundled; others are taken from the user's cache, or trained now.
     fold : str, optional
-        Which fold's model; default the first. To explain a clip of the training corpus take the fold that holds its
-        speaker out (`FoldModels.for_speaker`).
+        Which fold's model, or ``ensemble`` for the mean of all folds' log-odds; default ``refit``, the model of all
+        speakers. To explain a clip of the training corpus take the fold that holds its speaker out
+        (`FoldModels.fold_for`).
     checkpoint : path, optional
         Folder written by ``serxai train``, or file or folder of a foreign model; `trained_on` is then read from it.
     device : str
@@ -68,6 +69,7 @@ def obtain_models(
     checkpoint: Path | None = None,
     trust: bool = False,
     train: bool = True,
+    ensemble: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Models | None:
     """Load, or train, the recognisers of a model.
@@ -83,6 +85,8 @@ def obtain_models(
         Whether code in a foreign checkpoint may run.
     train : bool
         Whether models may be trained now.
+    ensemble : bool
+        Whether speakers that no fold holds out are explained by the mean of the folds' log-odds instead of the refit.
     progress : callable, optional
         Called with (done, total) while training.
 
@@ -99,13 +103,27 @@ def obtain_models(
         If the checkpoint is not of this model, or for what `obtain_fold_models` raises.
     """
     if model_kind(model) == "foreign":
+        if ensemble:
+            raise InputError(f"--ensemble averages fold models; model {model!r} has none. Leave it out.")
         return ForeignModel(model, checkpoint, trust)
+    models: FoldModels | None
     if checkpoint is not None:
         models = load_fold_models(checkpoint)
         if models.name != model:
             raise InputError(f"{checkpoint}: holds model {models.name!r}, not {model!r}; give --model {models.name}.")
-        return models
-    return obtain_fold_models(model, corpus(), progress) if train else find_fold_models(model, corpus())
+    else:
+        models = obtain_fold_models(model, corpus(), progress) if train else find_fold_models(model, corpus())
+    if models is not None:
+        models.averaged = ensemble
+        if train:
+            models.add_refit = partial(_add_refit, corpus, progress)
+    return models
+
+
+def _add_refit(corpus: Callable[[], Corpus], progress: Callable[[int, int], None] | None, models: FoldModels) -> Card:
+    """Train the missing refit of a folder, on the corpus at hand or, where that is another one, on its own."""
+    known = corpus()
+    return add_refit(models, known if known.name == models.trained_on else load_corpus(models.trained_on), progress)
 
 
 def load_models(
@@ -115,6 +133,7 @@ def load_models(
     data_root: str | Path | None = None,
     checkpoint: str | Path | None = None,
     trust: bool = False,
+    ensemble: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Models:
     """Load, or train, the recognisers of a model by the name of the training corpus.
@@ -127,7 +146,7 @@ def load_models(
     trained_on : str
         Corpus.
     data_root : path, optional
-    checkpoint, trust
+    checkpoint, trust, ensemble
         See `obtain_models`.
     progress : callable, optional
         Called with (what, done, total).
@@ -144,11 +163,14 @@ def load_models(
     bundled = None
     if checkpoint is None and model_kind(model) != "foreign":
         bundled = find_bundled(model, record.name, record.version)
+    if bundled is not None:
+        bundled.averaged = ensemble
     models = bundled or obtain_models(
         model,
         lambda: load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}")),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         trust=trust,
+        ensemble=ensemble,
         progress=partial(report, f"training {model} on {trained_on}"),
     )
     assert models is not None  # trained where there was none

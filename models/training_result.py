@@ -17,11 +17,13 @@ class TrainingResult:
     front_end, network : dict
         Parameters that rebuild them.
     weights : dict of str to str
-        SHA-256 of each fold's file.
+        SHA-256 of each file, by fold (or ``refit``).
     clips : tuple of str
         Ids of the clips that could be used.
+    digests : tuple of str
+        `models.exposure.samples_digest` of each of them.
     log_probabilities : array, shape (n_clips, n_classes)
-        By the model of the fold that holds the clip's speaker out.
+        By the model of the fold that holds the clip's speaker out; NaN where no such fold was trained.
     left_out : dict of str to str
         Ids of the clips that could not be used, with the reason.
     """
@@ -30,5 +32,6 @@ class TrainingResult:
     network: dict[str, Any]
     weights: dict[str, str]
     clips: tuple[str, ...]
+    digests: tuple[str, ...]
     log_probabilities: np.ndarray
     left_out: dict[str, str]
