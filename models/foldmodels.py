@@ -108,6 +108,11 @@ class FoldModels:
         return load_recogniser(self.folder, self.card, fold, device)
 
     @property
+    def stored(self) -> tuple[str, ...]:
+        """Names of the models that have weights of their own: the folds, and the refit where there is one."""
+        return (*self.folds.speakers, *([] if self.card.refit is None else [REFIT]))
+
+    @property
     def default_fold(self) -> str:
         """Model of speakers that no fold holds out: ``refit``, or ``ensemble`` where `averaged`."""
         return ENSEMBLE if self.averaged else REFIT
