@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .corpora import CORPORA
 from .corpus import Corpus, CorpusRecord, file_digest
-from .sums import official_sums, read_manifest
+from .manifest import publisher_checksums, read_manifest
 
 
 def authentic_clips(corpus: Corpus, clips: Iterable[str]) -> set[str]:
@@ -31,7 +31,7 @@ def authentic_clips(corpus: Corpus, clips: Iterable[str]) -> set[str]:
     clips = list(clips)
     if corpus.record.twinned:
         return set(clips)
-    official = {_name(file): sha256 for file, sha256 in official_sums(corpus.record).items()}
+    official = {_name(file): sha256 for file, sha256 in publisher_checksums(corpus.record).items()}
     if not official:
         return set()
     manifest = read_manifest(corpus.root)
@@ -51,7 +51,7 @@ def authentic_clips(corpus: Corpus, clips: Iterable[str]) -> set[str]:
 def publisher_of(path: Path) -> CorpusRecord | None:
     """Corpus that one of its publisher's checksums names as a file's origin; None for any other file."""
     sha256 = file_digest(path)
-    records = (record for record in CORPORA if sha256 in official_sums(record).values())
+    records = (record for record in CORPORA if sha256 in publisher_checksums(record).values())
     return next(records, None)
 
 

@@ -3,8 +3,8 @@
 PATH is resolved relative to the working directory, then to the data root (``folder:NAME`` is then the same on every
 machine: a corpus' name is part of every key and of every result row). It is one of
 
-- a CSV (comma, semicolon or tab; UTF-8), one row per clip, file names relative to it; files elsewhere must all lie below
-  the data root,
+- a CSV (comma, semicolon or tab; UTF-8), one row per clip, file names relative to it; files elsewhere must all lie
+  below the data root,
 - a folder with one CSV, or with a ``corpus.toml`` that names it,
 - an audformat database (a folder with ``db.yaml``; extra ``audb``).
 
