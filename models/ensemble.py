@@ -18,7 +18,7 @@ from torch import nn
 from ..errors import InputError
 from ..keys import digest
 from .extractor import FeatureRecogniser
-from .head import LinearHead, log_probabilities
+from .head import log_probabilities
 from .headed import HeadedNetwork
 from .recogniser import Recogniser, TorchRecogniser, one_vs_rest
 from .waveform import WaveformRecogniser
@@ -47,10 +47,11 @@ class EnsembleHead(nn.Module):
 
     Parameters
     ----------
-    heads : sequence of LinearHead
+    heads : sequence of nn.Module
+        `LinearHead` each.
     """
 
-    def __init__(self, heads: Sequence[LinearHead]) -> None:
+    def __init__(self, heads: Sequence[nn.Module]) -> None:
         super().__init__()
         self.heads = nn.ModuleList(heads)
 
