@@ -42,7 +42,7 @@ class ClipExplanation:
     target : str
         The class explained.
     seen_in_training : {'no', 'yes', 'unknown'}
-        Whether the recogniser's training data held the speaker.
+        Whether the recogniser was trained on the clip or its speaker.
     attributions : dict of str to Attribution
         By method.
     failures : dict of str to str
@@ -70,6 +70,7 @@ def explain(
     trained_on: str = "planted",
     checkpoint: str | Path | None = None,
     trust: bool = False,
+    ensemble: bool = False,
     data_root: str | Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -87,11 +88,14 @@ def explain(
     target : str
         ``predicted``, a class of the recogniser, or ``A-B``: why class A rather than class B.
     trained_on : str
-        Training corpus of the fold models. A clip of that corpus gets the fold model not trained on its speaker.
+        Training corpus of the model. A clip of that corpus is explained by the fold model trained without its speaker,
+        any other by the model refitted on all speakers.
     checkpoint : path, optional
         Folder written by ``serxai train``, or the file of a foreign model, instead of `trained_on`.
     trust : bool
         Whether code in a foreign checkpoint may run.
+    ensemble : bool
+        Whether the mean of the fold models' log-odds takes the place of the refitted model.
     data_root : path, optional
     seed : int
     progress : callable, optional
@@ -108,7 +112,15 @@ def explain(
     path = Path(audio)
     clip = Clip(id=path.stem, samples=load_audio(path))
     report = progress or (lambda what, done, total: None)
-    models = load_models(model, trained_on, data_root=data_root, checkpoint=checkpoint, trust=trust, progress=report)
+    models = load_models(
+        model,
+        trained_on,
+        data_root=data_root,
+        checkpoint=checkpoint,
+        trust=trust,
+        ensemble=ensemble,
+        progress=report,
+    )
     clip, recogniser, seen = _match_corpus(clip, path, models, data_root)
     try:
         recogniser.check_length(clip.samples.size)
@@ -142,18 +154,20 @@ def explain(
 
 
 def _match_corpus(clip: Clip, path: Path, models: Models, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:
-    """Match a file with the clips of the training corpus, to get its metadata and a fold model not trained on it."""
-    unknown = clip, models.recogniser(models.default_fold), "unknown"
+    """Find the file in the training corpus, if it is one of its clips, and choose the model that explains it."""
     try:
         corpus = load_corpus(models.trained_on, data_root)
-    except InputError:  # the corpus is not on disk, or unknown
-        return unknown
-    for known in (name for name in corpus.table.index if name == path.stem):
+        names = [name for name in corpus.table.index if name == path.stem]
+    except InputError:  # the corpus is not here, or not known
+        names = []
+    for known in names:
         candidate = corpus.clip(known)
         if digest(candidate.samples) == digest(clip.samples):
             fold = models.fold_for(corpus.name, candidate.speaker)
-            return candidate, models.recogniser(fold), models.seen_in_training(corpus.name)
-    return unknown
+            seen = models.seen_in_training(corpus, [known], fold)[known]
+            return candidate, models.recogniser(fold), seen
+    fold = models.fold_for_samples(clip.samples)
+    return clip, models.recogniser(fold), models.seen_file(path, clip.samples, fold)
 
 
 def kept_and_removed(clip: Clip, attribution: Attribution, share: float = KEPT_SHARE) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,8 @@
 PATH is resolved relative to the working directory, then to the data root (``folder:NAME`` is then the same on every
 machine: a corpus' name is part of every key and of every result row). It is one of
 
-- a CSV (comma, semicolon or tab; UTF-8), one row per clip, file names relative to it,
+- a CSV (comma, semicolon or tab; UTF-8), one row per clip, file names relative to it; files elsewhere must all lie
+  below the data root,
 - a folder with one CSV, or with a ``corpus.toml`` that names it,
 - an audformat database (a folder with ``db.yaml``; extra ``audb``).
 
@@ -124,13 +125,13 @@ def load(
         bases = list(dict.fromkeys([table.parent, root]))
     labels = {label.casefold(): emotion for label, emotion in (SYNONYMS | description.labels).items()}
     rows = _with_emotions(rows, labels, where)
-    rows["file"] = _files(rows["file"], bases, root, where)
+    rows["file"], home = _files(rows["file"], bases, root, data_root, where)
     if description.speakers == "one-per-file":
         rows["speaker"] = rows["file"]
     rows.index = _ids(rows, where)
     rows = rows.drop(columns="id", errors="ignore")
-    corpus = Corpus(record, rows, root)
-    return Corpus(_completed(record, corpus.table, description, header, root), rows, root)
+    corpus = Corpus(record, rows, home)
+    return Corpus(_completed(record, corpus.table, description, header, root), rows, home)
 
 
 def record_of_enclosing_folder(path: Path) -> CorpusRecord | None:
@@ -394,9 +395,14 @@ def _with_emotions(rows: pd.DataFrame, labels: Mapping[str, str], where: str) ->
     return kept
 
 
-def _files(files: pd.Series, bases: list[Path], root: Path, where: str) -> pd.Series:
-    """File names relative to `root`, checked to be unique, existing and inside `root`."""
-    root = root.resolve()
+def _files(
+    files: pd.Series, bases: list[Path], root: Path, data_root: str | Path | None, where: str
+) -> tuple[pd.Series, Path]:
+    """File names relative to a folder, checked to be unique, existing and inside it, and that folder.
+
+    It is `root`, or the data root where some files lie outside `root` and all of them below the data root.
+    """
+    root, wider = root.resolve(), data_root_or_default(data_root).resolve()
     candidates = []
     for base in bases:
         paths = [(base.resolve() / name.replace("\\", "/")).absolute() for name in files]
@@ -405,10 +411,13 @@ def _files(files: pd.Series, bases: list[Path], root: Path, where: str) -> pd.Se
     # `..` is resolved by name only: symbolic links inside the folder may point outside it
     normal = [Path(os.path.normpath(path)) for path in paths]
     outside = [name for name, path in zip(files, normal, strict=True) if not path.is_relative_to(root)]
+    if outside and all(path.is_relative_to(wider) for path in normal):
+        root, outside = wider, []
     if outside:
         raise InputError(
             f"{where}: {len(outside)} of {len(files)} files lie outside {root}: {_some(outside)}. Put them below it, "
-            f"or put a {DESCRIPTION} that names the table into a folder above both."
+            f"put a {DESCRIPTION} that names the table into a folder above both, or name the folder that holds all "
+            "files with --data-root."
         )
     if missing:
         absent = [name for name, path in zip(files, paths, strict=True) if not path.is_file()]
@@ -424,7 +433,7 @@ def _files(files: pd.Series, bases: list[Path], root: Path, where: str) -> pd.Se
             f"{where}: {len(repeated)} files are named more than once: {_some(repeated)} ({repeated[0]} in rows "
             f"{_some(lines)}). A file is one clip; keep one row each."
         )
-    return files.__class__(relative, index=files.index)
+    return files.__class__(relative, index=files.index), root
 
 
 def _ids(rows: pd.DataFrame, where: str) -> list[str]:

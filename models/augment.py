@@ -1,7 +1,7 @@
 """Augmentation of log-mel crops during training.
 
-Explanations show a recogniser clips with parts attenuated, replaced or buried in noise. A network that never met such
-input answers off its training distribution, and faithfulness scores then measure that; so it meets them here.
+Explanation methods show a recogniser clips with parts attenuated, replaced or masked by noise. Training on such crops
+keeps them inside the training distribution, which faithfulness scores presuppose.
 
 All values are in dB with the cells of `LogMel`, shape ``(mels, frames)``; row 0 is the lowest band.
 """
@@ -19,7 +19,7 @@ CELL_ROWS, CELL_FRAMES = 8, 5  # about the cells of the scoring grid (16 bands x
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly crops are changed.
+    """Strengths of the augmentations.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Augmentation:
 
 
 def augment(crop: np.ndarray, settings: Augmentation, floor_db: float, generator: np.random.Generator) -> np.ndarray:
-    """One changed copy of a crop.
+    """Augment one crop.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def augment(crop: np.ndarray, settings: Augmentation, floor_db: float, generator
 
 
 def _filling(crop: np.ndarray, floor_db: float, generator: np.random.Generator) -> np.ndarray:
-    """What stands in the place of removed cells: the crop attenuated, its band means, or silence."""
+    """Replacement of removed cells: the crop attenuated, its band means, or silence."""
     kind = generator.integers(3)
     if kind == 0:
         return crop - generator.uniform(20, 40)

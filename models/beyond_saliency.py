@@ -1,4 +1,4 @@
-"""The recognisers that the authors of "Beyond Saliency" released, each with the front end that it was trained with.
+"""Checkpoints released by the authors of "Beyond Saliency", each with the front end of its training.
 
 The released explanation code feeds the networks with other features than their training did. With the front end here
 the TESS checkpoint names the emotion of 560 of 560 TESS clips; with the explanation code's, 23 of 140 (chance: 20).
@@ -21,7 +21,7 @@ One step of theirs is left out: the silence before and after speech is not cut o
 cuts nothing from any of 560 clips; and a cut that depends on the samples would move each perturbed copy of a clip off
 the grid that all of them must share. The loudest cell is a maximum over the feature map, through which gradients go.
 
-The checkpoints are GPL-3.0 and not shipped. They are loaded with ``weights_only=True``: nothing in a file is ever run.
+The checkpoints are GPL-3.0 and not shipped. They are loaded with ``weights_only=True``: no code in a file is run.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class ReleasedCNN(ResidualCNN):
 
 
 class ReleasedRecogniser(TorchRecogniser):
-    """A released network behind its notebook's front end."""
+    """Recogniser of a released network and its notebook's front end."""
 
     def check_length(self, n_samples: int) -> None:
         """Raise `ClipError` also if a clip is longer than the stretch it is centred in."""
@@ -183,15 +183,19 @@ RELEASED: dict[str, tuple[str, str, dict[str, float]]] = {
         "crema-d",
         "ccebd79140deb8d73cd308a08c0bd19db6d4df1cae18d38bbf6ff18f237017ff",
         {
-            "samples": 48_000, "centred": False, "window": 480, "hop": 240, "nominal_rate": 24_000,
+            "samples": 48_000,
+            "centred": False,
+            "window": 480,
+            "hop": 240,
+            "nominal_rate": 24_000,
             "full_scale": 2.0**15,
         },
     ),
-}  # fmt: skip
+}
 
 
 def load(record: ModelRecord, checkpoint: Path | None, trust: bool = False, device: str = "cpu") -> TorchRecogniser:
-    """A released recogniser from the authors' file.
+    """Load a released recogniser from the authors' file.
 
     Parameters
     ----------
@@ -201,7 +205,7 @@ def load(record: ModelRecord, checkpoint: Path | None, trust: bool = False, devi
         Their ``best_model_tess.pth`` or ``best_model_crema.pth``. Other weights of the same shapes are taken too; what
         those were trained on is then unknown.
     trust : bool
-        Makes no difference: nothing in these files needs to be run.
+        Not used: these files contain no code.
     device : str
 
     Raises

@@ -1,6 +1,9 @@
-"""A trained model on disk: a folder with ``model.json`` (the card) and ``fold-<name>.safetensors`` for each fold.
+"""Storage of trained models: a folder with a card, ``model.json``, and one safetensors file per model.
 
-Nothing here unpickles. Weights are read only after their SHA-256 has been compared with the card's, and must have the
+``fold-<name>.safetensors`` holds the model trained without the fold's held-out speakers, ``refit.safetensors`` the one
+trained on all speakers.
+
+Nothing is unpickled. Weights are read only after their SHA-256 has been compared with the card's, and must have the
 names, shapes and types of the network that the card describes.
 """
 
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +30,7 @@ from .recogniser import Recogniser, TorchRecogniser
 from .records import MODELS
 
 CARD = "model.json"
+REFIT, ENSEMBLE = "refit", "ensemble"  # names, beside the folds', of the model of all speakers and the folds' mean
 PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".joblib", ".bin", ".ckpt"}
 
 FoldName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # it becomes a file name
@@ -36,20 +41,38 @@ class _Part(BaseModel):
 
 
 class Origin(_Part):
-    """The corpus a model was trained on."""
+    """Training corpus of a model."""
 
     name: str
     version: str
     digest: str
 
 
+class TrainingClips(_Part):
+    """Identity of the training clips.
+
+    Attributes
+    ----------
+    verified : bool
+        Whether all of them were authentic by checksum (`datasets.authentic`).
+    digests : dict of str to tuple of str
+        `models.exposure.samples_digest` of each clip, by speaker.
+    """
+
+    verified: bool
+    digests: dict[str, tuple[str, ...]]
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Card(_Part):
-    """What a trained model says about itself.
+    """Model card: provenance, parameters, folds, hashes and scores of a trained model.
 
     Attributes
     ----------
     format : int
-        Of the folder.
+        Version of the folder's format.
     recogniser, version : str
         Name and version in the model registry.
     classes : tuple of str
@@ -61,6 +84,10 @@ class Card(_Part):
     folds_digest : str
     weights : dict of str to str
         SHA-256 of each fold's file.
+    refit : str or None
+        SHA-256 of the file of the model trained on all speakers; None in folders written before there was one.
+    clips : TrainingClips or None
+        None in such folders.
     scores : dict
         Held-out UAR and accuracy of each fold and pooled, with speaker-clustered intervals, and the confusion matrix.
     training : dict
@@ -77,7 +104,9 @@ class Card(_Part):
     network: dict[str, Any]
     folds: Annotated[dict[FoldName, tuple[str, ...]], Field(min_length=1)]
     folds_digest: str
-    weights: dict[FoldName, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+    weights: dict[FoldName, Sha256]
+    refit: Sha256 | None = None
+    clips: TrainingClips | None = None
     scores: dict[str, Any]
     training: dict[str, Any]
     libraries: dict[str, str]
@@ -88,6 +117,8 @@ class Card(_Part):
             raise ValueError(
                 f"weights are listed for folds {sorted(self.weights)}, held-out speakers for {sorted(self.folds)}"
             )
+        if {REFIT, ENSEMBLE} & self.folds.keys():
+            raise ValueError(f"a fold cannot be called {REFIT!r} or {ENSEMBLE!r}")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"a class is listed twice: {', '.join(self.classes)}")
         if self.network.get("n_classes") != len(self.classes):
@@ -98,8 +129,8 @@ class Card(_Part):
 
 
 def weights_file(folder: Path, fold: str) -> Path:
-    """Where a fold's weights lie."""
-    return folder / f"fold-{fold}.safetensors"
+    """Path of the weights of a fold's model, or of the refit."""
+    return folder / (f"{REFIT}.safetensors" if fold == REFIT else f"fold-{fold}.safetensors")
 
 
 def save_weights(network: nn.Module, path: Path) -> str:
@@ -110,8 +141,12 @@ def save_weights(network: nn.Module, path: Path) -> str:
 
 
 def save_card(card: Card, folder: Path) -> None:
-    """Write ``model.json``."""
-    (folder / CARD).write_text(json.dumps(card.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    """Write ``model.json``; a card that lies there is replaced atomically."""
+    content = {key: value for key, value in card.model_dump(mode="json").items() if value is not None}
+    text = json.dumps(content, indent=1) + "\n"
+    temporary = folder / f".{CARD}-{os.getpid()}"
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(folder / CARD)
 
 
 def load_card(folder: str | Path) -> Card:
@@ -137,8 +172,8 @@ def load_card(folder: str | Path) -> Card:
             )
         raise InputError(f"{folder}: a checkpoint is a folder with a {CARD}, got a file; give the folder.")
     if not path.is_file():
-        found = "no such folder" if not folder.exists() else f"holds no {CARD}"
-        raise InputError(f"{folder}: {found}; give a folder written by `serxai train`.")
+        problem = "no such folder" if not folder.exists() else f"holds no {CARD}"
+        raise InputError(f"{folder}: {problem}; give a folder written by `serxai train`.")
     try:
         card = Card.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -150,7 +185,7 @@ def load_card(folder: str | Path) -> Card:
 
 
 def load_recogniser(folder: str | Path, card: Card, fold: str, device: str | torch.device = "cpu") -> Recogniser:
-    """Build one fold's recogniser: a network, or a linear head on an extractor.
+    """Build the recogniser of one fold, or the refit: a network, or a linear head on an extractor.
 
     Raises
     ------
@@ -158,11 +193,12 @@ def load_recogniser(folder: str | Path, card: Card, fold: str, device: str | tor
         For an unknown fold; if the weights are missing, damaged, pickled, or do not fit the network.
     """
     folder = Path(folder)
-    if fold not in card.weights:
-        raise InputError(f"{folder}: no fold {fold!r}; it has {', '.join(card.weights)}.")
+    weights = card.weights | ({} if card.refit is None else {REFIT: card.refit})
+    if fold not in weights:
+        raise InputError(f"{folder}: no fold {fold!r}; it has {', '.join(weights)}.")
     try:
         build = _build_network if model_kind(card.recogniser) == "network" else _build_head
-        return build(card, weights_file(folder, fold), card.weights[fold], device)
+        return build(card, weights_file(folder, fold), weights[fold], device)
     except TypeError as error:
         raise InputError(f"{folder / CARD}: the front end's or network's parameters do not fit: {error}.") from None
 
@@ -192,10 +228,10 @@ def _load_weights(path: Path, sha256: str, network: nn.Module) -> dict[str, torc
     if _is_pickle(path):
         raise InputError(f"{path}: is a pickle, not safetensors. serxai never unpickles; {again}.")
     data = path.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != sha256:
         raise InputError(
-            f"{path}: damaged or replaced, SHA-256 is {found[:12]}..., the card has {sha256[:12]}...; {again}."
+            f"{path}: damaged or replaced, SHA-256 is {actual[:12]}..., the card has {sha256[:12]}...; {again}."
         )
     try:
         state = load(data)
@@ -220,7 +256,7 @@ def _describe(entry: tuple[tuple[int, ...], torch.dtype] | None) -> str:
 
 
 def _is_pickle(path: Path) -> bool:
-    """By suffix, or by the first bytes: a pickle's protocol mark, or the zip archive that torch.save writes."""
+    """Whether a file is a pickle, by suffix or first bytes (pickle protocol mark, or torch.save's zip archive)."""
     with path.open("rb") as file:
         head = file.read(9)
     marked = head[:1] == b"\x80" or head[:4] == b"PK\x03\x04"

@@ -1,7 +1,7 @@
-"""The residual network on log-mel spectrograms of "Beyond Saliency" (Nasr, Ren, Johnson 2025, arXiv 2511.11691).
+"""Residual CNN on log-mel spectrograms of "Beyond Saliency" (Nasr, Ren, Johnson 2025, arXiv 2511.11691).
 
-Written from its description: convolution 7 x 7 / 2 - batch norm - ReLU - max pool 3 / 2 - residual block - residual
-block / 2 - global average pool - dropout - linear. Three things are as attribution methods need them: modules are
+Implemented from the paper's description: convolution 7 x 7 / 2 - batch norm - ReLU - max pool 3 / 2 - residual
+block - residual block / 2 - global average pool - dropout - linear. Attribution methods need three things: modules are
 declared in the order in which data flow through them (zennit merges a batch norm into the convolution declared before
 it), each use of a ReLU is a module of its own, and the residual sum is a module.
 """
@@ -54,7 +54,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualCNN(nn.Module):
-    """Feature maps to class logits.
+    """Residual CNN: feature maps to class logits.
 
     Parameters
     ----------

@@ -1,23 +1,23 @@
-"""The user's own recogniser: ``python:MODULE:FACTORY`` and ``onnx:FILE``.
+"""User-supplied recognisers: ``python:MODULE:FACTORY`` and ``onnx:FILE``.
 
 Python
 ------
 ``MODULE`` is imported from the current folder or PYTHONPATH and ``FACTORY()`` called (``FACTORY(path)`` with
-``--checkpoint PATH``). That runs the user's code, which is what naming a module asks for; nothing is run that was not
-named. What the factory returns takes waveforms, float32 (n, n_samples) at 16 kHz, copies of one clip, and is one of
+``--checkpoint PATH``). This runs the user's code: naming a module is the permission to run it, and no other module is
+run. What the factory returns takes waveforms, float32 (n, n_samples) at 16 kHz, copies of one clip, and is one of
 
 - a torch module that returns logits of a softmax, (n, n_classes); gradients flow through it;
 - a scikit-learn estimator or pipeline: ``predict_proba`` and ``classes_``;
 - any other callable that returns probabilities, (n, n_classes);
 - a `Recogniser`, used as it is.
 
-The object may say more by attributes:
+Optional attributes of the object:
 
 ========== ============================================================================================================
 classes     names of the columns in the common taxonomy; needed unless there is ``classes_``
 outputs     of a callable: ``"probabilities"`` (default; they are normalised to a sum of 1) or ``"logits"``
 min_samples shortest waveform it takes; default 1
-sample_rate if given, must be 16000: nothing is resampled behind its back
+sample_rate if given, must be 16000; waveforms are not resampled
 trained_on  corpus; unknown by default
 fingerprint string that changes with the model; default: digest of the module's source, and of a torch module's weights
 ========== ============================================================================================================
@@ -61,8 +61,8 @@ PROBE_SAMPLES = SAMPLE_RATE  # a model is tried on one second of noise before it
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a model of the user's says about itself; see the module's text.
+class ModelFacts:
+    """Declared facts of a user-supplied model; see the module docstring.
 
     Raises
     ------
@@ -101,16 +101,18 @@ class Facts:
             raise InputError(f"model {self.name!r}: min_samples is {self.min_samples}; it must be 1 or more.")
 
     @classmethod
-    def read(cls, name: str, said: Mapping[str, Any]) -> Facts:
-        """From attributes or metadata, whose numbers may be text."""
-        given = {key: said[key] for key in ("outputs", "trained_on") if key in said}
+    def read(cls, name: str, metadata: Mapping[str, Any]) -> ModelFacts:
+        """Parse attributes or metadata; numbers may be given as text."""
+        given = {key: metadata[key] for key in ("outputs", "trained_on") if key in metadata}
         for key in ("min_samples", "sample_rate"):
-            if key in said:
+            if key in metadata:
                 try:
-                    given[key] = int(said[key])
+                    given[key] = int(metadata[key])
                 except (TypeError, ValueError):
-                    raise InputError(f"model {name!r}: {key} is {said[key]!r}; it must be a whole number.") from None
-        classes = said.get("classes", ())
+                    raise InputError(
+                        f"model {name!r}: {key} is {metadata[key]!r}; it must be a whole number."
+                    ) from None
+        classes = metadata.get("classes", ())
         if isinstance(classes, str):
             classes = [part.strip() for part in classes.split(",") if part.strip()]
         if not isinstance(classes, list | tuple | np.ndarray):
@@ -118,14 +120,14 @@ class Facts:
         return cls(name, tuple(map(str, classes)), **given)
 
 
-class OwnRecogniser(Recogniser):
-    """A recogniser that is a function of waveforms, not differentiable.
+class CustomRecogniser(Recogniser):
+    """Black-box recogniser: a function of waveforms, not differentiable.
 
     Copies run in batches of one shape, the last one filled up with its last copy.
 
     Parameters
     ----------
-    facts : Facts
+    facts : ModelFacts
     function : callable
         float32 (n, n_samples) -> (n, n_classes), probabilities or logits as `facts` says.
     fingerprint : str
@@ -137,7 +139,7 @@ class OwnRecogniser(Recogniser):
 
     def __init__(
         self,
-        facts: Facts,
+        facts: ModelFacts,
         function: Callable[[np.ndarray], Any],
         fingerprint: str,
         batch: int | None = None,
@@ -157,7 +159,7 @@ class OwnRecogniser(Recogniser):
         return -(-n // self.batch) * self.batch if self.fixed_batch else super().calls_for(n)
 
     def raw(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
-        """What the function returns, checked but not normalised, float64 (n, n_classes).
+        """Outputs of the function, checked but not normalised, float64 (n, n_classes).
 
         Raises
         ------
@@ -176,16 +178,17 @@ class OwnRecogniser(Recogniser):
             filled = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
             self.calls += size
             with self.metered():
-                found = self._function(filled)
-            out.append(self._values(found, size)[: len(rows)])
+                returned = self._function(filled)
+            out.append(self._values(returned, size)[: len(rows)])
         return np.concatenate(out)
 
-    def _values(self, found: Any, n: int) -> np.ndarray:
+    def _values(self, returned: Any, n: int) -> np.ndarray:
         try:
-            values = np.asarray(found.detach().cpu() if isinstance(found, torch.Tensor) else found, dtype=np.float64)
+            array = returned.detach().cpu() if isinstance(returned, torch.Tensor) else returned
+            values = np.asarray(array, dtype=np.float64)
         except (TypeError, ValueError):
             raise InputError(
-                f"model {self.name!r} returned {type(found).__name__}, not an array (n, n_classes)."
+                f"model {self.name!r} returned {type(returned).__name__}, not an array (n, n_classes)."
             ) from None
         if values.shape != (n, len(self.classes)):
             raise InputError(
@@ -216,12 +219,12 @@ class OwnRecogniser(Recogniser):
         return torch.from_numpy(self.log_odds(waveforms))
 
 
-def _tried(recogniser: Recogniser) -> Recogniser:
-    """The recogniser, if it can score two copies of a second of noise."""
+def _check_outputs(recogniser: Recogniser) -> Recogniser:
+    """Score two copies of a second of noise; returns the recogniser, or raises `InputError`."""
     length = getattr(recogniser, "n_samples", None) or max(PROBE_SAMPLES, recogniser.min_samples)
     noise = (0.05 * rng("probe of a model").standard_normal((2, length))).astype(np.float32)
     try:
-        found = recogniser.log_odds(noise)
+        scores = recogniser.log_odds(noise)
     except InputError:
         raise
     except Exception as error:  # whatever the user's code raises
@@ -229,9 +232,9 @@ def _tried(recogniser: Recogniser) -> Recogniser:
             f"model {recogniser.name!r} failed on {length / SAMPLE_RATE:.1f} s of noise, float32 {noise.shape}: "
             f"{type(error).__name__}: {error}"
         ) from error
-    if found.shape != (2, len(recogniser.classes)):
+    if scores.shape != (2, len(recogniser.classes)):
         raise InputError(
-            f"model {recogniser.name!r} returned shape {found.shape} for 2 waveforms; its {len(recogniser.classes)} "
+            f"model {recogniser.name!r} returned shape {scores.shape} for 2 waveforms; its {len(recogniser.classes)} "
             f"classes ({', '.join(recogniser.classes)}) need {(2, len(recogniser.classes))}."
         )
     recogniser.calls, recogniser.seconds = 0, 0.0
@@ -239,7 +242,7 @@ def _tried(recogniser: Recogniser) -> Recogniser:
 
 
 def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, device: str) -> Recogniser:
-    """The recogniser that ``python:MODULE:FACTORY`` makes; the module's code runs.
+    """Load ``python:MODULE:FACTORY``; the module's code runs.
 
     Parameters
     ----------
@@ -247,7 +250,7 @@ def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, devic
     checkpoint : path, optional
         Passed to the factory.
     trust : bool
-        Not asked: naming the module is trusting it.
+        Not used: naming the module is the permission to run it.
     device : str
         Where a torch module goes.
 
@@ -264,41 +267,39 @@ def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, devic
     if not callable(factory):
         raise InputError(f"model {record.name!r}: module {module_name!r} has no function {factory_name!r}.")
     try:
-        made = factory() if checkpoint is None else factory(Path(checkpoint))
+        model = factory() if checkpoint is None else factory(Path(checkpoint))
     except Exception as error:  # whatever the user's code raises
         raise InputError(f"model {record.name!r}: its factory failed: {type(error).__name__}: {error}") from error
-    if isinstance(made, Recogniser):
-        return _tried(made)
-    said = {
-        key: getattr(made, key)
+    if isinstance(model, Recogniser):
+        return _check_outputs(model)
+    metadata = {
+        key: getattr(model, key)
         for key in ("outputs", "min_samples", "sample_rate", "trained_on", "classes")
-        if hasattr(made, key)
+        if hasattr(model, key)
     }
-    if hasattr(made, "classes_"):
-        said.setdefault("classes", made.classes_)
-    fingerprint = digest(
-        "python", record.argument, _source(module), getattr(made, "fingerprint", ""),
-        "" if checkpoint is None or not Path(checkpoint).is_file() else _sha256(Path(checkpoint)),
-    )  # fmt: skip
-    facts = Facts.read(record.name, said)
-    if isinstance(made, nn.Module):
+    if hasattr(model, "classes_"):
+        metadata.setdefault("classes", model.classes_)
+    weights_digest = "" if checkpoint is None or not Path(checkpoint).is_file() else _sha256(Path(checkpoint))
+    fingerprint = digest("python", record.argument, _source(module), getattr(model, "fingerprint", ""), weights_digest)
+    facts = ModelFacts.read(record.name, metadata)
+    if isinstance(model, nn.Module):
         from .waveform import WaveformRecogniser
 
-        weights = [(name, tensor.detach().cpu().float().numpy()) for name, tensor in made.state_dict().items()]
+        weights = [(name, tensor.detach().cpu().float().numpy()) for name, tensor in model.state_dict().items()]
         fingerprint = digest(fingerprint, *(part for pair in weights for part in pair))
-        return _tried(
+        return _check_outputs(
             WaveformRecogniser(
-                record.name, facts.classes, made, fingerprint, facts.trained_on, device, facts.min_samples
+                record.name, facts.classes, model, fingerprint, facts.trained_on, device, facts.min_samples
             )
         )
-    if hasattr(made, "predict_proba"):
-        made = made.predict_proba
-    if not callable(made):
+    if hasattr(model, "predict_proba"):
+        model = model.predict_proba
+    if not callable(model):
         raise InputError(
-            f"model {record.name!r}: its factory returned {type(made).__name__}; it must return a torch module, a "
+            f"model {record.name!r}: its factory returned {type(model).__name__}; it must return a torch module, a "
             "scikit-learn estimator with predict_proba, or a function of waveforms."
         )
-    return _tried(OwnRecogniser(facts, made, fingerprint))
+    return _check_outputs(CustomRecogniser(facts, model, fingerprint))
 
 
 def _import(name: str, module: str) -> Any:
@@ -331,7 +332,7 @@ def _sha256(path: Path) -> str:
 
 
 def load_onnx(record: ModelRecord, checkpoint: Path | None, trust: bool, device: str) -> Recogniser:
-    """The recogniser of ``onnx:FILE``.
+    """Load ``onnx:FILE``.
 
     Parameters
     ----------
@@ -368,34 +369,34 @@ def load_onnx(record: ModelRecord, checkpoint: Path | None, trust: bool, device:
         ) from None
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
-        found = ", ".join(f"{put.name} {put.type} {put.shape}" for put in inputs) or "none"
-        raise InputError(f"{path}: the model must take one float32 input (n, n_samples); it takes {found}.")
+        described = ", ".join(f"{put.name} {put.type} {put.shape}" for put in inputs) or "none"
+        raise InputError(f"{path}: the model must take one float32 input (n, n_samples); it takes {described}.")
     outputs = [put for put in session.get_outputs() if put.type == "tensor(float)" and len(put.shape) == 2]
     if len(outputs) != 1:
-        found = ", ".join(f"{put.name} {put.type} {put.shape}" for put in session.get_outputs())
-        raise InputError(f"{path}: the model must return one float32 output (n, n_classes); it returns {found}.")
-    said = dict(session.get_modelmeta().custom_metadata_map) | _beside(path)
+        described = ", ".join(f"{put.name} {put.type} {put.shape}" for put in session.get_outputs())
+        raise InputError(f"{path}: the model must return one float32 output (n, n_classes); it returns {described}.")
+    metadata = dict(session.get_modelmeta().custom_metadata_map) | _sidecar(path)
     n, n_samples = (size if isinstance(size, int) and size > 0 else None for size in inputs[0].shape)
-    return _tried(
-        OwnRecogniser(
-            Facts.read(record.name, said),
+    return _check_outputs(
+        CustomRecogniser(
+            ModelFacts.read(record.name, metadata),
             lambda waveforms: session.run([outputs[0].name], {inputs[0].name: waveforms})[0],
-            digest("onnx", _sha256(path), sorted(said.items())),
+            digest("onnx", _sha256(path), sorted(metadata.items())),
             n,
             n_samples,
         )
     )
 
 
-def _beside(path: Path) -> dict[str, Any]:
-    """What the JSON file beside the model says; nothing where there is none."""
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
+def _sidecar(path: Path) -> dict[str, Any]:
+    """Metadata of the JSON file beside the model; empty where there is none."""
+    sidecar = path.with_suffix(".json")
+    if not sidecar.is_file():
         return {}
     try:
-        said = json.loads(beside.read_text(encoding="utf-8"))
+        metadata = json.loads(sidecar.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{beside}: not a JSON file ({error}).") from None
-    if not isinstance(said, dict):
-        raise InputError(f"{beside}: holds {type(said).__name__}; it must hold an object with 'classes'.")
-    return said
+        raise InputError(f"{sidecar}: not a JSON file ({error}).") from None
+    if not isinstance(metadata, dict):
+        raise InputError(f"{sidecar}: holds {type(metadata).__name__}; it must hold an object with 'classes'.")
+    return metadata

@@ -1,7 +1,7 @@
-"""Extractors: a waveform becomes one vector, and a linear head is trained on it.
+"""Feature extractors (one vector a waveform) and recognisers that put a linear head on them.
 
-Hand-crafted functionals and speech embeddings are of this kind. An extractor is fixed; what is trained, saved and
-hashed is its head (`models.head`).
+Hand-crafted functionals and speech embeddings are extractors. An extractor is fixed; only its head (`models.head`) is
+trained, saved and hashed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Extractor(ABC):
     params : dict
         JSON-able; the record's target called with them rebuilds the extractor.
     fingerprint : str
-        Digest of everything its output depends on (weights, configuration, version of a library).
+        Digest of everything the output depends on (weights, configuration, version of a library).
     min_samples : int
         Shortest waveform it takes.
     """
@@ -54,12 +54,12 @@ class Extractor(ABC):
         trained_on: str = "",
         device: str | torch.device = "cpu",
     ) -> Recogniser:
-        """A recogniser of this extractor and a trained head."""
+        """Build the recogniser of this extractor and a trained head."""
         return FeatureRecogniser(name, classes, self, head, fingerprint, trained_on)
 
 
 class FeatureRecogniser(Recogniser):
-    """Waveforms to features (`extractor`) to one-vs-rest probabilities (`head`).
+    """Black-box recogniser: a feature extractor followed by a calibrated linear head.
 
     Each copy is analysed by itself, so nothing is filled up: a copy's score cannot depend on those beside it, and
     a call costs as many copies as it was given.
@@ -69,7 +69,8 @@ class FeatureRecogniser(Recogniser):
     name : str
     classes : tuple of str
     extractor : Extractor
-    head : LinearHead
+    head : nn.Module
+        `LinearHead`, or several averaged.
     fingerprint : str
     trained_on : str
     """
@@ -79,7 +80,7 @@ class FeatureRecogniser(Recogniser):
         name: str,
         classes: tuple[str, ...],
         extractor: Extractor,
-        head: LinearHead,
+        head: nn.Module,
         fingerprint: str,
         trained_on: str = "",
     ) -> None:
@@ -112,12 +113,19 @@ class FeatureRecogniser(Recogniser):
         if not len(tensor):
             return np.empty((0, len(self.classes)))
         self.calls += len(tensor)
-        with self.metered(), torch.inference_mode():
-            features = torch.from_numpy(self.extractor.features(tensor.cpu().numpy()))
-            z = torch.cat([self.head(row[None]) for row in features]).numpy()  # a product's last bits follow its shape
+        with self.metered():
+            z = self._raw_of(self.extractor.features(tensor.cpu().numpy()))
         if not np.all(np.isfinite(z)):
             raise ClipError(f"recogniser {self.name!r} returned log-odds that are not finite.")
         return z
+
+    def log_odds_of(self, features: np.ndarray) -> np.ndarray:
+        """Log-odds of vectors that `extractor` gave, (n, dim) -> (n, n_classes); they count as no call."""
+        return one_vs_rest(nn.functional.logsigmoid(torch.from_numpy(self._raw_of(features)))).numpy()
+
+    def _raw_of(self, features: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():  # row by row: a product's last bits depend on its shape
+            return torch.cat([self.head(row[None]) for row in torch.from_numpy(features)]).numpy()
 
     def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(self.log_odds(waveforms))

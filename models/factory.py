@@ -1,4 +1,4 @@
-"""Kinds of recognisers and their feature extractors, by name."""
+"""Look-up of a model's kind and construction of its feature extractor, by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .records import MODELS
 
 
 def model_kind(name: str) -> str:
-    """``network``, ``head`` or ``foreign``; for ``hf:`` what its checkpoint is.
+    """Kind of a model: ``network``, ``head`` or ``foreign``; that of ``hf:`` depends on its checkpoint.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def model_kind(name: str) -> str:
 
 
 def make_extractor(name: str, **params: Any) -> Extractor:
-    """The extractor of a model of kind ``head``.
+    """Build the feature extractor of a model of kind ``head``.
 
     Parameters
     ----------

@@ -1,33 +1,47 @@
-"""The models of one training, one a fold: each speaker is explained by the model that has not heard them.
+"""Fold models of one training, and foreign models, behind one interface.
 
-A foreign model, used as it comes, stands beside them with a single fold and says what it may have heard.
+Each speaker of the training corpus is explained by the fold model that was trained without them. Any other speaker is
+explained by the refit, which was trained on all speakers, or on request by the ensemble of the folds, the mean of their
+log-odds; never by one fold alone. A foreign model is used as it comes and has a single fold.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..datasets.authentic import authentic_clips
 from ..datasets.corpora import CORPORA
 from ..datasets.folds import Folds
 from ..errors import InputError
-from .checkpoint import CARD, Card, load_card, load_recogniser
+from .checkpoint import CARD, ENSEMBLE, REFIT, Card, load_card, load_recogniser
+from .ensemble import ensemble
+from .exposure import NO, UNKNOWN, YES, TrainingExposure, samples_digest, share_speakers
 from .records import MODELS
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from ..datasets.corpus import Corpus
     from .recogniser import Recogniser
 
 BUNDLED = Path(__file__).parent / "bundled"
-ALL = "all"  # the one fold of a foreign model
+ALL = "all"  # fold name of a foreign model
+UNTRAINED = "none"  # training corpus of a recogniser with fixed weights
 
 
 class FoldModels:
-    """Trained recognisers of all folds, loaded when asked for.
+    """Recognisers of one training, one per fold, loaded lazily.
 
     Parameters
     ----------
     folder : path
     card : Card
+    averaged : bool
+        Whether speakers that no fold holds out are explained by the ensemble of the folds instead of the refit.
+    add_refit : callable, optional
+        Trains the refit of a folder that was written without one, and returns the completed card.
 
     Attributes
     ----------
@@ -36,7 +50,7 @@ class FoldModels:
     trained_on : str
         Corpus.
     folds : Folds
-        Who is held out where.
+        Held-out speakers of each fold.
     info : dict
         The card: classes, held-out scores, settings, hashes.
 
@@ -46,9 +60,17 @@ class FoldModels:
         If the card's folds were edited.
     """
 
-    def __init__(self, folder: Path, card: Card) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        card: Card,
+        averaged: bool = False,
+        add_refit: Callable[[FoldModels], Card] | None = None,
+    ) -> None:
         self.folder = folder
         self.card = card
+        self.averaged = averaged
+        self.add_refit = add_refit
         self.name = card.recogniser
         self.trained_on = card.corpus.name
         self.folds = Folds(dict(card.folds))
@@ -62,55 +84,82 @@ class FoldModels:
 
     @property
     def info(self) -> dict[str, Any]:
-        """The card as plain data."""
-        return self.card.model_dump(mode="json")
+        """The card as plain data, without the digests of the training clips."""
+        return self.card.model_dump(mode="json", exclude={"clips": {"digests"}})
 
     def recogniser(self, fold: str, device: str = "cpu") -> Recogniser:
-        """The model that has not heard the fold's held-out speakers.
+        """Model of a fold, trained without its held-out speakers; the ``refit``; or the ``ensemble`` of all folds.
 
         Raises
         ------
         InputError
-            For an unknown fold, or if its weights are missing or damaged.
+            For an unknown fold; if weights are missing or damaged; if there is no refit and none can be trained.
         """
+        if fold == ENSEMBLE:
+            return ensemble([load_recogniser(self.folder, self.card, each, device) for each in self.card.folds])
+        if fold == REFIT and self.card.refit is None:
+            if self.add_refit is None:
+                raise InputError(
+                    f"{self.folder}: has no model refitted on all speakers, which explains speakers of other corpora. "
+                    f"Train the folder again with `serxai train {self.name} --corpus {self.trained_on} --out DIR`, or "
+                    "take the mean of its folds with --ensemble."
+                )
+            self.card = self.add_refit(self)
         return load_recogniser(self.folder, self.card, fold, device)
 
-    def for_speaker(self, speaker: str, device: str = "cpu") -> Recogniser:
-        """The model that has not heard a speaker.
-
-        Raises
-        ------
-        InputError
-            If no fold holds the speaker out.
-        """
-        return self.recogniser(self.folds.fold_of(speaker), device)
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Names of the models that have weights of their own: the folds, and the refit where there is one."""
+        return (*self.folds.speakers, *([] if self.card.refit is None else [REFIT]))
 
     @property
     def default_fold(self) -> str:
-        """The first fold."""
-        return next(iter(self.folds.speakers))
+        """Model of speakers that no fold holds out: ``refit``, or ``ensemble`` where `averaged`."""
+        return ENSEMBLE if self.averaged else REFIT
+
+    @property
+    def _speakers(self) -> set[str]:
+        return {speaker for held_out in self.folds.speakers.values() for speaker in held_out}
 
     def fold_for(self, corpus: str, speaker: str) -> str:
-        """Fold whose model explains a speaker of a corpus: the one that has not heard them.
+        """Model that explains a speaker of a corpus: that of the fold that holds them out, else `default_fold`."""
+        known = share_speakers(self.trained_on, corpus) and speaker in self._speakers
+        return self.folds.fold_of(speaker) if known else self.default_fold
 
-        Models trained on a corpus with other speakers have heard none of this one; the first fold is taken.
-        """
-        return self.folds.fold_of(speaker) if _share_speakers(self.trained_on, corpus) else self.default_fold
+    def fold_for_samples(self, samples: np.ndarray) -> str:
+        """Model that explains a sound: that of the fold that holds its speaker out if it is a training clip."""
+        if self.card.clips is not None:
+            content = samples_digest(samples)
+            for speaker, digests in self.card.clips.digests.items():
+                if content in digests:
+                    return self.folds.fold_of(speaker)
+        return self.default_fold
 
-    def seen_in_training(self, corpus: str) -> str:
-        """Whether the model of `fold_for` has heard a corpus' speakers: it has not."""
-        return "no"
+    def exposure(self, fold: str) -> TrainingExposure:
+        """Training data of a model."""
+        held_out = set(self.folds.speakers.get(fold, ()))
+        clips = self.card.clips
+        return TrainingExposure(
+            self.trained_on,
+            self._speakers - held_out,
+            held_out,
+            None if clips is None else clips.digests,
+            clips is not None and clips.verified,
+        )
 
+    def seen_in_training(self, corpus: Corpus, clips: Sequence[str], fold: str) -> dict[str, str]:
+        """Whether a model was trained on each clip or its speaker: ``yes``, ``no`` or ``unknown``."""
+        return self.exposure(fold).seen(corpus, clips)
 
-def _share_speakers(one: str, other: str) -> bool:
-    if one == other:
-        return True
-    voices = [CORPORA.get(name).voices for name in (one, other) if name in CORPORA]
-    return len(voices) == 2 and voices[0] == voices[1] != ""
+    def seen_file(self, path: Path, samples: np.ndarray, fold: str) -> str:
+        """Whether a model was trained on the content of a sound file or on its speaker, as far as is known."""
+        if self.fold_for_samples(samples) == fold != self.default_fold:
+            return NO
+        return self.exposure(fold).seen_file(path, samples)
 
 
 class ForeignModel:
-    """A recogniser that is used as it comes, for all speakers.
+    """Foreign recogniser, used as it comes for all speakers.
 
     Parameters
     ----------
@@ -124,7 +173,7 @@ class ForeignModel:
     trained_on : str
         Corpus; ``unknown`` where the checkpoint does not say.
     info : dict
-        What goes into a run's record.
+        Description for a run's record.
 
     Raises
     ------
@@ -166,9 +215,26 @@ class ForeignModel:
         """Its one fold."""
         return ALL
 
-    def seen_in_training(self, corpus: str) -> str:
-        """``yes`` where it was trained on the corpus, ``unknown`` where it does not say on what, else ``no``."""
-        return {corpus: "yes", "unknown": "unknown"}.get(self.trained_on, "no")
+    def fold_for_samples(self, samples: np.ndarray) -> str:
+        """Its one fold."""
+        return ALL
+
+    def seen_in_training(self, corpus: Corpus, clips: Sequence[str], fold: str = ALL) -> dict[str, str]:
+        """Whether it was trained on a corpus, by the corpus that it names: ``yes``, ``no`` or ``unknown`` of each clip.
+
+        ``no`` where it was not trained at all, or on another published corpus and the clip's file is authentic.
+        """
+        if self.trained_on == UNTRAINED:
+            return dict.fromkeys(clips, NO)
+        if share_speakers(self.trained_on, corpus.name):
+            return dict.fromkeys(clips, YES)
+        published = self.trained_on in CORPORA and not self.trained_on.startswith("folder:")
+        authentic = authentic_clips(corpus, clips) if published else set()
+        return {clip: NO if clip in authentic else UNKNOWN for clip in clips}
+
+    def seen_file(self, path: Path, samples: np.ndarray, fold: str = ALL) -> str:
+        """``no`` where it was not trained at all, else ``unknown``."""
+        return NO if self.trained_on == UNTRAINED else UNKNOWN
 
 
 Models = FoldModels | ForeignModel
@@ -188,7 +254,7 @@ def load_fold_models(folder: str | Path) -> FoldModels:
 
 
 def find_bundled(model: str, corpus: str, version: str) -> FoldModels | None:
-    """The models shipped with serxai for this version of a corpus, if there are any.
+    """Load the models shipped with serxai for this version of a corpus; None where there are none.
 
     The planted corpus is rendered on the user's machine and equals ours within a tolerance, not bit by bit; its
     version says whether a bundled model fits, its digest cannot.

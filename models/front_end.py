@@ -1,4 +1,4 @@
-"""Waveform to log-mel spectrogram, as a differentiable torch module.
+"""Differentiable log-mel front end.
 
 Conventions
 -----------
@@ -80,7 +80,7 @@ class LogMel(nn.Module):
 
     @property
     def params(self) -> dict[str, Any]:
-        """Everything needed to build it again."""
+        """Constructor arguments, JSON-able."""
         names = ("n_fft", "window", "hop", "mels", "amin", "centre_db", "scale_db")
         return {name: getattr(self, name) for name in names}
 
@@ -97,12 +97,8 @@ class LogMel(nn.Module):
         decibel = 10 * torch.log10(mel.transpose(1, 2).clamp_min(self.amin))
         return ((decibel - self.centre_db) / self.scale_db)[:, None]
 
-    def decibels(self, features: torch.Tensor) -> torch.Tensor:
-        """Features back to dB."""
-        return features * self.scale_db + self.centre_db
-
     def grid(self, n_samples: int) -> Grid:
-        """Where the cells lie: rows end where neighbouring filters cross, column t is centred on t * hop.
+        """Time-frequency edges of the cells: rows end where neighbouring filters cross, column t is centred on t * hop.
 
         The first column begins half a hop before the clip, the last one may end after it.
         """
@@ -119,7 +115,7 @@ def _mel_filters(n_fft: int, mels: int) -> np.ndarray:
 
 
 def mel_blocks(filters: np.ndarray, rows: int = 16) -> list[tuple[slice, slice]]:
-    """Bins that each group of mel rows reads: the filter matrix is nearly diagonal, most of a full product is zeros."""
+    """Frequency bins that each group of mel bands reads; skips the zeros of the nearly diagonal filter matrix."""
     blocks = []
     for start in range(0, filters.shape[1], rows):
         columns = slice(start, start + rows)

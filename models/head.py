@@ -1,4 +1,4 @@
-"""Linear head on fixed features: standardised, one support vector machine a class, Platt's probabilities."""
+"""Linear head on fixed features: standardisation, one-vs-rest linear SVMs, Platt scaling."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ MACHINE: dict[str, Any] = {"loss": "hinge", "dual": True, "intercept_scaling": 1
 
 
 class LinearHead(nn.Module):
-    """Features (n, dim) to raw one-vs-rest log-odds (n, n_classes), all in float64.
+    """One-vs-rest linear SVMs with Platt scaling: features (n, dim) to raw log-odds (n, n_classes), float64.
 
-    A class' machine decides by ``d = w (x - mean) / scale + bias``; Platt's sigmoid makes the log-odds
-    ``z = a d + b`` of it. Platt 1999, Probabilistic outputs for support vector machines, eq. 1 (with signs turned, so
-    that a machine that is any good has ``a > 0``). What was learned is held as parameters, frozen because no gradient
-    fits them; what only describes the features, mean and scale, as buffers.
+    The decision value of a class is ``d = w (x - mean) / scale + bias``; its
+    log-odds are ``z = a d + b``. Platt 1999, Probabilistic outputs for support vector machines, eq. 1 with
+    the sign of ``a`` inverted. Learned values are frozen parameters, the features' mean and scale are buffers.
 
     Parameters
     ----------
@@ -35,10 +34,10 @@ class LinearHead(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(dim, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(dim, dtype=torch.float64))
-        self.weight = _fitted(torch.zeros(n_classes, dim, dtype=torch.float64))
-        self.bias = _fitted(torch.zeros(n_classes, dtype=torch.float64))
-        self.platt_a = _fitted(torch.ones(n_classes, dtype=torch.float64))
-        self.platt_b = _fitted(torch.zeros(n_classes, dtype=torch.float64))
+        self.weight = _frozen(torch.zeros(n_classes, dim, dtype=torch.float64))
+        self.bias = _frozen(torch.zeros(n_classes, dtype=torch.float64))
+        self.platt_a = _frozen(torch.ones(n_classes, dtype=torch.float64))
+        self.platt_b = _frozen(torch.zeros(n_classes, dtype=torch.float64))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Raw one-vs-rest log-odds, differentiable: (n, dim) -> (n, n_classes)."""
@@ -46,14 +45,14 @@ class LinearHead(nn.Module):
         return self.platt_a * (standard @ self.weight.T + self.bias) + self.platt_b
 
 
-def _fitted(values: torch.Tensor) -> nn.Parameter:
+def _frozen(values: torch.Tensor) -> nn.Parameter:
     return nn.Parameter(values, requires_grad=False)
 
 
 def log_probabilities(z: torch.Tensor) -> torch.Tensor:
-    """Log of the probabilities that the raw one-vs-rest log-odds give, normalised to a sum of 1; (n, n_classes).
+    """Log-probabilities, normalised to a sum of 1, from raw one-vs-rest log-odds; shape (n, n_classes).
 
-    Nothing under- or overflows: ``log expit(z)`` is ``-log(1 + exp(-z))``, which is linear in z far from 0. As logits
+    Numerically stable: ``log expit(z)`` is ``-log(1 + exp(-z))``, which is linear in z far from 0. As logits
     of a softmax they make `recogniser.one_vs_rest` the log-odds of the normalised probabilities.
     """
     return nn.functional.logsigmoid(z).log_softmax(dim=1)
@@ -62,11 +61,11 @@ def log_probabilities(z: torch.Tensor) -> torch.Tensor:
 def fit_head(
     X: np.ndarray, y: np.ndarray, groups: np.ndarray, n_classes: int, seed: int, C: float = 1e-3
 ) -> LinearHead:
-    """Standardise, fit a linear support vector machine a class against the rest, calibrate.
+    """Standardise features, fit one linear SVM per class against the rest, calibrate.
 
     Platt's sigmoids are fitted to what machines trained without a speaker say of that speaker (scikit-learn's
     `CalibratedClassifierCV` with grouped, stratified folds), the machines that are kept to all rows. With one speaker
-    the folds are of clips, and the probabilities somewhat too sure.
+    the folds are of clips, and the probabilities are overconfident.
 
     Parameters
     ----------
@@ -121,10 +120,10 @@ def fit_head(
     calibrated = CalibratedClassifierCV(
         make_pipeline(StandardScaler(), machine), method="sigmoid", cv=splits, ensemble=False
     ).fit(X, y)
-    (fitted,) = calibrated.calibrated_classifiers_
-    scaler, machine = fitted.estimator[0], fitted.estimator[1]
+    (classifier,) = calibrated.calibrated_classifiers_
+    scaler, machine = classifier.estimator[0], classifier.estimator[1]
     weight, bias = machine.coef_, machine.intercept_
-    a, b = np.array([[-sigmoid.a_, -sigmoid.b_] for sigmoid in fitted.calibrators]).T
+    a, b = np.array([[-sigmoid.a_, -sigmoid.b_] for sigmoid in classifier.calibrators]).T
     if n_classes == 2:  # scikit-learn fits one machine, of the second class
         weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
         a, b = np.concatenate([a, a]), np.concatenate([-b, b])
@@ -133,9 +132,13 @@ def fit_head(
         {
             name: torch.tensor(value, dtype=torch.float64)
             for name, value in {
-                "mean": scaler.mean_, "scale": scaler.scale_, "weight": weight, "bias": bias,
-                "platt_a": a, "platt_b": b,
+                "mean": scaler.mean_,
+                "scale": scaler.scale_,
+                "weight": weight,
+                "bias": bias,
+                "platt_a": a,
+                "platt_b": b,
             }.items()
         }
-    )  # fmt: skip
+    )
     return head.eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,19 +12,20 @@ import torch
 
 from ..errors import ClipError, InputError
 from .checkpoint import save_weights, weights_file
+from .exposure import samples_digest
 from .extractor import Extractor
 from .head import fit_head, log_probabilities
-from .training_result import Fitted
+from .training_result import TrainingResult
 
 if TYPE_CHECKING:
-    from .task import Task
+    from .task import TrainingTask
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How a head is trained.
+    """Hyperparameters of a linear head.
 
     Attributes
     ----------
@@ -35,27 +36,34 @@ class HeadSettings:
     C: float = 1e-3
 
 
-def fit_heads(task: Task, extractor: Extractor, folder: Path, progress: Progress | None = None) -> Fitted:
-    """Extract each clip once, train the heads of all folds and write their weights.
+def fit_heads(
+    task: TrainingTask,
+    extractor: Extractor,
+    parts: Mapping[str, tuple[str, ...]],
+    folder: Path,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Extract each clip once, train the heads and write their weights.
 
     Parameters
     ----------
-    task : Task
+    task : TrainingTask
     extractor : Extractor
+    parts : mapping of str to tuple of str
+        Held-out speakers of each model to train, by fold; none for the refit.
     folder : path
-        Where the weights go.
+        Output folder of the weights.
     progress : callable, optional
-        Called with (clips and folds done, clips and folds in all).
+        Called with (clips and heads done, clips and heads in all).
 
     Raises
     ------
     InputError
         If no clip can be used.
     """
-    held_out = {fold: tuple(speakers) for fold, speakers in task.folds.speakers.items()}
-    total = len(task.clips) + len(held_out)
+    total = len(task.clips) + len(parts)
     report = progress or (lambda done, total: None)
-    vectors, kept, left_out = [], [], {}
+    vectors, kept, digests, left_out = [], [], [], {}
     task.corpus.prepare(task.clips)
     for done, clip_id in enumerate(task.clips):
         report(done, total)
@@ -68,14 +76,15 @@ def fit_heads(task: Task, extractor: Extractor, folder: Path, progress: Progress
             left_out[clip_id] = str(error)
             continue
         kept.append(clip_id)
+        digests.append(samples_digest(samples))
     if not kept:
         raise InputError(f"corpus {task.corpus.name!r}: no clip could be used: {next(iter(left_out.values()), '')}")
     features = np.stack(vectors)
     rows = task.corpus.table.loc[kept]
     labels = rows["emotion"].map({emotion: i for i, emotion in enumerate(task.classes)}).to_numpy(dtype=np.int64)
     speakers = rows["speaker"].to_numpy(dtype=str)
-    predicted, weights = np.empty((len(kept), len(task.classes))), {}
-    for done, (fold, names) in enumerate(held_out.items()):
+    predicted, weights = np.full((len(kept), len(task.classes)), np.nan), {}
+    for done, (fold, names) in enumerate(parts.items()):
         report(len(task.clips) + done, total)
         mine = np.isin(speakers, names)
         head = fit_head(
@@ -86,4 +95,4 @@ def fit_heads(task: Task, extractor: Extractor, folder: Path, progress: Progress
             predicted[mine] = log_probabilities(head(torch.as_tensor(features[mine]))).numpy()
     report(total, total)
     network = {"n_classes": len(task.classes), "dim": features.shape[1]}
-    return Fitted(extractor.params, network, weights, tuple(kept), predicted, left_out)
+    return TrainingResult(extractor.params, network, weights, tuple(kept), tuple(digests), predicted, left_out)

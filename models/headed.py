@@ -1,4 +1,4 @@
-"""Extractors that are torch modules, and such a network with the linear head trained on it as one module."""
+"""Feature extractors that are torch modules, and the network of such an extractor and its linear head."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from torch import nn
 
 from ..errors import ClipError
 from .extractor import Extractor
-from .head import LinearHead, log_probabilities
+from .head import log_probabilities
 from .recogniser import BATCH
 
 
 class HeadedNetwork(nn.Module):
-    """Inputs to the log-probabilities of the classes, which serve as logits of a softmax.
+    """Network of a feature extractor and a linear head; outputs log-probabilities, which serve as logits of a softmax.
 
     Parameters
     ----------
     body : nn.Module
         Inputs to vectors, (n, ...) -> (n, dim).
-    head : LinearHead
+    head : nn.Module
+        `LinearHead`, or several averaged.
     """
 
-    def __init__(self, body: nn.Module, head: LinearHead) -> None:
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.body, self.head = body, head
 
     def raw(self, x: torch.Tensor) -> torch.Tensor:
-        """One-vs-rest log-odds as the head gives them, before they are normalised over classes."""
+        """One-vs-rest log-odds before normalisation over classes."""
         log_odds: torch.Tensor = self.head(self.body(x))
         return log_odds
 
@@ -39,14 +40,14 @@ class HeadedNetwork(nn.Module):
 
 
 class TorchExtractor(Extractor):
-    """Base of the extractors that are torch modules; a subclass fills in `body`, `part` and `vectors`.
+    """Base of extractors that are torch modules; a subclass provides `body`, `part` and `vectors`.
 
     Attributes
     ----------
     body : nn.Module
-        What is moved with a recogniser.
+        Moves to a recogniser's device.
     part : str
-        What its shortest waveform is called in messages.
+        Name of the module in error messages.
     """
 
     body: nn.Module
@@ -54,7 +55,7 @@ class TorchExtractor(Extractor):
 
     @abstractmethod
     def vectors(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """One batch, (n, n_samples) -> (n, dim)."""
+        """Features of one batch, (n, n_samples) -> (n, dim)."""
 
     def features(self, waveforms: np.ndarray) -> np.ndarray:
         """See `Extractor.features`."""

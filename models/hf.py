@@ -48,7 +48,7 @@ EPSILON = 1e-7  # of the feature extractor's normalisation
 
 
 class Standardise(nn.Module):
-    """Each waveform to mean 0 and variance 1, as the checkpoint's feature extractor does; or nothing."""
+    """Optional standardisation of each waveform to mean 0 and variance 1, as in the checkpoint's feature extractor."""
 
     def __init__(self, active: bool) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Standardise(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A checkpoint's own classifier: (n, n_samples) -> logits of a softmax.
+    """Classifier of a checkpoint: (n, n_samples) -> logits of a softmax.
 
     Parameters
     ----------
@@ -88,14 +88,14 @@ class Classifier(nn.Module):
 
 
 class MeanState(nn.Module):
-    """Mean over time of a backbone's last hidden state: (n, n_samples) -> (n, dim)."""
+    """Time-averaged last hidden state of a backbone: (n, n_samples) -> (n, dim)."""
 
     def __init__(self, standardise: Standardise, model: PreTrainedModel) -> None:
         super().__init__()
         self.standardise, self.model = standardise, model
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Of each waveform."""
+        """Features of each waveform."""
         return self.model(self.standardise(waveforms)).last_hidden_state.mean(dim=1)
 
 
@@ -162,14 +162,14 @@ def has_classifier(path: str) -> bool:
 def load(
     record: ModelRecord, checkpoint: Path | None = None, trust: bool = False, device: str = "cpu"
 ) -> WaveformRecogniser:
-    """The recogniser of a checkpoint with a classifier.
+    """Load a checkpoint with a classifier.
 
     Parameters
     ----------
     record : ModelRecord
         Its name is ``hf:PATH_OR_HUB_ID``.
     checkpoint : path, optional
-        Read instead of what the name says.
+        Overrides the path in the name.
     trust : bool
         Whether pickled weights may be read and the checkpoint's own code may be run.
     device : str
@@ -203,7 +203,7 @@ def load(
 
 
 def emotions(path: str, config: PreTrainedConfig) -> tuple[str, ...]:
-    """A checkpoint's labels in the common taxonomy; labels outside of it stay classes under their own names.
+    """Map a checkpoint's labels to the common taxonomy; other labels stay classes under their own names.
 
     Raises
     ------
@@ -213,33 +213,33 @@ def emotions(path: str, config: PreTrainedConfig) -> tuple[str, ...]:
     names = cast(dict[int, str], config.id2label)
     labels = [str(names[i]).strip().lower() for i in sorted(names)]
     classes = tuple(LABELS.get(label, label) for label in labels)
-    said = ", ".join(map(repr, labels))
+    listed = ", ".join(map(repr, labels))
     if sum(label in LABELS for label in labels) < 2:
         raise InputError(
-            f"hf:{path}: its labels ({said}) are not emotions that serxai knows ({', '.join(sorted(LABELS))}); name "
+            f"hf:{path}: its labels ({listed}) are not emotions that serxai knows ({', '.join(sorted(LABELS))}); name "
             "them in the checkpoint's config.json, entry 'id2label'."
         )
     if len(set(classes)) < len(classes):
-        raise InputError(f"hf:{path}: two of its labels ({said}) mean one emotion; edit 'id2label' in config.json.")
+        raise InputError(f"hf:{path}: two of its labels ({listed}) mean one emotion; edit 'id2label' in config.json.")
     return classes
 
 
 def _json(path: str, name: str) -> dict[str, Any]:
-    """A JSON file of a checkpoint in a folder or on the hub."""
+    """Read a JSON file of a checkpoint from a folder or the hub."""
     from transformers.utils import cached_file
 
     folder = Path(path)
     try:
         file = folder / name if folder.is_dir() else Path(str(cached_file(path, name)))
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"hf:{path}: cannot read its {name} ({_first_line(error)}). Give a folder written by save_pretrained, or a "
             "hub id OWNER/NAME that can be reached."
         ) from None
-    if not isinstance(found, dict):
-        raise InputError(f"hf:{path}: {name} holds {type(found).__name__}, not named values.")
-    return found
+    if not isinstance(content, dict):
+        raise InputError(f"hf:{path}: {name} holds {type(content).__name__}, not named values.")
+    return content
 
 
 def _config(path: str, trust: bool) -> PreTrainedConfig:
@@ -273,7 +273,7 @@ def _normalises(path: str) -> bool:
 
 
 def _weights(auto: Any, path: str, trust: bool) -> PreTrainedModel:
-    """The model with its weights, float32; nothing may be missing."""
+    """Load a model with its weights, float32; no weight may be missing."""
     try:
         with _quiet():
             model, info = auto.from_pretrained(
@@ -303,7 +303,7 @@ def _weights(auto: Any, path: str, trust: bool) -> PreTrainedModel:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars and its report of what it left aside."""
+    """Silence transformers' progress bars and load report."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -318,7 +318,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _min_samples(config: PreTrainedConfig, path: str) -> int:
-    """Samples that one output frame sees."""
+    """Receptive field of one output frame in samples."""
     try:
         layers = list(zip(config.conv_kernel, config.conv_stride, strict=True))
     except AttributeError:

@@ -1,15 +1,16 @@
 """Training networks on log-mel features in speaker-grouped folds.
 
-The held-out speakers of a fold are used for the report and for nothing else: the schedule is fixed, so there is no
-early stopping and no validation set to choose by. Training sees crops of one length (shorter clips are repeated, never
-padded, so that silence does not give the duration away); testing sees whole clips, one at a time.
+Held-out speakers are used for the report only: the schedule is fixed, so there is no early stopping and no validation
+set. Training sees crops of one length (shorter clips are repeated, not padded, so that padding does not reveal the
+duration); testing sees whole clips, one at a time.
 
-One thread a fold, every draw from the seed and the fold's name: the same weights for any number of workers.
+Each fold runs on one thread and is seeded by the seed and the fold's name: weights do not depend on the number of
+workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -25,19 +26,20 @@ from ..errors import ClipError
 from ..keys import digest, rng
 from .augment import Augmentation, augment
 from .checkpoint import save_weights, weights_file
+from .exposure import samples_digest
 from .front_end import LogMel
 from .records import MODELS
-from .training_result import Fitted
+from .training_result import TrainingResult
 
 if TYPE_CHECKING:
-    from .task import Task
+    from .task import TrainingTask
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a network is trained.
+    """Hyperparameters of a network and its training.
 
     Attributes
     ----------
@@ -45,7 +47,7 @@ class Settings:
         Channels of the network's first layer.
     dropout : float
     steps : int
-        Optimiser steps, whatever the corpus' size: the time of a training does not grow with it.
+        Optimiser steps, independent of the corpus' size.
     batch : int
         Crops a step.
     crop_frames : int
@@ -87,8 +89,8 @@ SETTINGS: dict[str, Settings] = dict.fromkeys(
 
 
 @dataclass(frozen=True, eq=False)
-class _Data:
-    """Features of all clips in one file, and what a worker must know to train a fold on them."""
+class _TrainingData:
+    """Features of all clips in one file, and the arguments of a worker that trains a fold on them."""
 
     features: Path  # float32, (frames of all clips, mels)
     starts: np.ndarray
@@ -107,12 +109,14 @@ class _Data:
         return features[self.starts[index] : self.starts[index + 1]].T
 
 
-def _extract(task: Task, work: Path) -> tuple[_Data, list[str], dict[str, str]]:
-    """Compute the features of every clip once; clips that cannot be read are left out and named."""
+def _extract(
+    task: TrainingTask, parts: Mapping[str, tuple[str, ...]], work: Path
+) -> tuple[_TrainingData, dict[str, str], dict[str, str]]:
+    """Compute the features of every clip once; return them, digests by clip, and reasons by clip left out."""
     front_end = LogMel()
     table = task.corpus.table
     task.corpus.prepare(task.clips)
-    lengths, kept, left_out = [0], [], {}
+    lengths, kept, left_out = [0], dict[str, str](), dict[str, str]()
     with (work / "features.bin").open("wb") as file, torch.inference_mode():
         for clip_id in task.clips:
             try:
@@ -122,63 +126,83 @@ def _extract(task: Task, work: Path) -> tuple[_Data, list[str], dict[str, str]]:
             except ClipError as error:
                 left_out[clip_id] = str(error)
                 continue
-            found = front_end(torch.from_numpy(samples)[None])[0, 0].T.numpy()
-            file.write(np.ascontiguousarray(found).tobytes())
-            lengths.append(len(found))
-            kept.append(clip_id)
-    rows = table.loc[kept]
-    held_out = {fold: tuple(speakers) for fold, speakers in task.folds.speakers.items()}
-    np.save(work / "progress.npy", np.zeros(len(held_out), dtype=np.int64))
+            features = front_end(torch.from_numpy(samples)[None])[0, 0].T.numpy()
+            file.write(np.ascontiguousarray(features).tobytes())
+            lengths.append(len(features))
+            kept[clip_id] = samples_digest(samples)
+    rows = table.loc[list(kept)]
+    np.save(work / "progress.npy", np.zeros(len(parts), dtype=np.int64))
     labels = rows["emotion"].map({emotion: i for i, emotion in enumerate(task.classes)}).to_numpy(dtype=np.int64)
-    data = _Data(
-        work / "features.bin", np.cumsum(lengths), labels, rows["speaker"].to_numpy(dtype=str), held_out, task.name,
-        len(task.classes), task.settings, task.seed, front_end.params, work / "progress.npy",
-    )  # fmt: skip
+    data = _TrainingData(
+        features=work / "features.bin",
+        starts=np.cumsum(lengths),
+        labels=labels,
+        speakers=rows["speaker"].to_numpy(dtype=str),
+        held_out=dict(parts),
+        network=task.name,
+        n_classes=len(task.classes),
+        settings=task.settings,
+        seed=task.seed,
+        front_end=front_end.params,
+        progress=work / "progress.npy",
+    )
     return data, kept, left_out
 
 
-def fit_networks(task: Task, work: Path, folder: Path, workers: int, progress: Progress | None = None) -> Fitted:
-    """Train the networks of all folds and write their weights.
+def fit_networks(
+    task: TrainingTask,
+    parts: Mapping[str, tuple[str, ...]],
+    work: Path,
+    folder: Path,
+    workers: int,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train networks and write their weights.
 
     Parameters
     ----------
-    task : Task
+    task : TrainingTask
+    parts : mapping of str to tuple of str
+        Held-out speakers of each model to train, by fold; none for the refit.
     work : path
         Scratch folder.
     folder : path
-        Where the weights go.
+        Output folder of the weights.
     workers : int
         Processes; the weights do not depend on it.
     progress : callable, optional
         Called with (steps done, steps in all).
     """
-    data, kept, left_out = _extract(task, work)
-    found = _train_folds(data, folder, workers, progress)
-    predicted = np.empty((len(kept), data.n_classes))
-    for fold, (_, values) in found.items():
+    data, kept, left_out = _extract(task, parts, work)
+    results = _train_folds(data, folder, workers, progress)
+    predicted = np.full((len(kept), data.n_classes), np.nan)
+    for fold, (_, values) in results.items():
         predicted[np.isin(data.speakers, data.held_out[fold])] = values
-    return Fitted(
+    return TrainingResult(
         data.front_end,
         {"n_classes": data.n_classes, "width": data.settings.width, "dropout": data.settings.dropout},
-        {fold: sha256 for fold, (sha256, _) in found.items()},
+        {fold: sha256 for fold, (sha256, _) in results.items()},
         tuple(kept),
+        tuple(kept.values()),
         predicted,
         left_out,
     )
 
 
 def _train_folds(
-    data: _Data, folder: Path, workers: int, progress: Progress | None
+    data: _TrainingData, folder: Path, workers: int, progress: Progress | None
 ) -> dict[str, tuple[str, np.ndarray]]:
-    """Hash of the weights and log-probabilities of the held-out clips, by fold."""
+    """SHA-256 of the weights and log-probabilities of the held-out clips, by fold."""
     folds = list(data.held_out)
     total = len(folds) * data.settings.steps
     if workers <= 1 or len(folds) == 1:
-        found = {}
+        results = {}
         for i, fold in enumerate(folds):
             done = i * data.settings.steps
-            found[fold] = _train_fold(data, fold, folder, progress and (lambda n, done=done: progress(done + n, total)))
-        return found
+            results[fold] = _train_fold(
+                data, fold, folder, progress and (lambda n, done=done: progress(done + n, total))
+            )
+        return results
     # spawned, not forked: a forked torch can hang on locks its threads held
     with ProcessPoolExecutor(min(workers, len(folds)), get_context("spawn")) as pool:
         jobs: dict[Future, str] = {pool.submit(_train_fold, data, fold, folder): fold for fold in folds}
@@ -197,9 +221,9 @@ def _train_folds(
 
 
 def _train_fold(
-    data: _Data, fold: str, folder: Path, on_step: Callable[[int], None] | None = None
+    data: _TrainingData, fold: str, folder: Path, on_step: Callable[[int], None] | None = None
 ) -> tuple[str, np.ndarray]:
-    """Train one fold on one thread, write its weights, predict its held-out clips whole."""
+    """Train one model on one thread, write its weights, predict its held-out clips whole."""
     front_end = LogMel(**data.front_end)
     features = np.memmap(data.features, dtype=np.float32, mode="r").reshape(-1, front_end.mels)
     held_out = np.isin(data.speakers, data.held_out[fold])
@@ -226,10 +250,10 @@ def _train_fold(
         )
         with torch.inference_mode():
             clips = (torch.from_numpy(np.array(data.clip(features, i)))[None, None] for i in np.flatnonzero(held_out))
-            predicted = np.concatenate([network(clip).double().log_softmax(1).numpy() for clip in clips])
+            predicted = np.array([network(clip).double().log_softmax(1).numpy()[0] for clip in clips])
     finally:
         torch.set_num_threads(threads)
-    return save_weights(network, weights_file(folder, fold)), predicted
+    return save_weights(network, weights_file(folder, fold)), predicted.reshape(-1, data.n_classes)
 
 
 def train_network(
@@ -299,7 +323,7 @@ def train_network(
 
 
 def random_crop(clip: np.ndarray, frames: int, generator: np.random.Generator) -> np.ndarray:
-    """A random stretch of so many frames; a shorter clip is repeated, from a random frame on."""
+    """Cut a random stretch of `frames` frames; a shorter clip is repeated from a random frame on."""
     total = clip.shape[1]
     start = int(generator.integers(total - frames + 1 if total >= frames else total))
     return clip[:, (start + np.arange(frames)) % total]

@@ -1,4 +1,4 @@
-"""Recognisers by name: bundled, cached, trained now, or foreign."""
+"""Load recognisers by name: bundled, cached, trained on demand, or foreign."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from ..datasets.corpora import CORPORA, load_corpus
 from ..datasets.corpus import cache_root
 from ..errors import InputError
-from .checkpoint import CARD
+from .checkpoint import CARD, Card
 from .factory import model_kind
 from .foldmodels import FoldModels, ForeignModel, Models, find_bundled, load_fold_models
-from .training import plan_training, train
+from .training import add_refit, plan_training, train
 
 if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
     from .recogniser import Recogniser
-    from .task import Task
+    from .task import TrainingTask
 
 
 def load_model(
@@ -31,7 +31,7 @@ def load_model(
     data_root: str | Path | None = None,
     trust: bool = False,
 ) -> Recogniser:
-    """One recogniser.
+    """Load one recogniser.
 
     Parameters
     ----------
@@ -40,8 +40,9 @@ def load_model(
     trained_on : str
         Corpus. Models of the planted corpus are bundled; others are taken from the user's cache, or trained now.
     fold : str, optional
-        Which fold's model; default the first. To explain a clip of the training corpus take the fold that holds its
-        speaker out (`FoldModels.for_speaker`).
+        Which fold's model, or ``ensemble`` for the mean of all folds' log-odds; default ``refit``, the model of all
+        speakers. To explain a clip of the training corpus take the fold that holds its speaker out
+        (`FoldModels.fold_for`).
     checkpoint : path, optional
         Folder written by ``serxai train``, or file or folder of a foreign model; `trained_on` is then read from it.
     device : str
@@ -57,8 +58,6 @@ def load_model(
     InputError
         If the checkpoint is missing, damaged, or of another model; for an unknown fold.
     """
-    from .obtain import load_models
-
     models = load_models(name, trained_on, data_root=data_root, checkpoint=checkpoint, trust=trust)
     return models.recogniser(models.default_fold if fold is None else fold, device)
 
@@ -70,9 +69,10 @@ def obtain_models(
     checkpoint: Path | None = None,
     trust: bool = False,
     train: bool = True,
+    ensemble: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Models | None:
-    """The recognisers of a model, from wherever they come.
+    """Load, or train, the recognisers of a model.
 
     Parameters
     ----------
@@ -85,6 +85,8 @@ def obtain_models(
         Whether code in a foreign checkpoint may run.
     train : bool
         Whether models may be trained now.
+    ensemble : bool
+        Whether speakers that no fold holds out are explained by the mean of the folds' log-odds instead of the refit.
     progress : callable, optional
         Called with (done, total) while training.
 
@@ -101,13 +103,27 @@ def obtain_models(
         If the checkpoint is not of this model, or for what `obtain_fold_models` raises.
     """
     if model_kind(model) == "foreign":
+        if ensemble:
+            raise InputError(f"--ensemble averages fold models; model {model!r} has none. Leave it out.")
         return ForeignModel(model, checkpoint, trust)
+    models: FoldModels | None
     if checkpoint is not None:
         models = load_fold_models(checkpoint)
         if models.name != model:
             raise InputError(f"{checkpoint}: holds model {models.name!r}, not {model!r}; give --model {models.name}.")
-        return models
-    return obtain_fold_models(model, corpus(), progress) if train else find_fold_models(model, corpus())
+    else:
+        models = obtain_fold_models(model, corpus(), progress) if train else find_fold_models(model, corpus())
+    if models is not None:
+        models.averaged = ensemble
+        if train:
+            models.add_refit = partial(_add_refit, corpus, progress)
+    return models
+
+
+def _add_refit(corpus: Callable[[], Corpus], progress: Callable[[int, int], None] | None, models: FoldModels) -> Card:
+    """Train the missing refit of a folder, on the corpus at hand or, where that is another one, on its own."""
+    known = corpus()
+    return add_refit(models, known if known.name == models.trained_on else load_corpus(models.trained_on), progress)
 
 
 def load_models(
@@ -117,9 +133,12 @@ def load_models(
     data_root: str | Path | None = None,
     checkpoint: str | Path | None = None,
     trust: bool = False,
+    ensemble: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Models:
-    """The recognisers of a model; the corpus is loaded only if they are neither given, nor foreign, nor bundled.
+    """Load, or train, the recognisers of a model by the name of the training corpus.
+
+    The corpus is loaded only if the recognisers are neither given, nor foreign, nor bundled.
 
     Parameters
     ----------
@@ -127,7 +146,7 @@ def load_models(
     trained_on : str
         Corpus.
     data_root : path, optional
-    checkpoint, trust
+    checkpoint, trust, ensemble
         See `obtain_models`.
     progress : callable, optional
         Called with (what, done, total).
@@ -144,19 +163,22 @@ def load_models(
     bundled = None
     if checkpoint is None and model_kind(model) != "foreign":
         bundled = find_bundled(model, record.name, record.version)
-    found = bundled or obtain_models(
+    if bundled is not None:
+        bundled.averaged = ensemble
+    models = bundled or obtain_models(
         model,
         lambda: load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}")),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         trust=trust,
+        ensemble=ensemble,
         progress=partial(report, f"training {model} on {trained_on}"),
     )
-    assert found is not None  # trained where there was none
-    return found
+    assert models is not None  # trained where there was none
+    return models
 
 
 def cache_folder() -> Path:
-    """Where trained models are kept: ``models`` in ``SERXAI_CACHE``, else in the user's cache folder."""
+    """Cache folder of trained models: ``models`` in ``SERXAI_CACHE``, else in the user's cache folder."""
     return cache_root() / "models"
 
 
@@ -167,10 +189,9 @@ def obtain_fold_models(
     *,
     emotions: Sequence[str] | None = None,
 ) -> FoldModels:
-    """Bundled models, else cached ones, else train now and keep them.
+    """Load bundled or cached fold models, else train and cache them.
 
-    The cache's key holds everything the training depends on, so a changed corpus, setting or procedure is trained
-    anew.
+    The cache key covers everything the training depends on: a changed corpus, setting or procedure is retrained.
 
     Parameters
     ----------
@@ -193,7 +214,7 @@ def obtain_fold_models(
 
 
 def find_fold_models(model: str, corpus: Corpus, *, emotions: Sequence[str] | None = None) -> FoldModels | None:
-    """What `obtain_fold_models` would return without training, or None.
+    """Load bundled or cached fold models; None where they must be trained.
 
     Raises
     ------
@@ -205,7 +226,7 @@ def find_fold_models(model: str, corpus: Corpus, *, emotions: Sequence[str] | No
     return _find(plan_training(model, corpus, emotions=emotions))
 
 
-def _find(task: Task) -> FoldModels | None:
+def _find(task: TrainingTask) -> FoldModels | None:
     bundled = find_bundled(task.name, task.corpus.name, task.corpus.record.version)
     if (
         bundled is not None
@@ -223,6 +244,6 @@ def _find(task: Task) -> FoldModels | None:
         raise InputError(f"{error} The folder is a cache: delete it, and the models are trained again.") from None
 
 
-def _cached(task: Task) -> Path:
-    named = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{task.name}-{task.corpus.name}")  # a name may hold a path
+def _cached(task: TrainingTask) -> Path:
+    named = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{task.name}-{task.corpus.name}")  # a name may contain a path
     return cache_folder() / f"{named[:80]}-{task.key}"

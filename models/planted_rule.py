@@ -1,4 +1,4 @@
-"""A recogniser one can see through: log-odds that are a sum over known cells of the time-frequency plane.
+"""White-box recogniser: log-odds are a weighted sum of band levels, so that attributions are known in closed form.
 
 Conventions
 -----------
@@ -7,14 +7,14 @@ scoring grid. A feature is a band's level in a frame in dB above `FLOOR_DB`, 0 b
 
     y = bias + sum over bands b of  w[b] * mean over frames t of x[b, t],
 
-one logistic regression an emotion, with no softmax over them: nothing but this sum decides, so what a cell adds to the
-log-odds of the clip over those of another sound of the same length is known in closed form, ``w[b] (x - x') / T``, and
-adds up exactly (`relevance`). The log-odds of neutral are 0.
+one logistic regression an emotion, without a softmax. The contribution of a cell to the difference in log-odds from a
+reference of the same length is therefore known in closed form, ``w[b] (x - x') / T``, and contributions add up exactly
+(`relevance`). The log-odds of neutral are 0.
 
-The weights are not trained. They say in round numbers what the recipes of the planted corpus do
+The weights are not trained. They are rounded from the recipes of the planted corpus
 (`datasets.planted.voices.RECIPES`): anger raises the level, mostly of the upper bands; happiness raises it less, and
-lifts the voice's fundamental out of the lowest band; sadness takes energy away, least from the upper bands, which have
-little to lose. The bias puts the corpus' mean neutral clip `MARGIN` below an even decision.
+moves the fundamental out of the lowest band; sadness removes energy, least from the upper bands. The bias
+puts the corpus' mean neutral clip `MARGIN` below an even decision.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ class BandLevels(nn.Module):
         return (decibel - FLOOR_DB).transpose(1, 2)[:, None]
 
     def grid(self, n_samples: int) -> Grid:
-        """Where the cells lie: column t is centred on frame t of the plane."""
+        """Time-frequency edges of the cells: column t is centred on frame t of the plane."""
         edges = (np.arange(2 + n_samples // HOP) - 0.5) * HOP / SAMPLE_RATE
         return Grid(band_edges_hz(BANDS), edges)
 
 
 class MeanLevels(nn.Module):
-    """One weighted sum of the bands' mean levels for each class, (n, 1, 16, n_frames) -> (n, n_classes)."""
+    """Weighted sum of the bands' mean levels for each class, (n, 1, 16, n_frames) -> (n, n_classes)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class MeanLevels(nn.Module):
 
 
 class PlantedRule(TorchRecogniser):
-    """The white box. Its log-odds are those of four logistic regressions, not of a softmax.
+    """White-box recogniser of four logistic regressions, without a softmax.
 
     Parameters
     ----------
@@ -109,15 +109,15 @@ class PlantedRule(TorchRecogniser):
     def __init__(self, device: str | torch.device = "cpu") -> None:
         network = MeanLevels()
         weights = [p.detach().numpy() for p in network.parameters()]
-        super().__init__("planted-rule", CLASSES, BandLevels(), network, digest("planted-rule", *weights, FLOOR_DB),
-                         trained_on="none", device=device)  # fmt: skip
+        fingerprint = digest("planted-rule", *weights, FLOOR_DB)
+        super().__init__("planted-rule", CLASSES, BandLevels(), network, fingerprint, trained_on="none", device=device)
 
     def feature_log_odds(self, features: torch.Tensor) -> torch.Tensor:
         """Log-odds of every class from feature maps, differentiable: (n, 1, 16, T) -> (n, n_classes)."""
         return self.network(features)
 
     def relevance(self, samples: np.ndarray, reference: np.ndarray, target: str, grid: Grid) -> np.ndarray:
-        """What each cell adds to the log-odds of a clip over those of a reference, in closed form.
+        """Closed-form contribution of each cell to the difference in log-odds between a clip and a reference.
 
         Parameters
         ----------
@@ -141,5 +141,5 @@ class PlantedRule(TorchRecogniser):
 
 
 def load(record: ModelRecord, checkpoint: Path | None, trust: bool, device: str) -> PlantedRule:
-    """The recogniser of the record; there is no file to read."""
+    """Build the recogniser; there is no checkpoint."""
     return PlantedRule(device)

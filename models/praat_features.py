@@ -1,4 +1,4 @@
-"""Our own cue vector of a waveform: functionals of Praat's cues over time, and of librosa's MFCCs.
+"""Praat feature extractor: functionals of acoustic cue contours (Praat) and of MFCCs (librosa).
 
 Contours (every 10 ms): pitch, intensity, harmonics-to-noise ratio and alpha ratio of `cues.tracks`, Praat's formants,
 and three more measures of the spectrum's shape (after Eyben et al. 2016, The Geneva minimalistic acoustic parameter
@@ -35,7 +35,7 @@ _WINDOW, _FFT = 400, 512
 class PraatFeatures(Extractor):
     """Functionals of acoustic cues.
 
-    Statistics of nothing (the pitch of a copy without voice) are 0.
+    Statistics of an empty contour (the pitch of an unvoiced copy) are 0.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class PraatFeatures(Extractor):
 
 
 def cue_vector(samples: np.ndarray) -> dict[str, float]:
-    """The cue vector of one waveform, by name.
+    """Compute the cue vector of one waveform, by feature name.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def cue_vector(samples: np.ndarray) -> dict[str, float]:
     tracks = cue_tracks(samples, reference_hz=REFERENCE_HZ)
     signal = np.asarray(samples, dtype=np.float64)
     voiced, sounding = tracks.voiced, tracks.sounding
-    found: dict[str, float] = {}
+    vector: dict[str, float] = {}
     loudness = np.where(sounding, tracks.intensity_db, np.nan)
     for name, values in {
         "f0_semitones": tracks.semitones,
@@ -84,19 +84,21 @@ def cue_vector(samples: np.ndarray) -> dict[str, float]:
         **{name: np.where(voiced, values, np.nan) for name, values in formants(signal, tracks.times_s).items()},
         **spectrum(signal, tracks.times_s, sounding),
     }.items():
-        found |= {f"{name}_{statistic}": value for statistic, value in functionals(values).items()}
+        vector |= {f"{name}_{statistic}": value for statistic, value in functionals(values).items()}
     for name, values in mfcc(signal, tracks.times_s, sounding).items():
-        found |= {f"{name}_mean": _mean(values), f"{name}_sd": _sd(values)}
-    found |= rhythm(tracks)
-    found["jitter"] = _share(tracks.period_changes_s.values, tracks.periods_s.values)
-    found["shimmer"] = _share(tracks.amplitude_changes.values, tracks.amplitudes.values)
-    if not all(np.isfinite(value) for value in found.values()):
-        raise ClipError(f"cues are not finite: {', '.join(n for n, value in found.items() if not np.isfinite(value))}.")
-    return found
+        vector |= {f"{name}_mean": _mean(values), f"{name}_sd": _sd(values)}
+    vector |= rhythm(tracks)
+    vector["jitter"] = _share(tracks.period_changes_s.values, tracks.periods_s.values)
+    vector["shimmer"] = _share(tracks.amplitude_changes.values, tracks.amplitudes.values)
+    if not all(np.isfinite(value) for value in vector.values()):
+        raise ClipError(
+            f"cues are not finite: {', '.join(n for n, value in vector.items() if not np.isfinite(value))}."
+        )
+    return vector
 
 
 def functionals(values: np.ndarray) -> dict[str, float]:
-    """Statistics of a contour, NaN where it has no value: 0 for a contour without any.
+    """Functionals of a contour that is NaN where undefined; 0 for an empty contour.
 
     Mean, standard deviation, percentiles, range between the outer ones, and the mean size of a rise and of a fall from
     one frame to the next, per second.
@@ -132,7 +134,7 @@ def _sd(values: np.ndarray) -> float:
 
 
 def _share(changes: np.ndarray, values: np.ndarray) -> float:
-    """Mean change over mean value: local jitter, local shimmer."""
+    """Ratio of mean absolute change to mean value (local jitter, local shimmer)."""
     mean = _mean(values)
     return _mean(changes) / mean if mean > 0 else 0.0
 
@@ -143,11 +145,11 @@ def formants(signal: np.ndarray, times_s: np.ndarray) -> dict[str, np.ndarray]:
 
     sound = parselmouth.Sound(signal, SAMPLE_RATE)
     try:
-        found = sound.to_formant_burg(time_step=STEP_S, maximum_formant=FORMANT_CEILING_HZ)
+        track = sound.to_formant_burg(time_step=STEP_S, maximum_formant=FORMANT_CEILING_HZ)
     except parselmouth.PraatError as error:
         raise ClipError(f"Praat cannot find formants: {str(error).splitlines()[0]}") from error
-    out = {f"f{k}_hz": np.array([found.get_value_at_time(k, t) for t in times_s]) for k in FORMANTS}
-    return out | {f"b{FORMANTS[0]}_hz": np.array([found.get_bandwidth_at_time(FORMANTS[0], t) for t in times_s])}
+    out = {f"f{k}_hz": np.array([track.get_value_at_time(k, t) for t in times_s]) for k in FORMANTS}
+    return out | {f"b{FORMANTS[0]}_hz": np.array([track.get_bandwidth_at_time(FORMANTS[0], t) for t in times_s])}
 
 
 def spectrum(signal: np.ndarray, times_s: np.ndarray, sounding: np.ndarray) -> dict[str, np.ndarray]:
@@ -164,14 +166,14 @@ def spectrum(signal: np.ndarray, times_s: np.ndarray, sounding: np.ndarray) -> d
     share = power / np.maximum(power.sum(axis=1, keepdims=True), 1e-14)
     flux = np.concatenate([[np.nan], np.sqrt((np.diff(np.sqrt(share), axis=0) ** 2).sum(axis=1))])
     low, high = (freqs >= 50) & (freqs < 2000), (freqs >= 2000) & (freqs <= 5000)
-    found = {
+    measures = {
         "hammarberg_db": level[:, low].max(axis=1) - level[:, high].max(axis=1),
         "slope_0_500": slope(0, 500),
         "slope_500_1500": slope(500, 1500),
         "centroid_khz": share @ freqs / 1000,
         "flux": flux,
     }
-    return {name: np.where(usable, values, np.nan) for name, values in found.items()}
+    return {name: np.where(usable, values, np.nan) for name, values in measures.items()}
 
 
 def mfcc(signal: np.ndarray, times_s: np.ndarray, sounding: np.ndarray) -> dict[str, np.ndarray]:

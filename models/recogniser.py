@@ -1,12 +1,12 @@
-"""What a recogniser is: waveforms in, class probabilities out.
+"""Base classes of recognisers: waveforms in, class log-odds and probabilities out.
 
 Conventions
 -----------
 Waveforms are float32 mono at 16 kHz, shape ``(n, n_samples)``; the rows of one call are copies of one clip, so they
 share its length and need no padding. Log-odds are one-vs-rest, ``log p / (1 - p)``, natural logarithm.
 
-Copies run in batches of one fixed shape, the last one filled up with zeros: a copy's score then cannot move with how
-many copies it was scored beside. Model calls count the copies that went through the network, fill-up included.
+Copies run in batches of one fixed shape, the last one filled up with zeros: a copy's score then does not depend on
+how many copies it was scored with. Model calls count the copies that went through the network, fill-up included.
 
 On a CUDA device the batch is larger. Where a batch would take more than the recogniser's `memory` it passes in equal
 pieces. Batch and memory are part of a score's key.
@@ -83,11 +83,11 @@ class Recogniser(ABC):
 
     @property
     def bytes_per_sample(self) -> float:
-        """Memory that a pass forward and back takes, a sample of waveform; of a black box only its input is known."""
+        """Memory in bytes of a forward and backward pass per sample; of a black box only the input is counted."""
         return 4.0
 
     def at_once(self, n_samples: int) -> int:
-        """Copies of this length that go through the network together: the batch, halved until it fits the memory."""
+        """Copies of this length that go through the network together: the batch, halved until it fits `memory`."""
         size = self.batch
         if self.memory is not None:
             while size > 1 and size % 2 == 0 and size * n_samples * self.bytes_per_sample > self.memory:
@@ -100,7 +100,7 @@ class Recogniser(ABC):
 
     @contextmanager
     def metered(self) -> Iterator[None]:
-        """Count the time of a block as spent inside the recogniser; it computes as exactly on CUDA as on the CPU."""
+        """Add a block's duration to `seconds`; CUDA runs deterministically and without TF32."""
         start = time.perf_counter()
         cudnn = torch.backends.cudnn
         try:
@@ -168,7 +168,7 @@ class Recogniser(ABC):
         return self.classes.index(emotion)
 
     def target_named(self, text: str) -> tuple[str, str | None]:
-        """A class by its name, or the two classes of a contrast ``A-B``: why A rather than B.
+        """Parse a target: a class, or the two classes of a contrast ``A-B`` (why A rather than B).
 
         Raises
         ------
@@ -184,7 +184,7 @@ class Recogniser(ABC):
         return text, None
 
     def response(self, scores: Scores, target: str, contrast: str | None = None) -> Scores:
-        """The scalar explained, from log-odds or logits of every class: the target's, less the contrast's if any.
+        """Scalar to explain, from log-odds or logits of every class: the target's, minus the contrast's if any.
 
         Parameters
         ----------
@@ -214,7 +214,7 @@ class Recogniser(ABC):
 
 
 class FrontEnd(Protocol):
-    """What a front end module offers besides the call (n, n_samples) -> (n, 1, n_freq, n_frames)."""
+    """Interface of front end modules besides the call (n, n_samples) -> (n, 1, n_freq, n_frames)."""
 
     min_samples: int
     floor: float
@@ -278,12 +278,12 @@ class TorchRecogniser(Recogniser):
         """See `Recogniser.bytes_per_sample`; measured once on one copy of 4 s."""
         n_samples, calls = max(round(PROBE_S * SAMPLE_RATE), self.min_samples), self.calls
         features = self.features(np.zeros(n_samples, dtype=np.float32))
-        found = pass_bytes(self.feature_log_odds, features) / n_samples
-        self.calls = calls  # nobody's explanation asked for this one
-        return found
+        per_sample = pass_bytes(self.feature_log_odds, features) / n_samples
+        self.calls = calls  # the measurement is not an explanation's cost
+        return per_sample
 
     def feature_grid(self, n_samples: int) -> Grid:
-        """Where the cells of the front end's feature map lie on the time-frequency plane."""
+        """Time-frequency edges of the front end's feature map."""
         return cast(FrontEnd, self.front_end).grid(n_samples)
 
     def features(self, samples: np.ndarray | torch.Tensor) -> torch.Tensor:
@@ -305,10 +305,10 @@ class TorchRecogniser(Recogniser):
 
 
 def pass_bytes(network: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor) -> float:
-    """Memory that some inputs take on their way through a network and back, beside its weights.
+    """Measure the memory of a forward and backward pass, without the weights.
 
-    On a CUDA device the peak is measured. Elsewhere what autograd keeps for the way back is counted, twice: the
-    gradients on that way are as large again.
+    On a CUDA device the peak is measured. Elsewhere the tensors that autograd saves for the backward pass are counted
+    twice, because their gradients are as large.
 
     Parameters
     ----------
@@ -338,7 +338,7 @@ def pass_bytes(network: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Te
 
 
 def one_vs_rest(logits: torch.Tensor) -> torch.Tensor:
-    """Softmax logits to one-vs-rest log-odds, ``z_c - logsumexp(z without c)``, without forming probabilities."""
+    """One-vs-rest log-odds from softmax logits, ``z_c - logsumexp(z without c)``, without forming probabilities."""
     n = logits.shape[1]
     others = (
         logits[:, None, :]

@@ -1,4 +1,4 @@
-"""Record of a recogniser."""
+"""Registry record of a recogniser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..registry import Record
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecord(Record):
-    """A kind of recogniser.
+    """Registry record of a recogniser.
 
     Attributes
     ----------
@@ -21,8 +21,8 @@ class ModelRecord(Record):
     checkpoint : bool
         Whether a foreign model must be given a file or folder.
     differentiable : bool or None
-        Whether gradient and relevance methods apply; None where only the loaded recogniser tells
-        (`Recogniser.differentiable`, which is what methods ask).
+        Whether gradient and relevance methods apply; None where it is known only once loaded
+        (`Recogniser.differentiable`, which methods read).
     needs : str
         Extra that must be installed (``pip install 'serxai[NAME]'``); empty for none.
     """

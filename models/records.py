@@ -1,4 +1,4 @@
-"""The recognisers by name. Listing them imports no torch."""
+"""Registry of recognisers. Listing them imports no torch."""
 
 from __future__ import annotations
 

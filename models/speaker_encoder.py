@@ -1,7 +1,7 @@
-"""Resemblyzer's speaker encoder as a differentiable extractor: 40 mel powers, three LSTM layers, mean and sd of states.
+"""Resemblyzer's speaker encoder as a differentiable feature extractor: mean and SD of its LSTM states.
 
-The encoder (Wan et al. 2018, generalized end-to-end loss) was trained to tell speakers apart; its states also carry how
-something was said. Weights and front end are those of the package ``resemblyzer`` 0.1.4 (Apache-2.0). The package is
+The encoder (Wan et al. 2018, generalized end-to-end loss) was trained to distinguish speakers; its states also
+carry speaking style. Weights and front end are those of the package ``resemblyzer`` 0.1.4 (Apache-2.0). The package is
 never imported (its dependency ``webrtcvad`` does not work without ``pkg_resources``): its weights file is found and
 read with ``weights_only=True``. Its level normalisation and its cutting of silence are left out: both would move cells
 of a perturbed copy.
@@ -56,7 +56,7 @@ class MelPower(nn.Module):
         return (power @ self.filters).transpose(1, 2)[:, None]
 
     def grid(self, n_samples: int) -> Grid:
-        """Where the cells lie: rows end where neighbouring filters cross, column t is centred on t * hop."""
+        """Time-frequency edges of the cells: rows end where filters cross, column t is centred on t * hop."""
         peaks = librosa.mel_frequencies(n_mels=MELS + 2, fmax=SAMPLE_RATE / 2)[1:-1]
         freqs = np.concatenate([[0.0], (peaks[:-1] + peaks[1:]) / 2, [SAMPLE_RATE / 2]])
         return Grid(freqs, (np.arange(2 + n_samples // HOP) - 0.5) * HOP / SAMPLE_RATE)
@@ -70,7 +70,7 @@ class StateStatistics(nn.Module):
         self.lstm = nn.LSTM(MELS, HIDDEN, LAYERS, batch_first=True)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Of each feature map."""
+        """State statistics of each feature map."""
         # cuDNN cannot differentiate an LSTM in eval mode
         with torch.backends.cudnn.flags(enabled=not features.requires_grad, deterministic=True, allow_tf32=False):
             states, _ = self.lstm(features[:, 0].transpose(1, 2))
@@ -80,10 +80,10 @@ class StateStatistics(nn.Module):
 
 
 class EmbeddingRecogniser(TorchRecogniser):
-    """A linear head on the encoder's states."""
+    """Recogniser of a linear head on the encoder's states."""
 
     def raw(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
-        """The head's own one-vs-rest log-odds, not normalised over classes: (n, n_samples) -> (n, n_classes)."""
+        """One-vs-rest log-odds of the head, not normalised over classes: (n, n_samples) -> (n, n_classes)."""
         network = cast(HeadedNetwork, self.network)
         tensor = self.checked(waveforms).to(self.device)
         with self.metered(), torch.no_grad():
@@ -128,13 +128,13 @@ class SpeakerEmbedding(TorchExtractor):
         trained_on: str = "",
         device: str | torch.device = "cpu",
     ) -> EmbeddingRecogniser:
-        """A differentiable recogniser of the encoder and a trained head."""
+        """Build the differentiable recogniser of the encoder and a trained head."""
         network = HeadedNetwork(self.body, head)
         return EmbeddingRecogniser(name, classes, self.front_end, network, fingerprint, trained_on, device)
 
 
 def weights_path() -> Path:
-    """Where the package ``resemblyzer`` keeps the encoder's weights.
+    """Path of the encoder's weights in the package ``resemblyzer``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A training task: everything a training depends on."""
+"""Training task: everything that the weights depend on."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ VERSION = "1"  # of the procedure; part of every cached model's key
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """Everything a training depends on, settled before it starts.
+class TrainingTask:
+    """Model, corpus, classes, clips, folds, settings and seed of one training.
 
     Attributes
     ----------
@@ -46,14 +46,24 @@ class Task:
 
     @cached_property
     def extractor(self) -> Extractor | None:
-        """What makes the features of a linear head; None for a network."""
+        """Feature extractor of a linear head; None for a network."""
         return make_extractor(self.name) if model_kind(self.name) == "head" else None
 
     @property
     def key(self) -> str:
-        """Digest under which the trained models may be kept."""
+        """Cache key of the trained models."""
         front_end = LogMel().params if self.extractor is None else self.extractor.fingerprint
         return digest(
-            "fold models", VERSION, self.name, MODELS.get(self.name).version, self.corpus.name, self.corpus.digest,
-            self.classes, self.clips, self.folds.speakers, asdict(self.settings), front_end, self.seed,
-        )  # fmt: skip
+            "fold models",
+            VERSION,
+            self.name,
+            MODELS.get(self.name).version,
+            self.corpus.name,
+            self.corpus.digest,
+            self.classes,
+            self.clips,
+            self.folds.speakers,
+            asdict(self.settings),
+            front_end,
+            self.seed,
+        )

@@ -1,7 +1,7 @@
-"""Training recognisers in speaker-grouped folds: what is planned, and the folder it ends in.
+"""Training of recognisers in speaker-grouped folds: planning, training, and the folder that is written.
 
-Networks are trained by `network_training`, linear heads on fixed features by `head_training`. Either way the held-out
-speakers of a fold are used for the report and for nothing else.
+Networks are trained by `network_training`, linear heads on fixed features by `head_training`. The held-out
+speakers of a fold are used for the report only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..datasets.authentic import authentic_clips
 from ..errors import InputError
-from .checkpoint import Card, Origin, save_card
+from .augment import Augmentation
+from .checkpoint import REFIT, Card, Origin, TrainingClips, save_card, weights_file
 from .factory import model_kind
 from .foldmodels import FoldModels, load_fold_models
 from .head_training import HeadSettings, fit_heads
 from .network_training import SETTINGS, Settings, fit_networks
 from .records import MODELS
 from .scores import INTERVAL, calibration_error, confusion, score
-from .task import VERSION, Task
-from .training_result import Fitted
+from .task import VERSION, TrainingTask
+from .training_result import TrainingResult
 
 if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
@@ -46,8 +48,8 @@ def plan_training(
     seed: int = 0,
     emotions: Sequence[str] | None = None,
     width: int | None = None,
-) -> Task:
-    """Settle classes, clips, folds and settings.
+) -> TrainingTask:
+    """Plan a training: choose classes, clips, folds and settings.
 
     Parameters
     ----------
@@ -94,7 +96,7 @@ def plan_training(
     if kind == "network":
         settings = SETTINGS.get(corpus.name, Settings())
         settings = settings if width is None else replace(settings, width=width)
-    return Task(name, corpus, classes, clips, split, settings, seed)
+    return TrainingTask(name, corpus, classes, clips, split, settings, seed)
 
 
 def train_fold_models(
@@ -109,7 +111,7 @@ def train_fold_models(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> FoldModels:
-    """Train one model a fold, each without its held-out speakers, and write them with their held-out scores.
+    """Train one model per fold and one on all speakers, and write them with the folds' held-out scores.
 
     Parameters
     ----------
@@ -146,23 +148,21 @@ def train_fold_models(
     return train(task, out, workers=workers, progress=progress)
 
 
-def train(task: Task, out: Path, *, workers: int | None = None, progress: Progress | None = None) -> FoldModels:
-    """Train what is planned; the folder appears whole or not at all."""
+def train(task: TrainingTask, out: Path, *, workers: int | None = None, progress: Progress | None = None) -> FoldModels:
+    """Train the models of a planned task, one per fold and the refit; the folder is written atomically."""
     out.parent.mkdir(parents=True, exist_ok=True)
     # beside `out`, so that the last step is a rename within one file system
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         model = work / "model"
         model.mkdir()
-        if task.extractor is None:
-            fitted = fit_networks(task, work, model, workers or os.cpu_count() or 1, progress)
-        else:
-            fitted = fit_heads(task, task.extractor, model, progress)
-        save_card(_card(task, fitted), model)
+        folds = {fold: tuple(speakers) for fold, speakers in task.folds.speakers.items()}
+        result = _fit(task, folds | {REFIT: ()}, work, model, workers, progress)
+        save_card(_card(task, result), model)
         try:
             model.replace(out)
         except OSError:
-            # another process trained the same at the same time and was faster; its weights are the same
+            # another process finished the same training first; its weights are the same
             if not out.is_dir() or not any(out.iterdir()):
                 raise
     finally:
@@ -170,11 +170,100 @@ def train(task: Task, out: Path, *, workers: int | None = None, progress: Progre
     return load_fold_models(out)
 
 
-def _card(task: Task, fitted: Fitted) -> Card:
-    rows = task.corpus.table.loc[list(fitted.clips)]
+def add_refit(models: FoldModels, corpus: Corpus, progress: Progress | None = None) -> Card:
+    """Train the model of all speakers for a folder that was written without one, and store it there.
+
+    Parameters
+    ----------
+    models : FoldModels
+    corpus : Corpus
+        That the folds were trained on.
+    progress : callable, optional
+        Called with (steps done, steps in all).
+
+    Returns
+    -------
+    Card
+        As it is now written.
+
+    Raises
+    ------
+    InputError
+        If the corpus, the procedure or the libraries' front end is not that of the folds, or the folder cannot be
+        written.
+    """
+    card, folder = models.card, models.folder
+    again = (
+        f"Train the folder again with `serxai train {card.recogniser} --corpus {card.corpus.name} --out DIR`, or take "
+        "the mean of its folds with --ensemble."
+    )
+    missing = f"{folder}: has no model refitted on all speakers"
+    # the planted corpus is rendered on each machine, equal within a tolerance: its version identifies it
+    same = (
+        corpus.record.version == card.corpus.version if corpus.record.twinned else corpus.digest == card.corpus.digest
+    )
+    if corpus.name != card.corpus.name or not same:
+        raise InputError(f"{missing}, and corpus {corpus.name!r} here is not what its folds were trained on. {again}")
+    if card.training.get("version") != VERSION:
+        raise InputError(f"{missing}, and its folds were trained by another version of the procedure. {again}")
+    clips = tuple(sorted(corpus.table.index[corpus.table["emotion"].isin(card.classes)]))
+    settings = _settings(card)
+    task = TrainingTask(card.recogniser, corpus, card.classes, clips, models.folds, settings, card.training["seed"])
+    with tempfile.TemporaryDirectory(prefix="serxai-refit-") as scratch:
+        work = Path(scratch)
+        result = _fit(task, {REFIT: ()}, work, work, 1, progress)
+        if (result.front_end, result.network) != (card.front_end, card.network):
+            raise InputError(f"{missing}, and its front end has other parameters than today's. {again}")
+        complete = card.model_copy(update={"refit": result.weights[REFIT], "clips": _training_clips(task, result)})
+        try:
+            temporary = folder / f".{REFIT}-{os.getpid()}"
+            shutil.copyfile(weights_file(work, REFIT), temporary)
+            temporary.replace(weights_file(folder, REFIT))
+            save_card(complete, folder)
+        except OSError as error:
+            raise InputError(f"{missing}, and it cannot be stored there ({error.strerror}). {again}") from None
+    return complete
+
+
+def _settings(card: Card) -> Settings | HeadSettings:
+    stored = dict(card.training["settings"])
+    if model_kind(card.recogniser) != "network":
+        return HeadSettings(**stored)
+    augmentation = dict(stored.pop("augmentation"))
+    augmentation["snr_db"] = tuple(augmentation["snr_db"])
+    return Settings(**stored, augmentation=Augmentation(**augmentation))
+
+
+def _fit(
+    task: TrainingTask,
+    parts: Mapping[str, tuple[str, ...]],
+    work: Path,
+    folder: Path,
+    workers: int | None,
+    progress: Progress | None,
+) -> TrainingResult:
+    """Train the models of some folds, given their held-out speakers, and write their weights."""
+    if task.extractor is None:
+        return fit_networks(task, parts, work, folder, workers or os.cpu_count() or 1, progress)
+    return fit_heads(task, task.extractor, parts, folder, progress)
+
+
+def _training_clips(task: TrainingTask, result: TrainingResult) -> TrainingClips:
+    speakers = task.corpus.table.loc[list(result.clips), "speaker"].astype(str)
+    digests: dict[str, list[str]] = {speaker: [] for speaker in sorted(set(speakers))}
+    for speaker, content in zip(speakers, result.digests, strict=True):
+        digests[speaker].append(content)
+    return TrainingClips(
+        verified=authentic_clips(task.corpus, result.clips) == set(result.clips),
+        digests={speaker: tuple(sorted(values)) for speaker, values in digests.items()},
+    )
+
+
+def _card(task: TrainingTask, result: TrainingResult) -> Card:
+    rows = task.corpus.table.loc[list(result.clips)]
     labels = rows["emotion"].map({emotion: i for i, emotion in enumerate(task.classes)}).to_numpy(dtype=np.int64)
     speakers = rows["speaker"].to_numpy(dtype=str)
-    predicted = fitted.log_probabilities.argmax(axis=1)
+    predicted = result.log_probabilities.argmax(axis=1)
     n_classes = len(task.classes)
     folds = {}
     for fold, held_out in task.folds.speakers.items():
@@ -186,20 +275,25 @@ def _card(task: Task, fitted: Fitted) -> Card:
         version=MODELS.get(task.name).version,
         classes=task.classes,
         corpus=Origin(name=task.corpus.name, version=task.corpus.record.version, digest=task.corpus.digest),
-        front_end=fitted.front_end,
-        network=fitted.network,
+        front_end=result.front_end,
+        network=result.network,
         folds={fold: tuple(speakers) for fold, speakers in task.folds.speakers.items()},
         folds_digest=task.folds.digest,
-        weights=fitted.weights,
+        weights={fold: sha256 for fold, sha256 in result.weights.items() if fold != REFIT},
+        refit=result.weights[REFIT],
+        clips=_training_clips(task, result),
         scores={
             "pooled": score(labels, predicted, speakers, n_classes),
             "interval": INTERVAL,
             "folds": folds,
             "confusion": confusion(labels, predicted, n_classes).tolist(),
-            "calibration_error": calibration_error(labels, np.exp(fitted.log_probabilities)),
+            "calibration_error": calibration_error(labels, np.exp(result.log_probabilities)),
         },
         training={
-            "version": VERSION, "seed": task.seed, "settings": asdict(task.settings), "left_out": fitted.left_out
+            "version": VERSION,
+            "seed": task.seed,
+            "settings": asdict(task.settings),
+            "left_out": result.left_out,
         },
         libraries={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
-    )  # fmt: skip
+    )

@@ -1,4 +1,4 @@
-"""What a training leaves besides the weights it has written."""
+"""Result of a training, besides the weight files."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """Fold models as trained, with their predictions for the speakers they have not heard.
+class TrainingResult:
+    """Parameters and hashes of trained fold models, and their predictions for held-out speakers.
 
     Attributes
     ----------
     front_end, network : dict
         Parameters that rebuild them.
     weights : dict of str to str
-        SHA-256 of each fold's file.
+        SHA-256 of each file, by fold (or ``refit``).
     clips : tuple of str
         Ids of the clips that could be used.
+    digests : tuple of str
+        `models.exposure.samples_digest` of each of them.
     log_probabilities : array, shape (n_clips, n_classes)
-        Of each clip, by the model of the fold that holds its speaker out.
+        By the model of the fold that holds the clip's speaker out; NaN where no such fold was trained.
     left_out : dict of str to str
         Ids of the clips that could not be used, with the reason.
     """
@@ -30,5 +32,6 @@ class Fitted:
     network: dict[str, Any]
     weights: dict[str, str]
     clips: tuple[str, ...]
+    digests: tuple[str, ...]
     log_probabilities: np.ndarray
     left_out: dict[str, str]

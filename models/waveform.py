@@ -1,7 +1,7 @@
-"""Differentiable recognisers without a feature map: a torch module from waveforms straight to logits.
+"""Differentiable recognisers without a feature map: a torch module from waveforms to logits.
 
-Transformers on waveforms are of this kind: what they compute first has no cells on the time-frequency plane, so
-explanations of features do not apply; gradients with respect to the waveform do.
+Transformers on waveforms are an example: their first layer has no cells on the time-frequency plane, so explanations of
+feature maps do not apply; gradients with respect to the waveform do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .recogniser import PROBE_S, Recogniser, one_vs_rest, pass_bytes
 
 
 class WaveformRecogniser(Recogniser):
-    """A recogniser that is one torch module.
+    """Recogniser of one torch module on waveforms.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ class WaveformRecogniser(Recogniser):
         """See `Recogniser.bytes_per_sample`; measured once on one copy of 4 s."""
         n_samples, calls = max(round(PROBE_S * SAMPLE_RATE), self.min_samples), self.calls
         waveform = torch.zeros((1, n_samples), device=self.device)
-        found = pass_bytes(self.waveform_log_odds, waveform) / n_samples
-        self.calls = calls  # nobody's explanation asked for this one
-        return found
+        per_sample = pass_bytes(self.waveform_log_odds, waveform) / n_samples
+        self.calls = calls  # the measurement is not an explanation's cost
+        return per_sample
 
     def waveform_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Log-odds of every class, differentiable: (n, n_samples) on `device` -> (n, n_classes)."""

@@ -37,6 +37,7 @@ def run(arguments: Namespace) -> int:
             trained_on=arguments.trained_on,
             checkpoint=arguments.checkpoint,
             trust=arguments.trust,
+            ensemble=arguments.ensemble,
             data_root=arguments.data_root,
             seed=arguments.seed,
             progress=bars,
@@ -218,9 +219,11 @@ def _print(explained: ClipExplanation, files: dict[str, Path], fills: Sequence[F
     console = Console()
     ranked = sorted(explained.probabilities.items(), key=lambda item: -item[1])
     console.print("heard: " + ", ".join(f"{name} {p:.2f}" for name, p in ranked), highlight=False)
+    corpus = explained.recogniser.trained_on or "the training data"
     if explained.seen_in_training == "unknown":
-        corpus = explained.recogniser.trained_on or "the training data"
         console.print(f"[yellow]Whether {corpus} holds this speaker is unknown.[/]")
+    elif explained.seen_in_training == "yes":
+        console.print(f"[yellow]The model was trained on this clip or on this speaker ({corpus}).[/]")
     for name, attribution in explained.attributions.items():
         console.print(
             f"[bold]{name}[/] ({attribution.model_calls} model calls): {sentence(attribution)}", highlight=False

@@ -103,6 +103,16 @@ def _add_data_root(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_ensemble(parser: argparse.ArgumentParser, default: bool | None) -> None:
+    parser.add_argument(
+        "--ensemble",
+        action="store_true",
+        default=default,
+        help="explain speakers of other corpora by the mean of the fold models' log-odds, not by the model refitted on "
+        "all speakers",
+    )
+
+
 def _add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust",
@@ -148,6 +158,7 @@ def _run(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--trained-on", metavar="CORPUS", help="training corpus of the model; default the corpus explained"
     )
+    _add_ensemble(parser, None)
     parser.add_argument(
         "--limit",
         type=int,
@@ -285,6 +296,7 @@ def _explain(commands: argparse._SubParsersAction) -> None:
         metavar="CORPUS",
         help="training corpus of the model; default planted (bundled)",
     )
+    _add_ensemble(parser, False)
     _add_many(parser, "--method", "N", "explanation method; default saliency, emolime and beyond-saliency")
     parser.add_argument(
         "--target",

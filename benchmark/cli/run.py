@@ -41,6 +41,7 @@ def run(arguments: Namespace) -> int:
         fills=arguments.fill,
         target=arguments.target,
         trained_on=arguments.trained_on,
+        ensemble=arguments.ensemble,
         limit=arguments.limit,
         repeats=arguments.repeats,
         seed=arguments.seed,

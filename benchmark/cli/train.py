@@ -39,7 +39,11 @@ def run(arguments: Namespace) -> int:
         table.add_row(fold, " ".join(held_out), *_numbers(scores["folds"][fold]))
     table.add_row("all", f"{scores['pooled']['speakers']} speakers", *_numbers(scores["pooled"]), style="bold")
     console.print(table)
-    console.print(f"model: {arguments.out}\nconfusion matrix: {picture}", highlight=False, soft_wrap=True)
+    console.print(
+        f"model: {arguments.out} (its folds, and a refit on all speakers)\nconfusion matrix: {picture}",
+        highlight=False,
+        soft_wrap=True,
+    )
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -39,14 +40,26 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return 0
-    table = Table("trained on", "tested on", "emotions", "clips", "speakers", "UAR", box=None, header_style="bold")
+    columns = ("trained on", "tested on", "emotions", "clips", "speakers", "seen", "UAR", "folds alone", "ensemble")
+    table = Table(*columns, box=None, header_style="bold")
     for row in rows:
-        interval = row["uar_interval"]
-        shown = f"{row['uar']:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+        counts = str(len(row["emotions"])), str(row["n"]), str(row["speakers"])
+        spread = f"{row['fold_range'][0]:.3f} to {row['fold_range'][1]:.3f}" if "fold_range" in row else ""
+        averaged = _with_interval(row["ensemble"]) if "ensemble" in row else ""
         table.add_row(
-            row["trained_on"], row["tested_on"], str(len(row["emotions"])), str(row["n"]), str(row["speakers"]), shown
+            row["trained_on"], row["tested_on"], *counts, row["seen_in_training"], _with_interval(row), spread, averaged
         )
     console = Console()
     console.print(table)
+    console.print(
+        "UAR: on the corpus of training of held-out speakers, elsewhere of the model refitted on all speakers; folds "
+        "alone: least and greatest UAR of one fold's model; ensemble: mean of the folds' log-odds.",
+        highlight=False,
+    )
     console.print(f"heat map: {picture}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _with_interval(scores: dict[str, Any]) -> str:
+    interval = scores["uar_interval"]
+    return f"{scores['uar']:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")

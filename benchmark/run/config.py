@@ -99,6 +99,9 @@ class RunConfig(BaseModel):
         ``twin`` is left out on corpora whose clips have none.
     trained_on : str or None
         Corpus whose fold models explain; None means the explained corpus itself.
+    ensemble : bool
+        Whether speakers that no fold holds out (those of another corpus) are explained by the mean of the fold models'
+        log-odds instead of the model refitted on all speakers.
     limit : int
         At most so many clips per corpus, balanced over speakers and emotions; 0 for all.
     repeats : int
@@ -124,6 +127,7 @@ class RunConfig(BaseModel):
     target: str = "predicted"
     fills: list[str] = []
     trained_on: str | None = None
+    ensemble: bool = False
     # strict: neither true nor "3" nor 3.0 is a number here; seeds are stored in 64 bits
     limit: int = Field(default=0, ge=0, lt=2**63, strict=True)
     repeats: int = Field(default=1, ge=1, le=1000, strict=True)

@@ -171,8 +171,9 @@ def calibrate(plan: Plan, device: str = "cpu") -> tuple[float, int]:
 
 def _scorer(plan: Plan, shard: Shard, store: Store, device: str = "cpu", backend: Backend | None = None) -> ShardScorer:
     recogniser = plan.models[shard.model, shard.trained_on].recogniser(shard.fold, device)
+    seen = dict.fromkeys(shard.clips, "no")
     return ShardScorer(
-        plan.config, plan.specs, shard, plan.corpora[shard.corpus], recogniser, "no", store, device, backend
+        plan.config, plan.specs, shard, plan.corpora[shard.corpus], recogniser, seen, store, device, backend
     )
 
 

@@ -131,7 +131,7 @@ def make_plan(
         If nothing is left to do: no clip of the emotions, no cell for the conditions; or if a model would have to be
         trained and must not be.
     """
-    bench = Workbench(execution, progress, train)
+    bench = Workbench(execution, progress, train, config.ensemble)
     specs = resolve_methods(config)
     models: dict[tuple[str, str], Models] = {}
     cells: list[Cell] = []

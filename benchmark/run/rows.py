@@ -33,7 +33,8 @@ class RowBuilder:
     corpus : Corpus
     fingerprint : str
         Of the recogniser.
-    seen_in_training : {'no', 'yes', 'unknown'}
+    seen_in_training : mapping of str to {'no', 'yes', 'unknown'}
+        By clip of the shard.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class RowBuilder:
         shard: Shard,
         corpus: Corpus,
         fingerprint: str,
-        seen_in_training: str,
+        seen_in_training: Mapping[str, str],
     ) -> None:
         self.config = config
         self.specs = specs
@@ -78,7 +79,7 @@ class RowBuilder:
             "fold": self.shard.fold,
             "model": self.shard.model,
             "trained_on": self.shard.trained_on,
-            "seen_in_training": self.seen_in_training,
+            "seen_in_training": self.seen_in_training[clip_id],
             "clip": clip_id,
             "speaker": known["speaker"],
             "emotion": known["emotion"],

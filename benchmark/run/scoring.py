@@ -44,7 +44,8 @@ class ShardScorer:
     corpus : Corpus
     recogniser : Recogniser
         The fold model of the shard.
-    seen_in_training : {'no', 'yes', 'unknown'}
+    seen_in_training : mapping of str to {'no', 'yes', 'unknown'}
+        By clip of the shard.
     store : Store
         Where earlier results are looked up; nothing is written here.
     device : str
@@ -66,7 +67,7 @@ class ShardScorer:
         shard: Shard,
         corpus: Corpus,
         recogniser: Recogniser,
-        seen_in_training: str,
+        seen_in_training: Mapping[str, str],
         store: Store,
         device: str = "cpu",
         backend: Backend | None = None,

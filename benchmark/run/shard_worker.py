@@ -36,7 +36,7 @@ class ShardWorker:
         self.config = config
         self.specs = resolve_methods(config)
         self.store = Store(path)
-        self.bench = Workbench(execution)
+        self.bench = Workbench(execution, ensemble=config.ensemble)
 
     def identity(self, shard: Shard) -> tuple[str, str]:
         """Digests of the clips and of the recogniser that this process has for a shard."""
@@ -92,7 +92,9 @@ class ShardWorker:
             shard,
             bench.corpus(shard.corpus),
             bench.recogniser(shard.model, shard.trained_on, shard.fold),
-            seen_in_training=bench.models(shard.model, shard.trained_on).seen_in_training(shard.corpus),
+            seen_in_training=bench.models(shard.model, shard.trained_on).seen_in_training(
+                bench.corpus(shard.corpus), shard.clips, shard.fold
+            ),
             store=self.store,
             device=bench.execution.device,
         )

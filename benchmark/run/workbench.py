@@ -23,6 +23,8 @@ class Workbench:
     progress : Progress, optional
     train : bool
         Whether models that have not been trained on a corpus yet are trained.
+    ensemble : bool
+        Whether the mean of the fold models takes the place of the refit; see `models.obtain.obtain_models`.
 
     Attributes
     ----------
@@ -31,12 +33,17 @@ class Workbench:
     """
 
     def __init__(
-        self, execution: Execution | None = None, progress: Progress | None = None, train: bool = True
+        self,
+        execution: Execution | None = None,
+        progress: Progress | None = None,
+        train: bool = True,
+        ensemble: bool = False,
     ) -> None:
         self.execution = execution or Execution()
         self.corpora: dict[str, Corpus] = {}
         self._progress = progress or no_progress
         self._train = train
+        self._ensemble = ensemble
         self._models: dict[tuple[str, str], Models] = {}
         self._recogniser: tuple[tuple[str, str, str], Recogniser] | None = None
 
@@ -63,6 +70,7 @@ class Workbench:
                 checkpoint=self.execution.checkpoints.get(model),
                 trust=self.execution.trust,
                 train=self._train,
+                ensemble=self._ensemble,
                 progress=partial(self._progress, f"training {model} on {trained_on}"),
             )
             if models is None:

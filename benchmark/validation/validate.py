@@ -342,7 +342,7 @@ def _models(info: dict[str, Any], corpora: dict[str, Corpus]) -> tuple[dict[str,
             for field, recorded in card.items()
             if field in _CARD and here.info.get(field) != recorded
         ]
-        for fold in here.folds.speakers if isinstance(here, FoldModels) else ():
+        for fold in here.stored if isinstance(here, FoldModels) else ():
             try:
                 here.recogniser(fold)  # compares the weights with their SHA-256
             except InputError as error:

@@ -433,3 +433,18 @@ def test_a_file_below_a_description_is_under_its_licence(tmp_path: Path) -> None
     assert not record_of_enclosing_folder(clip).derivatives_allowed
     (folder / "corpus.toml").write_text("derivatives_allowed = true")  # the nearest one counts
     assert corpus_forbidding_derivatives(clip, tmp_path) is None
+
+
+def test_files_elsewhere_must_lie_below_the_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "audio").mkdir()
+    rows = ["file,emotion,speaker"]
+    for name, emotion in (("a", "sad"), ("b", "angry")):
+        soundfile.write(tmp_path / "audio" / f"{name}.wav", np.zeros(1600), 16_000)
+        rows.append(f"{tmp_path / 'audio' / name}.wav,{emotion},{name}")
+    (tmp_path / "tables" / "labels.csv").write_text("\n".join(rows))
+    corpus = load_corpus("folder:tables/labels.csv", tmp_path / "audio")
+    assert list(corpus.table["file"]) == ["a.wav", "b.wav"] and corpus.clip("a").samples.size == 1600
+    with pytest.raises(InputError, match=r"2 of 2 files lie outside.*--data-root"):
+        load_corpus("folder:tables/labels.csv", tmp_path / "elsewhere")

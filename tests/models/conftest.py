@@ -21,6 +21,9 @@ PITCH = {"anger": 280.0, "neutral": 180.0, "sadness": 110.0}
 @dataclass(frozen=True)
 class TinyRecord:
     version: str = "1"
+    name: str = "tiny"
+    folder: str = ""
+    twinned: bool = False
 
 
 class TinyCorpus:

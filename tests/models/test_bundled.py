@@ -23,7 +23,7 @@ FOLDER = BUNDLED / "cnn-planted"
 def test_is_small_and_holds_weights_and_card_only() -> None:
     files = sorted(path.name for path in FOLDER.iterdir())
     folds = load_fold_models(FOLDER).card.folds
-    assert files == [*(f"fold-{fold}.safetensors" for fold in sorted(folds)), "model.json"]
+    assert files == [*(f"fold-{fold}.safetensors" for fold in sorted(folds)), "model.json", "refit.safetensors"]
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 2_000_000
 
 
@@ -36,6 +36,16 @@ def test_was_made_with_the_settings_of_this_version() -> None:
     assert card.version == MODELS.get("cnn").version
     assert card.corpus.version == CORPORA.get("planted").version
     assert training["left_out"] == {}
+    assert card.clips is not None and card.clips.verified
+    assert set(card.clips.digests) == {speaker for held_out in card.folds.values() for speaker in held_out}
+    assert sum(map(len, card.clips.digests.values())) == CORPORA.get("planted").clips
+
+
+def test_fold_weights_are_those_of_the_published_results() -> None:
+    weights = load_fold_models(FOLDER).card.weights
+    assert {fold: sha256[:8] for fold, sha256 in weights.items()} == {
+        "0": "aa109759", "1": "1c66b9d0", "2": "c42af06d", "3": "3df8001c", "4": "63c95104",
+    }  # fmt: skip
 
 
 def test_recognises_unseen_voices() -> None:
@@ -54,16 +64,16 @@ def test_each_fold_loads_as_a_recogniser() -> None:
     assert set(models.card.classes) == {"anger", "happiness", "neutral", "sadness"}
     waveform = (0.1 * np.random.default_rng(0).standard_normal((1, 16_000))).astype(np.float32)
     fingerprints = set()
-    for fold in models.folds.speakers:
+    for fold in (*models.folds.speakers, "refit"):
         model = models.recogniser(fold)
         assert model.trained_on == "planted" and np.isfinite(model.log_odds(waveform)).all()
         fingerprints.add(model.fingerprint)
-    assert len(fingerprints) == len(models.folds.speakers)
+    assert len(fingerprints) == len(models.folds.speakers) + 1
 
 
 def test_load_model_takes_the_bundled_one() -> None:
     models = load_fold_models(FOLDER)
-    assert load_model("cnn").fingerprint == models.recogniser("0").fingerprint
+    assert load_model("cnn").fingerprint == models.recogniser("refit").fingerprint
     assert load_model("cnn", fold="2").fingerprint == models.recogniser("2").fingerprint
     assert load_model("cnn", checkpoint=FOLDER, fold="1").fingerprint == models.recogniser("1").fingerprint
 

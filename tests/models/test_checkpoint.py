@@ -97,9 +97,13 @@ def test_fold_models_give_each_speaker_the_model_that_has_not_heard_them(folder:
     models = load_fold_models(folder)
     assert models.trained_on == "tiny" and models.info["classes"] == list(CLASSES)
     by_fold = {fold: models.recogniser(fold).fingerprint for fold in ("0", "1")}
-    assert [models.for_speaker(s).fingerprint for s in "abc"] == [by_fold["0"], by_fold["0"], by_fold["1"]]
+    assert [models.recogniser(models.folds.fold_of(s)).fingerprint for s in "abc"] == [
+        by_fold["0"],
+        by_fold["0"],
+        by_fold["1"],
+    ]
     with pytest.raises(SerxaiError, match="nobody"):
-        models.for_speaker("nobody")
+        models.folds.fold_of("nobody")
     with pytest.raises(InputError, match="it has 0, 1"):
         models.recogniser("7")
 

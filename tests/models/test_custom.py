@@ -12,7 +12,7 @@ import torch
 
 from serxai.errors import ClipError, InputError
 from serxai.keys import rng
-from serxai.models.custom import Facts, OwnRecogniser, load_onnx, load_python
+from serxai.models.custom import CustomRecogniser, ModelFacts, load_onnx, load_python
 from serxai.models.recogniser import Recogniser
 from serxai.models.records import MODELS
 
@@ -188,7 +188,7 @@ def test_modules_that_cannot_be_found():
         load_python(MODELS.get("python:only_a_module"), None, False, "cpu")
 
 
-FACTS = Facts("own", ("anger", "sadness"))
+FACTS = ModelFacts("own", ("anger", "sadness"))
 
 
 @pytest.mark.parametrize(
@@ -204,16 +204,16 @@ FACTS = Facts("own", ("anger", "sadness"))
 )
 def test_values_that_are_no_probabilities(values, error: type[Exception], said: str):
     with pytest.raises(error, match=said):
-        OwnRecogniser(FACTS, lambda x: values, "f").log_odds(waveforms(1))
+        CustomRecogniser(FACTS, lambda x: values, "f").log_odds(waveforms(1))
 
 
 def test_certainty_stays_finite():
-    found = OwnRecogniser(FACTS, lambda x: np.tile([1.0, 0.0], (len(x), 1)), "f").log_odds(waveforms(3))
+    found = CustomRecogniser(FACTS, lambda x: np.tile([1.0, 0.0], (len(x), 1)), "f").log_odds(waveforms(3))
     np.testing.assert_allclose(found, [[np.log(1e7), -np.log(1e7)]] * 3)
 
 
 def test_what_a_model_says_of_itself():
-    facts = Facts.read("m", {"classes": "anger, sadness", "min_samples": "400", "sample_rate": "16000"})
+    facts = ModelFacts.read("m", {"classes": "anger, sadness", "min_samples": "400", "sample_rate": "16000"})
     assert facts.classes == ("anger", "sadness") and facts.min_samples == 400
     for said, message in [
         ({"classes": ["anger", "anger"]}, "named twice"),
@@ -224,7 +224,7 @@ def test_what_a_model_says_of_itself():
         ({"classes": ["anger", "sadness"], "min_samples": 0}, "must be 1 or more"),
     ]:
         with pytest.raises(InputError, match=message):
-            Facts.read("m", said)
+            ModelFacts.read("m", said)
 
 
 def _varint(number: int) -> bytes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -32,6 +34,14 @@ def load_constant(record: ModelRecord, checkpoint: Path | None, trust: bool, dev
     return Constant(record.name, "" if checkpoint is None else checkpoint.read_text())
 
 
+class OneClip:
+    """A corpus of one clip, whose file is known to be the publisher's or not."""
+
+    def __init__(self, name: str, authentic: bool) -> None:
+        self.name, self.record = name, SimpleNamespace(twinned=authentic, folder="", name="unpublished")
+        self.table = pd.DataFrame({"speaker": ["03"], "file": ["c.wav"]}, index=["c"])
+
+
 @pytest.fixture
 def foreign(monkeypatch: pytest.MonkeyPatch) -> str:
     record = ModelRecord(
@@ -57,7 +67,12 @@ def test_a_foreign_model_says_what_it_may_have_heard(foreign: str, tmp_path: Pat
         checkpoint.write_text(says)
     models = obtain_models(foreign, no_corpus, checkpoint=checkpoint)
     assert isinstance(models, ForeignModel) and models.trained_on == (says or "unknown")
-    assert {corpus: models.seen_in_training(corpus) for corpus in seen} == seen
+    for corpus, answer in seen.items():
+        assert models.seen_in_training(OneClip(corpus, authentic=True), ["c"]) == {"c": answer}
+    # where nobody vouches for the file, it may be anyone's
+    expected = {"c": "yes" if says == "tess" else "unknown"}
+    assert models.seen_in_training(OneClip("tess", authentic=False), ["c"]) == expected
+    assert models.seen_in_training(OneClip("emodb", authentic=False), ["c"]) == {"c": "unknown"}
     assert models.fold_for("emodb", "03") == models.default_fold == ALL
     assert models.recogniser().log_odds(np.zeros((3, 800))).shape == (3, 2)
     assert models.recogniser() is models.recogniser()  # loaded once
@@ -74,6 +89,6 @@ def test_a_model_that_is_not_shipped_asks_for_its_file():
 def test_a_checkpoint_must_hold_the_model_that_is_asked_for():
     folder = foldmodels.BUNDLED / "cnn-planted"
     models = obtain_models("cnn", no_corpus, checkpoint=folder)
-    assert models is not None and models.seen_in_training("planted") == "no"
+    assert models is not None and models.fold_for("planted", "Max") == "0"
     with pytest.raises(InputError, match="holds model 'cnn'"):
         obtain_models("praat-svc", no_corpus, checkpoint=folder)

@@ -128,4 +128,4 @@ def test_gradients_flow_and_input_x_gradient_is_the_sum_over_silence(rule, clips
 
 def test_it_is_a_foreign_model_that_heard_nobody():
     models = ForeignModel("planted-rule")
-    assert models.seen_in_training("planted") == "no" and models.recogniser().differentiable
+    assert models.seen_in_training(load_corpus("planted"), ["x"]) == {"x": "no"} and models.recogniser().differentiable

@@ -12,11 +12,11 @@ import torch
 
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError, UnknownNameError
-from serxai.models import foldmodels, network_training, training
+from serxai.models import network_training, training
 from serxai.models.checkpoint import weights_file
 from serxai.models.front_end import LogMel
 from serxai.models.network_training import SETTINGS, Settings, random_crop
-from serxai.models.obtain import obtain_fold_models
+from serxai.models.obtain import cache_folder, obtain_fold_models
 from serxai.models.training import plan_training, train, train_fold_models
 
 FAST = Settings(width=4, steps=60, batch=8, crop_frames=40, learning_rate=1e-2, averaging=0.9)
@@ -38,11 +38,16 @@ def test_learns_is_deterministic_and_reports_what_it_does(tiny_corpus, tmp_path:
     options = {"folds": 2, "workers": 1}
     models = train_fold_models("cnn", tiny_corpus, tmp_path / "a", progress=lambda *t: ticks.append(t), **options)
     assert torch.equal(torch.random.get_rng_state(), state), "training moved torch's global generator"
-    assert ticks == [(n, 120) for n in range(1, 121)]
+    assert ticks == [(n, 180) for n in range(1, 181)]
     torch.rand(7), np.random.rand(3)  # noqa: NPY002  (global streams must not matter)
     train_fold_models("cnn", tiny_corpus, tmp_path / "b", **options)
     assert files(tmp_path / "a") == files(tmp_path / "b")
-    assert sorted(files(tmp_path / "a")) == ["fold-0.safetensors", "fold-1.safetensors", "model.json"]
+    assert sorted(files(tmp_path / "a")) == [
+        "fold-0.safetensors",
+        "fold-1.safetensors",
+        "model.json",
+        "refit.safetensors",
+    ]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"], "temporary files were left behind"
 
     # every stored number can be had again from the recognisers themselves
@@ -51,7 +56,7 @@ def test_learns_is_deterministic_and_reports_what_it_does(tiny_corpus, tmp_path:
     counts = np.zeros((3, 3), dtype=int)
     for clip_id in tiny_corpus.table.index:
         clip = tiny_corpus.clip(clip_id)
-        found = models.for_speaker(clip.speaker).log_odds(clip.samples[None])[0].argmax()
+        found = models.recogniser(models.folds.fold_of(clip.speaker)).log_odds(clip.samples[None])[0].argmax()
         counts[models.card.classes.index(clip.emotion), found] += 1
     assert counts.tolist() == scores["confusion"]
     assert sum(fold["n"] for fold in scores["folds"].values()) == len(tiny_corpus.table)
@@ -75,7 +80,7 @@ def test_workers_do_not_change_the_weights(make_tiny_corpus, tmp_path: Path) -> 
     train(task, tmp_path / "one", workers=1)
     train(task, tmp_path / "two", workers=2, progress=lambda *t: ticks.append(t))
     assert files(tmp_path / "one") == files(tmp_path / "two")
-    assert ticks[-1] == (6, 6)
+    assert ticks[-1] == (9, 9)
 
 
 def test_held_out_speakers_do_not_reach_the_weights(make_tiny_corpus, tmp_path: Path) -> None:
@@ -163,7 +168,7 @@ def test_obtain_trains_once_then_reads_the_cache(make_tiny_corpus, monkeypatch: 
     monkeypatch.setattr(training.os, "cpu_count", lambda: 1)
     corpus = make_tiny_corpus(speakers=2, takes=1)
     models = obtain_fold_models("cnn", corpus)
-    assert models.folder.parent == foldmodels.cache_folder() and models.folder.name.startswith("cnn-tiny-")
+    assert models.folder.parent == cache_folder() and models.folder.name.startswith("cnn-tiny-")
 
     def never(*args, **kwargs):
         pytest.fail("trained again")

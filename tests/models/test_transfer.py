@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,9 @@ import torch
 from serxai.datasets.clip import Clip
 from serxai.datasets.corpora import CORPORA
 from serxai.datasets.corpus import Corpus
+from serxai.datasets.folds import Folds
 from serxai.errors import ClipError, InputError
+from serxai.models.foldmodels import FoldModels
 from serxai.models.recogniser import Recogniser
 from serxai.models.transfer import recognise, transfer_row
 
@@ -34,12 +37,12 @@ class Reader(Recogniser):
 
     classes, fingerprint, name = ("anger", "sadness", "calm"), "reader", "reader"
 
-    def __init__(self, wrong: bool) -> None:
-        self.wrong = wrong
+    def __init__(self, wrong: bool, gain: float = 1.0) -> None:
+        self.wrong, self.gain = wrong, gain
 
     def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
         sad = (waveforms[:, 0] == 2) != self.wrong
-        return torch.stack(
+        return self.gain * torch.stack(
             [torch.where(sad, -1.0, 1.0), torch.where(sad, 1.0, -1.0), torch.full_like(sad, -5.0, dtype=torch.float32)],
             1,
         )
@@ -60,7 +63,7 @@ MODELS = SimpleNamespace(
     default_fold="0",
     fold_for=lambda corpus, speaker: {"a": "0", "b": "1", "c": "0"}[speaker] if corpus == "emodb" else "0",
     recogniser=lambda fold, device="cpu": Reader(wrong=fold == "1"),
-    seen_in_training=lambda corpus: "no",
+    seen_in_training=lambda corpus, clips, fold: dict.fromkeys(clips, "no"),
 )
 
 
@@ -74,7 +77,33 @@ def test_own_speakers_get_the_fold_that_holds_them_out_and_others_the_first():
 def test_progress_counts_every_clip_and_one_emotion_is_refused():
     seen: list[tuple[int, int]] = []
     clips = list(corpus("emodb").table.index)
-    found = recognise(MODELS, corpus("emodb"), clips, progress=lambda done, total: seen.append((done, total)))
+    assigned = {clip: ["0", "1"] for clip in clips}
+    found = recognise(MODELS, corpus("emodb"), assigned, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(i + 1, 27) for i in range(27)] and len(found) == 18
+    assert all(list(values) == ["0", "1"] for values in found.values())
     with pytest.raises(InputError, match="at least 2"):
         transfer_row(MODELS, corpus("emodb"), emotions=["anger", "fear"])
+
+
+class Trained(FoldModels):
+    """Two folds and a refit that exist by name only; the second fold is wrong, and louder."""
+
+    def __init__(self) -> None:
+        self.name, self.trained_on, self.averaged = "reader", "emodb", False
+        self.folds = Folds({"0": ("a", "c"), "1": ("b",)})
+
+    def recogniser(self, fold: str, device: str = "cpu") -> Recogniser:
+        return Reader(wrong=fold == "1", gain=3.0 if fold == "1" else 1.0)
+
+    def seen_in_training(self, corpus: Corpus, clips: Sequence[str], fold: str) -> dict[str, str]:
+        return {clip: "unknown" if clip.startswith("a") else "no" for clip in clips}
+
+
+def test_a_cell_of_two_corpora_shows_refit_folds_and_ensemble():
+    row = transfer_row(Trained(), corpus("planted"))
+    assert row["uar"] == 1.0 and row["uar_interval"] is not None
+    assert row["folds"] == {"0": 1.0, "1": 0.0} and row["fold_range"] == [0.0, 1.0]
+    assert row["ensemble"]["uar"] == 0.0 and row["ensemble"]["n"] == row["n"]  # the mean follows the louder one
+    assert row["seen_in_training"] == "unknown" and row["seen_counts"] == {"unknown": 6, "no": 12}
+    own = transfer_row(Trained(), corpus("emodb"))
+    assert own["uar"] == pytest.approx(2 / 3) and "folds" not in own and "ensemble" not in own

@@ -78,7 +78,8 @@ class Scored:
         for clips in shards:
             partners = tuple(CLIPS[(CLIPS.index(clip) + 1) % len(CLIPS)] for clip in clips)
             shard = Shard("-".join(clips), "planted", "0", "cnn", "planted", tuple(clips), partners)
-            scorer = ShardScorer(config, resolve_methods(config), shard, self.corpus, self.recogniser, "no", store)
+            seen = dict.fromkeys(shard.clips, "no")
+            scorer = ShardScorer(config, resolve_methods(config), shard, self.corpus, self.recogniser, seen, store)
             rows = scorer.run()
             if keep:
                 store.write_shard(shard.key, rows, scorer.explanations, scorer.predictions, scorer.timing)
