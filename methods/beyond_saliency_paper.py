@@ -22,9 +22,10 @@ from ..errors import InputError, NotApplicable, UnknownNameError
 from ..models.recogniser import Recogniser
 from .attribution import Attribution
 from .beyond_saliency import MAX_HZ, BeyondSaliency, cue_rows
-from .canonical import Mean
+from .canonical import Mean, canonical
 from .crp import Crp
 from .explainer import Request
+from .inspection import on_features
 from .relevance import EPSILON, LayerMap, RelevanceMethod
 
 from zennit import rules, types  # isort: skip
@@ -85,10 +86,22 @@ class CrpPaper(Crp):
         NotApplicable
             Also if the network has no such layer or channel.
         """
+        self._check(request.recogniser)
+        return super().attribute(request)
+
+    def calls(self, n_samples: int, recogniser: Recogniser) -> int:
+        """See `Crp.calls`."""
+        self._check(recogniser)
+        return super().calls(n_samples, recogniser)
+
+    def _check(self, recogniser: Recogniser) -> None:
+        form = canonical(on_features(recogniser, self.name), self.name)
         try:
-            return super().attribute(request)
+            channels = getattr(form.network.get_submodule(form.layer(self.layer)), "out_channels", 0)
         except InputError as error:
             raise NotApplicable(f"{self.name} is made for the authors' network: {error}") from None
+        if self.channel >= channels:
+            raise NotApplicable(f"{self.name} is made for the authors' network: no channel {self.channel} here")
 
     def _method(self) -> RelevanceMethod:
         return PaperRules()

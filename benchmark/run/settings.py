@@ -75,7 +75,9 @@ def _message(fault: Any, schema: type[BaseModel], flags: Mapping[str, str]) -> s
     first, _, rest = text.partition(": ")
     if not key and first in flags:  # of several keys together: the message begins with the one at fault
         key, text = first, rest
-    return f"{flags.get(key.partition('.')[0], f'key {key!r}')}: {text}" if key else text
+    of_flag = all(part.isdigit() for part in key.split(".")[1:])  # a list's entry, not a key of a nested table
+    name = flags[key.partition(".")[0]] if of_flag and key.partition(".")[0] in flags else f"key {key!r}"
+    return f"{name}: {text}" if key else text
 
 
 def _keys_of(schema: type[BaseModel], tables: Iterable[str]) -> list[str]:

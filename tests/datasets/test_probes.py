@@ -144,7 +144,7 @@ def test_a_constant_feature_tells_nothing() -> None:
 
 def test_a_label_that_was_not_heard_is_not_guessed() -> None:
     labels = np.array([0] * 20 + [1] * 20 + [2] * 20)
-    predicted = BinnedNaiveBayes(np.zeros((60, 1)), labels, (labels == 2).astype(int), 3)
+    predicted = BinnedNaiveBayes(np.zeros((60, 1)), (labels == 2).astype(int), 3).predict(labels[None], [[0]])[0, 0]
     assert not (predicted[labels == 2] == 2).any()
 
 

@@ -284,7 +284,15 @@ class Hears(nn.Module):
 
 
 @pytest.mark.parametrize("time_s, freq_hz", PLACES)
-@pytest.mark.parametrize("label", [label for label in MODEL_METHODS if facts(label).needs in ("gradient", "features")])
+@pytest.mark.parametrize(
+    "label",
+    [
+        label
+        for label in MODEL_METHODS
+        # the network has none of the authors' layers, and their patches as loud as the burst do not lower its logit
+        if facts(label).needs in ("gradient", "features") and label not in ("crp-paper", "beyond-saliency-paper-os")
+    ],
+)
 def test_methods_that_look_inside_find_a_tone_burst(label, time_s, freq_hz, on_features, ask):
     clip = burst(time_s, freq_hz)
     grid = on_features(nn.Identity()).feature_grid(clip.samples.size)

@@ -299,7 +299,7 @@ def test_bad_parameters_are_refused(options, message, tiny_cnn, voice, ask):
 
 def test_records_call_relevance_what_needs_layers():
     family = {record.name for record in METHODS if record.family == "relevance"}
-    assert family == {*LRP, "crp"}
+    assert family == {*LRP, "crp", "crp-paper"}
     assert all(METHODS.get(name).needs == "features" for name in family)
 
 

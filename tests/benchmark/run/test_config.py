@@ -138,8 +138,8 @@ def test_a_metric_of_shifted_clips_adds_one_shift_and_says_so():
     assert config.conditions == ["clean", load_config().conditions[1]]
     assert len(notes) == 1 and "consistency" in notes[0] and f"--condition {config.conditions[1]}" in notes[0]
     assert "gini" not in notes[0]
-    from_qualify = load_config(preset="qualify", metrics=["consistency"])  # a preset without any shift
-    assert from_qualify.conditions == ["clean", "noise-20db"]
+    without_shift = load_config(preset="paper-emolime", metrics=["consistency"])
+    assert without_shift.conditions == ["clean", "noise-20db"]
 
 
 def test_conditions_that_were_given_are_kept(tmp_path: Path):

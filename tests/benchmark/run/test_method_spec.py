@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 
+from serxai.benchmark.qualification.config import load_qualify_config
 from serxai.benchmark.qualification.runner import TrialTask, TrialWorker
 from serxai.benchmark.run.config import load_config
 from serxai.benchmark.run.execution import Execution
@@ -48,7 +49,7 @@ def test_parameters_of_the_run_enter_specification_and_explainer():
 
 
 def test_trials_whose_workers_died_end_the_qualification(tmp_path):
-    worker = TrialWorker(load_config(preset="qualify"), tmp_path, Execution())
+    worker = TrialWorker(load_qualify_config(), tmp_path, Execution())
     task = TrialTask("key", "planted", "cnn", "planted", "0", "a-clip")
     with pytest.raises(SerxaiError, match="clip a-clip, recogniser cnn: worker died"):
         worker.give_up(task, "worker died", 3)
