@@ -32,6 +32,7 @@ WIDTH = 120  # narrower tables would cut names and numbers short
 def leaderboard(arguments: Namespace) -> int:
     """Write the leaderboard of one or several runs."""
     stores = [Store(path) for path in arguments.runs]
+    _refuse_damage(stores, arguments.partial)
     scores, infos, notes = merge_runs(stores, arguments.partial)
     refuse_links(arguments.out, ["figures"])
     with writing(arguments.out, resumable=False):
@@ -39,6 +40,13 @@ def leaderboard(arguments: Namespace) -> int:
     _print_notes(notes)
     Console().print(f"leaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _refuse_damage(stores: Iterable[Store], partial: bool) -> None:
+    """Refuse runs with damaged files, unless incomplete ones are asked for: then their scores count as missing."""
+    for store in stores:
+        if not partial:
+            store.refuse_damage()
 
 
 def _print_notes(notes: Iterable[str]) -> None:
@@ -60,8 +68,7 @@ def figures(arguments: Namespace) -> int:
 def compare(arguments: Namespace) -> int:
     """Test methods pairwise on one metric; with ``--method``, also compare their maps, noise and cost."""
     stores = [Store(path) for path in arguments.runs]
-    for store in stores if not arguments.partial else ():
-        store.refuse_damage()
+    _refuse_damage(stores, arguments.partial)
     scores, _, notes = merge_runs(stores, arguments.partial)
     _print_notes(notes)
     if arguments.corpus is not None:

@@ -76,14 +76,17 @@ def read_bytes(path: Path, limit: int) -> bytes:
         If there is no such file, it cannot be read, is no regular file (a pipe would never end), or is larger.
     """
     try:
-        # a pipe without a writer would block the opening
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            facts = os.fstat(file.fileno())
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would block the opening
+        try:
+            facts = os.fstat(opened)
             if not stat.S_ISREG(facts.st_mode):
                 raise ValueError(f"{path}: damaged (not a regular file)")
             if facts.st_size > limit:
                 raise ValueError(f"{path}: damaged ({facts.st_size} bytes, at most {limit} are read)")
-            return file.read(limit)
+            with os.fdopen(opened, "rb", closefd=False) as file:
+                return file.read(limit)
+        finally:
+            os.close(opened)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
 
