@@ -308,15 +308,17 @@ def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, devic
 def _probe_outputs(recogniser: CustomRecogniser) -> list[list[float]]:
     """Probabilities of fixed probe clips, which tell a function's state that its source does not.
 
-    Rounded to 9 digits where the function computes in double precision, else to 4, so that another machine or batch
-    gives the same digits; a change below that on every probe is not seen.
+    Rounded to 9 digits where the function returns double precision, else to 4, so that another machine gives the same
+    digits; a change below that on every probe is not seen.
     """
     probes = probe_clips(max(PROBE_SAMPLES, recogniser.min_samples))
-    returned = recogniser._function(probes)
-    exact = getattr(returned, "dtype", None) == np.float64
-    recogniser.calls, recogniser.seconds = 0, 0.0
-    probabilities = 1 / (1 + np.exp(-recogniser.log_odds(probes)))
-    recogniser.calls, recogniser.seconds = 0, 0.0
+    exact = getattr(recogniser._function(probes[:1]), "dtype", None) == np.float64
+    try:
+        probabilities = 1 / (1 + np.exp(-recogniser.log_odds(probes)))
+    except ClipError:  # no output where it was asked: its source and checkpoint must do
+        return []
+    finally:
+        recogniser.calls, recogniser.seconds = 0, 0.0
     return [[float(value) + 0.0 for value in row] for row in np.round(probabilities, 9 if exact else 4)]
 
 

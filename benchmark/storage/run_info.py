@@ -58,10 +58,13 @@ def read_qualification_info(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE
     if not path.exists():
-        raise InputError(f"{folder}: holds no qualification (no run.json).")
+        raise InputError(f"{folder} holds no qualification (no run.json); leave out --resume.")
     info = read_json(path)
-    if "qualification" not in info and "shards" in info:
-        raise InputError(f"{folder}: holds a run of methods, no qualification.")
+    if "qualification" not in info:
+        raise InputError(
+            f"{folder} holds a run of methods; continue it with `serxai run --resume`, or give the folder of a "
+            "qualification."
+        )
     if wrong := faults(info, QualificationInfo):
         raise ValueError(f"{path}: damaged ({wrong})")
     return info
