@@ -86,11 +86,15 @@ def figures(arguments: Namespace) -> None:
 
 def compare(arguments: Namespace) -> None:
     """Run folder, metric, methods and corpus of ``serxai compare``."""
-    config = read_run_info(arguments.run).get("config", {})
+    infos = [read_run_info(folder) for folder in arguments.runs]
+    known = {key: [name for info in infos for name in info["config"][key]] for key in ("metrics", "methods", "corpora")}
     corpora = [] if arguments.corpus is None else [arguments.corpus]
-    _of_run("--metric", "metric", [arguments.metric], config.get("metrics"))
-    _of_run("--method", "method", arguments.method, config.get("methods"))
-    _of_run("--corpus", "corpus", corpora, config.get("corpora"))
+    _of_run("--metric", "metric", [arguments.metric], known["metrics"])
+    _of_run("--method", "method", arguments.method, known["methods"])
+    if len(infos) == 1:  # of several, a corpus may stand apart under a name with a digest
+        _of_run("--corpus", "corpus", corpora, known["corpora"])
+    elif arguments.method:
+        raise InputError("--method compares the explanations of one run; give one RUN, or leave it out.")
     if len(set(arguments.method)) == 1:
         raise InputError(f"--method must name two or more methods, got {arguments.method[0]}; repeat it, or leave out.")
 

@@ -103,6 +103,12 @@ def _add_data_root(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_partial(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--partial", action="store_true", help="accept incomplete runs, and mark what is missing; default: refuse them"
+    )
+
+
 def _add_ensemble(parser: argparse.ArgumentParser, default: bool | None) -> None:
     parser.add_argument(
         "--ensemble",
@@ -176,7 +182,8 @@ def _run(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue the run in --out with its own settings, but for flags given now; what is finished costs nothing",
+        help="continue the run in --out with its own settings; corpora, models, methods, metrics, conditions and fills "
+        "given now are added to them, other flags replace them; what is finished costs nothing",
     )
     parser.add_argument("--retry-failed", action="store_true", help="with --resume: compute failed rows again")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
@@ -410,6 +417,7 @@ def _leaderboard(commands: argparse._SubParsersAction) -> None:
         "leaderboard",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=RUN_FOLDER)
+    _add_partial(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 
@@ -439,11 +447,13 @@ def _compare(commands: argparse._SubParsersAction) -> None:
         ".results:compare",
         """
         serxai compare runs/quick --metric abpc
+        serxai compare runs/quick runs/more --metric abpc
         serxai compare runs/paper-emolime --metric deletion --method emolime-paper --method emolime
         """,
         "compare",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=RUN_FOLDER)
+    _add_partial(parser)
     parser.add_argument("--metric", required=True, metavar="N", help="metric that the run has scored")
     _add_many(parser, "--method", "N", "only these methods; also compares their maps, noise and cost")
     parser.add_argument("--corpus", metavar="N", help="only this corpus of the run")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
 from ..qualification.config import QualifyConfig, load_qualify_config
+from ..storage.run_info import read_qualification_info
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,21 +90,14 @@ def _earlier_settings(arguments: Namespace) -> Mapping[str, Any] | None:
         return None
     if arguments.out is None:
         raise InputError("--resume needs --out: the folder of the qualification to continue.")
-    path = arguments.out / "run.json"
-    if not path.is_file():
-        raise InputError(f"--resume: {arguments.out} holds no qualification (no run.json); leave out --resume.")
     try:
-        info = json.loads(path.read_text("utf-8"))
-        qualified, settings = "qualification" in info, info["config"]
-    except (ValueError, KeyError, TypeError) as error:
+        settings: Mapping[str, Any] = read_qualification_info(arguments.out)["config"]
+    except InputError as error:
+        raise InputError(f"--resume: {error}") from None
+    except ValueError as error:
         if arguments.config is not None:
             return None
-        raise InputError(f"{path}: damaged ({error}); to mend it, name CONFIG.toml with --resume.") from None
-    if not qualified:
-        raise InputError(
-            f"--resume: {arguments.out} holds a run of methods; continue it with `serxai run --resume`, or give the "
-            "folder of a qualification."
-        )
+        raise InputError(f"{error}; to mend it, name CONFIG.toml with --resume.") from None
     from_start = arguments.config is not None or getattr(arguments, "preset", None) is not None
     return None if from_start else settings
 

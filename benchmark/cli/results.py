@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -11,15 +13,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ...errors import InputError, UnknownNameError
+from ...errors import UnknownNameError
 from ...metrics.verdict import board_grade, labelled, mark_meaning
 from ..analysis.leaderboard import SETTING
+from ..analysis.merge import merge_runs
 from ..analysis.method_gap import method_gap
 from ..report.catalogue import draw_figure
 from ..report.html import write_board
 from ..report.tables import setting_title
 from ..stats.clustered import CELL, compare_pairwise
-from ..storage.files import writing
+from ..storage.files import refuse_links, writing
 from ..storage.store import Store
 from .console import Bars
 
@@ -29,18 +32,32 @@ WIDTH = 120  # narrower tables would cut names and numbers short
 def leaderboard(arguments: Namespace) -> int:
     """Write the leaderboard of one or several runs."""
     stores = [Store(path) for path in arguments.runs]
-    infos = [store.info for store in stores]
-    scores = pd.concat([store.scores() for store in stores], ignore_index=True)
-    if scores.empty:
-        raise InputError(f"{', '.join(map(str, arguments.runs))}: no scores yet; finish the run with --resume.")
+    _refuse_damage(stores, arguments.partial)
+    scores, infos, notes = merge_runs(stores, arguments.partial)
+    refuse_links(arguments.out, ["figures"])
     with writing(arguments.out, resumable=False):
-        _, page = write_board(scores, infos, arguments.out)
+        _, page = write_board(scores, infos, arguments.out, notes=notes)
+    _print_notes(notes)
     Console().print(f"leaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
     return 0
 
 
+def _refuse_damage(stores: Iterable[Store], partial: bool) -> None:
+    """Refuse runs with damaged files, unless incomplete ones are asked for: then their scores count as missing."""
+    for store in stores:
+        if not partial:
+            store.refuse_damage()
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    """Print what the readers of merged runs must know, beside the result."""
+    for note in notes:
+        print(f"serxai: {note}", file=sys.stderr)
+
+
 def figures(arguments: Namespace) -> int:
     """Draw one figure by name."""
+    Store(arguments.run).refuse_damage()
     with Bars() as bars, writing(arguments.out, resumable=False):
         paths = draw_figure(arguments.name, Store(arguments.run), arguments.out, arguments.data_root, bars)
     for path in paths:
@@ -50,15 +67,17 @@ def figures(arguments: Namespace) -> int:
 
 def compare(arguments: Namespace) -> int:
     """Test methods pairwise on one metric; with ``--method``, also compare their maps, noise and cost."""
-    store = Store(arguments.run)
-    scores = store.scores()
+    stores = [Store(path) for path in arguments.runs]
+    _refuse_damage(stores, arguments.partial)
+    scores, _, notes = merge_runs(stores, arguments.partial)
+    _print_notes(notes)
     if arguments.corpus is not None:
         known = sorted(scores["corpus"].unique())
         if arguments.corpus not in known:
             raise UnknownNameError("corpus of this run", arguments.corpus, known)
         scores = scores[scores["corpus"] == arguments.corpus]
     pairs = (
-        method_gap(store, scores, arguments.metric, arguments.method)
+        method_gap(stores[0], scores, arguments.metric, arguments.method)
         if arguments.method
         else compare_pairwise(scores, arguments.metric)
     )

@@ -12,13 +12,15 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from ...keys import digest
+from ..analysis.leaderboard import BOARD_COLUMNS
 from ..analysis.plausibility import plausibility_table
 from ..report.html import PLAUSIBILITY, write_board
 from ..report.text import terminal_table
 from ..run.config import RunConfig
 from ..run.execution import Execution
 from ..run.runner import run
-from ..storage.files import write_atomically, writing
+from ..storage.bounds import MAX_FILE_BYTES, check_parquet
+from ..storage.files import read_bytes, write_atomically, writing
 from ..storage.store import Store
 from .console import Bars
 
@@ -55,9 +57,15 @@ def _report(store: Store, info: dict[str, Any], bars: Bars) -> tuple[pd.DataFram
     folder = store.path / "report"
     page, kept = folder / "index.html", folder / "board.parquet"
     made_of = digest(store.digest(), info["config"], info["versions"], info["git"]).encode()
-    with suppress(OSError, pa.ArrowException):
-        table = pq.read_table(kept)
-        if page.is_file() and (table.schema.metadata or {}).get(_MADE_OF) == made_of:
+    with suppress(OSError, ValueError, pa.ArrowException):
+        file = pq.ParquetFile(pa.BufferReader(read_bytes(kept, MAX_FILE_BYTES)))
+        check_parquet(file)
+        table = file.read()
+        if (
+            set(BOARD_COLUMNS) <= set(table.column_names)
+            and page.is_file()
+            and (table.schema.metadata or {}).get(_MADE_OF) == made_of
+        ):
             return table.to_pandas(), page
     scores = store.scores()
     plausible = (

@@ -16,6 +16,7 @@ def status(arguments: Namespace) -> int:
     """Print what is planned, done and failed; exit status 1 if anything failed."""
     store = Store(arguments.run)
     info = store.info
+    store.refuse_damage()
     scores = store.scores(["status", "reason", "clip", "method", "metric"])
     planned = len(info["shards"])
     done = sum(store.has_shard(key) for key in info["shards"])

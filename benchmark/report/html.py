@@ -29,6 +29,7 @@ from ..analysis.leaderboard import RANDOM, RANKING_RULE, SETTING, leaderboard, o
 from ..analysis.plausibility import correctness_rows
 from ..stats.clustered import MIN_SPEAKERS, clustered_mean
 from ..storage.files import write_atomically
+from .escape import csv_safe
 from .figures.board import consistency, ranking
 from .figures.plausibility import page_tables
 from .tables import ARROWS, Table, mark, number, setting_title, tables
@@ -42,6 +43,7 @@ def write_board(
     infos: Sequence[Mapping[str, Any]],
     out: str | Path,
     plausibility: pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, Path]:
     """Write ``leaderboard.csv``, ``.md``, ``.tex``, the page ``index.html`` and its figures under ``figures/``.
 
@@ -58,6 +60,8 @@ def write_board(
         Folder.
     plausibility : DataFrame, optional
         Of `plausibility_table`; default the rows computed from scores alone, `correctness_rows`.
+    notes : sequence of str
+        Warnings of the page, such as those of `merge_runs`.
 
     Returns
     -------
@@ -69,12 +73,12 @@ def write_board(
     board = leaderboard(scores, fills=fills)
     write_leaderboard(board, out)
     if len(fills):
-        text = fills.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+        text = csv_safe(fills).to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_atomically(out / "fills.csv", text.encode())
     if plausibility is not None:
-        text = plausibility.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+        text = csv_safe(plausibility).to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_atomically(out / PLAUSIBILITY, text.encode())
-    page = report_page(scores, board, infos, draw_report_figures(board, out / "figures"), fills, plausibility)
+    page = report_page(scores, board, infos, draw_report_figures(board, out / "figures"), fills, plausibility, notes)
     write_atomically(out / "index.html", page.encode())
     return board, out / "index.html"
 
@@ -102,6 +106,7 @@ def report_page(
     figures: Sequence[Mapping[str, str]] = (),
     fills: pd.DataFrame | None = None,
     plausibility: pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """Render the report of runs as HTML.
 
@@ -118,6 +123,8 @@ def report_page(
     fills : DataFrame, optional
         Their `fill_spread.by_fill`; computed where it is not given.
     plausibility : DataFrame, optional
+        See `write_board`.
+    notes : sequence of str
         See `write_board`.
     """
     plausible = pd.DataFrame(correctness_rows(scores)) if plausibility is None else plausibility
@@ -141,7 +148,7 @@ def report_page(
             models=[_model(name, card) for name, card in models.items()],
             recognition=_recognition(scores),
             facts=_facts(scores, infos),
-            warnings=_warnings(scores, board),
+            warnings=[*notes, *_warnings(scores, board)],
             rule=RANKING_RULE,
             marks=legend(),
             min_speakers=MIN_SPEAKERS,

@@ -19,6 +19,7 @@ from ..analysis.fill_spread import SpreadTable, spread_tables
 from ..analysis.leaderboard import RANKING_RULE, SETTING, ordered
 from ..stats.clustered import MIN_SPEAKERS
 from ..storage.files import write_atomically
+from .escape import csv_safe, markdown_text, one_line
 from .tables import ARROWS, MARKS, Table, calls_metrics, mark, number, setting_title, tables
 
 
@@ -31,7 +32,7 @@ def write_leaderboard(board: pd.DataFrame, out: str | Path) -> dict[str, Path]:
         By suffix.
     """
     out = Path(out)
-    csv = board.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    csv = csv_safe(board).to_csv(index=False, float_format="%.10g", lineterminator="\n")
     files = {}
     for suffix, text in (("csv", csv), ("md", as_markdown(board)), ("tex", as_latex(board))):
         files[suffix] = out / f"leaderboard.{suffix}"
@@ -125,30 +126,22 @@ def as_markdown(board: pd.DataFrame) -> str:
     for table in tables(board):
         if table.setting != setting:
             setting = table.setting
-            parts.append(f"## {_plain(setting_title(setting))}")
-        parts.append(f"### {_plain(table.title)}\n\n{_markdown_table(_grid(table), texts=2)}")
-        parts += [_plain(note) for note in [marks_note(table.metrics)] if note]
+            parts.append(f"## {markdown_text(setting_title(setting))}")
+        parts.append(f"### {markdown_text(table.title)}\n\n{_markdown_table(_grid(table), texts=2)}")
+        parts += [markdown_text(note) for note in [marks_note(table.metrics)] if note]
     spreads = list(spread_tables(board, SETTING))
     parts += ["## Spread over fills", SPREAD_LEGEND] if spreads else []
     for over in spreads:
         title = f"{setting_title(over.setting)}; {over.title}; fills {', '.join(over.fills)}"
-        parts.append(f"### {_plain(title)}\n\n{_markdown_table(spread_grid(over), texts=1)}")
+        parts.append(f"### {markdown_text(title)}\n\n{_markdown_table(spread_grid(over), texts=1)}")
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown_table(grid: list[list[str]], texts: int) -> str:
     """Markdown table; the last of the first `texts` columns is left-aligned, all others hold numbers."""
-    header, *lines = [list(map(_plain, row)) for row in grid]
+    header, *lines = [list(map(markdown_text, row)) for row in grid]
     rule = [*["--:"] * (texts - 1), ":--", *["--:"] * (len(header) - texts)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *lines))
-
-
-def _plain(text: str) -> str:
-    return _escape(text, "|<>*_`", "&#{};")
-
-
-def _escape(text: str, characters: str, pattern: str) -> str:
-    return "".join(pattern.format(ord(c)) if c in characters else c for c in text)
 
 
 _TEX = {
@@ -185,7 +178,7 @@ def _latex_table(caption: str, grid: list[list[str]], texts: int) -> str:
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(c, c) for c in text)
+    return "".join(_TEX.get(c, c) for c in one_line(text))
 
 
 def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) -> Group:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -33,6 +34,8 @@ _REGISTRIES: dict[str, Registry] = {
 }
 ALL, CORE = "all", "core"  # words that stand for several names
 SHIFT = "noise-20db"  # for metrics of shifted clips, where nothing else names a shift
+# settings whose names --resume adds to those of the run
+ADDED = ("corpora", "models", "methods", "metrics", "conditions", "fills")
 # flag of the command line that sets a key, where it is not the key itself
 _FLAGS = {
     "corpora": "corpus", "models": "model", "methods": "method", "metrics": "metric", "conditions": "condition",
@@ -252,7 +255,8 @@ def load_config(
         The TOML file.
     preset : str, optional
     earlier : mapping, optional
-        Settings of the run that is continued, in place of a preset.
+        Settings of the run that is continued, in place of a preset. Names among the overrides are added to its own
+        (`ADDED`); other settings replace them.
     notify : callable, optional
         Called with a sentence about settings that were neither given nor taken from the preset.
     **overrides
@@ -266,8 +270,11 @@ def load_config(
     merged = dict(earlier) if earlier is not None else _read_preset(preset or "quick")
     given = read_toml(path) if path is not None else {}
     named = {key: value for key, value in overrides.items() if value not in (None, [], ())}
+    if earlier is not None:
+        named = _added(earlier, named)
+        _need_shift(merged | named, overrides.get("metrics") or ())
     given |= named
-    if given.get("conditions") or given.get("metrics"):
+    if earlier is None and (given.get("conditions") or given.get("metrics")):
         merged.pop("clean_only", None)  # conditions or metrics given by name are all scored
     implied = "metrics" in named and "conditions" not in given and earlier is None
     shifts = [name for name in merged.get("conditions", ()) if name not in ("clean", ALL)] or [SHIFT]
@@ -281,6 +288,47 @@ def load_config(
         "name conditions with --condition to choose others."
     )
     return config.model_copy(update={"conditions": ["clean", shifts[0]]})
+
+
+def _added(earlier: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings given now, with names appended to those of the run that is continued."""
+    merged = dict(named)
+    for key in ADDED:
+        new = named.get(key)
+        if isinstance(new, list | tuple):
+            before = list(earlier.get(key) or _defaults(earlier, key))
+            merged[key] = [*before, *(name for name in new if _canonical(key, name) not in before)]
+    if "metrics" in named and earlier.get("clean_only"):  # a metric named now is scored wherever it is defined
+        asked = {_canonical("metrics", name) for name in named["metrics"]}
+        merged["clean_only"] = [name for name in earlier["clean_only"] if name not in asked]
+    return merged
+
+
+def _defaults(earlier: Mapping[str, Any], key: str) -> list[str]:
+    """What an empty list stands for: of fills, those that the corpora of a run have used; of others, nothing."""
+    if key != "fills":
+        return []
+    twinned = {CORPORA.get(name).twinned for name in earlier.get("corpora", ())}
+    return ["twin"] * (True in twinned) + ["attenuate"] * (False in twinned)
+
+
+def _canonical(key: str, name: str) -> str:
+    """Registered name; an unknown one as it is, for the schema to refuse."""
+    with suppress(InputError):
+        return name if key not in _REGISTRIES or name in (ALL, CORE) else _REGISTRIES[key].get(name).name
+    return name
+
+
+def _need_shift(settings: Mapping[str, Any], asked: Iterable[str]) -> None:
+    """Refuse to add metrics of shifted clips to a run without a shift, which would add no row."""
+    if set(settings.get("conditions", ())) - {"clean"}:
+        return
+    shifted = [name for name in asked if name in METRICS and METRICS.get(name).conditions == "shifted"]
+    if shifted:
+        raise InputError(
+            f"--metric {', '.join(shifted)}: defined for shifted clips only, and the run has none; add --condition "
+            f"{SHIFT} as well."
+        )
 
 
 def _read_preset(name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ...progress import Progress, no_progress
 from ..storage.files import writing
-from ..storage.store import Store
+from ..storage.store import FOLDERS, Store
 from .config import RunConfig
 from .execution import Execution
 from .forecast import shard_cost
@@ -91,19 +91,22 @@ def _run(config: RunConfig, out: Path, execution: Execution, progress: Progress,
         spent = store.timings(shard.key for shard in pending)
         info["computed"] = {
             "shards": len(pending),
-            "model_calls": sum(timing["model_calls"] for timing in spent),
+            "model_calls": sum(timing.get("model_calls", 0) for timing in spent),
             "seconds": time.perf_counter() - start,
         }
-        info["model_calls"] = sum(timing["model_calls"] for timing in store.timings(info["shards"]))
+        info["model_calls"] = sum(timing.get("model_calls", 0) for timing in store.timings(info["shards"]))
         with writing(store.path):
             store.write_info(info | {"status": "done" if not info["rows"]["failed"] else "done with failures"})
     return store
 
 
 def _remove_remains(path: Path) -> None:
-    """Remove what a killed writer left; the caller holds the folder."""
-    for left in path.glob("*/.*.tmp"):
-        left.unlink()
+    """Remove what a killed writer left; the caller holds the folder. Nothing behind a link is touched."""
+    for folder in (path, *(path / name for name in FOLDERS)):
+        if folder.is_dir() and (folder == path or not folder.is_symlink()):
+            for left in folder.glob(".*.tmp"):
+                if left.is_symlink() or left.is_file():
+                    left.unlink()
 
 
 def _cell_counts(plan: Plan, scores: pd.DataFrame) -> dict[str, int]:

@@ -17,63 +17,42 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import io
 import json
+import os
 import zipfile
-import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from ...audio import Grid
 from ...errors import InputError
 from ...methods.attribution import Attribution
-from .files import _BLANK, _MARK, is_sealed, seal, write_atomically
+from .bounds import MAX_FILE_BYTES, load_array
+from .explanations import (
+    DAMAGE,
+    Explanation,
+    check_explanations,
+    damage_text,
+    explanations_in,
+    open_archive,
+    pack_explanations,
+    read_explanation,
+)
+from .files import is_sealed, read_bytes, refuse_links, write_atomically
 from .run_info import FILE, read_run_info
+from .schema import Timing, read_json
+from .score_rows import OUTCOME, SCORE_COLUMNS, pack_scores, read_table, refuse_values, score_frame, score_schema
 
-SCORE_COLUMNS = [
-    "corpus", "fold", "model", "trained_on", "seen_in_training", "method", "condition", "strength", "metric", "family",
-    "direction", "space", "fill", "clip", "speaker", "emotion", "predicted", "correct", "target", "target_rule", "seed",
-    "repeat", "value", "status", "reason", "model_calls", "metric_version", "method_version", "key",
-]  # fmt: skip
-TYPES = {
-    "strength": "float64",
-    "value": "float64",
-    "correct": "boolean",
-    "model_calls": "int64",
-    "seed": "int64",
-    "repeat": "int64",
-}
-# results of a row; the other columns identify it
-OUTCOME = ("strength", "value", "status", "reason", "model_calls")
-# exceptions raised by reading a damaged archive
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
-
-
-def score_frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Score rows as a table with all columns in order and with fixed types."""
-    frame = pd.DataFrame(list(rows), columns=SCORE_COLUMNS)
-    return frame.astype({column: TYPES.get(column, "str") for column in SCORE_COLUMNS})
-
-
-class Explanation(NamedTuple):
-    """Attribution with the identity of what it explains."""
-
-    attribution: Attribution
-    corpus: str
-    model: str
-    clip: str
-    condition: str
-    repeat: int
+# folders inside a run's that a command writes to
+FOLDERS = ("scores", "explanations", "timing", "tuning", "report", "report/figures")
+AGAIN = "Run again with --resume to compute the shard again."
+SHOWN = 5  # damaged files that a message names
 
 
 class Store:
@@ -101,18 +80,20 @@ class Store:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / ".lock").open("w")
+            # neither follows a link nor empties what is there
+            opened = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         except OSError as error:
             raise InputError(
-                f"--out {self.path}: cannot write there ({error.strerror}); give another folder."
+                f"--out {self.path}: cannot write there ({error.strerror}: {error.filename}); give another folder."
             ) from None
-        with file:
+        with os.fdopen(opened, "rb+", buffering=0) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise InputError(
                     f"--out {self.path}: another serxai run is writing there; wait for it or give another folder."
                 ) from None
+            refuse_links(self.path, FOLDERS)
             yield
 
     # -- shards ------------------------------------------------------------------------------------------------------
@@ -125,25 +106,33 @@ class Store:
         """Path of a shard's explanations."""
         return self.path / "explanations" / f"{key}.npz"
 
+    def timing_file(self, key: str) -> Path:
+        """Path of what a shard took."""
+        return self.path / "timing" / f"{key}.json"
+
     def has_shard(self, key: str) -> bool:
         """Whether a shard's score rows exist with an intact seal; see also `is_whole`."""
         try:
-            return is_sealed(self.score_file(key).read_bytes())
-        except OSError:
+            return is_sealed(read_bytes(self.score_file(key), MAX_FILE_BYTES))
+        except ValueError:
             return False
 
     def is_whole(self, key: str) -> bool:
-        """Whether a shard's score rows and explanations exist with intact seals."""
+        """Whether a shard's score rows and explanations exist with intact seals, and its timing is not damaged."""
         try:
-            return self.has_shard(key) and is_sealed(self.explanation_file(key).read_bytes())
-        except OSError:
+            if not self.has_shard(key) or not is_sealed(read_bytes(self.explanation_file(key), MAX_FILE_BYTES)):
+                return False
+            if self.timing_file(key).exists():
+                read_json(self.timing_file(key), Timing)
+        except ValueError:
             return False
+        return True
 
     def is_pending(self, key: str, retry_failed: bool = False) -> bool:
         """Whether a shard must be computed: not written, damaged, or with failed rows to retry."""
         if not self.is_whole(key):
             return True
-        return retry_failed and "failed" in set(_read_table(self.score_file(key), ["status"])["status"].to_pylist())
+        return retry_failed and "failed" in set(read_table(self.score_file(key), ["status"])["status"].to_pylist())
 
     def read_shard(self, key: str, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
         """Score rows of a shard, or None if it has not been written.
@@ -154,7 +143,7 @@ class Store:
             If it is damaged or lacks columns.
         """
         path = self.score_file(key)
-        return _read_table(path, columns).to_pandas() if path.is_file() else None
+        return read_table(path, columns).to_pandas() if path.is_file() else None
 
     def write_shard(
         self,
@@ -165,8 +154,8 @@ class Store:
         timing: dict[str, Any],
     ) -> None:
         """Write one finished shard; the score file comes last, since its presence marks the shard as done."""
-        write_atomically(self.explanation_file(key), _pack(explanations, predictions))
-        write_atomically(self.path / "timing" / f"{key}.json", json.dumps(timing, sort_keys=True).encode())
+        write_atomically(self.explanation_file(key), pack_explanations(explanations, predictions))
+        write_atomically(self.timing_file(key), json.dumps(timing, sort_keys=True).encode())
         write_atomically(self.score_file(key), pack_scores(score_frame(rows)))
 
     # -- reuse by key ------------------------------------------------------------------------------------------------
@@ -183,11 +172,11 @@ class Store:
 
     def _reusable_rows(self) -> pa.Table:
         """Outcomes of all intact shards, sorted by key; about 60 bytes a row."""
-        schema = _schema(("key", *OUTCOME))
+        schema = score_schema(("key", *OUTCOME))
         tables = [schema.empty_table()]
         for path in sorted((self.path / "scores").glob("*.parquet")):
             if self.has_shard(path.stem):  # a damaged one is computed again
-                table = _read_table(path, schema.names)
+                table = read_table(path, schema.names)
                 tables.append(table.filter(pc.not_equal(table["status"], "failed")))
         return pa.concat_tables(tables).sort_by("key").combine_chunks()
 
@@ -196,15 +185,15 @@ class Store:
         path = self._entry(f"{key}/values.npy")
         try:
             return read_explanation(self._opened(path), key).attribution if path else None
-        except _DAMAGE:
+        except DAMAGE:
             return None
 
     def prediction(self, key: str) -> np.ndarray | None:
         """Earlier log-odds of all classes by key; None if there are none, or they are damaged."""
         path = self._entry(f"{key}/log_odds.npy")
         try:
-            return _load(self._opened(path), f"{key}/log_odds") if path else None
-        except _DAMAGE:
+            return load_array(self._opened(path), f"{key}/log_odds") if path else None
+        except DAMAGE:
             return None
 
     def _entry(self, name: str) -> Path | None:
@@ -212,10 +201,10 @@ class Store:
             self._entries = {}
             for path in sorted((self.path / "explanations").glob("*.npz")):
                 try:
-                    with zipfile.ZipFile(path) as archive:
+                    with open_archive(path) as archive:
                         wanted = (n for n in archive.namelist() if n.endswith(("/values.npy", "/log_odds.npy")))
                         self._entries |= dict.fromkeys(wanted, path)
-                except _DAMAGE:
+                except DAMAGE:
                     continue
         return self._entries.get(name)
 
@@ -224,7 +213,7 @@ class Store:
         if self._archive is None or self._archive[0] != path:
             if self._archive is not None:
                 self._archive[1].close()
-            self._archive = path, zipfile.ZipFile(path)
+            self._archive = path, open_archive(path)
         return self._archive[1]
 
     def explanations(self, **where: Any) -> Iterator[Explanation]:
@@ -235,17 +224,15 @@ class Store:
         """Iterate as `explanations`, each with its key."""
         for shard in self.info["shards"]:
             path = self.explanation_file(shard)
-            if not path.is_file():
+            if not path.exists():
                 continue
-            with zipfile.ZipFile(path) as archive:
-                for name in archive.namelist():
-                    if not name.endswith("/values.npy"):
-                        continue
-                    key = name.removesuffix("/values.npy")
-                    explanation = read_explanation(archive, key)
+            try:
+                for key, explanation in explanations_in(path):
                     facts = explanation._asdict() | {"method": explanation.attribution.method}
                     if all(facts[name] == value for name, value in where.items()):
                         yield key, explanation
+            except DAMAGE as error:
+                raise InputError(f"{damage_text(path, error)}. {AGAIN}") from None
 
     # -- the run as a whole ------------------------------------------------------------------------------------------
 
@@ -275,14 +262,19 @@ class Store:
         Raises
         ------
         InputError
-            If a shard is damaged.
+            If a shard is damaged, or holds values that are not allowed.
         """
-        paths = (self.score_file(key) for key in self.info["shards"])
+        info = self.info
+        paths = (self.score_file(key) for key in info["shards"])
+        tables = []
         try:
-            tables = [_read_table(path, columns) for path in paths if path.is_file()]
+            for path in paths:
+                if path.exists():
+                    tables.append(read_table(path, columns, info["planned_rows"]))
+                    refuse_values(tables[-1], path)
         except ValueError as error:
-            raise InputError(f"{error}. Run again with --resume to compute the shard again.") from None
-        table = pa.concat_tables([_schema(columns or SCORE_COLUMNS).empty_table(), *tables])
+            raise InputError(f"{error}. {AGAIN}") from None
+        table = pa.concat_tables([score_schema(columns or SCORE_COLUMNS).empty_table(), *tables])
         del tables
         return table.to_pandas(split_blocks=True, self_destruct=True)
 
@@ -295,96 +287,53 @@ class Store:
         return hasher.hexdigest()
 
     def timings(self, shards: Iterable[str]) -> list[dict[str, Any]]:
-        """Timing records of these shards, of those that are finished."""
-        paths = (self.path / "timing" / f"{key}.json" for key in shards)
-        return [json.loads(path.read_text("utf-8")) for path in paths if path.is_file()]
+        """Timing records of these shards, of those that are finished and whose record is readable."""
+        found = []
+        for path in map(self.timing_file, shards):
+            with suppress(ValueError):  # what it took is lost, no result is; `damage` tells it
+                found.append(read_json(path, Timing))
+        return found
 
     def explanation_seconds(self) -> dict[str, float]:
         """Seconds of each explanation by key, shards of earlier plans included."""
         shards = sorted(path.stem for path in (self.path / "timing").glob("*.json"))
         return {key: s for timing in self.timings(shards) for key, s in timing.get("explanations", {}).items()}
 
+    def damage(self) -> list[str]:
+        """Say what is damaged among the files of the run's plan, each by file and field; a missing one is not damaged.
 
-@cache
-def _full_schema() -> pa.Schema:
-    return pa.Schema.from_pandas(score_frame([]), preserve_index=False)
+        A file of scores or explanations without a seal was written by another program and is not damage.
+        """
+        info = self.info
+        found = []
+        for key in info["shards"]:
+            scores, explanations, timing = self.score_file(key), self.explanation_file(key), self.timing_file(key)
+            try:
+                if scores.exists():
+                    refuse_values(read_table(scores, None, info["planned_rows"]), scores)
+            except ValueError as error:
+                found.append(str(error))
+            try:
+                if explanations.exists():
+                    check_explanations(explanations)
+            except DAMAGE as error:
+                found.append(damage_text(explanations, error))
+            try:
+                if timing.exists():
+                    read_json(timing, Timing)
+            except ValueError as error:
+                found.append(str(error))
+        return found
 
+    def refuse_damage(self) -> None:
+        """Refuse a run with damaged files.
 
-def _schema(columns: Sequence[str]) -> pa.Schema:
-    whole = _full_schema()
-    return pa.schema([whole.field(column) for column in columns], whole.metadata)
-
-
-def pack_scores(frame: pd.DataFrame) -> bytes:
-    """Encode score rows as a sealed parquet file."""
-    buffer = io.BytesIO()
-    with pq.ParquetWriter(buffer, _full_schema(), compression="zstd") as writer:
-        writer.write_table(pa.Table.from_pandas(frame, _full_schema(), preserve_index=False))
-        writer.add_key_value_metadata({"serxai": _MARK + _BLANK})
-    return seal(buffer.getvalue())
-
-
-def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read one file of score rows.
-
-    A file without a seal was written by another program: reports accept its content, resuming does not.
-
-    Raises
-    ------
-    ValueError
-        If it is damaged or lacks columns.
-    """
-    data = path.read_bytes()
-    if _MARK in data and not is_sealed(data):
-        raise ValueError(f"{path}: damaged (its bytes are not those that were written)")
-    try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-        missing = [column for column in SCORE_COLUMNS if column not in file.schema_arrow.names]
-        if missing:
-            raise ValueError(f"{path}: lacks columns {missing}")
-        wanted = list(columns or SCORE_COLUMNS)
-        return file.read(wanted, use_threads=False).select(wanted).cast(_schema(wanted))
-    except pa.ArrowException as error:
-        raise ValueError(f"{path}: damaged ({error})") from None
-
-
-def _pack(explanations: dict[str, Explanation], predictions: dict[str, np.ndarray]) -> bytes:
-    """Encode explanations as a deterministic .npz (numpy's own writer stores the time)."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-
-        def put(name: str, array: np.ndarray) -> None:
-            body = io.BytesIO()
-            np.save(body, array, allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(name + ".npy"), body.getvalue(), zipfile.ZIP_DEFLATED)
-
-        for key in sorted(explanations):
-            attribution, *origin = explanations[key]
-            meta = {name: getattr(attribution, name) for name in _META} | dict(zip(_ORIGIN, origin, strict=True))
-            put(f"{key}/values", attribution.values)
-            put(f"{key}/freq_edges_hz", attribution.grid.freq_edges_hz)
-            put(f"{key}/time_edges_s", attribution.grid.time_edges_s)
-            put(f"{key}/meta", np.frombuffer(json.dumps(meta, sort_keys=True).encode(), dtype=np.uint8))
-        for key in sorted(predictions):
-            put(f"{key}/log_odds", predictions[key])
-        archive.comment = _MARK + _BLANK
-    return seal(buffer.getvalue())
-
-
-_META = ("target", "method", "details", "cues", "model_calls")
-_ORIGIN = Explanation._fields[1:]
-
-
-def _load(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    return np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
-
-
-def read_explanation(archive: zipfile.ZipFile, key: str) -> Explanation:
-    """Read one explanation from an open archive."""
-    meta = json.loads(_load(archive, f"{key}/meta").tobytes())
-    attribution = Attribution(
-        values=_load(archive, f"{key}/values"),
-        grid=Grid(_load(archive, f"{key}/freq_edges_hz"), _load(archive, f"{key}/time_edges_s")),
-        **{name: meta[name] for name in _META} | {"cues": tuple(meta["cues"])},
-    )
-    return Explanation(attribution, **{name: meta[name] for name in _ORIGIN})
+        Raises
+        ------
+        InputError
+            Naming the files and their fields, see `damage`.
+        """
+        found = self.damage()
+        if found:
+            more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            raise InputError(f"{'; '.join(found[:SHOWN])}{more}. {AGAIN}")

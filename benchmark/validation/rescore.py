@@ -24,7 +24,7 @@ from ..run.config import RunConfig
 from ..run.execution import Execution
 from ..run.plan import Plan, make_plan
 from ..run.shard_worker import ShardWorker
-from ..storage.store import SCORE_COLUMNS
+from ..storage.score_rows import SCORE_COLUMNS
 from .check_result import FAIL, PASS, ROW, WARNING, Check, concluded, dicts, row_name
 
 CLOSE, CLOSE_ACROSS_DEVICES = 1e-6, 1e-4

@@ -11,7 +11,6 @@ versions must give the same bits; another one values within 1e-6 (1e-4 if the ru
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from ... import __version__
@@ -35,17 +33,16 @@ from ...registry import Registry
 from ..run.config import RunConfig
 from ..run.method_spec import resolve_methods
 from ..run.plan import rows_of
-from ..storage.files import is_sealed
-from ..storage.store import SCORE_COLUMNS, TYPES, Explanation, Store, read_explanation
+from ..storage.bounds import MAX_FILE_BYTES
+from ..storage.explanations import Explanation, explanations_in
+from ..storage.files import is_sealed, read_bytes
+from ..storage.schema import FINISHED, WORDS, Timing, read_json
+from ..storage.score_rows import SCORE_COLUMNS, open_table, table_of, type_faults
+from ..storage.store import Store
 from .check_result import COORDINATES, FAIL, NOT_CHECKED, PASS, WARNING, Check, concluded, dicts, row_name
 from .rescore import score_again
 
-ALLOWED = {
-    "status": ("ok", "failed", "skipped"),
-    "direction": ("higher", "lower"),
-    "family": FAMILIES,
-    "seen_in_training": ("no", "yes", "unknown"),
-}
+ALLOWED = {**WORDS, "family": FAMILIES}
 _CARD = ("weights", "classes", "front_end", "network", "folds", "version", "fingerprint")
 
 
@@ -79,15 +76,12 @@ def validate(
         raise InputError(f"--sample and --seed must be at least 0, got {sample} and {seed}.")
     store = Store(path)
     info = store.info
-    lacking = [key for key in ("config", "shards", "planned_rows", "corpora", "models") if key not in info]
-    if lacking:
-        raise InputError(f"{store.path / 'run.json'}: lacks {', '.join(lacking)}; it is not a run of this version.")
     report = progress or (lambda what, done, total: None)
     config, description = _described(info)
     scores, files = _tables(store, info)
     checks = [description, *files, _values(scores, config), _keys(scores), _coverage(scores, info, config)]
     checks += [_versions(scores, "metric", METRICS), _versions(scores, "method", METHODS)]
-    checks.append(_explanations(store, info, scores, report))
+    checks += [_explanations(store, info, scores, report), _timings(store, info)]
     corpora, corpora_check = _corpora(info, data_root)
     here, models_check = _models(info, corpora)
     checks += [corpora_check, models_check]
@@ -115,7 +109,7 @@ def _described(info: dict[str, Any]) -> tuple[RunConfig | None, Check]:
     except (ValidationError, InputError, TypeError) as error:
         faults.append(f"config: {' '.join(str(error).split())}")
     status = info.get("status")
-    if status not in ("done", "done with failures"):
+    if status not in FINISHED:
         faults.append(f"status {status!r}: the run is not finished; continue it with --resume")
     return config, concluded("run.json", f"status {status}, configuration as the schema wants it", faults)
 
@@ -126,19 +120,25 @@ def _tables(store: Store, info: dict[str, Any]) -> tuple[pd.DataFrame, list[Chec
     for key in info["shards"]:
         path = store.score_file(key)
         name = f"scores/{path.name}"
-        if not path.is_file():
+        if not path.exists():
             damage.append(f"{name}: missing")
             continue
-        if not is_sealed(path.read_bytes()):
+        try:
+            data = read_bytes(path, MAX_FILE_BYTES)
+        except ValueError as error:
+            damage.append(f"{name}: {str(error).removeprefix(f'{path}: ')}")
+            continue
+        sealed = is_sealed(data)
+        if not sealed:
             damage.append(f"{name}: not as serxai wrote it (damaged, or written by another program)")
         try:
-            table = pq.read_table(path, partitioning=None)
-        except (pa.ArrowException, OSError):
-            continue
-        faults = list(_misfits(table.schema))
-        misfits += [f"{name}: {fault}" for fault in faults]
-        if not faults:
-            frames.append(table.to_pandas(ignore_metadata=True))
+            file = open_table(data, info["planned_rows"])
+            faults = list(_misfits(file.schema_arrow))
+            misfits += [f"{name}: {fault}" for fault in faults]
+            if not faults:
+                frames.append(table_of(file).to_pandas(ignore_metadata=True))
+        except ValueError as error:
+            damage += [f"{name}: {error}"] * sealed
     empty = pd.DataFrame(columns=SCORE_COLUMNS)
     scores = pd.concat(frames, ignore_index=True) if frames else empty
     planned = len(info["shards"])
@@ -158,16 +158,7 @@ def _misfits(schema: pa.Schema) -> Iterable[str]:
     moved = [n for n, wanted in zip(schema.names, SCORE_COLUMNS, strict=True) if n != wanted]
     if moved:
         yield f"columns in another order: {', '.join(moved)}"
-    fits: dict[str, Callable[[pa.DataType], bool]] = {
-        "float64": pa.types.is_floating,
-        "int64": pa.types.is_integer,
-        "boolean": pa.types.is_boolean,
-        "str": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_dictionary(t),
-    }
-    for field in schema:
-        wanted = TYPES.get(field.name, "str")
-        if not fits[wanted](field.type):
-            yield f"column {field.name!r} is {field.type}, not {wanted}"
+    yield from type_faults(schema)
 
 
 # -- score rows --------------------------------------------------------------------------------------------------------
@@ -277,13 +268,12 @@ def _explanations(
     ]
     for done, path in enumerate(paths):
         report("explanations", done, len(paths))
-        if path.stem in planned and not is_sealed(path.read_bytes()):
-            faults.append(f"explanations/{path.name}: not as serxai wrote it (damaged, or written by another program)")
         try:
-            with zipfile.ZipFile(path) as archive:
-                for name in archive.namelist():
-                    if name.endswith("/values.npy"):
-                        identities.add(_identity(read_explanation(archive, name.removesuffix("/values.npy"))))
+            if path.stem in planned and not is_sealed(read_bytes(path, MAX_FILE_BYTES)):
+                faults.append(
+                    f"explanations/{path.name}: not as serxai wrote it (damaged, or written by another program)"
+                )
+            identities.update(_identity(explanation) for _, explanation in explanations_in(path))
         except Exception as error:  # a damaged file can raise anything
             if path.stem in planned:
                 faults.append(f"explanations/{path.name}: cannot be read ({type(error).__name__}: {error})")
@@ -303,6 +293,20 @@ def _identity(e: Explanation) -> tuple[str | int, ...]:
     if not np.isfinite(attribution.values).all():
         raise ValueError(f"the explanation of clip {e.clip} by {attribution.method} is not finite")
     return e.corpus, e.model, e.clip, e.condition, attribution.method, attribution.target, e.repeat
+
+
+def _timings(store: Store, info: dict[str, Any]) -> Check:
+    """Check that what each shard took is readable; no score depends on it."""
+    faults, found = [], 0
+    for key in info["shards"]:
+        path = store.timing_file(key)
+        if path.exists():
+            found += 1
+            try:
+                read_json(path, Timing)
+            except ValueError as error:
+                faults.append(f"timing/{path.name}: {str(error).removeprefix(f'{path}: ')}")
+    return concluded("timing", f"{found} records of what shards took, all readable", faults)
 
 
 # -- corpora and models ------------------------------------------------------------------------------------------------

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from serxai.audio import Grid
+from serxai.benchmark.storage.store import Explanation, Store
+from serxai.keys import digest
+from serxai.methods.attribution import Attribution
 
 # metric: family, direction, uses a fill, conditions
 METRIC_FACTS = {
@@ -62,3 +69,38 @@ def simulated_scores(
 def make_scores() -> Callable[..., pd.DataFrame]:
     """The generator of simulated score tables."""
     return simulated_scores
+
+
+def run_folder(path: Path, scores: pd.DataFrame, shards: int = 7, **changes: Any) -> Store:
+    """A finished run with these score rows, its files as serxai writes them; `changes` go into run.json."""
+    store = Store(path)
+    keys = [digest("shard of a test", i) for i in range(shards)]
+    speakers = sorted(scores["speaker"].unique())
+    grid = Grid(np.array([0.0, 1000, 8000]), np.array([0.0, 0.5, 1.0]))
+    for i, key in enumerate(keys):
+        rows = scores[scores["speaker"].isin(speakers[i::shards])]
+        attribution = Attribution(np.full(grid.shape, i + 0.5), grid, "anger", "random")
+        explanation = Explanation(attribution, "planted", "cnn", f"clip-{i}", "clean", 0)
+        timing = {"model_calls": 3, "attempts": 1, "clips": {"a": 0.5}, "explanations": {digest(key): 0.1}}
+        store.write_shard(key, rows.to_dict("records"), {digest(key): explanation}, {}, timing)
+    names = {
+        plural: sorted(scores[column].unique())
+        for plural, column in (("corpora", "corpus"), ("models", "model"), ("methods", "method"), ("metrics", "metric"))
+    }
+    info = {
+        "config": names | {"conditions": sorted(scores["condition"].unique()), "trained_on": None},
+        "status": "done", "shards": keys, "planned_rows": len(scores), "clips": scores["clip"].nunique(),
+        "corpora": {name: {"digest": "0" * 32, "version": "1"} for name in names["corpora"]},
+        "models": {"cnn trained on planted": {"recogniser": "cnn", "weights": {"0": "w0", "1": "w1"}}},
+        "fingerprints": {f"cnn trained on planted, fold {fold}": f"f{fold}" for fold in range(5)},
+        "execution": {"checkpoints": {}, "trust": False, "data_root": None, "device": "cpu"},
+        "versions": {"serxai": "0"}, "cells": {}, "rows": {}, "started": "2026-01-01T00:00:00+00:00",
+    }  # fmt: skip
+    store.write_info(info | changes)
+    return store
+
+
+@pytest.fixture(scope="session")
+def make_run() -> Callable[..., Store]:
+    """The writer of run folders from simulated score tables."""
+    return run_folder

@@ -12,7 +12,7 @@ import torch
 
 from serxai.errors import ClipError, InputError
 from serxai.keys import rng
-from serxai.models.custom import CustomRecogniser, ModelFacts, load_onnx, load_python
+from serxai.models.custom import CustomRecogniser, ModelFacts, load_onnx, load_python, probe_clips
 from serxai.models.recogniser import Recogniser
 from serxai.models.records import MODELS
 
@@ -150,6 +150,73 @@ def test_copies_are_scored_in_batches_of_one_shape(python):
     assert recogniser.calls == recogniser.calls_for(11) == 16
     np.testing.assert_allclose(together, np.concatenate([recogniser.log_odds(row[None]) for row in x]), rtol=1e-6)
     assert recogniser.log_odds(x[:0]).shape == (0, 2)
+
+
+STATE = """
+import numpy as np
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+class Estimator:
+    classes_ = np.array(["anger", "sadness"])
+
+    def __init__(self, weight, dtype):
+        self.weight, self.dtype = weight, dtype
+
+    def predict_proba(self, x):
+        p = 1 / (1 + np.exp(-self.weight * np.abs(x).mean(axis=1) - 0.1))
+        return np.column_stack([p, 1 - p]).astype(self.dtype)
+
+
+def fitted():
+    return Estimator(float((HERE / "weight.txt").read_text()), np.float64)
+
+
+def single():
+    return Estimator(float((HERE / "weight.txt").read_text()), np.float32)
+
+
+def closure():
+    apply = fitted().predict_proba
+    def function(x):
+        return apply(x)
+    function.classes = ["anger", "sadness"]
+    return function
+"""
+
+
+@pytest.mark.parametrize("factory", ["fitted", "single", "closure"])
+def test_state_that_the_source_does_not_show_is_in_the_fingerprint(
+    factory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "state_of_a_user.py").write_text(STATE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(__import__("sys").modules, "state_of_a_user", raising=False)
+    prints = {}
+    for weight in ("2.0", "2.1", "-2.0", "2.0"):
+        (tmp_path / "weight.txt").write_text(weight)
+        recogniser = load_python(MODELS.get(f"python:state_of_a_user:{factory}"), None, False, "cpu")
+        assert recogniser.calls == 0 and recogniser.seconds == 0
+        assert prints.setdefault(weight, recogniser.fingerprint) == recogniser.fingerprint
+    assert len(set(prints.values())) == 3
+
+
+@pytest.mark.parametrize("n_samples", [16000, 40000])
+def test_probe_clips_ask_in_many_places(n_samples: int):
+    probes = probe_clips(n_samples)
+    assert (
+        probes.shape == (16, n_samples)
+        and probes.dtype == np.float32
+        and np.array_equal(probes, probe_clips(n_samples))
+    )
+    level = np.sqrt((probes**2).mean(axis=1))
+    spectrum = np.abs(np.fft.rfft(probes)) ** 2
+    centroid = (spectrum * np.fft.rfftfreq(n_samples, 1 / 16000)).sum(axis=1) / spectrum.sum(axis=1)
+    assert np.abs(probes).max() <= 1 and level.min() > 1e-4 and level.max() / level.min() > 20
+    assert centroid.min() < 500 and centroid.max() > 3000
+    assert np.abs(np.corrcoef(probes) - np.eye(16)).max() < 0.8
 
 
 def test_a_checkpoint_is_passed_to_the_factory_and_part_of_the_fingerprint(python, tmp_path: Path):

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ...storage.files import write_atomically
+from ..escape import csv_safe
 
 # Okabe and Ito's palette, distinguishable with any colour vision
 INK, BLUE, ORANGE, GREY = "#222222", "#0072B2", "#D55E00", "#767676"
@@ -49,6 +50,6 @@ def save(figure: Figure, numbers: pd.DataFrame, picture: str | Path, svg: bool =
         stamp: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
         figure.savefig(buffer, format=kind, dpi=150, metadata=stamp)
         write_atomically(picture.with_suffix(f".{kind}"), buffer.getvalue())
-    csv = numbers.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    csv = csv_safe(numbers).to_csv(index=False, float_format="%.10g", lineterminator="\n")
     write_atomically(picture.with_suffix(".csv"), csv.encode())
     return picture

@@ -23,6 +23,7 @@ from serxai.benchmark.report.catalogue import draw_figure
 from serxai.benchmark.stats.clustered import clustered_mean, compare_pairwise
 from serxai.benchmark.storage.store import Explanation, Store
 from serxai.errors import InputError, UnknownNameError
+from serxai.keys import digest
 from serxai.methods.attribution import Attribution
 from serxai.metrics.verdict import board_grade
 
@@ -79,6 +80,17 @@ def truth() -> dict[str, np.ndarray]:
     return {f"s{s}c{c}": draw.standard_normal(8) / 5 for s in range(SPEAKERS) for c in range(CLIPS)}
 
 
+SHARD = "0123456789abcdef" * 2
+
+
+def an_info(planned: int) -> dict[str, object]:
+    """What run.json must hold at least, of a run of one shard."""
+    methods = ["emolime", "emolime-paper", "emolime-paper-unshrunk", "energy"]
+    config = {"corpora": ["emodb"], "models": ["cnn"], "methods": methods, "metrics": ["deletion"]}
+    info = {"config": config, "status": "done", "shards": [SHARD], "planned_rows": planned}
+    return info | {"corpora": {}, "models": {}, "execution": {}}
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, truth: dict[str, np.ndarray]) -> Store:
     """`emolime` tells the truth; `emolime-paper` half of it, shrunk, with noise; `energy` lies on another grid."""
@@ -93,16 +105,16 @@ def store(tmp_path_factory: pytest.TempPathFactory, truth: dict[str, np.ndarray]
         }
         for method, found in maps.items():
             for repeat, map_ in enumerate(found):
-                key = f"{clip}/{method}/{repeat}"
+                key = digest(clip, method, repeat)
                 explanations[key] = Explanation(map_, "emodb", "cnn", clip, "clean", repeat)
                 seconds[key] = {"emolime": 2.0, "emolime-paper": 100.0 if repeat == 0 else 40.0}.get(method, 0.5)
                 rows.append(row(clip, clip[:2], method, repeat, 1.0 + 0.1 * (method == "emolime") + draw.normal() / 50))
         # explanations that no row reads
         other = attribution(weights, "emolime", 256, 1.0)
-        explanations[f"{clip}/noisy"] = Explanation(other, "emodb", "cnn", clip, "noise-10db", 0)
+        explanations[digest(clip, "noisy")] = Explanation(other, "emodb", "cnn", clip, "noise-10db", 0)
     found = Store(tmp_path_factory.mktemp("run"))
-    found.write_shard("k", rows, explanations, {}, {"explanations": seconds, "scores": {}})
-    found.write_info({"shards": ["k"]})
+    found.write_shard(SHARD, rows, explanations, {}, {"explanations": seconds, "scores": {}})
+    found.write_info(an_info(len(rows)))
     return found
 
 
@@ -216,9 +228,9 @@ def test_few_speakers_get_no_interval_and_one_repeat_no_noise(store: Store):
     found = method_gap(store, few, "deletion", ["emolime-paper", "emolime"]).iloc[0]
     assert np.isnan(found["slope_low"]) and np.isfinite(found["slope"]) and found["n_speakers"] == 2
     once = Store(store.path.parent / "once")
-    kept = {f"{e.clip}/{e.attribution.method}": e for e in store.explanations(condition="clean") if e.repeat == 0}
-    once.write_shard("k", scores[scores["repeat"] == 0].to_dict("records"), kept, {}, {"explanations": {}})
-    once.write_info({"shards": ["k"]})
+    kept = {digest(e.clip, e.attribution.method): e for e in store.explanations(condition="clean") if e.repeat == 0}
+    once.write_shard(SHARD, scores[scores["repeat"] == 0].to_dict("records"), kept, {}, {"explanations": {}})
+    once.write_info(an_info(10_000))
     found = method_gap(once, once.scores(), "deletion", ["emolime-paper", "emolime"]).iloc[0]
     assert np.isnan(found["noise_a"]) and found["noise_b"] == 0 and np.isnan(found["seconds_a"])
 
@@ -232,8 +244,8 @@ def test_bad_questions_are_refused(store: Store, tmp_path: Path):
     with pytest.raises(InputError, match=r"no metric 'abpc'. They hold: deletion"):
         method_gap(store, scores, "abpc", ["emolime", "energy"])
     empty = Store(tmp_path)
-    empty.write_shard("k", scores.to_dict("records"), {}, {}, {"explanations": {}})
-    empty.write_info({"shards": ["k"]})
+    empty.write_shard(SHARD, scores.to_dict("records"), {}, {}, {"explanations": {}})
+    empty.write_info(an_info(10_000))
     with pytest.raises(InputError, match="has scores but no explanations"):
         method_gap(empty, scores, "deletion", ["emolime", "energy"])
 
@@ -248,8 +260,8 @@ def test_the_figure_shows_the_weights_and_their_noise(store: Store, tmp_path: Pa
     assert np.sqrt(np.mean(numbers["sd"] ** 2)) == pytest.approx(NOISE, rel=0.1), "without the penalty"
     without = store.scores().query("method == 'energy'")
     other = Store(tmp_path / "other")
-    other.write_shard("k", without.to_dict("records"), {}, {}, {})
-    other.write_info({"shards": ["k"]})
+    other.write_shard(SHARD, without.to_dict("records"), {}, {}, {})
+    other.write_info(an_info(10_000))
     with pytest.raises(InputError, match="serxai run --preset paper-emolime"):
         draw_figure("emolime-gap", other, tmp_path)
 

@@ -76,7 +76,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
     (folder / "empty.wav").write_bytes(b"")
     (folder / "text.wav").write_text("no audio " * 50)
     config = {"metrics": ["abpc"], "methods": ["saliency", "random"], "corpora": ["planted"]}
-    runs = {"run": json.dumps({"config": config}), "damaged": "{", "trial": json.dumps({"qualification": {}})}
+    info = {"config": config | {"models": ["cnn"]}, "status": "done", "shards": [], "planned_rows": 0}
+    info |= {"corpora": {}, "models": {}, "execution": {}}
+    runs = {"run": json.dumps(info), "damaged": "{", "trial": json.dumps({"qualification": {}})}
     for name, text in {**runs, "folder": ""}.items():
         (folder / name).mkdir()
         (folder / name / "run.json").write_text(text)

@@ -342,3 +342,54 @@ def test_wrong_input_is_found_before_anything_heavy_is_imported(tmp_path: Path):
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == []
+
+
+# -- names added to a run that is continued ----------------------------------------------------------------------------
+
+
+def earlier(**changes: object) -> dict[str, object]:
+    settings = {"methods": ["energy"], "metrics": ["abpc"], "conditions": ["clean"], "models": ["cnn"], "limit": 2}
+    return load_config(**settings | changes).model_dump()
+
+
+@pytest.mark.parametrize(
+    "key, new, expected",
+    [
+        ("methods", ["random"], ["energy", "random"]),
+        ("methods", ["energy"], ["energy"]),
+        ("metrics", ["gini", "abpc"], ["abpc", "gini"]),
+        ("conditions", ["noise-10db"], ["clean", "noise-10db"]),
+        ("models", ["planted-rule"], ["cnn", "planted-rule"]),
+        ("fills", ["noise"], ["twin", "noise"]),
+    ],
+)
+def test_resuming_adds_names(key: str, new: list[str], expected: list[str]):
+    before = earlier()
+    after = load_config(earlier=before, **{key: new}).model_dump()
+    assert after[key] == expected and {k: v for k, v in after.items() if k != key} == {
+        k: v for k, v in before.items() if k != key
+    }
+    assert before == earlier()
+
+
+def test_resuming_replaces_what_is_no_list_of_names_and_expands_words():
+    after = load_config(earlier=earlier(), limit=5, seed=3, emotions=["anger"], metrics=["all"])
+    assert (after.limit, after.seed, after.emotions) == (5, 3, ["anger"])
+    assert set(after.metrics) == set(load_config(metrics=["all"]).metrics)
+    corpora = load_config(earlier=earlier(), corpora=["emodb"], fills=["noise"])
+    assert corpora.corpora == ["planted", "emodb"] and corpora.fills_for("emodb") == ["noise"]
+
+
+def test_resuming_keeps_what_is_scored_on_clean_clips_alone_but_for_metrics_named():
+    before = earlier(metrics=["abpc", "deletion"], conditions=["clean", "noise-10db"]) | {
+        "clean_only": ["abpc", "deletion"]
+    }
+    assert load_config(earlier=before, methods=["random"]).clean_only == ["abpc", "deletion"]
+    assert load_config(earlier=before, conditions=["noise-20db"]).clean_only == ["abpc", "deletion"]
+    assert load_config(earlier=before, metrics=["abpc", "gini"]).clean_only == ["deletion"]
+
+
+def test_a_metric_that_would_add_no_row_is_refused():
+    with pytest.raises(InputError, match=r"--metric consistency.*--condition noise-20db"):
+        load_config(earlier=earlier(), metrics=["consistency"])
+    assert load_config(earlier=earlier(), metrics=["consistency"], conditions=["noise-20db"])

@@ -60,6 +60,46 @@ def test_gradient_methods_run_on_a_torch_module_alone(factory: str, tmp_path: Pa
         assert "saliency needs gradients" in min(found.loc["saliency", "reason"])
 
 
+RETRAINED = """
+import numpy as np
+from pathlib import Path
+
+
+class Estimator:
+    classes_ = ["anger", "happiness", "sadness", "neutral"]
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def predict_proba(self, x):
+        energy = np.log1p(np.abs(x).reshape(len(x), -1)[:, : x.shape[1] // 4 * 4].reshape(len(x), 4, -1).mean(axis=2))
+        logits = 9 * energy @ self.weights
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return p / p.sum(axis=1, keepdims=True)
+
+
+def load():
+    return Estimator(np.random.default_rng(int((Path(__file__).parent / "seed.txt").read_text())).normal(size=(4, 4)))
+"""
+
+
+def test_a_retrained_estimator_does_not_reuse_old_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "retrained_in_a_run.py").write_text(RETRAINED)
+    monkeypatch.chdir(tmp_path)
+    config = load_config(
+        models=["python:retrained_in_a_run:load"], methods=["occlusion"], metrics=["gini", "abpc"],
+        conditions=["clean"], fills=["attenuate"], limit=2,
+    )  # fmt: skip
+    values, calls = [], []
+    for seed in ("1", "1", "2"):
+        (tmp_path / "seed.txt").write_text(seed)
+        store = run(config, tmp_path / "run")
+        values.append(store.scores()["value"].tolist())
+        calls.append(store.info["computed"]["model_calls"])
+    assert calls[0] == calls[2] > 0 == calls[1]
+    assert values[0] == values[1] != values[2]
+
+
 def test_the_list_does_not_promise_what_only_loading_tells(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):

@@ -17,6 +17,15 @@ from serxai.benchmark.storage.store import OUTCOME, SCORE_COLUMNS, Explanation, 
 from serxai.errors import InputError
 from serxai.methods.attribution import Attribution
 
+K = "0123456789abcdef" * 2
+
+
+def an_info(*shards: str, planned: int = 100, **changes: Any) -> dict[str, Any]:
+    """What run.json must hold at least."""
+    named = {key: ["x"] for key in ("corpora", "models", "methods", "metrics")}
+    info = {"config": named, "status": "done", "shards": list(shards), "planned_rows": planned}
+    return info | {"corpora": {}, "models": {}, "execution": {}} | changes
+
 
 def a_row(key: str, **changes: object) -> dict:
     row = dict.fromkeys(SCORE_COLUMNS, "x") | {
@@ -27,6 +36,8 @@ def a_row(key: str, **changes: object) -> dict:
         "seed": 0,
         "repeat": 0,
         "status": "ok",
+        "direction": "higher",
+        "seen_in_training": "no",
         "reason": "",
         "key": key,
     }
@@ -43,7 +54,7 @@ def an_explanation(seed: int = 0) -> Explanation:
     return Explanation(attribution, "planted", "cnn", f"clip-{seed}", "clean", 0)
 
 
-def write(store: Store, key: str = "k") -> None:
+def write(store: Store, key: str = K) -> None:
     explanations = {f"e{i}": an_explanation(i) for i in range(3)}
     store.write_shard(
         key, [a_row("r0"), a_row("r1", status="failed", value=np.nan)], explanations, {"p": np.arange(4.0)}, {}
@@ -53,7 +64,7 @@ def write(store: Store, key: str = "k") -> None:
 def test_round_trip_is_exact(tmp_path: Path):
     store = Store(tmp_path)
     write(store)
-    store.write_info({"shards": ["k", "absent"]})
+    store.write_info(an_info(K, "f" * 32))
     again = Store(tmp_path)
     pd.testing.assert_frame_equal(
         again.scores(), score_frame([a_row("r0"), a_row("r1", status="failed", value=np.nan)])
@@ -72,7 +83,7 @@ def test_round_trip_is_exact(tmp_path: Path):
 def test_same_content_same_bytes(tmp_path: Path):
     for name in ("a", "b"):
         write(Store(tmp_path / name))
-    for kind in ("scores/k.parquet", "explanations/k.npz"):
+    for kind in (f"scores/{K}.parquet", f"explanations/{K}.npz"):
         assert (tmp_path / "a" / kind).read_bytes() == (tmp_path / "b" / kind).read_bytes()
 
 
@@ -87,10 +98,10 @@ def test_failed_rows_are_not_reused(tmp_path: Path):
 def test_damaged_shard_counts_as_absent(tmp_path: Path, damage):
     store = Store(tmp_path)
     write(store)
-    assert store.has_shard("k")
-    path = tmp_path / "scores" / "k.parquet"
+    assert store.has_shard(K)
+    path = tmp_path / "scores" / f"{K}.parquet"
     path.write_bytes(damage(path.read_bytes()))
-    assert not store.has_shard("k")
+    assert not store.has_shard(K)
     assert Store(tmp_path).row("r0") is None
 
 
@@ -124,7 +135,7 @@ def test_not_a_run(tmp_path: Path):
 
 def test_a_change_of_any_byte_breaks_the_seal(tmp_path: Path):
     write(Store(tmp_path))
-    for file in ("scores/k.parquet", "explanations/k.npz"):
+    for file in (f"scores/{K}.parquet", f"explanations/{K}.npz"):
         content = (tmp_path / file).read_bytes()
         assert is_sealed(content)
         for at in range(len(content)):
@@ -136,29 +147,29 @@ def test_a_change_of_any_byte_breaks_the_seal(tmp_path: Path):
 
 def test_other_programs_read_sealed_files(tmp_path: Path):
     write(Store(tmp_path))
-    frame = pd.read_parquet(tmp_path / "scores" / "k.parquet")
+    frame = pd.read_parquet(tmp_path / "scores" / f"{K}.parquet")
     pd.testing.assert_frame_equal(frame, score_frame([a_row("r0"), a_row("r1", status="failed", value=np.nan)]))
-    with np.load(tmp_path / "explanations" / "k.npz") as arrays:
+    with np.load(tmp_path / "explanations" / f"{K}.npz") as arrays:
         assert np.array_equal(arrays["p/log_odds"], np.arange(4.0))
 
 
 def test_rows_of_another_program_are_reported_but_not_reused(tmp_path: Path):
     write(Store(tmp_path))
-    path = tmp_path / "scores" / "k.parquet"
-    frame = pd.read_parquet(path).assign(value=0.25)
+    path = tmp_path / "scores" / f"{K}.parquet"
+    frame = pd.read_parquet(path).assign(value=[0.25, np.nan])
     frame.astype({"method": "category"})[frame.columns[::-1]].to_parquet(path, index=False)
     store = Store(tmp_path)
-    store.write_info({"shards": ["k"]})
-    assert not store.has_shard("k") and store.row("r0") is None
+    store.write_info(an_info(K))
+    assert not store.has_shard(K) and store.row("r0") is None
     pd.testing.assert_frame_equal(store.scores(), frame)
 
 
 def test_a_few_columns(tmp_path: Path):
     store = Store(tmp_path)
     write(store)
-    store.write_info({"shards": ["k"]})
+    store.write_info(an_info(K))
     pd.testing.assert_frame_equal(store.scores(["status", "clip"]), store.scores()[["status", "clip"]])
-    store.write_info({"shards": []})
+    store.write_info(an_info())
     assert list(store.scores(["status"])) == ["status"] and store.scores().empty
     pd.testing.assert_frame_equal(store.scores(), score_frame([]))
 
@@ -166,10 +177,10 @@ def test_a_few_columns(tmp_path: Path):
 def test_damage_is_said(tmp_path: Path):
     store = Store(tmp_path)
     write(store)
-    store.write_info({"shards": ["k"]})
-    path = tmp_path / "scores" / "k.parquet"
+    store.write_info(an_info(K))
+    path = tmp_path / "scores" / f"{K}.parquet"
     path.write_bytes(path.read_bytes().replace(b"PAR1", b"PAR2"))
-    with pytest.raises(InputError, match=r"k\.parquet: damaged .*--resume"):
+    with pytest.raises(InputError, match=r"f\.parquet: damaged .*--resume"):
         store.scores()
     assert list(path.parent.iterdir()) == [path]
 
@@ -214,7 +225,7 @@ def test_explanations_are_looked_up_without_opening_each_file_again(tmp_path: Pa
 
 def test_a_damaged_explanation_counts_as_absent(tmp_path: Path):
     write(Store(tmp_path))
-    path = tmp_path / "explanations" / "k.npz"
+    path = tmp_path / "explanations" / f"{K}.npz"
     content = path.read_bytes()
     lost = 0
     for at in range(0, len(content), 37):

@@ -1,0 +1,131 @@
+"""Explanations as sealed .npz archives: deterministic encoding, bounded and checked reading."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...audio import Grid
+from ...methods.attribution import Attribution
+from .bounds import MAX_FILE_BYTES, check_archive, load_array
+from .files import _BLANK, _MARK, is_sealed, read_bytes, seal
+from .schema import ExplanationFacts, faults
+
+# exceptions raised by reading a damaged archive
+DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+class Explanation(NamedTuple):
+    """Attribution with the identity of what it explains."""
+
+    attribution: Attribution
+    corpus: str
+    model: str
+    clip: str
+    condition: str
+    repeat: int
+
+
+def pack_explanations(explanations: dict[str, Explanation], predictions: dict[str, np.ndarray]) -> bytes:
+    """Encode explanations as a deterministic .npz (numpy's own writer stores the time)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+
+        def put(name: str, array: np.ndarray) -> None:
+            body = io.BytesIO()
+            np.save(body, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(name + ".npy"), body.getvalue(), zipfile.ZIP_DEFLATED)
+
+        for key in sorted(explanations):
+            attribution, *origin = explanations[key]
+            meta = {name: getattr(attribution, name) for name in _META} | dict(zip(_ORIGIN, origin, strict=True))
+            put(f"{key}/values", attribution.values)
+            put(f"{key}/freq_edges_hz", attribution.grid.freq_edges_hz)
+            put(f"{key}/time_edges_s", attribution.grid.time_edges_s)
+            put(f"{key}/meta", np.frombuffer(json.dumps(meta, sort_keys=True).encode(), dtype=np.uint8))
+        for key in sorted(predictions):
+            put(f"{key}/log_odds", predictions[key])
+        archive.comment = _MARK + _BLANK
+    return seal(buffer.getvalue())
+
+
+_META = ("target", "method", "details", "cues", "model_calls")
+_ORIGIN = Explanation._fields[1:]
+
+
+def open_archive(path: Path) -> zipfile.ZipFile:
+    """Open an archive of explanations, after what it declares to hold.
+
+    Raises
+    ------
+    ValueError
+        If it is no regular file, or would take too much memory. A damaged archive raises any of `DAMAGE`.
+    """
+    if not path.is_file():
+        raise ValueError("not a regular file")
+    archive = zipfile.ZipFile(path)
+    try:
+        check_archive(archive)
+    except ValueError:
+        archive.close()
+        raise
+    return archive
+
+
+def explanations_in(path: Path) -> Iterator[tuple[str, Explanation]]:
+    """Iterate over the explanations of an archive with their keys.
+
+    Raises
+    ------
+    ValueError
+        As `open_archive` and `read_explanation`. A damaged archive raises any of `DAMAGE`.
+    """
+    with open_archive(path) as archive:
+        for name in archive.namelist():
+            if name.endswith("/values.npy"):
+                key = name.removesuffix("/values.npy")
+                yield key, read_explanation(archive, key)
+
+
+def check_explanations(path: Path) -> None:
+    """Raise one of `DAMAGE` if an archive is not as written; without a seal, if it cannot be read."""
+    data = read_bytes(path, MAX_FILE_BYTES)
+    open_archive(path).close()
+    if _MARK not in data:
+        for _ in explanations_in(path):
+            pass
+    elif not is_sealed(data):
+        raise ValueError("its bytes are not those that were written")
+
+
+def read_explanation(archive: zipfile.ZipFile, key: str) -> Explanation:
+    """Read one explanation from an open archive.
+
+    Raises
+    ------
+    ValueError
+        If its facts are not those that are written. A damaged archive raises any of `DAMAGE`.
+    """
+    meta = json.loads(load_array(archive, f"{key}/meta").tobytes())
+    if not isinstance(meta, dict) or (wrong := faults(meta, ExplanationFacts)):
+        raise ValueError(f"{key}/meta: {wrong if isinstance(meta, dict) else 'not an object'}")
+    attribution = Attribution(
+        values=load_array(archive, f"{key}/values"),
+        grid=Grid(load_array(archive, f"{key}/freq_edges_hz"), load_array(archive, f"{key}/time_edges_s")),
+        **{name: meta[name] for name in _META} | {"cues": tuple(meta["cues"])},
+    )
+    return Explanation(attribution, **{name: meta[name] for name in _ORIGIN})
+
+
+def damage_text(path: Path, error: Exception) -> str:
+    """Say that a file is damaged, with the error that reading it raised."""
+    said = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+    said = said or type(error).__name__
+    return said if said.startswith(f"{path}: ") else f"{path}: damaged ({said})"
