@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -208,7 +209,8 @@ def _wanted(store: Store, metrics: Sequence[str], limit: int) -> pd.DataFrame:
 
 def _execution(info: dict[str, Any]) -> Execution:
     told = info.get("execution", {})
-    return Execution(data_root=told.get("data_root"), batch_memory=told.get("batch_memory"))
+    root = told.get("data_root")
+    return Execution(data_root=None if root is None else Path(root), batch_memory=told.get("batch_memory"))
 
 
 class _Scorer:
