@@ -17,10 +17,10 @@ UNSIGNED = " (unsigned)"  # mark of a method whose maps hold no negative value
 LEGEND = (
     "Mean scores of the same maps with native values raised to the powers ½, 1 and 2 before they are summed onto the "
     "scoring grid (signs kept), ranked by power 1; range: largest less smallest. Unsigned: no stored map of the method "
-    "holds a negative value. By size: rank and mean of all maps by absolute value, so that signed and unsigned ones are "
-    "compared alike. Of attainable: (score - random) / (attainable - random), where attainable is the score of the "
-    "truth at the resolution measured on each map, as a ratio of means [95 %]; – where attainable - random is below "
-    ".1, or there is no planted truth. Metrics of complexity are described, not ranked."
+    "holds a negative value. By size: rank and mean of all maps by absolute value, so that signed and unsigned ones "
+    "are compared alike. Of attainable: (score - random) / (attainable - random), where attainable is the score of "
+    "the truth at the resolution measured on each map, as a ratio of means [95 %]; – where attainable - random is "
+    "below .1, or there is no planted truth. Metrics of complexity are described, not ranked."
 )
 
 
