@@ -42,7 +42,7 @@ from ..run.execution import Execution
 from ..run.identity import Keys
 from ..run.workbench import Workbench
 from ..stats.clustered import clustered_mean
-from ..storage.store import Store
+from ..storage.store import SCORE_COLUMNS, Store
 
 POWERS = (0.5, 1.0, 2.0)
 VIEWS = SIGNED, SIZE = ("signed", "size")
@@ -51,7 +51,10 @@ SETTING = [
     "corpus", "model", "trained_on", "seen_in_training", "space", "target_rule", "condition", "fill", "family",
     "metric", "direction",
 ]  # fmt: skip
+# what tells stored explanations apart; the fill they were made against, where score rows name it
+_AGAINST = "explained_against"
 _EXPLAINED = ["corpus", "model", "condition", "clip", "repeat", "method", "target"]
+_EXPLAINED += [_AGAINST] if _AGAINST in SCORE_COLUMNS else []
 _KEPT = [*SETTING, "method", "clip", "speaker", "emotion", "repeat"]
 VALUE_COLUMNS = [
     *_KEPT,
@@ -159,8 +162,9 @@ def scores_of_convention(
     total = len(by_map)
     found: list[dict[str, Any]] = []
     for e in store.explanations():
-        identity = (e.corpus, e.model, e.condition, e.clip, e.repeat, e.attribution.method, e.attribution.target)
-        for row in by_map.pop(identity, ()):
+        facts = e._asdict() | {"method": e.attribution.method, "target": e.attribution.target}
+        facts[_AGAINST] = facts.get("against")
+        for row in by_map.pop(tuple(facts[name] for name in _EXPLAINED), ()):
             found += scorer.values(row, e.attribution)
         progress("maps scored under other conventions", total - len(by_map), total)
     if not found:
@@ -180,7 +184,8 @@ def extra_calls(store: Store, metrics: Sequence[str], limit: int = 0) -> int:
 
 def _wanted(store: Store, metrics: Sequence[str], limit: int) -> pd.DataFrame:
     """Score rows of the metrics that have a score, of at most `limit` clips per corpus."""
-    scores = store.scores([*_KEPT, "fold", "target", "status", "value", "model_calls"])
+    columns = [*_KEPT, *_EXPLAINED, "fold", "status", "value", "model_calls"]
+    scores = store.scores(list(dict.fromkeys(columns)))
     known = [name for name in scores["metric"].unique() if name in METRICS]
     chosen = list(metrics) or [name for name in known if of_map_alone(METRICS.get(name))]
     for name in chosen:
