@@ -237,7 +237,7 @@ class _Scorer:
         kept["negative"] = bool((map_.values < 0).any())
         for view in VIEWS if alone else (SIGNED,):
             for power in POWERS:
-                values = {"view": view, "power": power, "value": row["value"]}
+                values: dict[str, Any] = {"view": view, "power": power, "value": row["value"]}
                 if (view, power) != (SIGNED, 1.0):
                     changed = Attribution(powered(map_.values, power, view), map_.grid, map_.target, map_.method)
                     try:
@@ -314,7 +314,7 @@ def convention_ranges(values: pd.DataFrame) -> pd.DataFrame:
         for method, of_method in part.groupby("method", sort=True):
             by_power = _by_clip(of_method)
             known = by_power.dropna()
-            root, plain, square = known.mean() if len(known) else (np.nan,) * len(POWERS)
+            root, plain, square = known.mean().tolist() if len(known) else [np.nan] * len(POWERS)
             rows.append(
                 {
                     "method": method, "root": root, "plain": plain, "square": square,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -132,7 +133,7 @@ def write_conventions(values: pd.DataFrame, out: str | Path) -> dict[str, Path]:
     return files
 
 
-def _rank(rank: object) -> str:
+def _rank(rank: Any) -> str:
     return "–" if pd.isna(rank) else f"{rank}"
 
 
