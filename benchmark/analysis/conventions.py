@@ -42,7 +42,8 @@ from ..run.execution import Execution
 from ..run.identity import Keys
 from ..run.workbench import Workbench
 from ..stats.clustered import clustered_mean
-from ..storage.store import SCORE_COLUMNS, Store
+from ..storage.score_rows import SCORE_COLUMNS
+from ..storage.store import Store
 
 POWERS = (0.5, 1.0, 2.0)
 VIEWS = SIGNED, SIZE = ("signed", "size")

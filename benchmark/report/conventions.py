@@ -11,8 +11,9 @@ import pandas as pd
 
 from ..analysis.conventions import SETTING, SIGNED, SIZE, attainable_best, convention_pairs, convention_ranges
 from ..storage.files import write_atomically
+from .escape import csv_safe, markdown_text
 from .tables import ARROWS, number, setting_title
-from .text import _markdown_table, _plain
+from .text import _markdown_table
 
 UNSIGNED = " (unsigned)"  # mark of a method whose maps hold no negative value
 LEGEND = (
@@ -96,10 +97,10 @@ def convention_tables(values: pd.DataFrame) -> Iterator[ConventionTable]:
 
 def as_markdown(values: pd.DataFrame) -> str:
     """All tables of `convention_tables` as Markdown."""
-    parts = ["# Conventions and the attainable best", _plain(LEGEND)]
+    parts = ["# Conventions and the attainable best", markdown_text(LEGEND)]
     for table in convention_tables(values):
-        parts.append(f"## {_plain(table.title)}\n\n{_markdown_table([table.head, *table.lines], texts=2)}")
-        parts += [_plain(table.note)] if table.note else []
+        parts.append(f"## {markdown_text(table.title)}\n\n{_markdown_table([table.head, *table.lines], texts=2)}")
+        parts += [markdown_text(table.note)] if table.note else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -124,7 +125,8 @@ def write_conventions(values: pd.DataFrame, out: str | Path) -> dict[str, Path]:
         "attainable.csv": attainable_best(values),
     }
     texts = {
-        name: frame.to_csv(index=False, float_format="%.10g", lineterminator="\n") for name, frame in frames.items()
+        name: csv_safe(frame).to_csv(index=False, float_format="%.10g", lineterminator="\n")
+        for name, frame in frames.items()
     }
     files = {}
     for name, text in (texts | {"conventions.md": as_markdown(values)}).items():
