@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import InputError, UnknownNameError
 from ..registry import Record
@@ -13,6 +13,8 @@ DIRECTIONS = ("higher", "lower")
 CONDITIONS = ("any", "shifted", "clean")
 COMPANIONS = ("clean", "repeat", "other")
 SPACES = ("audio", "features")
+INVARIANT_FAMILIES = ("faithfulness", "localisation", "sanity")  # whose core metrics read the order of cells alone
+DESCRIBED_FAMILIES = ("complexity", "cost")  # less is not better: shown, never ranked
 MODEL_CALLS = "model calls"  # unit of the metric that boards print beside every score
 MAX_REEXPLAIN_CALLS = 64  # of one explanation, for metrics that call the method again
 
@@ -43,6 +45,8 @@ class MetricRecord(Record):
         Model calls of one score, as text.
     core : bool
         Whether it enters its family's ranking. Near-copies of a core metric do not: a ranking would count them twice.
+        In `INVARIANT_FAMILIES` it must be `invariant`, or say in `exempt_reason` why it need not be. In
+        `DESCRIBED_FAMILIES` it is one of those that are shown first.
     space : {'audio', 'features'}
         Where something is removed: in the waveform, or in the feature map of a differentiable recogniser.
     headline : bool
@@ -53,6 +57,14 @@ class MetricRecord(Record):
         What particular scores mean, for the axis of a figure, e.g. ``0: another clip, 1: a repeat``.
     explains : bool
         Whether it calls the method again; defined for methods of at most `MAX_REEXPLAIN_CALLS` model calls only.
+    invariant : bool
+        Whether the score stays the same under every strictly increasing odd transform of the maps on the scoring grid
+        (for `space` ``features``, on the feature grid): only the order of the cells counts.
+    exempt_reason : str
+        Why a core metric that reads more than the order of the cells is right to do so; empty for all others.
+    ranked : bool
+        Whether methods are ranked by it. Not an argument: False in `DESCRIBED_FAMILIES`, whose `direction` tells how to
+        read the number, not what is better.
 
     Raises
     ------
@@ -76,9 +88,13 @@ class MetricRecord(Record):
     unit: str = ""
     scale: str = ""
     explains: bool = False
+    invariant: bool = False
+    exempt_reason: str = ""
+    ranked: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "ranked", self.family not in DESCRIBED_FAMILIES)
         allowed = {"family": FAMILIES, "direction": DIRECTIONS, "conditions": CONDITIONS, "space": SPACES}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
@@ -95,6 +111,12 @@ class MetricRecord(Record):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise self._fault(name, f"must lie in {low} .. {high}")
+        if self.core and self.family in INVARIANT_FAMILIES and not (self.invariant or self.exempt_reason.strip()):
+            raise self._fault(
+                "core",
+                f"asks of a metric of {self.family} that its score depends on the order of the cells alone; set "
+                "invariant=True if it does, exempt_reason if it need not, else core=False",
+            )
 
     @property
     def verdict(self) -> Verdict | None:
