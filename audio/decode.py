@@ -121,7 +121,7 @@ def decode(path: Path, content: bytes | None = None, integers: bool = False) -> 
         If it is missing, not a sound file, empty, damaged, or longer than `MAX_SECONDS`.
     """
     head, missing = _inspect(path) if content is None else (content[:_HEAD], _missing_bytes(BytesIO(content), content))
-    with decoding_errors(path, head), _opener()(str(path) if content is None else BytesIO(content)) as file:
+    with decoding_errors(path, head), _opener()(str(path) if content is None else _Content(content)) as file:
         rate, promised = file.samplerate, file.frames
         limit = int(MAX_SECONDS * rate)
         stated = promised < 2**62  # libsndfile's largest number stands for an unknown length
@@ -141,6 +141,16 @@ def decode(path: Path, content: bytes | None = None, integers: bool = False) -> 
         if stated and len(samples) < promised and not missing and _counts_frames(path, content, file.format):
             truncated = f"holds {len(samples) / rate:.2f} s of the {promised / rate:.2f} s in its header"
         return Decoded(samples, rate, file.format, truncated, missing)
+
+
+class _Content(BytesIO):
+    """Bytes that damaged headers may seek in as they like: an error in libsndfile's callbacks would be printed."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
 
 
 @cache

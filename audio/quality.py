@@ -23,7 +23,8 @@ MAX_PEAK = 16.0  # +24 dB: higher peaks are integers written as floats; intended
 OFFSET = 0.05  # mean of a signal that is told
 CLIPPED_RUN = 3  # consecutive samples at full scale that count as clipping
 EDGE_S = 0.01  # where a resampling filter rings
-CLEARLY_AUDIBLE = 4  # times SILENCE after crude low-pass filtering: exact resampling cannot make it silent
+CLEARLY_AUDIBLE = 4  # times SILENCE after crude low-pass filtering: exact resampling cannot make it silent,
+PASSED_SHARE = 0.25  # and more than the crude filter leaks of higher frequencies (.22)
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,9 @@ def _inaudible(mono: np.ndarray, rate: int, heard: np.ndarray | None) -> bool:
     if heard is None:
         block = -(-2 * rate // SAMPLE_RATE)  # block means pass what lies below 4 kHz
         whole = mono[: mono.size - mono.size % block].reshape(-1, block).mean(axis=1)
-        if whole.size and float(whole.max() - whole.min()) / 2 >= CLEARLY_AUDIBLE * SILENCE:
+        passed = float(whole.max() - whole.min()) / 2 if whole.size else 0.0
+        swing = float(mono.max() - mono.min()) / 2
+        if passed >= max(CLEARLY_AUDIBLE * SILENCE, PASSED_SHARE * swing):
             return False
         import soxr
 
