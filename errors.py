@@ -40,3 +40,7 @@ class ClipError(SerxaiError):
 
 class NotApplicable(SerxaiError):  # noqa: N818  (a signal, not a fault)
     """Signal that a score is undefined for this input; it becomes a ``skipped`` row with the message as reason."""
+
+
+class UnusableClipError(ClipError, NotApplicable):
+    """Clip in which there is nothing to recognise (silence, DC alone); its rows are ``skipped`` with the reason."""

@@ -1,15 +1,41 @@
-"""Audio file loading: float32, mono, 16 kHz."""
+"""Audio file loading: float32, mono, 16 kHz, with remarks on what is wrong with the recording."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import ClipError
+from ..errors import ClipError, UnusableClipError
+from .decode import MAX_SECONDS, decode, decoding_errors
+from .quality import SAMPLE_RATE, Remark, mix, remark_on_clipping, remarks_on_level
 
-SAMPLE_RATE = 16_000
-MAX_SECONDS = 60.0  # longest utterance; longer recordings must be segmented first
+__all__ = ["MAX_SECONDS", "SAMPLE_RATE", "Recording", "load_audio", "load_recording"]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Loaded sound file.
+
+    Attributes
+    ----------
+    path : Path
+    samples : array, float32, shape (n_samples,)
+        Mono, 16 kHz.
+    remarks : tuple of Remark
+        Defects; a file with an unusable scale or a truncated one is not loaded at all.
+    """
+
+    path: Path
+    samples: np.ndarray
+    remarks: tuple[Remark, ...] = ()
+
+    def check(self) -> None:
+        """Raise `UnusableClipError` if there is nothing to recognise in the recording."""
+        for remark in self.remarks:
+            if remark.unusable:
+                raise UnusableClipError(f"{self.path}: {remark.kind}: {remark.detail}.")
 
 
 def load_audio(path: str | Path) -> np.ndarray:
@@ -28,53 +54,51 @@ def load_audio(path: str | Path) -> np.ndarray:
     Raises
     ------
     ClipError
-        If the file is missing, not audio, empty, longer than 60 s, or holds NaN or infinite samples.
+        If the file is missing, not audio, empty, cut short, longer than 60 s, holds NaN or infinite samples, or floats
+        on the scale of integers.
     """
-    import soxr
-
-    path = Path(path)
-    if path.is_dir():
-        raise ClipError(f"{path}: is a folder; give an audio file.")
-    if not path.is_file():
-        raise ClipError(f"{path}: no such file; give the path of a sound file.")
-    if path.stat().st_size == 0:
-        raise ClipError(f"{path}: the file is empty (0 bytes); fetch it again or leave it out.")
-    samples, rate = _decode(path)
-    if samples.shape[0] == 0:
-        raise ClipError(f"{path}: holds 0 samples; fetch it again or leave it out.")
-    mono = samples.mean(axis=1)
-    if not np.all(np.isfinite(mono)):
-        raise ClipError(f"{path}: holds NaN, infinite or near-infinite samples; repair or leave out the file.")
-    if rate != SAMPLE_RATE:
-        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="VHQ")
-        if mono.size == 0:
-            raise ClipError(f"{path}: {samples.shape[0]} samples at {rate} Hz are nothing at {SAMPLE_RATE} Hz.")
-    return np.ascontiguousarray(mono, dtype=np.float32)
+    return load_recording(path).samples
 
 
-def _decode(path: Path) -> tuple[np.ndarray, int]:
-    """Samples, float32, shape (n_samples, n_channels), and sampling rate in Hz of an audio file.
+def load_recording(path: str | Path) -> Recording:
+    """Read an audio file as `load_audio` does, and examine the mixed, resampled signal.
+
+    Silence, a constant and channels that cancel each other are remarks, not errors: `Recording.check` refuses them.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Recording
 
     Raises
     ------
     ClipError
-        If libsndfile cannot read the file, or it is longer than `MAX_SECONDS`.
+        As `load_audio`.
     """
-    import soundfile
+    path = Path(path)
+    sound = decode(path)
+    samples, rate = sound.samples, sound.sample_rate
+    if sound.truncated:
+        raise ClipError(f"{path}: truncated: {sound.truncated}; fetch it again or leave it out.")
+    if samples.shape[0] == 0:
+        raise ClipError(f"{path}: holds 0 samples; fetch it again or leave it out.")
+    mono, remarks = mix(samples)
+    if not (np.isfinite(mono.max()) and np.isfinite(mono.min())):
+        raise ClipError(f"{path}: holds NaN, infinite or near-infinite samples; repair or leave out the file.")
+    heard = mono
+    if rate != SAMPLE_RATE:
+        import soxr
 
-    try:
-        with soundfile.SoundFile(str(path)) as file:
-            rate, frames = file.samplerate, file.frames
-            if frames / rate > MAX_SECONDS:
-                raise ClipError(
-                    f"{path}: {frames / rate:.0f} s long; serxai explains utterances of at most {MAX_SECONDS:.0f} s. "
-                    "Cut the recording into utterances first."
-                )
-            return file.read(dtype="float32", always_2d=True), rate
-    except soundfile.LibsndfileError as error:
-        raise ClipError(
-            f"{path}: not an audio file that libsndfile can read ({error.error_string.strip()}); "
-            "convert it to WAV or FLAC."
-        ) from None
-    except TypeError:  # raised by soundfile for names that end in .raw
-        raise ClipError(f"{path}: headerless audio has no sampling rate; convert it to WAV or FLAC.") from None
+        with decoding_errors(path):
+            heard = soxr.resample(mono, rate, SAMPLE_RATE, quality="VHQ")
+        if heard.size == 0:
+            raise ClipError(f"{path}: {samples.shape[0]} samples at {rate} Hz are nothing at {SAMPLE_RATE} Hz.")
+    if not any(remark.unusable for remark in remarks):
+        remarks += remarks_on_level(mono, rate, heard)
+    if any(remark.kind == "scale" for remark in remarks):
+        raise ClipError(f"{path}: {next(remark.detail for remark in remarks if remark.kind == 'scale')}.")
+    remarks += remark_on_clipping(samples)
+    return Recording(path, np.ascontiguousarray(heard, dtype=np.float32), tuple(remarks))

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..audio import Plane, fill_spectrum, load_audio, scoring_grid
+from ..audio import Plane, fill_spectrum, scoring_grid
+from ..audio.load import load_recording
+from ..audio.quality import Remark
 from ..datasets.clip import Clip
 from ..datasets.corpora import load_corpus
 from ..errors import ClipError, InputError, NotApplicable
@@ -49,6 +51,8 @@ class ClipExplanation:
         Methods that could not explain the clip, with the reason.
     contrast : str or None
         The class that the target is explained against.
+    remarks : tuple of Remark
+        What is wrong with the recording.
     """
 
     clip: Clip
@@ -59,6 +63,7 @@ class ClipExplanation:
     attributions: dict[str, Attribution]
     failures: dict[str, str] = field(default_factory=dict)
     contrast: str | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 def explain(
@@ -110,7 +115,8 @@ def explain(
     """
     explainers = {name: make_method(name) for name in methods}
     path = Path(audio)
-    clip = Clip(id=path.stem, samples=load_audio(path))
+    recording = load_recording(path)
+    clip = Clip(id=path.stem, samples=recording.samples)
     report = progress or (lambda what, done, total: None)
     models = load_models(
         model,
@@ -150,7 +156,9 @@ def explain(
         reference = speaker_norms(clip, data_root, report)
         attributions = {name: with_norms(attribution, reference) for name, attribution in attributions.items()}
     probabilities = dict(zip(recogniser.classes, map(float, proba), strict=True))
-    return ClipExplanation(clip, recogniser, probabilities, chosen, seen, attributions, failures, contrast)
+    return ClipExplanation(
+        clip, recogniser, probabilities, chosen, seen, attributions, failures, contrast, recording.remarks
+    )
 
 
 def _match_corpus(clip: Clip, path: Path, models: Models, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:
@@ -161,7 +169,10 @@ def _match_corpus(clip: Clip, path: Path, models: Models, data_root: str | Path 
     except InputError:  # the corpus is not here, or not known
         names = []
     for known in names:
-        candidate = corpus.clip(known)
+        try:
+            candidate = corpus.clip(known)
+        except ClipError:  # a clip that a run refuses; the file is explained as one of no corpus, with a warning
+            continue
         if digest(candidate.samples) == digest(clip.samples):
             fold = models.fold_for(corpus.name, candidate.speaker)
             seen = models.seen_in_training(corpus, [known], fold)[known]

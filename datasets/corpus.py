@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Alignment = Callable[[Path, str], tuple[Word, ...]]
 
+APPLE_DOUBLE = "._"  # start of the names of files that macOS writes beside others on foreign disks
 TAXONOMY = ("anger", "happiness", "sadness", "neutral", "fear", "disgust", "surprise", "boredom", "calm")
 
 
@@ -90,12 +91,25 @@ class CorpusRecord(Record):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_taxonomy(self.name, {*self.emotions, *self.label_map.values(), *self.label_counts})
+        self.check_emotions({*self.emotions, *self.label_map.values(), *self.label_counts})
         counted = sum(self.label_counts.values())
         if self.label_counts and (counted != self.clips or set(self.label_counts) != set(self.emotions)):
             raise InputError(
                 f"corpus {self.name!r}: label_counts {dict(self.label_counts)} add up to {counted}; they must name "
                 f"each of {', '.join(self.emotions)} and add up to the {self.clips} clips. Correct either of them."
+            )
+
+    def unknown_emotions(self, emotions: Collection[str]) -> list[str]:
+        """Labels that the corpus may not have; here, those outside the common taxonomy."""
+        return sorted(set(emotions) - set(TAXONOMY))
+
+    def check_emotions(self, emotions: Collection[str]) -> None:
+        """Raise `InputError` for labels that the corpus may not have."""
+        unknown = self.unknown_emotions(emotions)
+        if unknown:
+            raise InputError(
+                f"corpus {self.name!r}: {', '.join(unknown)} not in the taxonomy {', '.join(TAXONOMY)}; map each to "
+                "one of these."
             )
 
     def root(self, data_root: str | Path | None = None) -> Path:
@@ -125,6 +139,8 @@ class Layout:
         Format string of the speaker from the groups, such as ``"{session}{role}"``.
     labels : callable, optional
         Reader of the publisher's label files: takes the corpus' folder, returns a dict from clip id to label.
+    label_files : str
+        What the label files are called, for messages.
     left_out : collection of str
         Labels whose clips are excluded from the corpus, unless the record maps them to an emotion.
     words, phones : callable, optional
@@ -145,6 +161,7 @@ class Layout:
     id: str = ""
     speaker: str = "{speaker}"
     labels: Callable[[Path], Mapping[str, str]] | None = None
+    label_files: str = ""
     left_out: Collection[str] = ()
     words: Alignment | None = None
     phones: Alignment | None = None
@@ -177,6 +194,8 @@ class Corpus:
     words, phones : callable, optional
     marks : mapping of str to callable, optional
         See `Layout`.
+    remarks : tuple of str
+        What is doubtful about the table; not an error.
 
     Raises
     ------
@@ -192,16 +211,18 @@ class Corpus:
         words: Alignment | None = None,
         phones: Alignment | None = None,
         marks: Mapping[str, Alignment] = MappingProxyType({}),
+        remarks: tuple[str, ...] = (),
     ) -> None:
         lacking = [column for column in COLUMNS if column not in table.columns]
         repeated = sorted(set(table.index[table.index.duplicated()]))
         if lacking or repeated or table.empty:
             fault = f"lacks {lacking}" if lacking else f"repeats the ids {repeated[:3]}" if repeated else "is empty"
             raise InputError(f"corpus {record.name!r}: the table {fault}; it needs {', '.join(COLUMNS)}, one id a row.")
-        _check_taxonomy(record.name, table["emotion"])
+        record.check_emotions(set(table["emotion"]))
         self.record = record
         self.table = table.sort_index()
         self.root = Path(root)
+        self.remarks = remarks
         self._tiers = {name: read for name, read in (("words", words), ("phones", phones)) if read is not None}
         self._marks = dict(marks)
 
@@ -224,26 +245,33 @@ class Corpus:
         InputError
             If the corpus has no clip of this id.
         ClipError
-            If its audio or alignment file cannot be read.
+            If its audio or alignment file cannot be read; `UnusableClipError` if there is nothing to hear in it.
         """
-        from ..audio import load_audio
+        from ..audio.load import load_recording
         from .clip import Clip
 
         metadata = self._metadata(clip_id)
         alignment: dict[str, Any] = {name: read(self.root, clip_id) for name, read in self._tiers.items()}
         marks = {kind: read(self.root, clip_id) for kind, read in self._marks.items()}
-        samples = load_audio(self.root / str(self.table.at[clip_id, "file"]))
-        return Clip(samples=samples, marks=marks, **alignment, **metadata)
+        recording = load_recording(self.root / self._facts[clip_id][0])
+        recording.check()
+        return Clip(samples=recording.samples, marks=marks, **alignment, **metadata)
 
     def _metadata(self, clip_id: str) -> dict[str, Any]:
         """Keyword arguments of `Clip` from the table."""
-        if clip_id not in self.table.index:
+        if clip_id not in self._facts:
             raise InputError(
                 f"corpus {self.name!r} has no clip {clip_id!r}; ids look like {self.table.index[0]!r}. Take one of the "
                 "corpus' table."
             )
-        row = self.table.loc[clip_id]
-        return {"id": clip_id, "corpus": self.name} | {column: str(row[column]) for column in COLUMNS[1:]}
+        facts = zip(COLUMNS[1:], self._facts[clip_id][1:], strict=True)
+        return {"id": clip_id, "corpus": self.name} | dict(facts)
+
+    @cached_property
+    def _facts(self) -> dict[str, tuple[str, ...]]:
+        """Values of `COLUMNS` by clip id: looking up one cell of a table takes as long as decoding a short file."""
+        values = self.table[list(COLUMNS)].itertuples(index=True, name=None)
+        return {str(clip_id): tuple(map(str, row)) for clip_id, *row in values}
 
     def select(self, emotions: Collection[str] | None = None, limit: int | None = None) -> list[str]:
         """Clip ids in canonical order: round robin over speakers and emotions, within each by digest of the id.
@@ -314,15 +342,6 @@ def file_digest(path: Path) -> str:
         return f"unreadable: {error.strerror}"
 
 
-def _check_taxonomy(name: str, emotions: Collection[str]) -> None:
-    unknown = sorted(set(emotions) - set(TAXONOMY))
-    if unknown:
-        raise InputError(
-            f"corpus {name!r}: {', '.join(unknown)} not in the taxonomy {', '.join(TAXONOMY)}; map each to one of "
-            "these."
-        )
-
-
 def cache_root() -> Path:
     """Cache folder: ``$SERXAI_CACHE``, else ``serxai`` in the user cache folder."""
     from platformdirs import user_cache_path
@@ -336,7 +355,7 @@ def data_root_or_default(data_root: str | Path | None) -> Path:
 
 
 def files_below(root: Path) -> Iterator[Path]:
-    """All files at any depth, in sorted order; links to folders are followed, each folder visited once."""
+    """All files at any depth, in sorted order, but macOS' own; links to folders are followed, each visited once."""
     visited = set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -344,17 +363,24 @@ def files_below(root: Path) -> Iterator[Path]:
             subfolders.clear()
             continue
         visited.add(real)
-        subfolders.sort()
-        yield from (Path(folder, name) for name in sorted(names))
+        subfolders[:] = sorted(name for name in subfolders if name != "__MACOSX")
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith(APPLE_DOUBLE))
 
 
 def not_found(record: CorpusRecord, layout: Layout, root: Path) -> InputError:
     """`InputError` for a folder that is missing or has none of the corpus' files."""
     fault = "found none" if root.is_dir() else "there is no such folder"
+    if not root.is_dir() and root.parent.is_dir():
+        alike = sorted(entry.name for entry in root.parent.iterdir() if entry.name.casefold() == root.name.casefold())
+        fault += f" (but {', '.join(alike)}: rename it)" if alike else ""
     return InputError(
         f"corpus {record.name!r}: looked for files like {layout.example} in {root}, but {fault}. "
         f"Get the corpus from {record.url} and unpack it there, or name the folder above it with --data-root."
     )
+
+
+class MissingLabelsError(InputError):
+    """Corpus whose sound files are there and whose label files are not."""
 
 
 class FileNameParser:
@@ -392,11 +418,16 @@ class FileNameParser:
         Raises
         ------
         InputError
-            If the label or the speaker is unknown.
+            If the label or the speaker is unknown; `MissingLabelsError` if there are no label files at all.
         """
         match = self._pattern.fullmatch(file)
         if match is None:
             return None
+        if self._labels is not None and not self._labels:
+            raise MissingLabelsError(
+                f"corpus {self.record.name!r}: there are sound files such as {file}, but none of the files that label "
+                f"them ({self.layout.label_files}); unpack these beside the sound. Without them no clip has an emotion."
+            )
         groups = {group: text or "" for group, text in match.groupdict().items()}
         spoken = self.layout.speaker.format(**groups)
         speaker = self._speakers.get(spoken.casefold())
@@ -461,18 +492,23 @@ def corpus_from_files(
     names = FileNameParser(record, layout, root)
     rows: dict[str, dict[str, str]] = {}
     taken: dict[str, str] = {}
+    twice: list[tuple[str, str]] = []
     for path in files_below(root):
         file = path.relative_to(root).as_posix()
         metadata = names.parse(file)
         if metadata is None:
             continue
         clip_id = metadata.pop("id")
-        other = taken.setdefault(clip_id.casefold(), file)
-        if other != file:
-            raise InputError(
-                f"corpus {record.name!r}: {other} and {file} in {root} are both clip {clip_id!r}; take one away."
-            )
+        if clip_id.casefold() in taken:
+            twice.append((taken[clip_id.casefold()], file))
+        taken.setdefault(clip_id.casefold(), file)
         rows[clip_id] = metadata
+    if twice:
+        first, second = twice[0]
+        others = f" ({len(twice)} clips are there twice)" if len(twice) > 1 else ""
+        raise InputError(
+            f"corpus {record.name!r}: {first} and {second} in {root} are both the same clip{others}; take one away."
+        )
     if not rows:
         raise not_found(record, layout, root)
     return Corpus(record, pd.DataFrame.from_dict(rows, orient="index"), root, layout.words, layout.phones, layout.marks)

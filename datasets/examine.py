@@ -1,19 +1,21 @@
 """Audio file inspection: checksum, container, sampling rate, decoding errors, clipping, silence and zero padding.
 
-Each file is read once; checksum and decoding use the same bytes. Levels are relative to full scale (1.0).
+Each file is read once; checksum and decoding use the same bytes. The mixed, resampled signal is judged as for a run
+(`audio.quality`), so what is refused there is told here. Levels are relative to full scale (1.0).
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-SILENCE = 1e-3  # -60 dB below full scale
-CLIPPED_RUN = 3  # consecutive samples at full scale that count as clipping
+from ..audio.decode import decode
+from ..audio.quality import OFFSET, SAMPLE_RATE, SILENCE, Remark, clipped_samples, mix, remarks_on_level
+from ..errors import ClipError
+
 SUFFIXES = {".wav": "WAV", ".flac": "FLAC", ".aiff": "AIFF", ".aif": "AIFF", ".ogg": "OGG", ".mp3": "MP3"}
 
 
@@ -39,7 +41,9 @@ class FileExamination:
     padding_s : tuple of float
         Seconds of exact zeros at the start and at the end.
     missing_bytes : int
-        Bytes by which the file is shorter than its header declares.
+        Bytes by which the file is shorter than its header declares, where the header counts bytes.
+    remarks : tuple of Remark
+        On the mixed, resampled signal; one of kind ``truncated`` on a file that is shorter than its header declares.
     content_hash : int
         Hash of a subset of the decoded samples: equal for files with the same samples, rarely for others; valid within
         one process.
@@ -56,6 +60,7 @@ class FileExamination:
     padding_s: tuple[float, float] = (0.0, 0.0)
     missing_bytes: int = 0
     content_hash: int = 0
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -70,8 +75,6 @@ class FileExamination:
 
 def examine(path: Path) -> FileExamination:
     """Inspect one audio file; errors are reported in `FileExamination.fault`, not raised."""
-    import soundfile
-
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -80,52 +83,52 @@ def examine(path: Path) -> FileExamination:
     if not content:
         return FileExamination(sha256, fault="is empty (0 bytes)")
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
-            container, rate = file.format, file.samplerate
-            samples = file.read(dtype="int16" if file.subtype == "PCM_16" else "float32", always_2d=True)
-    except (soundfile.LibsndfileError, TypeError) as error:
-        return FileExamination(sha256, fault=f"cannot be decoded: {str(error).strip()}")
+        sound = decode(path, content, integers=True)
+    except ClipError as error:
+        return FileExamination(sha256, fault=str(error).removeprefix(f"{path}: ").rstrip("."))
+    samples, rate = sound.samples, sound.sample_rate
     if not samples.size:
         return FileExamination(sha256, fault="holds no samples")
     full = 2**15 if samples.dtype == np.int16 else 1.0
     high, low = samples.max(), samples.min()
     if not (np.isfinite(high) and np.isfinite(low)):
         return FileExamination(sha256, fault="holds NaN or infinite samples")
-    top = full * (1 - 2**-15)
-    peak = max(float(high), -float(low))
+    peak = max(float(high), -float(low)) / full
+    # every 61st sample, on the scale of 1.0 whatever the encoding; before mixing, which may overwrite the samples
+    content_hash = hash((samples.shape, rate, (samples[::61] / np.float32(full)).tobytes()))
+    truncated = (Remark("truncated", sound.truncated, unusable=True),) if sound.truncated else ()
     return FileExamination(
         sha256,
         "",
-        container,
+        sound.container,
         rate,
         samples.shape[1],
         samples.shape[0],
-        peak / full,
-        _clipped(samples, top) if peak >= top else 0,
+        peak,
+        clipped_samples(samples, full),
         _padding(samples, rate),
-        _missing_bytes(content),
-        # every 61st sample, on the scale of 1.0 whatever the encoding
-        hash((samples.shape, rate, (samples[::61] / np.float32(full)).tobytes())),
+        sound.missing_bytes,
+        content_hash,
+        truncated + _remarks(samples, rate, full, float(high) / full, float(low) / full),
     )
+
+
+def _remarks(samples: np.ndarray, rate: int, full: float, high: float, low: float) -> tuple[Remark, ...]:
+    """Remarks of `load_recording` on the mix; one channel at 16 kHz or below, clearly audible and level, needs none."""
+    plain = samples.shape[1] == 1 and rate <= SAMPLE_RATE
+    if plain and high - low > 4 * OFFSET and abs(high + low) < 2 * OFFSET and max(high, -low) <= 1:
+        return ()
+    floats = samples if full == 1.0 else samples / np.float32(full)
+    mono, remarks = mix(floats)
+    if not any(remark.unusable for remark in remarks):
+        remarks += remarks_on_level(mono, rate)
+    return tuple(remarks)
 
 
 def same_sound(a: Path, b: Path) -> bool:
     """Whether two files decode to the same samples at the same rate."""
-    import soundfile
-
-    (first, rate_a), (second, rate_b) = (soundfile.read(path, dtype="float32") for path in (a, b))
-    return rate_a == rate_b and np.array_equal(first, second)
-
-
-def _clipped(samples: np.ndarray, top: float) -> int:
-    """Number of samples in runs of at least `CLIPPED_RUN` at or beyond `top`, over all channels."""
-    total = 0
-    for channel in samples.T:
-        at_top = np.concatenate([[False], (channel >= top) | (channel <= -top), [False]])
-        starts, ends = np.flatnonzero(np.diff(at_top.astype(np.int8))).reshape(-1, 2).T
-        lengths = ends - starts
-        total += int(lengths[lengths >= CLIPPED_RUN].sum())
-    return total
+    first, second = decode(a), decode(b)
+    return first.sample_rate == second.sample_rate and np.array_equal(first.samples, second.samples)
 
 
 def _padding(samples: np.ndarray, rate: int) -> tuple[float, float]:
@@ -136,11 +139,3 @@ def _padding(samples: np.ndarray, rate: int) -> tuple[float, float]:
     first = int(sounding.argmax()) if sounding.any() else len(sounding)
     last = int(sounding[::-1].argmax()) if first < len(sounding) else 0
     return first / rate, last / rate
-
-
-def _missing_bytes(content: bytes) -> int:
-    """Bytes missing from the length that a RIFF or AIFF header declares; 0 for other files and unknown lengths."""
-    if len(content) < 8 or content[:4] not in (b"RIFF", b"FORM"):
-        return 0
-    declared = int.from_bytes(content[4:8], "little" if content[:4] == b"RIFF" else "big")
-    return max(0, declared + 8 - len(content)) if declared < 0xFFFFFFF0 else 0

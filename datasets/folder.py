@@ -10,7 +10,10 @@ machine: a corpus' name is part of every key and of every result row). It is one
 
 Columns are found by name: ``file``, ``emotion`` and ``speaker`` are required (without speakers, folds would leak),
 ``sex`` and ``sentence`` are optional, ``id`` is the clip id (default: the file name; where these are not unique, the
-path). Without a ``corpus.toml`` the licence is unknown and no audio derived from the data may enter a report. Example::
+path). A row has one cell for each column, on one line; a tab-separated table has no quotation marks. Names are compared
+in Unicode's composed form. A speaker that is empty, ``nan``, ``NA``, ``unknown`` or ``?`` is missing (`speakers`). A
+label that is no emotion of the taxonomy may be a class of its own name: map it to itself in ``[labels]``. Without a
+``corpus.toml`` the licence is unknown and no audio derived from the data may enter a report. Example::
 
     name = "Call centre 2024"
     table = "meta/labels.csv"        # of an audformat database: the table with the emotions
@@ -21,6 +24,7 @@ path). Without a ``corpus.toml`` the licence is unknown and no audio derived fro
     level_comparable = true          # levels of two clips may be compared
     derivatives_allowed = true       # audio made from it may enter a report
     speakers = "one-per-file"        # only if each clip has a different speaker: folds are not speaker-disjoint else
+    missing_speakers = "leave-out"   # leave out clips without a speaker; default: refuse the table
 
     [columns]
     emotion = "rating"
@@ -28,26 +32,32 @@ path). Without a ``corpus.toml`` the licence is unknown and no audio derived fro
     [labels]
     wut = "anger"
     laughter = ""                    # leave these clips out
+    boasting = "boasting"            # a class of its own name
 """
 
 from __future__ import annotations
 
-import os
+import re
 import tomllib
+import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import InputError
 from ..keys import digest
-from .corpus import COLUMNS, TAXONOMY, Corpus, CorpusRecord, data_root_or_default
-from .folder_record import RECORD, SYNONYMS
+from .corpus import APPLE_DOUBLE, COLUMNS, TAXONOMY, Corpus, CorpusRecord, data_root_or_default
+from .folder_files import find_files, some
+from .folder_record import RECORD
+from .labels import SYNONYMS, folded, misspelt
+from .speakers import clean_name, near_equal
+from .table import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +74,7 @@ ROLES: dict[Role, tuple[str, ...]] = {
     "sex": ("sex", "gender"),
     "sentence": ("sentence", "text", "transcription", "transcript"),
 }
+OWN_CLASS = re.compile(r"[^\W\d_][^\WA-Z]*")  # no hyphen: A-B is a contrast of two classes
 SEXES = {"f": "female", "woman": "female", "m": "male", "man": "male"}
 
 
@@ -82,6 +93,7 @@ class Description(BaseModel):
     level_comparable: bool = False
     derivatives_allowed: bool = False
     speakers: Literal["column", "one-per-file"] = "column"
+    missing_speakers: Literal["refuse", "leave-out"] = "refuse"
     columns: dict[Role, str] = {}
     labels: dict[str, str] = {}
 
@@ -123,15 +135,26 @@ def load(
         where = f"{where}: {table}"
         rows, header = _by_role(_read_csv(table, where), description, where), {}
         bases = list(dict.fromkeys([table.parent, root]))
-    labels = {label.casefold(): emotion for label, emotion in (SYNONYMS | description.labels).items()}
+    remarks: list[str] = []
+    if description.missing_speakers == "leave-out" and description.speakers == "column":
+        rows = _without_missing_speakers(rows, remarks, where)
+    labels = {folded(label): emotion for label, emotion in (SYNONYMS | description.labels).items()}
     rows = _with_emotions(rows, labels, where)
-    rows["file"], home = _files(rows["file"], bases, root, data_root, where)
+    files = find_files(list(rows["file"]), list(rows.index), bases, root, data_root, where)
+    rows["file"] = files.relative
     if description.speakers == "one-per-file":
         rows["speaker"] = rows["file"]
+    else:
+        alike = [" and ".join(map(repr, group)) for group in near_equal(set(rows["speaker"]))]
+        if alike:
+            remarks.append(f"speakers that differ in spelling alone: {some(alike)}; are they different people?")
     rows.index = _ids(rows, where)
     rows = rows.drop(columns="id", errors="ignore")
-    corpus = Corpus(record, rows, home)
-    return Corpus(_completed(record, corpus.table, description, header, root), rows, home)
+    remarks += files.remarks
+    for remark in remarks:
+        warnings.warn(f"{where}: {remark}", stacklevel=2)
+    completed = _completed(record, rows.sort_index(), description, header, root)
+    return Corpus(completed, rows, files.home, remarks=tuple(remarks))
 
 
 def record_of_enclosing_folder(path: Path) -> CorpusRecord | None:
@@ -200,17 +223,28 @@ def _describe(path: Path, where: str) -> Description:
             f"{where}: {path}: {'; '.join(faults)}. Allowed keys: {', '.join(Description.model_fields)}; "
             f"columns: {', '.join(ROLES)}."
         ) from None
-    strange = sorted(set(description.labels.values()) - {*TAXONOMY, ""})
+    own = {emotion for label, emotion in description.labels.items() if label == emotion}
+    strange = sorted(set(description.labels.values()) - {*TAXONOMY, "", *own})
     if strange:
         raise InputError(
-            f'{where}: {path}: labels map to {_some(strange)}, allowed are {", ".join(TAXONOMY)}, and "" to leave '
-            "clips out."
+            f'{where}: {path}: labels map to {some(strange)}, allowed are {", ".join(TAXONOMY)}, "" to leave clips '
+            f"out, and a class of its own name, declared by mapping it to itself: {strange[0]!r} = {strange[0]!r}."
+        )
+    unfit = sorted(name for name in own if not OWN_CLASS.fullmatch(name))
+    if unfit:
+        raise InputError(
+            f"{where}: {path}: {some(unfit)} cannot name classes of their own: use small letters, digits and "
+            "underscores, beginning with a letter."
         )
     return description
 
 
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in TABLES and not path.name.startswith(APPLE_DOUBLE) and path.is_file()
+
+
 def _choose_table(root: Path, description: Description, where: str) -> Path:
-    tables = sorted(entry for entry in root.iterdir() if entry.suffix.lower() in TABLES and entry.is_file())
+    tables = sorted(entry for entry in root.iterdir() if _is_table(entry))
     names = [entry.name for entry in tables]
     if description.table:
         chosen = root / description.table
@@ -222,7 +256,7 @@ def _choose_table(root: Path, description: Description, where: str) -> Path:
             )
         return chosen
     if len(tables) != 1:
-        contents = f"{len(tables)} CSVs ({_some(names)})" if tables else f"no CSV, no {DESCRIPTION} and no {DATABASE}"
+        contents = f"{len(tables)} CSVs ({some(names)})" if tables else f"no CSV, no {DESCRIPTION} and no {DATABASE}"
         raise InputError(
             f"{where}: {root} holds {contents}; name the table as folder:PATH/TABLE.csv or as `table` in {DESCRIPTION}."
         )
@@ -230,30 +264,14 @@ def _choose_table(root: Path, description: Description, where: str) -> Path:
 
 
 def _read_csv(path: Path, where: str) -> pd.DataFrame:
-    """Read a table with all cells as stripped text, missing ones empty; the index is the line in the file."""
+    """Read a table with all cells as stripped text; the index is the line in the file. Unnamed columns are dropped."""
     import pandas as pd
 
-    try:
-        # Excel marks UTF-8 by a byte order mark
-        text = path.read_bytes().decode("utf-8-sig")
-        header = text.split("\n", 1)[0]
-        separator = max(",;\t", key=header.count)
-        table = pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{where}: byte {error.start} is not UTF-8 ({error.object[error.start : error.start + 4]!r}); save the "
-            "table as UTF-8."
-        ) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{where}: cannot be read as a table: {str(error).strip()}.") from None
-    except OSError as error:
-        raise InputError(f"{where}: cannot be read ({error.strerror}).") from None
-    table.columns = table.columns.str.strip()
-    table = table.apply(lambda column: column.fillna("").str.strip())
-    table.index = pd.RangeIndex(2, len(table) + 2)
-    if table.empty:
+    table = read_table(path, where)
+    if not table.rows:
         raise InputError(f"{where}: holds a header and no rows; it needs one row a clip.")
-    return table
+    frame = pd.DataFrame(table.rows, index=table.lines, columns=list(table.header), dtype=str)
+    return frame.loc[:, [bool(name) for name in table.header]]
 
 
 def _roles(names: Iterable[str], description: Description, where: str) -> dict[Role, str]:
@@ -278,7 +296,7 @@ def _roles(names: Iterable[str], description: Description, where: str) -> dict[R
         matches = folded.get(role) or [name for word in known for name in folded.get(word, [])]
         if len(matches) > 1:
             raise InputError(
-                f"{where}: {_some(matches)} may each be the {role}; say which in {DESCRIPTION}: "
+                f"{where}: {some(matches)} may each be the {role}; say which in {DESCRIPTION}: "
                 f"[columns] {role} = {matches[0]!r}."
             )
         if matches:
@@ -309,16 +327,27 @@ def _by_role(table: pd.DataFrame, description: Description, where: str) -> pd.Da
     roles = _roles(table.columns, description, where)
     others = [name for name in table.columns if name not in roles.values() and name not in ROLES]
     rows = table[others].assign(**{role: table[name] for role, name in roles.items()})
+    if "speaker" in roles:
+        rows["speaker"] = rows["speaker"].map(clean_name)
+    optional = {"speaker"} if description.missing_speakers == "leave-out" or description.speakers != "column" else set()
     for role in ("file", "emotion", "speaker"):
-        if role in roles and (rows[role] == "").any():
+        if role in roles and role not in optional and (rows[role] == "").any():
             lines = list(rows.index[rows[role] == ""])
+            written = sorted(set(table.loc[lines, roles[role]]) - {""})
+            advice = (
+                f'; a missing speaker is no speaker. Fill or remove them, or write missing_speakers = "leave-out" in '
+                f"{DESCRIPTION}"
+                if role == "speaker"
+                else "; fill or remove them"
+            )
             raise InputError(
-                f"{where}: {len(lines)} of {len(rows)} rows have no {role} (rows {_some(lines)}); fill or remove them."
+                f"{where}: {len(lines)} of {len(rows)} rows have no {role} "
+                f"({', '.join(map(repr, written)) + ' in ' if written else ''}lines {some(lines)}){advice}."
             )
     for role in ("sex", "sentence"):
         if role not in rows:
             rows[role] = ""
-    rows["sex"] = rows["sex"].str.casefold().map(lambda word: SEXES.get(word, word))
+    rows["sex"] = rows["sex"].map(lambda word: SEXES.get(clean_name(word).casefold(), clean_name(word).casefold()))
     return rows
 
 
@@ -375,83 +404,54 @@ def _read_database(root: Path, description: Description, where: str) -> tuple[pd
 
 
 def _with_emotions(rows: pd.DataFrame, labels: Mapping[str, str], where: str) -> pd.DataFrame:
-    folded = rows["emotion"].str.casefold()
-    unknown = Counter(rows["emotion"][~folded.isin(labels)])
+    spelt = rows["emotion"].map(folded)
+    unknown = Counter(rows["emotion"][~spelt.isin(labels)])
     if unknown:
-        near = {word: _near([word.casefold()], labels) for word in unknown}
+        near = {word: misspelt(word, labels) for word in unknown}
         listed = [
-            f"{word!r} ({count} clips{f', did you mean {near[word][0]!r}?' if near[word] else ''})"
+            f"{word!r} ({count} clips{f', did you mean {near[word]!r}?' if near[word] else ''})"
             for word, count in unknown.most_common(8)
         ]
         raise InputError(
             f"{where}: {len(unknown)} unknown labels: {', '.join(listed)}{', ...' * (len(unknown) > 8)}. Known: "
             f"{', '.join(labels)}. Map the others in {DESCRIPTION}: [labels] {next(iter(unknown))!r} = one of "
-            f'{", ".join(TAXONOMY)}, or "" to leave its clips out.'
+            f'{", ".join(TAXONOMY)}; the label itself, to keep it as a class of its own name; or "" to leave its '
+            "clips out."
         )
-    rows = rows.assign(emotion=folded.map(dict(labels)))
+    rows = rows.assign(emotion=spelt.map(dict(labels)))
     kept = rows[rows["emotion"] != ""].copy()
     if kept.empty:
         raise InputError(f"{where}: [labels] leaves out all {len(rows)} clips.")
     return kept
 
 
-def _files(
-    files: pd.Series, bases: list[Path], root: Path, data_root: str | Path | None, where: str
-) -> tuple[pd.Series, Path]:
-    """File names relative to a folder, checked to be unique, existing and inside it, and that folder.
-
-    It is `root`, or the data root where some files lie outside `root` and all of them below the data root.
-    """
-    root, wider = root.resolve(), data_root_or_default(data_root).resolve()
-    candidates = []
-    for base in bases:
-        paths = [(base.resolve() / name.replace("\\", "/")).absolute() for name in files]
-        candidates.append((sum(not path.is_file() for path in paths), paths))
-    missing, paths = min(candidates, key=lambda pair: pair[0])
-    # `..` is resolved by name only: symbolic links inside the folder may point outside it
-    normal = [Path(os.path.normpath(path)) for path in paths]
-    outside = [name for name, path in zip(files, normal, strict=True) if not path.is_relative_to(root)]
-    if outside and all(path.is_relative_to(wider) for path in normal):
-        root, outside = wider, []
-    if outside:
-        raise InputError(
-            f"{where}: {len(outside)} of {len(files)} files lie outside {root}: {_some(outside)}. Put them below it, "
-            f"put a {DESCRIPTION} that names the table into a folder above both, or name the folder that holds all "
-            "files with --data-root."
-        )
-    if missing:
-        absent = [name for name, path in zip(files, paths, strict=True) if not path.is_file()]
-        raise InputError(
-            f"{where}: {missing} of {len(files)} files do not exist: {_some(absent)}; looked in "
-            f"{' and '.join(map(str, bases))}. Correct the names, or remove the rows."
-        )
-    relative = [path.relative_to(root).as_posix() for path in normal]
-    repeated = [name for name, count in Counter(relative).items() if count > 1]
-    if repeated:
-        lines = list(files.index[[name == repeated[0] for name in relative]])
-        raise InputError(
-            f"{where}: {len(repeated)} files are named more than once: {_some(repeated)} ({repeated[0]} in rows "
-            f"{_some(lines)}). A file is one clip; keep one row each."
-        )
-    return files.__class__(relative, index=files.index), root
+def _without_missing_speakers(rows: pd.DataFrame, remarks: list[str], where: str) -> pd.DataFrame:
+    missing = rows["speaker"] == ""
+    if missing.all():
+        raise InputError(f"{where}: none of the {len(rows)} rows has a speaker; name the speakers.")
+    if missing.any():
+        remarks.append(f"{missing.sum()} of {len(rows)} rows have no speaker and are left out")
+    return rows[~missing].copy()
 
 
 def _ids(rows: pd.DataFrame, where: str) -> list[str]:
     """Clip ids: the user's, else file names without extension, else (where these are not unique) paths."""
     if "id" in rows:
+        rows["id"] = [unicodedata.normalize("NFC", name) for name in rows["id"]]
         counts = Counter(rows["id"])
         repeated = [name for name, count in counts.items() if count > 1 or not name]
         if repeated:
             lines = list(rows.index[rows["id"] == repeated[0]])
             raise InputError(
-                f"{where}: {len(repeated)} ids are empty or given twice: {_some(repeated)} (rows {_some(lines)}); "
+                f"{where}: {len(repeated)} ids are empty or given twice: {some(repeated)} (lines {some(lines)}); "
                 "an id names one clip."
             )
         return list(rows["id"])
-    for ids in ([Path(file).stem for file in rows["file"]], [str(Path(f).with_suffix("")) for f in rows["file"]]):
+    files = [unicodedata.normalize("NFC", file) for file in rows["file"]]
+    for ids in ([Path(file).stem for file in files], [str(Path(file).with_suffix("")) for file in files]):
         if len(set(ids)) == len(ids):
             return ids
-    return list(rows["file"])
+    return files if len(set(files)) == len(files) else list(rows["file"])
 
 
 def _completed(
@@ -469,7 +469,7 @@ def _completed(
         licence=description.licence or header.get("licence") or "unknown",
         citation=description.citation or "unknown",
         language=description.language or header.get("language") or "und",
-        emotions=tuple(emotion for emotion in TAXONOMY if emotion in present),
+        emotions=(*(emotion for emotion in TAXONOMY if emotion in present), *sorted(present - set(TAXONOMY))),
         speakers=speakers,
         clips=len(table),
         label_counts=dict(Counter(table["emotion"])),
@@ -484,9 +484,3 @@ def _near(words: Iterable[str], known: Iterable[str]) -> list[str]:
     """Closest known name of each word, case-insensitive; words without a close match are dropped."""
     known = {name.casefold(): name for name in known}
     return [known[hit] for word in words for hit in get_close_matches(word.casefold(), known, n=1, cutoff=0.6)]
-
-
-def _some(things: Iterable[Any], n: int = 3) -> str:
-    """First `n` items joined by commas, with an ellipsis if there are more."""
-    things = [str(thing) for thing in things]
-    return ", ".join(things[:n]) + ", ..." * (len(things) > n)

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from .corpus import TAXONOMY, CorpusRecord
-
-# unambiguous label spellings only; others need an entry in the user's `[labels]`
-SYNONYMS = {emotion: emotion for emotion in TAXONOMY} | {
-    "angry": "anger",
-    "ang": "anger",
-    "happy": "happiness",
-    "hap": "happiness",
-    "joy": "happiness",
-    "sad": "sadness",
-    "neu": "neutral",
-    "fearful": "fear",
-    "afraid": "fear",
-    "fea": "fear",
-    "disgusted": "disgust",
-    "surprised": "surprise",
-    "bored": "boredom",
-}
+from .labels import SYNONYMS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +19,10 @@ class FolderRecord(CorpusRecord):
             normal = os.path.normpath(self.argument).replace(os.sep, "/")
             object.__setattr__(self, "name", f"{self.name.partition(':')[0]}:{normal}")
         super().__post_init__()
+
+    def unknown_emotions(self, emotions: Collection[str]) -> list[str]:
+        """None: the user's own labels may be classes of their own name."""
+        return []
 
 
 RECORD = FolderRecord(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+EXCHANGED_SPEAKERS = 500  # with more, all pairs are too many to try, and the greedy folds are as good as balanced
+
+
 @dataclass(frozen=True)
 class Folds:
     """Assignment of speakers to cross-validation folds, each speaker held out in exactly one.
@@ -93,7 +96,8 @@ def speaker_folds(table: pd.DataFrame, n: int = 5) -> Folds:
 
     Greedy assignment, speakers with most clips first, each to the fold that minimises the imbalance: the squared
     deviation from the expectation, over the expectation, of clips, clips per emotion and speakers per sex, as a share
-    of all clips or speakers. Then pairs of speakers are exchanged while that lowers the imbalance. Ties are broken by
+    of all clips or speakers. Then pairs of speakers are exchanged while that lowers the imbalance, up to
+    `EXCHANGED_SPEAKERS` speakers. Ties are broken by
     digest of the speaker's name.
 
     Parameters
@@ -134,7 +138,7 @@ def speaker_folds(table: pd.DataFrame, n: int = 5) -> Folds:
         loads[fold_of[i]] += profiles[i]
         sizes[fold_of[i]] += 1
 
-    exchanged = True
+    exchanged = len(names) <= EXCHANGED_SPEAKERS
     while exchanged:
         exchanged = False
         for i, j in combinations(order, 2):
@@ -157,10 +161,14 @@ def _profiles(table: pd.DataFrame, names: list[str], n: int) -> tuple[np.ndarray
     weights : array, shape (n_counts,)
     """
     speaker, emotion, sex = (table[column].to_numpy() for column in ("speaker", "emotion", "sex"))
-    spoken = np.array([speaker == name for name in names])
-    clips = spoken.sum(axis=1)[:, None]
-    emotions = np.array([[np.sum(emotion[rows] == e) for e in sorted(set(emotion))] for rows in spoken])
-    sexes = np.array([[np.any(sex[rows] == s) for s in sorted(set(sex))] for rows in spoken])
+    row_of = {name: row for row, name in enumerate(names)}
+    rows = np.array([row_of[name] for name in speaker])
+    clips = np.bincount(rows, minlength=len(names))[:, None]
+    emotions, sexes = (np.zeros((len(names), len(set(values))), dtype=int) for values in (emotion, sex))
+    for counts, values in ((emotions, emotion), (sexes, sex)):
+        column_of = {value: column for column, value in enumerate(sorted(set(values)))}
+        np.add.at(counts, (rows, [column_of[value] for value in values]), 1)
+    sexes = sexes > 0
     totals = np.concatenate([part.sum(axis=0) for part in (clips, emotions, sexes)])
     population = np.repeat([len(table), len(names)], [1 + emotions.shape[1], sexes.shape[1]])
     return np.hstack([clips, emotions, sexes]).astype(float), n / (totals * population)

@@ -6,7 +6,6 @@ with the publisher's layout.
 
 from __future__ import annotations
 
-import csv
 import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
 from .corpus import CorpusRecord
+from .table import read_table
 
 MANIFEST = "manifest.csv"
 
@@ -67,23 +67,23 @@ def read_manifest(root: Path) -> dict[str, ManifestEntry]:
     path = root / MANIFEST
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        lacking = {"file", "sha256"} - set(reader.fieldnames or ())
-        if lacking:
-            raise InputError(
-                f"{path}: lacks column {', '.join(sorted(lacking))}; it has {', '.join(reader.fieldnames or ())}. "
-                "Add it, or move the file away to verify against the publisher's checksums alone."
-            )
+    table = read_table(path, str(path))
+    lacking = {"file", "sha256"} - set(table.header)
+    if lacking:
+        raise InputError(
+            f"{path}: lacks column {', '.join(sorted(lacking))}; it has {', '.join(table.header)}. "
+            "Add it, or move the file away to verify against the publisher's checksums alone."
+        )
+    entries = {}
+    for line, cells in zip(table.lines, table.rows, strict=True):
+        row = dict(zip(table.header, cells, strict=True))
         try:
-            return {
-                PurePosixPath(row["file"]).as_posix(): ManifestEntry(
-                    row["sha256"].strip().lower(),
-                    (row.get("source_sha256") or "").strip().lower(),
-                    int(row.get("sample_rate") or 0),
-                    float(row.get("duration_s") or 0),
-                )
-                for row in reader
-            }
-        except (ValueError, AttributeError) as error:
-            raise InputError(f"{path}: line {reader.line_num}: {error}. Mend the line.") from None
+            entries[PurePosixPath(row["file"]).as_posix()] = ManifestEntry(
+                row["sha256"].lower(),
+                row.get("source_sha256", "").lower(),
+                int(row.get("sample_rate") or 0),
+                float(row.get("duration_s") or 0),
+            )
+        except ValueError as error:
+            raise InputError(f"{path}: line {line}: {error}. Mend the line.") from None
+    return entries

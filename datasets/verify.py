@@ -1,8 +1,9 @@
 """Verification of a corpus' folder: names, counts, checksums and audio of every file.
 
 Files are compared with the folder's ``manifest.csv`` where it lists them, else with the publisher's SHA-256. A *fault*
-contradicts either; a *note* is information (a stereo file, zero padding, duplicates in the published corpus). A copy
-without some of the publisher's files is partial, not faulty; a file that a manifest lists must exist.
+contradicts either, or makes a clip unusable; a *note* is information (a stereo file, zero padding, duplicates in the
+published corpus). A copy without some of the publisher's files is partial, not faulty; a file that a manifest lists
+must exist. Clips that ``serxai run`` will refuse are marked, the publisher's own among them.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..audio.quality import Remark
 from ..errors import InputError
 from .corpora import layout_of, load_corpus
-from .corpus import CorpusRecord, FileNameParser, Layout, files_below, not_found
+from .corpus import CorpusRecord, FileNameParser, Layout, MissingLabelsError, files_below, not_found
 from .examine import SUFFIXES, FileExamination, examine, same_sound
 from .manifest import ManifestEntry, publisher_checksums, read_manifest
 
 BATCH = 16  # files per task of the thread pool: scheduling one file costs as much as examining it
 PADDED_S = 0.01  # shorter runs of zeros occur in quiet recordings without padding
 DURATION_TOLERANCE_S = 1e-3  # rounding in manifests
+CONTRADICTIONS = ("changed", "missing", "renamed", "duplicate", "unlisted", "rate", "duration", "manifest")
 ORIGINAL, DERIVED, LISTED = "original", "derived", "listed"
 
 
@@ -34,20 +37,24 @@ class Finding:
     Attributes
     ----------
     kind : str
-        Faults: ``changed``, ``missing``, ``renamed``, ``duplicate``, ``unlisted``, ``misnamed``, ``undecodable``,
-        ``truncated``, ``rate``, ``duration``, ``manifest``. Notes: ``rate``, ``stereo``, ``container``, ``silent``,
-        ``clipped``, ``padded``, ``same sound``, ``absent``, ``stray``.
+        Contradictions (`CONTRADICTIONS`): ``changed``, ``missing``, ``renamed``, ``duplicate``, ``unlisted``, ``rate``,
+        ``duration``, ``manifest``. Other faults: ``misnamed``, ``undecodable``, and the unusable kinds of
+        `audio.quality.Remark` on files without a matching checksum. Notes: ``rate``, ``stereo``, ``container``,
+        ``padded``, ``same sound``, ``absent``, ``stray``, ``table``, the other kinds of `Remark`.
     file : str
-        Relative to the corpus' folder.
+        Relative to the corpus' folder; empty for the table of the corpus.
     detail : str
     fault : bool
-        Whether it contradicts the manifest or the publisher's checksums.
+        Whether it contradicts the manifest or the publisher's checksums, or the file is unusable.
+    refused : bool
+        Whether ``serxai run`` refuses the clip.
     """
 
     kind: str
     file: str
     detail: str
     fault: bool = True
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,13 +102,18 @@ class Verification:
         return not any(finding.fault for finding in self.findings)
 
     @property
+    def refused(self) -> tuple[str, ...]:
+        """Files of the clips that ``serxai run`` refuses."""
+        return tuple(dict.fromkeys(finding.file for finding in self.findings if finding.refused))
+
+    @property
     def complete(self) -> bool:
         """Whether all clips of the complete corpus are in the folder."""
         return self.clips[0] >= self.clips[1]
 
     def as_json(self) -> dict[str, Any]:
         """All fields as JSON-serialisable objects."""
-        return asdict(self) | {"ok": self.ok, "complete": self.complete}
+        return asdict(self) | {"ok": self.ok, "complete": self.complete, "refused": self.refused}
 
 
 def verify_corpus(
@@ -134,7 +146,7 @@ def verify_corpus(
         corpus.prepare(corpus.table.index)
         record, root = corpus.record, corpus.root
         strays: list[str] = []
-        findings: list[Finding] = []
+        findings = [Finding("table", "", remark, fault=False) for remark in corpus.remarks]
         clips = {str(row["file"]): {"id": str(i)} | row for i, row in corpus.table.to_dict("index").items()}
         manifest: dict[str, ManifestEntry] = {}
     else:
@@ -163,8 +175,11 @@ def verify_corpus(
     )
     decoded = {file: examined[file] for file in clips if not examined[file].fault}
     for file in clips:
-        findings += _audio_findings(file, examined[file], record, manifest.get(file))
-    findings += _same_sounds(root, decoded, {finding.file for finding in findings if finding.kind == "duplicate"})
+        findings += _audio_findings(file, examined[file], record, manifest.get(file), file in compared.confirmed)
+    emotions = {file: str(clips[file]["emotion"]) for file in clips}
+    twins = _same_sounds(root, decoded, {f.file for f in findings if f.kind == "duplicate"}, emotions)
+    findings += twins
+    findings += _published_twins(compared.confirmed, examined, official, {finding.file for finding in twins})
     return _summary(record, root, clips, decoded, compared, findings)
 
 
@@ -208,10 +223,12 @@ def _scan(
     strays, findings = [], []
     for path in files_below(root):
         file = path.relative_to(root).as_posix()
-        if path.suffix.casefold() not in SUFFIXES or path.name.startswith("._"):  # AppleDouble files of macOS
+        if path.suffix.casefold() not in SUFFIXES:
             continue
         try:
             metadata = names.parse(file)
+        except MissingLabelsError:
+            raise
         except InputError as error:
             metadata = None
             findings.append(Finding("misnamed", file, str(error).partition(f"{file}: ")[2]))
@@ -329,14 +346,15 @@ def _name(file: str) -> str:
 
 
 def _audio_findings(
-    file: str, result: FileExamination, record: CorpusRecord, listed: ManifestEntry | None
+    file: str, result: FileExamination, record: CorpusRecord, listed: ManifestEntry | None, confirmed: bool
 ) -> list[Finding]:
-    """Findings on a file's header and samples."""
+    """Findings on a file's header and samples; an unusable file is no fault if its checksum is `confirmed`."""
     if result.fault:
-        return [Finding("undecodable", file, result.fault)]
-    findings = []
-    if result.missing_bytes:
-        findings.append(Finding("truncated", file, f"{result.missing_bytes} bytes shorter than its header says"))
+        return [Finding("undecodable", file, result.fault, refused=True)]
+    findings = [
+        Finding(remark.kind, file, remark.detail, _is_fault(remark, confirmed), remark.unusable)
+        for remark in result.remarks
+    ]
     if listed is not None and listed.sample_rate not in (0, result.sample_rate):
         findings.append(Finding("rate", file, f"{result.sample_rate} Hz; the manifest says {listed.sample_rate} Hz"))
     elif listed is None and record.sample_rate not in (0, result.sample_rate):
@@ -351,12 +369,16 @@ def _audio_findings(
     notes = {
         "container": not result.container.startswith(expected) and f"is {result.container}, read as such",
         "stereo": result.channels > 1 and f"{result.channels} channels, mixed to one when read",
-        "silent": result.silent and "no sample reaches -60 dB",
         "clipped": result.clipped and f"{result.clipped} samples in runs at full scale",
         "padded": max(result.padding_s) >= PADDED_S
         and f"exact zeros: {result.padding_s[0]:.2f} s at the start, {result.padding_s[1]:.2f} s at the end",
     }
     return findings + [Finding(kind, file, str(detail), fault=False) for kind, detail in notes.items() if detail]
+
+
+def _is_fault(remark: Remark, confirmed: bool) -> bool:
+    """Whether a remark is a fault: the publisher's own clips may be unusable, but not cut short."""
+    return remark.unusable and (remark.kind == "truncated" or not confirmed)
 
 
 def _same_clips(ids: Mapping[str, str], examined: Mapping[str, FileExamination], homes: set[str]) -> list[Finding]:
@@ -377,15 +399,40 @@ def _same_clips(ids: Mapping[str, str], examined: Mapping[str, FileExamination],
     ]
 
 
-def _same_sounds(root: Path, decoded: Mapping[str, FileExamination], known: set[str]) -> list[Finding]:
+def _same_sounds(
+    root: Path, decoded: Mapping[str, FileExamination], known: set[str], emotions: Mapping[str, str]
+) -> list[Finding]:
     """Clips that decode to the same samples, other than duplicates already reported (`known`)."""
     alike: dict[int, list[str]] = defaultdict(list)
     for file, result in decoded.items():
         if file not in known:
             alike[result.content_hash].append(file)
     return [
-        Finding("same sound", other, f"decodes to the samples of {first}", fault=False)
+        Finding(
+            "same sound",
+            other,
+            f"decodes to the samples of {first}"
+            + (f", labelled {emotions[other]} here and {emotions[first]} there" * (emotions[other] != emotions[first])),
+            fault=False,
+        )
         for first, *others in alike.values()
         for other in others
         if same_sound(root / first, root / other)
+    ]
+
+
+def _published_twins(
+    confirmed: Mapping[str, str], examined: Mapping[str, FileExamination], official: Mapping[str, str], known: set[str]
+) -> list[Finding]:
+    """Files whose bytes the publisher gives under a second name that is not in the folder."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, sha256 in official.items():
+        names[sha256].append(name)
+    here = {_name(file) for file in examined}
+    return [
+        Finding("same sound", file, f"the publisher has the same bytes as {twin}", fault=False)
+        for file in confirmed
+        if file not in known
+        for twin in names.get(examined[file].sha256, ())
+        if _name(twin) != _name(file) and _name(twin) not in here
     ]

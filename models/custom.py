@@ -14,7 +14,8 @@ run. What the factory returns takes waveforms, float32 (n, n_samples) at 16 kHz,
 Optional attributes of the object:
 
 ========== ============================================================================================================
-classes     names of the columns in the common taxonomy; needed unless there is ``classes_``
+classes     names of the columns; needed unless there is ``classes_``. Spellings of emotions become the common taxonomy
+            (`datasets.labels`), others stay classes of their own name
 outputs     of a callable: ``"probabilities"`` (default; they are normalised to a sum of 1) or ``"logits"``
 min_samples shortest waveform it takes; default 1
 sample_rate if given, must be 16000; waveforms are not resampled
@@ -48,6 +49,7 @@ from torch import nn
 
 from ..audio import SAMPLE_RATE
 from ..datasets.corpus import TAXONOMY
+from ..datasets.labels import class_names
 from ..errors import ClipError, InputError
 from ..keys import digest, rng
 from .recogniser import BATCH, Recogniser, one_vs_rest
@@ -83,13 +85,8 @@ class ModelFacts:
                 f"model {self.name!r} does not name its classes: give at least 2 in the order of its columns, as "
                 f"'classes', from {', '.join(TAXONOMY)}."
             )
-        strange = [name for name in self.classes if name not in TAXONOMY]
-        if strange or len(set(self.classes)) < len(self.classes):
-            what = f"{', '.join(map(repr, strange))} not in the taxonomy" if strange else "a class is named twice"
-            raise InputError(
-                f"model {self.name!r}: classes {', '.join(map(str, self.classes))}: {what}; "
-                f"choose from {', '.join(TAXONOMY)}."
-            )
+        named = class_names(self.classes, f"model {self.name!r}", "name them in the order of its columns, as 'classes'")
+        object.__setattr__(self, "classes", named)
         if self.outputs not in OUTPUTS:
             raise InputError(f"model {self.name!r}: outputs {self.outputs!r}; choose {' or '.join(OUTPUTS)}.")
         if self.sample_rate != SAMPLE_RATE:

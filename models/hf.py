@@ -26,7 +26,7 @@ from torch import nn
 
 from .. import _torchvision  # noqa: F401  (before transformers)
 from ..audio import SAMPLE_RATE
-from ..datasets.folder_record import SYNONYMS
+from ..datasets.labels import class_names
 from ..errors import InputError
 from ..keys import digest
 from .head import LinearHead, log_probabilities
@@ -38,12 +38,6 @@ if TYPE_CHECKING:
 
     from .record import ModelRecord
 
-# what checkpoints call emotions, besides the spellings that corpora use; other labels stay classes of their own name
-LABELS = SYNONYMS | {
-    "anger/angry": "anger", "happiness/joy": "happiness", "sadness/sad": "sadness", "joyful": "happiness",
-    "dis": "disgust", "sur": "surprise", "ps": "surprise", "pleasant_surprise": "surprise", "scared": "fear",
-    "bor": "boredom", "cal": "calm", "calmness": "calm", "neutrality": "neutral",
-}  # fmt: skip
 EPSILON = 1e-7  # of the feature extractor's normalisation
 
 
@@ -211,17 +205,8 @@ def emotions(path: str, config: PreTrainedConfig) -> tuple[str, ...]:
         If fewer than two labels are emotions of the taxonomy, or two are the same one.
     """
     names = cast(dict[int, str], config.id2label)
-    labels = [str(names[i]).strip().lower() for i in sorted(names)]
-    classes = tuple(LABELS.get(label, label) for label in labels)
-    listed = ", ".join(map(repr, labels))
-    if sum(label in LABELS for label in labels) < 2:
-        raise InputError(
-            f"hf:{path}: its labels ({listed}) are not emotions that serxai knows ({', '.join(sorted(LABELS))}); name "
-            "them in the checkpoint's config.json, entry 'id2label'."
-        )
-    if len(set(classes)) < len(classes):
-        raise InputError(f"hf:{path}: two of its labels ({listed}) mean one emotion; edit 'id2label' in config.json.")
-    return classes
+    labels = [str(names[i]) for i in sorted(names)]
+    return class_names(labels, f"hf:{path}", "name them in the checkpoint's config.json, entry 'id2label'")
 
 
 def _json(path: str, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``serxai corpus verify``: presence, counts, checksums and sound of a corpus' files."""
+"""``serxai corpus verify``: presence, counts, checksums and sound of a corpus' files, and what a run will refuse."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from functools import partial
 from itertools import groupby
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ...datasets.corpora import CORPORA
-from ...datasets.verify import Finding, Verification, verify_corpus
+from ...datasets.verify import CONTRADICTIONS, Finding, Verification, verify_corpus
 from .console import Bars
 
 SHOWN = 10  # files of one kind; --json has all
@@ -21,12 +23,12 @@ ORIGINS = {
     "derived": "made from the publisher's files, as manifest.csv lists them",
     "mixed": "some files the publisher's own, some made from them as manifest.csv lists them",
     "altered": "no file has the checksum of the publisher or of a manifest.csv",
-    "unknown": "the publisher has no checksums to hold it against",
+    "unknown": "there are no checksums to hold the files against",
 }
 
 
 def verify(arguments: Namespace) -> int:
-    """Verify one corpus; exit status 1 if a file contradicts the manifest or the publisher's checksums."""
+    """Verify one corpus; exit status 1 if a file is unusable or contradicts the manifest or publisher's checksums."""
     record = CORPORA.get(arguments.name)
     with Bars() as bars:
         result = verify_corpus(record, arguments.data_root, partial(bars, f"verifying {record.name}"))
@@ -48,7 +50,7 @@ def _print(result: Verification, console: Console) -> None:
         extent = f"complete, {found} clips"
     else:
         extent = f"partial, {found} of {expected} clips"
-    say(f"[bold]{result.corpus}[/] {result.version} in {result.folder}")
+    say(f"[bold]{_plain(result.corpus)}[/] {_plain(result.version)} in {_plain(result.folder)}")
     say(f"{result.origin}: {ORIGINS[result.origin]}")
     rates = ", ".join(f"{rate} Hz" + (f" ({n})" if len(result.rates) > 1 else "") for rate, n in result.rates.items())
     speakers = (
@@ -62,7 +64,7 @@ def _print(result: Verification, console: Console) -> None:
         table.add_column(column, justify="right")
     for emotion, (n, of) in result.labels.items():
         padding = result.padding_s.get(emotion)
-        table.add_row(emotion, str(n), str(of) if of else "", "" if padding is None else f"{padding:.3f}")
+        table.add_row(_plain(emotion), str(n), str(of) if of else "", "" if padding is None else f"{padding:.3f}")
     console.print(table)
     console.print()
 
@@ -70,13 +72,31 @@ def _print(result: Verification, console: Console) -> None:
     notes = [finding for finding in result.findings if not finding.fault]
     _print_findings("worth knowing", notes, 3, console)
     _print_findings("what differs", faults, SHOWN, console)
-    if result.ok and not result.confirmed:
-        say("[green]Nothing is wrong with the files,[/] as far as can be told without checksums.")
-    elif result.ok:
+    contradicting = sum(finding.kind in CONTRADICTIONS for finding in faults)
+    compared = result.origin != "unknown" or result.confirmed > 0
+    if contradicting:
+        count = "1 finding contradicts" if contradicting == 1 else f"{contradicting} findings contradict"
+        against = "the publisher's checksums or the folder's manifest" if compared else "what is known of the corpus"
+        say(f"[red]{count} {against}.[/]")
+    if len(faults) > contradicting:
+        count = "1 file is" if len(faults) == contradicting + 1 else f"{len(faults) - contradicting} files are"
+        say(f"[red]{count} not as a clip must be, see above.[/]")
+    if result.ok and compared:
         say("[green]Nothing contradicts the publisher's checksums or the folder's manifest.[/]")
-    else:
-        count = "1 finding contradicts" if len(faults) == 1 else f"{len(faults)} findings contradict"
-        say(f"[red]{count} the publisher's checksums or the folder's manifest.[/]")
+    elif result.ok:
+        say("[green]Nothing is wrong with the files,[/] as far as can be told without checksums.")
+    if result.refused:
+        count = "1 clip" if len(result.refused) == 1 else f"{len(result.refused)} clips"
+        say(f"[yellow]serxai run will refuse {count}:[/] {_plain(', '.join(result.refused[:SHOWN]))}")
+
+
+def _plain(text: str) -> str:
+    """Text from outside for rich: no markup, no control characters."""
+    return escape(_printable(text))
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _print_findings(title: str, findings: Sequence[Finding], shown: int, console: Console) -> None:
@@ -88,7 +108,7 @@ def _print_findings(title: str, findings: Sequence[Finding], shown: int, console
     for kind, group in groupby(findings, key=lambda finding: finding.kind):
         members = list(group)
         for finding in members[:shown]:
-            table.add_row(kind, finding.file, finding.detail)
+            table.add_row(kind, Text(_printable(finding.file)), Text(_printable(finding.detail)))
         if len(members) > shown:
             table.add_row(kind, f"... and {len(members) - shown} more", "")
     console.print(table)

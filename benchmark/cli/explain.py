@@ -11,6 +11,7 @@ from typing import Any
 
 import soundfile
 from rich.console import Console
+from rich.text import Text
 
 from ...audio import SAMPLE_RATE
 from ...datasets.corpora import CORPORA, corpus_forbidding_derivatives, load_corpus
@@ -50,6 +51,10 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_json(explained, arguments.audio, withheld, fills), indent=2))
     else:
+        for remark in explained.remarks:
+            warned = "; there is nothing to explain in it, and serxai run skips it" if remark.unusable else ""
+            text = f"warning: {arguments.audio}: {remark.kind}: {remark.detail}{warned}."
+            Console(stderr=True).print(Text(text, style="yellow"), soft_wrap=True)
         _print(explained, files, fills)
         if withheld:
             Console().print(f"[yellow]{withheld}[/]", highlight=False, soft_wrap=True)
@@ -145,6 +150,7 @@ def as_json(
         "contrast": explained.contrast,
         "explanations": {name: _attribution(a, explained) for name, a in explained.attributions.items()},
         "failures": explained.failures,
+        "remarks": [asdict(remark) for remark in explained.remarks],
         "fills": [asdict(effect) | {"note": effect.note} for effect in fills],
         "sounds_withheld": withheld,
     }

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
-import soundfile
 
 from ...audio import SAMPLE_RATE, scoring_grid
+from ...audio.decode import MAX_SECONDS, header_seconds
 from ...datasets.clip import Clip
 from ...datasets.corpus import Corpus
 from ...datasets.shifts.conditions import CONDITIONS
+from ...errors import ClipError
 from ...methods.attribution import Attribution
 from ...methods.explainer import Explainer, Request
 from ...metrics.case import Case, Explained, Outcome, work_of
@@ -180,9 +181,10 @@ def _scorer(plan: Plan, shard: Shard, store: Store, device: str = "cpu", backend
 def clip_seconds(corpus: Corpus, clip: str) -> float:
     """Length of a clip from its file's header, without decoding; `TYPICAL_S` where the header cannot be read."""
     try:
-        return float(soundfile.info(str(corpus.root / str(corpus.table.loc[clip, "file"]))).duration)
-    except (soundfile.LibsndfileError, OSError, KeyError, AttributeError):
+        seconds = header_seconds(corpus.root / str(corpus.table.at[clip, "file"]))
+    except (ClipError, KeyError, AttributeError):
         return TYPICAL_S
+    return seconds if 0 < seconds <= MAX_SECONDS else TYPICAL_S  # a stream does not state its length
 
 
 def shard_cost(config: RunConfig, corpus: Corpus, shard: Shard) -> float:

@@ -8,9 +8,9 @@ metric compares a clip with the next one of its emotion.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 from ...datasets.corpus import Corpus
@@ -164,15 +164,21 @@ def _shards(
     if not chosen:
         raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}.")
     groups: dict[tuple[str, str], list[str]] = {}
+    speakers, emotions = (corpus.table[column].to_dict() for column in ("speaker", "emotion"))
+    folds = {
+        speaker: models.fold_for(corpus.name, speaker) for speaker in dict.fromkeys(speakers[clip] for clip in known)
+    }
     for clip in known:
-        row = corpus.table.loc[clip]
-        groups.setdefault((models.fold_for(corpus.name, row["speaker"]), row["emotion"]), []).append(clip)
+        groups.setdefault((folds[speakers[clip]], emotions[clip]), []).append(clip)
     settings = _settings(config, specs, corpus)
     mixing = [condition for condition in config.conditions if CONDITIONS.get(condition).others]
     talkers = Talkers(corpus, config.seed)
     wanted = set(chosen)
     partner = {
-        clip: _partner(clip, members, corpus) for members in groups.values() for clip in members if clip in wanted
+        clip: other
+        for members in groups.values()
+        for clip, other in _partners(members, speakers).items()
+        if clip in wanted
     }
     others = {clip: {m for condition in mixing for m in talkers.of(clip, condition)} for clip in chosen}
     corpus.prepare(sorted({*chosen, *partner.values()}.union(*others.values()) - {""}))
@@ -185,8 +191,9 @@ def _shards(
             part = tuple(clips[start : start + SHARD_CLIPS])
             partners = tuple(partner[clip] for clip in part)
             mixed = tuple(sorted(set().union(*(others[clip] for clip in part))))
-            for clip in {*part, *partners, *mixed} - {""} - identities.keys():
-                identities[clip] = clip_identity(corpus, clip)
+            for clip in {*part, *partners, *mixed} - {""}:
+                if clip not in identities:
+                    identities[clip] = clip_identity(corpus, clip)
             key = digest(
                 "shard", settings, corpus.name, fold, model, models.trained_on, fingerprint,
                 [(clip, identities[clip]) for clip in part], [(p, identities.get(p)) for p in partners],
@@ -204,13 +211,14 @@ def _known_clips(config: RunConfig, corpus: Corpus) -> list[str]:
     return parts.tuning if config.part == "tuning" else parts.scored
 
 
-def _partner(clip: str, members: list[str], corpus: Corpus) -> str:
-    speakers = corpus.table["speaker"]
-    at = members.index(clip)
-    for other in members[at + 1 :] + members[:at]:
-        if speakers[other] != speakers[clip]:
-            return other
-    return ""
+def _partners(members: Sequence[str], speakers: Mapping[str, str]) -> dict[str, str]:
+    """For each member the next one, round the end, by another speaker; empty where there is none. Linear in members."""
+    found: dict[str, str] = {}
+    other = ""
+    for following, clip in pairwise(reversed([*members, *members, *members[:1]])):
+        other = following if speakers[following] != speakers[clip] else other
+        found[clip] = other
+    return {clip: found[clip] for clip in members}
 
 
 def _settings(config: RunConfig, specs: Mapping[str, MethodSpec], corpus: Corpus) -> dict[str, Any]:

@@ -83,6 +83,7 @@ LAYOUT = Layout(
     speaker="{session}{role}",
     sexes={f"Ses{n:02}{role}": sex for n in range(1, 6) for role, sex in (("F", "female"), ("M", "male"))},
     labels=labels,
+    label_files="Session?/dialog/EmoEvaluation/Ses*.txt",
     left_out=("exc", "fru", "oth", "xxx"),
     example="Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav (labels: Session1/dialog/EmoEvaluation)",
 )

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from serxai.audio import load_audio
-from serxai.datasets.examine import CLIPPED_RUN, FileExamination, _clipped, _padding, examine, same_sound
+from serxai.audio.quality import CLIPPED_RUN, clipped_samples
+from serxai.datasets.examine import FileExamination, _padding, examine, same_sound
 
 VOICE = np.round(8000 * np.sin(np.arange(4000) / 9)).astype(np.int16)
 VOICE[0] = VOICE[-1] = 1
@@ -50,7 +51,7 @@ shapes = st.tuples(st.integers(1, 40), st.integers(1, 2))
 @given(arrays(np.int16, shapes, elements=st.sampled_from([0, 0, 5, 32767, -32768, 32766])))
 def test_clipping_and_padding_agree_with_slow_counting(samples: np.ndarray) -> None:
     top = 2**15 * (1 - 2**-15)
-    assert _clipped(samples, top) == clipped_slowly(samples.astype(int), top)
+    assert clipped_samples(samples, 2**15) == clipped_slowly(samples.astype(int), top)
     assert _padding(samples, 16000) == padding_slowly(samples, 16000)
 
 
@@ -98,7 +99,7 @@ def test_files_that_are_no_sound_say_why(tmp_path: Path) -> None:
     written(tmp_path / "nan.wav", np.array([0.1, np.nan]), subtype="FLOAT")
     reasons = {
         "empty": "is empty",
-        "text": "cannot be decoded",
+        "text": "not an audio file that libsndfile can read (Format not recognised.)",
         "none": "no samples",
         "nan": "NaN",
         "gone": "No such file",

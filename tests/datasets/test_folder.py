@@ -36,7 +36,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with four clips and a table; the program runs above it, the data root is elsewhere."""
     (tmp_path / "my" / "data" / "wav").mkdir(parents=True)
     for i, (file, *_) in enumerate(ROWS):
-        soundfile.write(tmp_path / "my" / "data" / file, np.full(400, i * 1000, dtype=np.int16), 16000)
+        soundfile.write(
+            tmp_path / "my" / "data" / file, np.resize([1, -1], 400).astype(np.int16) * (1000 * i + 500), 16000
+        )
     write(tmp_path / "my" / "data" / "labels.csv")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SERXAI_DATA", str(tmp_path / "root"))
@@ -63,7 +65,7 @@ def test_a_folder_and_its_table_are_the_same_corpus(data: Path, name: str) -> No
     ]
     assert corpus.table["sex"].tolist() == ["female", "female", "male", "male"]
     clip = corpus.clip("b2")
-    assert clip.samples[0] == np.float32(3000 / 2**15) and clip.emotion == "neutral" and clip.corpus == corpus.name
+    assert clip.samples[0] == np.float32(3500 / 2**15) and clip.emotion == "neutral" and clip.corpus == corpus.name
     assert len(corpus.folds().speakers) == 2
     assert load_corpus(corpus.name).digest == corpus.digest
 
@@ -144,7 +146,7 @@ def test_ids_are_file_names_or_paths_or_a_column(data: Path) -> None:
     write(data / "labels.csv", ("id", *HEADER[:3]), [("x", *rows[0]), ("y", *rows[1])])
     assert list(load_corpus("folder:my/data").table.index) == ["x", "y"]
     write(data / "labels.csv", ("id", *HEADER[:3]), [("x", *rows[0]), ("x", *rows[1])])
-    with pytest.raises(InputError, match=r"1 ids are empty or given twice: x \(rows 2, 3\)"):
+    with pytest.raises(InputError, match=r"1 ids are empty or given twice: x \(lines 2, 3\)"):
         load_corpus("folder:my/data")
 
 
@@ -248,7 +250,7 @@ BAD_TABLES = {
     "two candidates": ("path,wav,emotion,speaker\na,b,sad,x\n", r"path, wav may each be the file; say which"),
     "empty cell": (
         "file,emotion,speaker\nwav/a1.wav,sad,\nwav/a2.wav,sad,x\n",
-        r"1 of 2 rows have no speaker \(rows 2\)",
+        r"1 of 2 rows have no speaker \(lines 2\)",
     ),
     "unknown label": (
         "file,emotion,speaker\nwav/a1.wav,angri,x\nwav/a2.wav,angri,x\nwav/b1.wav,sad,y\n",
@@ -265,7 +267,7 @@ BAD_TABLES = {
     "absolute": ("file,emotion,speaker\n/etc/passwd,sad,x\n", "1 of 1 files lie outside"),
     "twice": (
         "file,emotion,speaker\nwav/a1.wav,sad,x\nwav/../wav/a1.wav,fear,x\n",
-        r"named more than once: wav/a1.wav \(wav/a1.wav in rows 2, 3\)",
+        r"named more than once: wav/a1.wav \(wav/a1.wav in lines 2, 3\)",
     ),
     "only left out": ("file,emotion,speaker\nwav/a1.wav,xxx,x\n", "leaves out all 1 clips"),
 }
@@ -441,7 +443,7 @@ def test_files_elsewhere_must_lie_below_the_data_root(tmp_path: Path, monkeypatc
     (tmp_path / "audio").mkdir()
     rows = ["file,emotion,speaker"]
     for name, emotion in (("a", "sad"), ("b", "angry")):
-        soundfile.write(tmp_path / "audio" / f"{name}.wav", np.zeros(1600), 16_000)
+        soundfile.write(tmp_path / "audio" / f"{name}.wav", np.sin(np.arange(1600)) / 2, 16_000)
         rows.append(f"{tmp_path / 'audio' / name}.wav,{emotion},{name}")
     (tmp_path / "tables" / "labels.csv").write_text("\n".join(rows))
     corpus = load_corpus("folder:tables/labels.csv", tmp_path / "audio")

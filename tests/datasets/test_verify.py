@@ -275,7 +275,9 @@ def test_traps_are_notes_where_they_are_the_publishers(root: Path, publish) -> N
         ("same sound", NAMES[6]),
     }
     assert found["padded", NAMES[3]] == "exact zeros: 0.10 s at the start, 0.01 s at the end"
-    assert found["same sound", NAMES[6]] == f"decodes to the samples of {NAMES[7]}"
+    assert found["same sound", NAMES[6]] == (
+        f"decodes to the samples of {NAMES[7]}, labelled sadness here and neutral there"
+    )
     assert verify_corpus(RECORD, root).padding_s["neutral"] == pytest.approx(0.11 / 4)
 
 

@@ -66,7 +66,7 @@ def lacking():
 
 def strange():
     apply = function()
-    apply.classes = ["anger", "joyful"]
+    apply.classes = ["anger", "purple"]
     return apply
 
 
@@ -235,7 +235,7 @@ def test_a_checkpoint_is_passed_to_the_factory_and_part_of_the_fingerprint(pytho
     ("factory", "said"),
     [
         ("lacking", "does not name its classes"),
-        ("strange", "'joyful' not in the taxonomy"),
+        ("strange", "fewer than 2 of its labels \\('anger', 'purple'\\)"),
         ("other_rate", "wants 44100 Hz; serxai gives 16000 Hz"),
         ("broken", "its factory failed: KeyError: 'weights'"),
         ("failing", "RuntimeError: out of luck"),
@@ -283,7 +283,7 @@ def test_what_a_model_says_of_itself():
     facts = ModelFacts.read("m", {"classes": "anger, sadness", "min_samples": "400", "sample_rate": "16000"})
     assert facts.classes == ("anger", "sadness") and facts.min_samples == 400
     for said, message in [
-        ({"classes": ["anger", "anger"]}, "named twice"),
+        ({"classes": ["anger", "anger"]}, "mean one emotion"),
         ({"classes": ["anger"]}, "at least 2"),
         ({"classes": 3}, "give a list of names"),
         ({"classes": ["anger", "sadness"], "outputs": "scores"}, "choose probabilities or logits"),

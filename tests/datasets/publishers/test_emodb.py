@@ -108,7 +108,7 @@ def test_syllables_are_read_with_their_pauses(tmp_path: Path) -> None:
     folder = tmp_path / "emodb"
     (folder / "annotations" / "silb").mkdir(parents=True)
     for clip_id in ("03a01Fa", "03a01Nc", "03a01Wa"):
-        soundfile.write(folder / f"{clip_id}.wav", np.zeros(16_000), 16_000)
+        soundfile.write(folder / f"{clip_id}.wav", np.sin(np.arange(16_000)) / 2, 16_000)
     notes = folder / "annotations" / "silb"
     (notes / "03a01Fa.silb").write_text("0.10\tder\n0.25   la\n0.40\t(\n0.50\tppen\n0.80\t.\n", "latin-1")
     (notes / "03a01Wa.silb").write_text("0.10\tder\nlater\n", "latin-1")
@@ -128,7 +128,7 @@ def test_phones_are_read_without_their_phases(tmp_path: Path) -> None:
     folder = tmp_path / "emodb"
     folder.mkdir()
     for clip_id in ("03a01Fa", "03a01Nc"):
-        soundfile.write(folder / f"{clip_id}.wav", np.zeros(16_000), 16_000)
+        soundfile.write(folder / f"{clip_id}.wav", np.sin(np.arange(16_000)) / 2, 16_000)
     marks = [
         (0.1, "t\t-sth"),
         (0.12, "!t"),
@@ -193,7 +193,7 @@ def test_stress_and_voicing_are_read_from_the_labels(tmp_path: Path) -> None:
     folder = tmp_path / "emodb"
     folder.mkdir()
     for clip_id in ("03a01Fa", "03a01Nc"):
-        soundfile.write(folder / f"{clip_id}.wav", np.zeros(16_000), 16_000)
+        soundfile.write(folder / f"{clip_id}.wav", np.sin(np.arange(16_000)) / 2, 16_000)
     syllables = [(0.1, "der\t0.4"), (0.25, "la\t2.4"), (0.4, "("), (0.5, "pen"), (0.8, ".\t")]
     phones = [
         (0.1, "_d\t-sth"),
