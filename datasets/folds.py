@@ -167,7 +167,7 @@ def _profiles(table: pd.DataFrame, names: list[str], n: int) -> tuple[np.ndarray
     emotions, sexes = (np.zeros((len(names), len(set(values))), dtype=int) for values in (emotion, sex))
     for counts, values in ((emotions, emotion), (sexes, sex)):
         column_of = {value: column for column, value in enumerate(sorted(set(values)))}
-        np.add.at(counts, (rows, [column_of[value] for value in values]), 1)
+        np.add.at(counts, (rows, np.array([column_of[value] for value in values])), 1)
     sexes = sexes > 0
     totals = np.concatenate([part.sum(axis=0) for part in (clips, emotions, sexes)])
     population = np.repeat([len(table), len(names)], [1 + emotions.shape[1], sexes.shape[1]])

@@ -83,20 +83,21 @@ def merge_runs(stores: Sequence[Store], partial: bool = False) -> MergedScores:
         raise InputError(f"{', '.join(str(s.path) for s in stores)}: no scores yet; finish the run with --resume.")
     names = [str(store.path) for store in stores]
     _same_versions(tables, names)
-    labels = [_corpus_labels(infos), _model_labels(infos)]
+    corpus_labels, model_labels = _corpus_labels(infos), _model_labels(infos)
     frames = [table.to_pandas() for table in tables]
     del tables
     for i, frame in enumerate(frames):
-        for corpus, label in labels[0][i].items():
+        for corpus, label in corpus_labels[i].items():
             frame.loc[frame["corpus"] == corpus, "corpus"] = label
-        for (model, trained_on), label in labels[1][i].items():
+        for (model, trained_on), label in model_labels[i].items():
             frame.loc[(frame["model"] == model) & (frame["trained_on"] == trained_on), "model"] = label
     scores = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    apart = sorted({label for side in labels for by_name in side for label in by_name.values()})
+    apart = sorted({label for by_name in (*corpus_labels, *model_labels) for label in by_name.values()})
     if apart:
         notes.insert(0, f"One name, several identities, which stand apart: {', '.join(apart)}.")
     scores = _once(scores) if len(frames) > 1 else scores
-    return MergedScores(scores, [_renamed(i, *facts) for i, *facts in zip(infos, *labels, strict=True)], notes)
+    renamed = [_renamed(*facts) for facts in zip(infos, corpus_labels, model_labels, strict=True)]
+    return MergedScores(scores, renamed, notes)
 
 
 # -- complete or marked ------------------------------------------------------------------------------------------------

@@ -260,7 +260,7 @@ def _explanations(
 ) -> Check:
     """Check that explanations are readable and that each scored row has one (possibly in an earlier plan's shard)."""
     faults = []
-    identities = set()
+    identities: set[Any] = set()
     planned = set(info["shards"])
     paths = sorted((store.path / "explanations").glob("*.npz"))
     faults += [
