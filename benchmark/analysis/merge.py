@@ -92,7 +92,8 @@ def merge_runs(stores: Sequence[Store], partial: bool = False) -> MergedScores:
         for (model, trained_on), label in model_labels[i].items():
             frame.loc[(frame["model"] == model) & (frame["trained_on"] == trained_on), "model"] = label
     scores = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    apart = sorted({label for by_name in (*corpus_labels, *model_labels) for label in by_name.values()})
+    labels: list[Mapping[Any, str]] = [*corpus_labels, *model_labels]
+    apart = sorted({label for by_name in labels for label in by_name.values()})
     if apart:
         notes.insert(0, f"One name, several identities, which stand apart: {', '.join(apart)}.")
     scores = _once(scores) if len(frames) > 1 else scores
