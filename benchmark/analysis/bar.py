@@ -23,6 +23,7 @@ RANDOM = "random"  # the baseline of the tests; column ``beats_random`` is named
 ENERGY = "energy"
 BOTH_BASELINES = ("faithfulness", "localisation")  # families whose bar is the better of the two baselines
 STATED_MARGIN = ("sanity",)
+DESCRIBED = ("complexity", "cost")  # families that are shown, not ranked: less is not better
 BAR_FAMILIES = (*BOTH_BASELINES, *STATED_MARGIN)
 ALPHA = 0.05
 

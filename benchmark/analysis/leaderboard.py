@@ -28,7 +28,7 @@ from ..stats.clustered import (
     tests_of_pairs,
 )
 from .abstention import CompletedCell, completed, ranks
-from .bar import BAR_COLUMNS, ENERGY, RANDOM, sanity_p, with_marks
+from .bar import BAR_COLUMNS, DESCRIBED, ENERGY, RANDOM, sanity_p, with_marks
 from .fill_spread import SPREAD, by_fill, with_spread
 
 ALPHA = 0.05
@@ -37,7 +37,8 @@ RANKING_RULE = (
     "Methods are ranked within a metric by their mean, and within a family by the mean of these ranks over its core "
     "metrics; the others, near-copies of those, are only shown (where a family has no core metric, all count). "
     "A method without a score in one of the metrics that count is listed, not ranked. Where a metric is defined and a "
-    "method that applies has no score, the worst one counts, and the method gets neither letter nor mark."
+    "method that applies has no score, the worst one counts, and the method gets neither letter nor mark. "
+    "Complexity and cost are described, not ranked: less is not better."
 )
 
 # columns within which methods are ranked
@@ -77,17 +78,18 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
         columns of the bar. ``coverage`` = n_ok / n_planned, which count scores: a clip has one for each repeat.
         ``group``: methods that share a letter are not distinguishable. ``models_low`` and ``models_high`` are the
         least and the largest mean over the ``n_models`` (fold) models; ``sign_changes`` names the methods to which
-        the sign of the difference is not the same for all of them. Where several fills were used, ``fill_low`` and ``fill_high`` are the least and the largest
-        mean over ``n_fills`` fills, on the ``fill_clips`` clips, of ``fill_planned``, scored under all of them.
-        ``model_calls`` is the mean cost of one score if computed alone. ``metric_qualified`` is the metric's
-        `metrics.verdict.board_grade`; ``metric_fails`` names the properties that it failed in its qualification.
+        the sign of the difference is not the same for all of them. Where several fills were used, ``fill_low`` and
+        ``fill_high`` are the least and the largest mean over ``n_fills`` fills, on the ``fill_clips`` clips, of
+        ``fill_planned``, scored under all of them. ``model_calls`` is the mean cost of one score if computed alone.
+        ``metric_qualified`` is the metric's `metrics.verdict.board_grade`; ``metric_fails`` names the properties that
+        it failed in its qualification.
 
     Raises
     ------
     InputError
         If two different scores stand for the same clip and cell.
     """
-    found = list(completed(cells(_unique_scores(compact(scores)))))
+    found = list(completed(cells(unique_scores(compact(scores)))))
     if not found:
         return pd.DataFrame(columns=BOARD_COLUMNS)
     laid_out = [each.cell for each in found]
@@ -118,10 +120,15 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     board["metric_qualified"] = [board_grade(str(name)) for name in board["metric"]]
     board["metric_fails"] = [failed_properties(str(name)) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
-    return _in_order(_with_letters(board, tests_of_pairs(laid_out)))[BOARD_COLUMNS]
+    board = _with_letters(board, tests_of_pairs(laid_out))
+    described = board["family"].isin(DESCRIBED)
+    board["rank"] = board["rank"].mask(described)
+    for name in ("beats_random", "group"):
+        board[name] = board[name].mask(described, "")
+    return _in_order(board)[BOARD_COLUMNS]
 
 
-def _unique_scores(scores: pd.DataFrame) -> pd.DataFrame:
+def unique_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Drop duplicate rows of several runs; a score replaces a failure of the same clip and cell in another run."""
     identity = [*CELL, "method", "clip", "seed", "repeat"]
     ok = scores[scores["status"] == "ok"].drop_duplicates([*identity, "value"])
@@ -240,7 +247,8 @@ def family_ranking(board: pd.DataFrame) -> pd.DataFrame:
     frames = []
     for names, part in board.groupby(RANKING, dropna=False, sort=False):
         part = core_rows(part)
-        best = part.groupby("metric")["group"].transform("first")  # a board lists the best method first
+        # a board lists the best method first; those without a letter are passed over
+        best = part["group"].replace("", None).groupby(part["metric"]).transform("first").fillna("")
         shared = [bool(set(mine) & set(its)) for mine, its in zip(part["group"], best, strict=True)]
         rows = (
             part.assign(won=part["beats_random"] == "yes", best=shared)

@@ -80,7 +80,7 @@ def contrasts(values: dict[str, tuple[float, float]], method: str = "m") -> pd.D
     """Rows of pitch: contrast and share of rising random windows of each clip, all of different speakers."""
     return pd.DataFrame(
         [
-            ("c", "cnn", method, "anger", clip, f"s{clip}", "f0_level", contrast, contrast / 2, 0.2, rising)
+            ("c", "cnn", method, "anger", clip, f"s{clip}", f"t{clip}", "f0_level", contrast, contrast / 2, 0.2, rising)
             for clip, (contrast, rising) in values.items()
         ],
         columns=CONTRASTS,
