@@ -13,7 +13,7 @@ neutral clips.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +47,12 @@ class CompletedCell(NamedTuple):
     misses: pd.Series
     complete: pd.Series
     notes: pd.Series
+
+    def of(self, methods: Sequence[str]) -> CompletedCell:
+        """The same for some methods, in their order; those that were not run are left out."""
+        names = [name for name in methods if name in self.cell.table]
+        cell = self.cell._replace(table=self.cell.table[names])
+        return CompletedCell(cell, self.misses[names], self.complete[names], self.notes[names])
 
 
 def completed(cells: Iterable[Cell]) -> Iterator[CompletedCell]:

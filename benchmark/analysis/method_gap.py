@@ -101,10 +101,7 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
         if name not in known:
             raise UnknownNameError("method of this run", name, known)
     # which clips a metric is defined on, and the worst score there, all methods of the run say
-    laid_out = [
-        cell._replace(table=cell.table[[name for name in methods if name in cell.table]])
-        for cell in (found.cell for found in completed(cells(chosen)))
-    ]
+    laid_out = [found.of(methods).cell for found in completed(cells(chosen))]
     chosen = chosen[chosen["method"].isin(methods)]
     explanations = repeats_of(store, chosen)
     targets = chosen.set_index(["corpus", "model", "target_rule", "clip"])["target"].to_dict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +47,11 @@ class Comparison(NamedTuple):
 
 
 def compare_methods(
-    scores: pd.DataFrame, metric: str, margin: float | None = None, difference: float | None = None
+    scores: pd.DataFrame,
+    metric: str,
+    margin: float | None = None,
+    difference: float | None = None,
+    methods: Sequence[str] = (),
 ) -> Comparison:
     """Compare all pairs of methods; misses count as the worst score (`abstention`).
 
@@ -59,6 +64,8 @@ def compare_methods(
         Of the equivalence test; default `MetricRecord.equivalence_margin`, and no test where that is None.
     difference : float, optional
         True difference to plan clips and speakers for.
+    methods : sequence of str
+        Only pairs of these; default all. Where the metric is defined, and what the worst score is, all methods say.
 
     Raises
     ------
@@ -76,14 +83,16 @@ def compare_methods(
     if margin is None and metric in METRICS:
         margin = METRICS.get(metric).equivalence_margin
     found = list(completed(cells(chosen)))
+    if methods:
+        found = [each.of(methods) for each in found]
     laid_out = [each.cell for each in found]
     keys = [*CELL, "method_a", "method_b"]
     pairs = tests_of_pairs(laid_out).merge(details_of_pairs(laid_out, margin, difference), on=keys, how="left")
     pairs = pairs.merge(_more_of_pairs(found), on=keys, how="left")
     pairs["margin"] = np.nan if margin is None else margin
     pairs["finding"] = [_finding(row) for row in pairs.itertuples()]
-    order, methods = order_over_cells(laid_out)
-    return Comparison(pairs, pd.concat([_ranks(each) for each in found], ignore_index=True)[RANKS], order, methods)
+    ranks = pd.concat([_ranks(each) for each in found], ignore_index=True)[RANKS]
+    return Comparison(pairs, ranks, *order_over_cells(laid_out))
 
 
 def _finding(row: Any) -> str:

@@ -39,7 +39,7 @@ def compare(arguments: Namespace) -> int:
         if arguments.corpus not in known:
             raise UnknownNameError("corpus of this run", arguments.corpus, known)
         scores = scores[scores["corpus"] == arguments.corpus]
-    found = compare_methods(scores, arguments.metric, arguments.margin, arguments.difference)
+    found = compare_methods(scores, arguments.metric, arguments.margin, arguments.difference, arguments.method)
     gaps = pd.DataFrame()
     if arguments.method:
         gaps = method_gap(stores[0], scores, arguments.metric, arguments.method)
@@ -62,8 +62,6 @@ def _print(found: Comparison, gaps: pd.DataFrame, arguments: Namespace) -> None:
         setting = setting_title({name: facts[name] for name in SETTING})
         under = ", ".join(filter(None, (facts["condition"], facts["fill"] and f"fill {facts['fill']}")))
         pairs = [_oriented(pair) for pair in group.to_dict("records")]
-        if arguments.method:
-            pairs = [pair for pair in pairs if {pair["method_a"], pair["method_b"]} <= set(arguments.method)]
         pairs.sort(key=lambda pair: -pair["difference"] if pd.notna(pair["difference"]) else 0.0)
         console.print(_tests(pairs, f"{labelled(arguments.metric)}, {under}: {setting}"))
         console.print(_beside(pairs))

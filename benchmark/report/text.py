@@ -80,6 +80,7 @@ def difference_grid(table: Table) -> list[list[str]]:
 
 
 _TO_BASELINES = ("difference", "diff_energy")
+_TERMINAL_METRICS = 2  # of which the differences to both baselines fit into 80 columns
 DIFFERENCES = (
     "less random", "p (Holm)", "less energy", "p of the bar", "better", "effect", "clips won", "clips", "misses",
     "speakers", "sentences", "scope", "sign changes between models",
@@ -354,19 +355,21 @@ def _terminal_differences(
 ) -> Iterator[RichTable | Text]:
     """Differences to both baselines of the metrics shown whose bar they are."""
     by_metric = {str(names[0]): rows.set_index("method") for names, rows in columns if rows["passes_bar"].ne("").any()}
-    by_metric = {name: rows for name, rows in by_metric.items() if rows["diff_energy"].notna().any()}
-    if not by_metric:
-        return
-    grid = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    grid.add_column("method", no_wrap=True, vertical="bottom")
-    for name in by_metric:
-        for other in ("random", "energy"):
-            grid.add_column(f"{labelled(name)}\nless {other}", justify="right", no_wrap=True)
-    for method in ordered({m for rows in by_metric.values() for m in rows.index}, methods):
-        found = [rows.loc[method] if method in rows.index else None for rows in by_metric.values()]
-        cells = [_terminal_difference(row, column) for row in found for column in _TO_BASELINES]
-        grid.add_row(escape(method), *cells)
-    yield from (Text(), Text("differences to the baselines, positive is better", style="bold"), grid)
+    chosen = [(name, rows) for name, rows in by_metric.items() if rows["diff_energy"].notna().any()]
+    if chosen:
+        yield from (Text(), Text("differences to the baselines, positive is better", style="bold"))
+    for start in range(0, len(chosen), _TERMINAL_METRICS):
+        part = chosen[start : start + _TERMINAL_METRICS]
+        grid = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+        grid.add_column("method", no_wrap=True, vertical="bottom")
+        for name, _ in part:
+            for other in ("random", "energy"):
+                grid.add_column(f"{labelled(name)}\nless {other}", justify="right", no_wrap=True)
+        for method in ordered({m for _, rows in part for m in rows.index}, methods):
+            found = [rows.loc[method] if method in rows.index else None for _, rows in part]
+            cells = [_terminal_difference(row, column) for row in found for column in _TO_BASELINES]
+            grid.add_row(escape(method), *cells)
+        yield grid
 
 
 def _terminal_difference(row: pd.Series | None, column: str) -> str:

@@ -42,7 +42,7 @@ def folder(scores: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 ESTIMATES = re.compile(
-    r"(mean|value|difference|diff_energy|estimate|gain|uar|rank_correlation(_of_means|_of_repeats)?|slope|(relative_)?noise|shrinkage"
+    r"(mean|value|difference|diff_energy|estimate|gain|gap|uar|rank_correlation(_of_means|_of_repeats)?|slope|(relative_)?noise|shrinkage"
     r"|calls|seconds|(slope|noise)_at_equal_shrinkage)(_a|_b)?"
 )
 # every other number: how it is tested, what it is compared with, how often, what it costs
@@ -83,7 +83,13 @@ def test_an_estimate_without_interval_or_counts_is_refused(name: str) -> None:
 
 def test_every_table_of_numbers_has_bounds_and_counts(folder: Path, scores: pd.DataFrame) -> None:
     tables = sorted(folder.rglob("*.csv"))
-    assert {path.name for path in tables} >= {"leaderboard.csv", "fills.csv", "ranking.csv", "consistency.csv"}
+    assert {path.name for path in tables} >= {
+        "leaderboard.csv",
+        "fills.csv",
+        "groups.csv",
+        "ranking.csv",
+        "consistency.csv",
+    }
     for path in tables:
         assert has_bounds_and_counts(pd.read_csv(path), path.name)
     for columns in (fill_spread.COLUMNS, agreement.COLUMNS, plausibility_report.COLUMNS):

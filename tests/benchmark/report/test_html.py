@@ -90,6 +90,7 @@ def folder(make_scores, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "leaderboard.csv",
         "leaderboard.md",
         "leaderboard.tex",
+        "groups.csv",
         "figures",
     }
     return out
