@@ -142,11 +142,11 @@ def test_nothing_is_loaded_and_everything_is_escaped(page: Page, folder: Path) -
     assert page.loaded and all(address.startswith("data:") for address in page.loaded)
     assert "<script>alert" not in text and "<odd" not in text and "<b>" not in text
     assert page.tags.count("script") == 1 and "audio" not in page.tags
-    assert all(image["alt"] for image in page.images) and len(page.images) == 2
+    assert all(image["alt"] for image in page.images) and len(page.images) == 3
     assert page.links and all(link[0] == "#" and link[1:] in page.ids for link in page.links)
     assert page.tags.count("caption") == page.tags.count("table")
     assert {p.name for p in (folder / "figures").iterdir()} == {
-        f"{name}.{kind}" for name in ("ranking", "consistency") for kind in ("png", "svg", "csv")
+        f"{name}.{kind}" for name in ("ranking", "localisation", "consistency") for kind in ("png", "svg", "csv")
     }
 
 
