@@ -21,7 +21,7 @@ from serxai.benchmark.cli import compare as cli_compare
 from serxai.benchmark.report.html import write_board
 from serxai.benchmark.report.text import as_latex, as_markdown, terminal_table, write_leaderboard
 from serxai.benchmark.stats.clustered import compare_pairwise
-from serxai.benchmark.storage.store import Store
+from serxai.benchmark.storage.clip_facts import write_clip_facts
 from serxai.metrics.verdict import board_grade
 
 INTERVAL = re.compile(r"\d \[-?[\d.]+, -?[\d.]+\]")
@@ -223,17 +223,24 @@ def test_every_mean_of_the_page_has_its_interval_beside_it(folder: Path) -> None
 
 
 def test_compare_tells_how_many_of_the_planned_clips(
-    scores: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+    make_run,
+    scores: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(Store, "scores", lambda self, columns=None: scores)
+    make_run(tmp_path / "run", scores)
+    write_clip_facts(tmp_path / "run", [("planted", clip, f"t{clip[-1]}", "male") for clip in scores["clip"]])
     arguments = Namespace(
-        runs=[tmp_path], metric="abpc", corpus=None, method=[], margin=None, difference=None, json=True
-    )
+        runs=[tmp_path / "run"], metric="abpc", corpus=None, method=[], margin=None, difference=None, partial=False,
+        json=True,
+    )  # fmt: skip
     assert cli_compare.compare(arguments) == 0
     found = json.loads(capsys.readouterr().out)
     pair = next(
         p for p in found if {p["method_a"], p["method_b"]} == {"oracle", "random"} and p["condition"] == "clean"
     )
+    assert pair["n_sentences"] == 5 and pair["scope"] == "these sentences"
     assert (pair["n_clips"], pair["n_planned"]) == (40, 48) and pair["low"] < pair["difference"] < pair["high"]
     arguments.json = False
     monkeypatch.setattr(cli_compare, "Console", lambda: Console(width=220))
