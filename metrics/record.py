@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import log
 
 from ..errors import InputError, UnknownNameError
 from ..registry import Record
@@ -17,6 +18,7 @@ INVARIANT_FAMILIES = ("faithfulness", "localisation", "sanity")  # whose core me
 DESCRIBED_FAMILIES = ("complexity", "cost")  # less is not better: shown, never ranked
 MODEL_CALLS = "model calls"  # unit of the metric that boards print beside every score
 MAX_REEXPLAIN_CALLS = 64  # of one explanation, for metrics that call the method again
+OVER_BUDGET = "explains again, which is done for methods of at most"  # how the reason of such a skip begins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,11 @@ class MetricRecord(Record):
     ranked : bool
         Whether methods are ranked by it. Not an argument: False in `DESCRIBED_FAMILIES`, whose `direction` tells how to
         read the number, not what is better.
+    margin : float or None
+        Two methods whose means differ by less are equivalent in practice; None: see `equivalence_margin`.
+    bar : float or None
+        Score that a method must beat to be marked as better, for families in which the baselines are the worst
+        explanations by construction (sanity); None where there is no such bar.
 
     Raises
     ------
@@ -91,6 +98,8 @@ class MetricRecord(Record):
     invariant: bool = False
     exempt_reason: str = ""
     ranked: bool = field(init=False, default=True)
+    margin: float | None = None
+    bar: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,7 +116,9 @@ class MetricRecord(Record):
         high = float("inf") if self.high is None else self.high
         if not low < high:
             raise self._fault("low", f"must be below high = {self.high}")
-        for name in ("perfect", "random"):
+        if self.margin is not None and not self.margin > 0:
+            raise self._fault("margin", "must be above 0")
+        for name in ("perfect", "random", "bar"):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise self._fault(name, f"must lie in {low} .. {high}")
@@ -117,6 +128,24 @@ class MetricRecord(Record):
                 f"asks of a metric of {self.family} that its score depends on the order of the cells alone; set "
                 "invariant=True if it does, exempt_reason if it need not, else core=False",
             )
+
+    @property
+    def worst(self) -> float | None:
+        """The worst possible score: the bound on the bad side; None where there is none."""
+        return self.low if self.direction == "higher" else self.high
+
+    @property
+    def equivalence_margin(self) -> float | None:
+        """Margin of equivalence tests: `margin`, else a twentieth of the range, or a quarter more odds.
+
+        A difference of log 1.25 in log-odds is the limit of bioequivalence studies, a ratio of .80 to 1.25. None where
+        the record says nothing.
+        """
+        if self.margin is not None:
+            return self.margin
+        if self.unit == "log-odds":
+            return log(1.25)
+        return None if self.low is None or self.high is None else (self.high - self.low) / 20
 
     @property
     def verdict(self) -> Verdict | None:

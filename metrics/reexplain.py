@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..errors import NotApplicable
 from .case import Case, Explain, Explained
-from .record import MAX_REEXPLAIN_CALLS
+from .record import MAX_REEXPLAIN_CALLS, OVER_BUDGET
 
 
 def explainer_of(explained: Explained) -> Explain:
@@ -23,10 +23,7 @@ def explainer_of(explained: Explained) -> Explain:
         raise NotApplicable("needs the method to explain again, only its map is given")
     calls = explained.attribution.model_calls
     if calls > MAX_REEXPLAIN_CALLS:
-        raise NotApplicable(
-            f"explains again, which is done for methods of at most {MAX_REEXPLAIN_CALLS} model calls; "
-            f"this one took {calls}"
-        )
+        raise NotApplicable(f"{OVER_BUDGET} {MAX_REEXPLAIN_CALLS} model calls; this one took {calls}")
     return explained.explain
 
 

@@ -61,6 +61,7 @@ def agreement(
     speakers: Mapping[tuple[str, str], str],
     progress: Progress | None = None,
     durations: Callable[[str, str], float | None] = lambda corpus, clip: None,
+    sentences: Mapping[tuple[str, str], str] | None = None,
 ) -> pd.DataFrame:
     """Mean rank correlation of each pair of methods over the clips and targets that both explained.
 
@@ -74,6 +75,9 @@ def agreement(
         Called with (what, done, total).
     durations : callable, optional
         Length of a clip (corpus, clip) in seconds, None where it is not known; see `similarities`.
+    sentences : mapping of (str, str) to str, optional
+        Sentence of each (corpus, clip); clips of one sentence are not independent either. Where one is missing,
+        speakers are the only clusters.
 
     Returns
     -------
@@ -91,16 +95,17 @@ def agreement(
     for done, ((corpus, model, condition, clip, _), maps) in enumerate(sorted(by_clip.items(), key=lambda i: i[0]), 1):
         named = {name: maps[name] for name in ordered(maps, METHODS.names())}
         rows += [
-            (corpus, model, condition, *pair, value, speakers[corpus, clip])
+            (corpus, model, condition, *pair, value, speakers[corpus, clip], (sentences or {}).get((corpus, clip)))
             for pair, value in similarities(named, durations(corpus, clip)).items()
         ]
         if progress is not None:
             progress("comparing maps", done, len(by_clip))
-    table = pd.DataFrame(rows, columns=[*COLUMNS[:5], "value", "speaker"])
+    table = pd.DataFrame(rows, columns=[*COLUMNS[:5], "value", "speaker", "sentence"])
     planned = Counter(identity[:3] for identity in by_clip)
     means = []
     for names, part in table.groupby(COLUMNS[:5], sort=False):
-        mean = clustered_mean(part["value"], part["speaker"].tolist())
+        known = part["sentence"].tolist() if part["sentence"].notna().all() else None
+        mean = clustered_mean(part["value"], part["speaker"].tolist(), known)
         means.append((*names, mean.mean, *mean.bounds, mean.n, planned[names[:3]], mean.clusters))
     places = {name: i for i, name in enumerate(ordered({*table["method"], *table["other"]}, METHODS.names()))}
     result = pd.DataFrame(means, columns=COLUMNS)

@@ -39,7 +39,8 @@ def by_fill(scores: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Columns `COLUMNS`, one row per (setting, condition, metric, method, emotion, fill) where more than one fill has
         scores; ``emotion`` is `ALL`, then each emotion of the clips. ``low`` and ``high`` bound the mean with 95 %
-        (speakers as clusters; missing below 6). ``n_clips`` entered of ``n_planned``.
+        (speakers and, where known, sentences as clusters; missing below 6 speakers). ``n_clips`` entered of
+        ``n_planned``.
     """
     filled = compact(scores).assign(emotion=scores["emotion"].astype(str).to_numpy())
     filled = filled[filled["fill"] != ""]
@@ -58,6 +59,8 @@ def _of_group(group: pd.DataFrame) -> Iterator[pd.DataFrame]:
     table = ok.pivot_table(index=["clip", "seed"], columns=["method", "fill"], values="value", observed=True)
     clips = group.drop_duplicates("clip").set_index("clip")
     emotions = clips["emotion"].reindex(table.index.get_level_values("clip")).to_numpy()
+    known = "sentence" in clips and clips["sentence"].notna().all()
+    labels = [clips[name] for name in (("speaker", "sentence") if known else ("speaker",))]
     methods = sorted(map(str, group["method"].unique()))
     table = table.reindex(columns=pd.MultiIndex.from_product([methods, fills]))
     values = table.to_numpy().reshape(len(table), len(methods), len(fills))
@@ -65,7 +68,7 @@ def _of_group(group: pd.DataFrame) -> Iterator[pd.DataFrame]:
     planned = group.drop_duplicates(["method", "clip"]).groupby(["method", "emotion"], observed=True).size()
     for emotion in (ALL, *sorted(clips["emotion"].unique())):
         chosen = slice(None) if emotion == ALL else emotions == emotion
-        fit = cluster_fit(*per_clip(shared[chosen], table.index[chosen], clips["speaker"]))
+        fit = cluster_fit(*per_clip(shared[chosen], table.index[chosen], *labels))
         low, high = fit.mean - fit.half, fit.mean + fit.half
         frame = table.columns.to_frame(index=False, name=["method", "fill"])
         frame = frame.assign(emotion=emotion, mean=fit.mean, low=low, high=high, n_clips=fit.n)

@@ -1,11 +1,13 @@
 """Leaderboard of score rows: one row per cell and method, one ranking per metric family.
 
-There is no overall score. A missing score is missing and counted, never 0.
+There is no overall score. A missing score of a method that applies counts as the worst one (`abstention`); one of a
+metric that is undefined for a clip is missing for all methods. Marks are those of `bar`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,26 +17,28 @@ from ...errors import InputError
 from ...methods.records import baselines
 from ...metrics.records import FAMILIES, METRICS
 from ...metrics.verdict import board_grade, failed_properties
+from ..stats.cluster_variance import cluster_fit
 from ..stats.clustered import (
     CELL,
-    Cell,
     cells,
-    cluster_fit,
     compact,
     per_clip,
     significance_groups,
     tests_against,
     tests_of_pairs,
 )
+from .abstention import CompletedCell, completed, ranks
+from .bar import BAR_COLUMNS, DESCRIBED, ENERGY, RANDOM, sanity_p, with_marks
 from .fill_spread import SPREAD, by_fill, with_spread
 
 ALPHA = 0.05
-RANDOM = "random"  # the baseline of the tests; column ``beats_random`` is named after it
 
 RANKING_RULE = (
     "Methods are ranked within a metric by their mean, and within a family by the mean of these ranks over its core "
     "metrics; the others, near-copies of those, are only shown (where a family has no core metric, all count). "
-    "A method without a score in one of the metrics that count is listed, not ranked."
+    "A method without a score in one of the metrics that count is listed, not ranked. Where a metric is defined and a "
+    "method that applies has no score, the worst one counts, and the method gets neither letter nor mark. "
+    "Complexity and cost are described, not ranked: less is not better."
 )
 
 # columns within which methods are ranked
@@ -42,10 +46,11 @@ SETTING = ["corpus", "model", "trained_on", "seen_in_training", "space", "target
 RANKING = [*SETTING, "condition", "fill", "family"]
 
 BOARD_COLUMNS = [
-    *CELL, "method", "baseline", "rank", "mean", "low", "high", "n_ok", "n_failed", "n_skipped", "n_planned",
-    "coverage", "n_speakers", "difference", "difference_low", "difference_high", "difference_clips",
-    "difference_planned", "difference_speakers", "p_holm", "effect", "superiority", "beats_random", "group", *SPREAD,
-    "model_calls", "metric_qualified", "metric_fails", "note",
+    *CELL, "method", "baseline", "rank", "mean", "low", "high", "n_clips", "n_ok", "n_failed", "n_skipped", "n_planned",
+    "n_misses", "coverage", "n_speakers", "n_sentences", "scope", "difference", "difference_low", "difference_high",
+    "difference_clips", "difference_planned", "difference_speakers", "p_holm", "effect", "superiority", "beats_random",
+    *BAR_COLUMNS, "group", "n_models", "models_low", "models_high", "sign_changes", *SPREAD, "model_calls",
+    "metric_qualified", "metric_fails", "note",
 ]  # fmt: skip
 
 
@@ -65,51 +70,65 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     -------
     DataFrame
         Columns `BOARD_COLUMNS`, one row per (setting, condition, fill, metric, method), in a fixed order. ``mean``
-        with ``low`` and ``high`` (95 %, speakers as clusters; missing below 6 speakers) is in the metric's own
-        direction; ``difference`` to the baseline is oriented, positive is better, and rests on the
-        ``difference_clips`` clips that both have a score for, of ``difference_planned``, by ``difference_speakers``.
-        ``beats_random`` is yes, no, ``no claim`` or, for the baseline itself, empty. ``coverage`` = n_ok / n_planned,
-        which count scores: a clip has one for each repeat. ``group``: methods that share a letter are not
-        distinguishable. Where several fills were used, ``fill_low`` and ``fill_high`` are the least and the largest
-        mean over ``n_fills`` fills, on the ``fill_clips`` clips, of ``fill_planned``, scored under all of them.
-        ``model_calls`` is the mean cost of one score if computed alone. ``metric_qualified`` is the metric's
-        `metrics.verdict.board_grade`; ``metric_fails`` names the properties that it failed in its qualification.
+        with ``low`` and ``high`` (95 %, clustered by speaker and, where known, by sentence; missing below 6 speakers)
+        over ``n_clips`` clips is in the metric's own direction; on ``n_misses`` of them the worst score counts
+        (`abstention`). ``scope`` says what the interval is about. ``difference`` to the baseline is oriented, positive
+        is better, and rests on ``difference_clips`` clips, of ``difference_planned``, by ``difference_speakers``.
+        ``beats_random`` is yes, no, ``no claim`` or, for the baseline itself, empty; `bar.with_marks` has the
+        columns of the bar. ``coverage`` = n_ok / n_planned, which count scores: a clip has one for each repeat.
+        ``group``: methods that share a letter are not distinguishable. ``models_low`` and ``models_high`` are the
+        least and the largest mean over the ``n_models`` (fold) models; ``sign_changes`` names the methods to which
+        the sign of the difference is not the same for all of them. Where several fills were used, ``fill_low`` and
+        ``fill_high`` are the least and the largest mean over ``n_fills`` fills, on the ``fill_clips`` clips, of
+        ``fill_planned``, scored under all of them. ``model_calls`` is the mean cost of one score if computed alone.
+        ``metric_qualified`` is the metric's `metrics.verdict.board_grade`; ``metric_fails`` names the properties that
+        it failed in its qualification.
 
     Raises
     ------
     InputError
         If two different scores stand for the same clip and cell.
     """
-    laid_out = list(cells(_unique_scores(compact(scores))))
-    if not laid_out:
+    found = list(completed(cells(unique_scores(compact(scores)))))
+    if not found:
         return pd.DataFrame(columns=BOARD_COLUMNS)
-    board = pd.concat([_cell_rows(cell) for cell in laid_out], ignore_index=True)
+    laid_out = [each.cell for each in found]
+    board = pd.concat([_cell_rows(each) for each in found], ignore_index=True)
     board["baseline"] = board["method"].isin(baselines())
-    versus = tests_against(laid_out, baseline).rename(
+    against_random, against_energy = tests_against(laid_out, baseline), tests_against(laid_out, ENERGY)
+    versus = against_random.rename(
         columns={
             "low": "difference_low",
             "high": "difference_high",
             "n_clips": "difference_clips",
             "n_planned": "difference_planned",
             "n_speakers": "difference_speakers",
+            "note": "of_test",
         }
     )
     counts = ["difference_clips", "difference_planned", "difference_speakers"]
-    columns = ["difference", "difference_low", "difference_high", *counts, "p_holm", "effect", "superiority", "note"]
+    columns = ["difference", "difference_low", "difference_high", *counts, "p_holm", "effect", "superiority", "of_test"]
     board = board.merge(versus[[*CELL, "method", *columns]], on=[*CELL, "method"], how="left")
     board = board.astype(dict.fromkeys(counts, "Int64"))  # the baseline has none
-    board["note"] = board["note"].fillna("")
-    won = board["difference"].gt(0) & board["p_holm"].lt(ALPHA)
+    notes = board[["note", "of_test"]].fillna("")
+    board["note"] = ["; ".join(filter(None, pair)) for pair in notes.itertuples(index=False, name=None)]
+    won = board["difference"].gt(0) & board["p_holm"].lt(ALPHA) & (board["baseline"] | board["complete"])
     board["beats_random"] = np.select(
         [board["method"] == baseline, board["p_holm"].isna(), won], ["", "no claim", "yes"], "no"
     )
+    board = with_marks(board, against_random, against_energy)
     board["metric_qualified"] = [board_grade(str(name)) for name in board["metric"]]
     board["metric_fails"] = [failed_properties(str(name)) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
-    return _in_order(_with_letters(board, tests_of_pairs(laid_out)))[BOARD_COLUMNS]
+    board = _with_letters(board, tests_of_pairs(laid_out))
+    described = board["family"].isin(DESCRIBED)
+    board["rank"] = board["rank"].mask(described)
+    for name in ("beats_random", "group"):
+        board[name] = board[name].mask(described, "")
+    return _in_order(board)[BOARD_COLUMNS]
 
 
-def _unique_scores(scores: pd.DataFrame) -> pd.DataFrame:
+def unique_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Drop duplicate rows of several runs; a score replaces a failure of the same clip and cell in another run."""
     identity = [*CELL, "method", "clip", "seed", "repeat"]
     ok = scores[scores["status"] == "ok"].drop_duplicates([*identity, "value"])
@@ -124,31 +143,57 @@ def _unique_scores(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([ok, scores[scores["status"] != "ok"]]).drop_duplicates(identity)
 
 
-def _cell_rows(cell: Cell) -> pd.DataFrame:
-    group, table = cell.rows, cell.table
-    values, codes = per_clip(table.to_numpy(), table.index, cell.speakers)
-    fit = cluster_fit(values, codes)
-    counts = group.groupby(["method", "status"], observed=True).size().unstack(fill_value=0)
+def _cell_rows(found: CompletedCell) -> pd.DataFrame:
+    cell, table = found.cell, found.cell.table
+    labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
+    values, *codes = per_clip(table.to_numpy(), table.index, *labels)
+    fit = cluster_fit(values, *codes)
+    counts = cell.rows.groupby(["method", "status"], observed=True).size().unstack(fill_value=0)
     counts = counts.reindex(index=table.columns, columns=["ok", "failed", "skipped"], fill_value=0)
-    ok = group[group["status"] == "ok"]
+    ok = cell.rows[cell.rows["status"] == "ok"]
     rows = pd.DataFrame(
         {"method": table.columns, "mean": fit.mean, "low": fit.mean - fit.half, "high": fit.mean + fit.half}
     )
-    rows["rank"] = rows["mean"].rank(method="min", ascending=cell.names["direction"] == "lower").astype("Int64")
+    rows["rank"] = ranks(found).to_numpy()
+    rows["n_clips"] = fit.n
     for status in counts:
         rows[f"n_{status}"] = counts[status].to_numpy()
     rows["n_planned"] = counts.sum(axis=1).to_numpy()
+    rows["n_misses"], rows["complete"] = found.misses.to_numpy(), found.complete.to_numpy()
     rows["coverage"] = rows["n_ok"] / rows["n_planned"]
-    rows["n_speakers"] = fit.clusters
+    rows["n_speakers"], rows["n_sentences"], rows["scope"] = fit.clusters, fit.sentences, fit.scope
     rows["model_calls"] = ok.groupby("method", observed=True)["model_calls"].mean().reindex(table.columns).to_numpy()
-    return rows.assign(**cell.names)
+    rows["note"] = found.notes.to_numpy()
+    rows["p_sanity"] = sanity_p(cell.names["metric"], values, codes)
+    return rows.assign(**cell.names, **_between_models(found))
+
+
+def _between_models(found: CompletedCell) -> dict[str, Any]:
+    """Range of each method's mean over the models of a cell, and with whom the sign of its difference changes."""
+    cell, table = found.cell, found.cell.table
+    if "fold" not in cell.rows:
+        return {"n_models": 1, "models_low": np.nan, "models_high": np.nan, "sign_changes": ""}
+    folds = cell.rows.drop_duplicates("clip").set_index("clip")["fold"].astype(str)
+    by_clip = table.groupby(level="clip").mean()
+    means = by_clip.groupby(folds.reindex(by_clip.index).to_numpy()).mean()
+    # methods with a score on every clip: the difference of means is the mean of differences
+    whole = by_clip.notna().all().to_numpy()
+    apart = means.to_numpy()[:, :, None] - means.to_numpy()[:, None, :]
+    changes = (apart > 0).any(axis=0) & (apart < 0).any(axis=0) & whole & whole[:, None] if len(means) else []
+    names = table.columns.to_numpy()
+    return {
+        "n_models": len(means),
+        "models_low": means.min().to_numpy(),
+        "models_high": means.max().to_numpy(),
+        "sign_changes": ["; ".join(names[row]) for row in changes] if len(means) else "",
+    }
 
 
 def _with_letters(board: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     of_cell = dict(list(pairs.groupby(CELL, dropna=False)))
     letters = np.full(len(board), "", dtype=object)
     for cell, rows in board.groupby(CELL, dropna=False):
-        ranked = rows[rows["mean"].notna()].sort_values(["rank", "method"])
+        ranked = rows[rows["mean"].notna() & rows["complete"]].sort_values(["rank", "method"])
         if cell in of_cell:
             by_method = significance_groups(of_cell[cell], ranked["method"].tolist(), ALPHA)
             letters[rows.index] = [by_method.get(method, "") for method in rows["method"]]
@@ -202,7 +247,8 @@ def family_ranking(board: pd.DataFrame) -> pd.DataFrame:
     frames = []
     for names, part in board.groupby(RANKING, dropna=False, sort=False):
         part = core_rows(part)
-        best = part.groupby("metric")["group"].transform("first")  # a board lists the best method first
+        # a board lists the best method first; those without a letter are passed over
+        best = part["group"].replace("", None).groupby(part["metric"]).transform("first").fillna("")
         shared = [bool(set(mine) & set(its)) for mine, its in zip(part["group"], best, strict=True)]
         rows = (
             part.assign(won=part["beats_random"] == "yes", best=shared)

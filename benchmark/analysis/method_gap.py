@@ -24,6 +24,7 @@ from ...methods.attribution import Attribution
 from ...methods.records import make_method
 from ..stats.clustered import CELL, Cell, cells, clustered_mean, per_clip, tests_of_pairs
 from ..storage.store import Store
+from .abstention import completed
 
 _PAIR = ["rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage"]
 # identity of what is explained; an explanation does not depend on metric and fill
@@ -77,9 +78,9 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
           over cells (both root mean squares over clips); ``rank_correlation_of_repeats``; ``shrinkage`` (missing where
           the method has none); ``calls`` and ``seconds`` of one explanation.
 
-        ``..._low`` and ``..._high`` bound each of them (``low`` and ``high`` the difference) with 95 %, speakers being
-        clusters; missing below 6 speakers. Noise is 0 where nothing is drawn and missing where a method that draws was
-        not repeated.
+        ``..._low`` and ``..._high`` bound each of them (``low`` and ``high`` the difference) with 95 %, speakers and,
+        where known, sentences being clusters; missing below 6 speakers. Noise is 0 where nothing is drawn and missing
+        where a method that draws was not repeated.
 
     Raises
     ------
@@ -99,12 +100,11 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
     for name in methods:
         if name not in known:
             raise UnknownNameError("method of this run", name, known)
+    # which clips a metric is defined on, and the worst score there, all methods of the run say
+    laid_out = [found.of(methods).cell for found in completed(cells(chosen))]
     chosen = chosen[chosen["method"].isin(methods)]
     explanations = repeats_of(store, chosen)
     targets = chosen.set_index(["corpus", "model", "target_rule", "clip"])["target"].to_dict()
-    laid_out = [
-        cell._replace(table=cell.table[[name for name in methods if name in cell.table]]) for cell in cells(chosen)
-    ]
     rows = []
     for cell in laid_out:
         names = cell.names
@@ -126,8 +126,8 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
             row = {"method_a": a, "method_b": b} | _scores_of_pair(a, b, cell) | _of_pair(a, b, cell, by_clip)
             for side, name in (("a", a), ("b", b)):
                 row["n_explained_" + side], row["repeats_" + side] = estimates[name].counts
-                for quantity, (influence, speakers) in estimates[name].influence.items():
-                    row |= _bounded(f"{quantity}_{side}", influence, speakers)
+                for quantity, (influence, labels) in estimates[name].influence.items():
+                    row |= _bounded(f"{quantity}_{side}", influence, *labels)
             rows.append(names | row)
     gaps = pd.DataFrame(rows)
     return tests_of_pairs(laid_out).merge(gaps, on=[*CELL, "method_a", "method_b"], how="left")
@@ -212,8 +212,9 @@ def pooled_slope(maps: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, 
 def _scores_of_pair(a: str, b: str, cell: Cell) -> dict[str, float]:
     """Mean scores over the replicates and clips of the paired difference, which are those that both methods have."""
     both = cell.table[[a, b]].dropna()
-    values, codes = per_clip(both.to_numpy(), both.index, cell.speakers)
-    return _bounded("mean_a", values[:, 0], codes) | _bounded("mean_b", values[:, 1], codes)
+    labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
+    values, *codes = per_clip(both.to_numpy(), both.index, *labels)
+    return _bounded("mean_a", values[:, 0], *codes) | _bounded("mean_b", values[:, 1], *codes)
 
 
 def _of_pair(a: str, b: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats]]) -> dict[str, Any]:
@@ -230,10 +231,10 @@ def _of_pair(a: str, b: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repe
         means.append((x.mean(axis=0), y.mean(axis=0), *(rows.mean(axis=0) for rows in levelled)))
     plain, level = ([(row[i], row[i + 1]) for row in means] for i in (0, 2))
     values = (single, of_means, pooled_slope(plain)[1], pooled_slope(level)[1])
-    speakers = cell.speakers.reindex(clips).tolist()
+    labels = _labels(cell, clips)
     columns: dict[str, Any] = {"n_explained": len(clips)}
     for name, of_clips in zip(_PAIR, values, strict=True):
-        columns |= _bounded(name, of_clips, speakers)
+        columns |= _bounded(name, of_clips, *labels)
     return columns
 
 
@@ -245,11 +246,11 @@ class _MethodEstimates(NamedTuple):
     counts : (int, int)
         Clips explained, and repeats of each.
     influence : dict of str to (array, list)
-        By quantity, its per-clip influence values and the clips' speakers.
+        By quantity, its per-clip influence values and the clips' speakers and, where known, sentences.
     """
 
     counts: tuple[int, int]
-    influence: dict[str, tuple[np.ndarray, list[Any]]]
+    influence: dict[str, tuple[np.ndarray, list[list[Any]]]]
 
 
 def _of_method(name: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats]]) -> _MethodEstimates:
@@ -282,9 +283,15 @@ def _of_method(name: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats
     ]
     table = pd.DataFrame(rows, columns=names, dtype=np.float64)
     table["relative_noise"] = _relative_noise(table["noise"].to_numpy(), table.pop("signal").to_numpy())
-    speakers = cell.speakers.reindex(list(explained)).tolist()
+    labels = _labels(cell, list(explained))
     repeats = min((len(maps) for maps, _ in explained.values()), default=0)
-    return _MethodEstimates((len(explained), repeats), {name: (table[name].to_numpy(), speakers) for name in table})
+    return _MethodEstimates((len(explained), repeats), {name: (table[name].to_numpy(), labels) for name in table})
+
+
+def _labels(cell: Cell, clips: list[str]) -> list[list[Any]]:
+    """Speakers of some clips and, where known, their sentences."""
+    known = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
+    return [of_clip.reindex(clips).tolist() for of_clip in known]
 
 
 def _relative_noise(noise: np.ndarray, signal: np.ndarray) -> np.ndarray:
@@ -329,7 +336,7 @@ def _mean(values: Any) -> float:
     return float(known.mean()) if known.size else np.nan
 
 
-def _bounded(name: str, values: Any, speakers: Any) -> dict[str, float]:
+def _bounded(name: str, values: Any, speakers: Any, sentences: Any = None) -> dict[str, float]:
     """Mean and 95 % bounds as columns ``NAME``, ``NAME_low``, ``NAME_high``."""
-    estimate = clustered_mean(values, speakers)
+    estimate = clustered_mean(values, speakers, sentences)
     return dict(zip((name, f"{name}_low", f"{name}_high"), (estimate.mean, *estimate.bounds), strict=True))

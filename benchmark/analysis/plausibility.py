@@ -6,15 +6,15 @@ Computed from stored explanations of clean clips, without model calls. Conventio
   clip drawn at random, which every measure treats as it treats an explanation.
 - ``value`` is computed on ``clips`` clips, of ``planned``: those of the class that any method of the run explained (of
   scores: those that the run planned a score of). Repeats of a clip are averaged.
-- ``measure`` says what ``value`` is, with its 95 % interval clustered by speaker (missing below 6 speakers and where
-  all clips are equal), and ``chance`` what it would be by chance; ``gain`` is the mean difference of the two, clip by
-  clip.
+- ``measure`` says what ``value`` is, with its 95 % interval clustered by speaker and, where known, by sentence (missing
+  below 6 speakers and where all clips are equal), and ``chance`` what it would be by chance; ``gain`` is the mean
+  difference of the two, clip by clip.
 
   ``direction-agreement``  share of clips whose salient-minus-rest contrast of the cue has the direction that the source
       expects; chance is the same share of matched random windows. ``source`` is a source of the literature, or
       ``measured``: the direction measured in the corpus on the *other* speakers. They are never merged.
-  ``salience-contrast``  mean effect of the cue (standard deviations over circular shifts); ``p`` is Fisher's way to
-      combine the clips' p values.
+  ``salience-contrast``  mean effect of the cue (standard deviations over circular shifts); ``p`` is that of
+      mean 0, with the same clusters as the interval.
   ``cue-recall``, ``cue-precision``  of planted families, over pools of clips of one speaker and emotion
       (`metrics.planted_cues`): recalled / planted and right / claimed families, summed over pools, which ``counted``
       counts; the interval (`clustered_proportion.clustered_share`) exists also where next to nothing is claimed.
@@ -53,6 +53,7 @@ from ...metrics.plausibility import DRAWS, KEEP
 from ...metrics.salience_contrast import ShiftTest, shift_test, window_scores
 from ..stats.clustered import MIN_SPEAKERS, Estimate, clustered_mean, holm
 from ..stats.clustered_proportion import clustered_share
+from ..storage.clip_facts import with_clip_facts
 from ..storage.store import Explanation, Store
 from .cue_effects import clip_table
 
@@ -61,7 +62,7 @@ COLUMNS = [
     "gain", "gain_low", "gain_high", "p", "p_holm", "counted", "clips", "planned", "speakers",
 ]  # fmt: skip
 CONTRASTS = [
-    "corpus", "model", "method", "emotion", "clip", "speaker", "cue", "contrast", "effect", "p", "rising"
+    "corpus", "model", "method", "emotion", "clip", "speaker", "sentence", "cue", "contrast", "effect", "p", "rising"
 ]  # fmt: skip
 RANDOM = "random windows"
 MEASURED = "measured"
@@ -202,14 +203,15 @@ def contrast_table(
             if facts["repeat"]:
                 continue
             measured.add((method, emotion))
-            shared = (corpus, model, method, emotion, name, clip.speaker)
+            shared = (corpus, model, method, emotion, name, clip.speaker, clip.sentence)
             rows += [
                 (*shared, *values) for values in zip(REGION_CUES, test.own, test.effects, test.p, rising, strict=True)
             ]
         for method, target in dict.fromkeys((e.attribution.method, e.attribution.target) for e in group):
             if (method, target) not in measured:  # planned, but without a measurable cue
                 unknown = (np.nan,) * 4
-                rows += [(corpus, model, method, target, name, clip.speaker, cue, *unknown) for cue in REGION_CUES]
+                shared = (corpus, model, method, target, name, clip.speaker, clip.sentence)
+                rows += [(*shared, cue, *unknown) for cue in REGION_CUES]
         if progress is not None:
             progress("comparing cues", done, len(groups))
     return pd.DataFrame(rows, columns=CONTRASTS), pools
@@ -223,14 +225,21 @@ def _explained(table: pd.DataFrame) -> dict[tuple[str, str, str], int]:
     return table.groupby(["corpus", "model", "emotion"], sort=False)["clip"].nunique().to_dict()
 
 
-def _row(values: pd.Series, speakers: pd.Series, chance: Any = None, **facts: Any) -> dict[str, Any]:
+def _sentences(part: pd.DataFrame) -> list[Any] | None:
+    """Sentence of each row; None where one is not known."""
+    return part["sentence"].tolist() if "sentence" in part and part["sentence"].notna().all() else None
+
+
+def _row(
+    values: pd.Series, speakers: pd.Series, sentences: list[Any] | None = None, chance: Any = None, **facts: Any
+) -> dict[str, Any]:
     """One row of the report: mean and interval, and those of the gain where chance is known per clip."""
-    estimate = clustered_mean(values.to_numpy(), speakers.tolist())
+    estimate = clustered_mean(values.to_numpy(), speakers.tolist(), sentences)
     row = facts | {"value": estimate.mean, "clips": estimate.n, "speakers": estimate.clusters}
     row |= _bounds(estimate, "low", "high")
     if chance is None:
         return row | {"chance": 0.0}
-    gain = clustered_mean((values - chance).to_numpy(), speakers.tolist())
+    gain = clustered_mean((values - chance).to_numpy(), speakers.tolist(), sentences)
     row |= {"chance": float(np.nanmean(chance)), "gain": gain.mean} | _bounds(gain, "gain_low", "gain_high")
     for name in ("low", "high"):  # a measure with a chance level per clip is a proportion
         if name in row:
@@ -276,6 +285,7 @@ def agreement_rows(
             yield _row(
                 agrees,
                 used["speaker"],
+                _sentences(used),
                 chance,
                 corpus=corpus,
                 model=model,
@@ -296,8 +306,9 @@ def effect_rows(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for names, part in known.groupby(["corpus", "model", "emotion", "cue", "method"], sort=False):
         facts = dict(zip(["corpus", "model", "emotion", "cue", "method"], names, strict=True))
         facts["planned"] = planned[facts["corpus"], facts["model"], facts["emotion"]]
-        p = float(stats.combine_pvalues(part["p"]).pvalue)
-        yield _row(part["effect"], part["speaker"], measure="salience-contrast", **facts) | {"p": p}
+        # clips of one speaker are not independent, so their p values cannot be combined: the mean effect is tested
+        p = clustered_mean(part["effect"].to_numpy(), part["speaker"].tolist(), _sentences(part)).p
+        yield _row(part["effect"], part["speaker"], _sentences(part), measure="salience-contrast", **facts) | {"p": p}
 
 
 def planted_rows(pools: Mapping[Pool, Sequence[tuple[Mapping[str, float], ShiftTest]]]) -> Iterator[dict[str, Any]]:
@@ -353,7 +364,9 @@ def score_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
             known = _by_clip(of_class)
             if len(known):
                 named = facts | {"measure": f"score of {measure}", "emotion": emotion}
-                yield _row(known["value"], known["speaker"], planned=of_class["clip"].nunique(), **named)
+                yield _row(
+                    known["value"], known["speaker"], _sentences(known), planned=of_class["clip"].nunique(), **named
+                )
 
 
 def _by_clip(scores: pd.DataFrame) -> pd.DataFrame:
@@ -450,7 +463,7 @@ def plausibility_table(
         cues = corpus_cues(corpus, progress)
         for speaker in table.loc[table["corpus"] == name, "speaker"].unique():
             own[name, speaker] = measured_directions(cues, speaker)
-    scores = store.scores()
+    scores = with_clip_facts(store.scores(), [store.path])
     rows = [
         *agreement_rows(table, own),
         *effect_rows(table),

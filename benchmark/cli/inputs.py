@@ -95,6 +95,10 @@ def compare(arguments: Namespace) -> None:
         _of_run("--corpus", "corpus", corpora, known["corpora"])
     elif arguments.method:
         raise InputError("--method compares the explanations of one run; give one RUN, or leave it out.")
+    if arguments.margin is not None and not arguments.margin > 0:
+        raise InputError(f"--margin must be above 0, got {arguments.margin}.")
+    if arguments.difference == 0:
+        raise InputError("--difference must not be 0: no number of clips shows that nothing is there.")
     if len(set(arguments.method)) == 1:
         raise InputError(f"--method must name two or more methods, got {arguments.method[0]}; repeat it, or leave out.")
 

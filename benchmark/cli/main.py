@@ -444,10 +444,10 @@ def _compare(commands: argparse._SubParsersAction) -> None:
         commands,
         "compare",
         "test methods pairwise on one metric",
-        ".results:compare",
+        ".compare:compare",
         """
         serxai compare runs/quick --metric abpc
-        serxai compare runs/quick runs/more --metric abpc
+        serxai compare runs/quick runs/more --metric abpc --margin 0.2 --difference 0.5
         serxai compare runs/paper-emolime --metric deletion --method emolime-paper --method emolime
         """,
         "compare",
@@ -457,6 +457,12 @@ def _compare(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--metric", required=True, metavar="N", help="metric that the run has scored")
     _add_many(parser, "--method", "N", "only these methods; also compares their maps, noise and cost")
     parser.add_argument("--corpus", metavar="N", help="only this corpus of the run")
+    parser.add_argument(
+        "--margin", type=float, metavar="X", help="margin of the equivalence test; default that of the metric's record"
+    )
+    parser.add_argument(
+        "--difference", type=float, metavar="X", help="true difference to tell the clips and speakers needed for"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

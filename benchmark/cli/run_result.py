@@ -20,6 +20,7 @@ from ..run.config import RunConfig
 from ..run.execution import Execution
 from ..run.runner import run
 from ..storage.bounds import MAX_FILE_BYTES, check_parquet
+from ..storage.clip_facts import with_clip_facts
 from ..storage.files import read_bytes, write_atomically, writing
 from ..storage.store import Store
 from .console import Bars
@@ -67,7 +68,7 @@ def _report(store: Store, info: dict[str, Any], bars: Bars) -> tuple[pd.DataFram
             and (table.schema.metadata or {}).get(_MADE_OF) == made_of
         ):
             return table.to_pandas(), page
-    scores = store.scores()
+    scores = with_clip_facts(store.scores(), [store.path])
     plausible = (
         (scores["family"] == "plausibility") & (scores["status"] == "ok") & (scores["condition"] == "clean")
     ).any()

@@ -35,6 +35,10 @@ FIGURES = {
         "mean score of each method with its 95 % interval, one panel per metric",
         ".figures.board:ranking_of_run",
     ),
+    "localisation": Figure(
+        "mean of the localisation metrics of each method with its 95 % interval",
+        ".figures.board:localisation_of_run",
+    ),
     "consistency": Figure(
         "consistency of explanations under noise at 20 and 10 dB, one line per method",
         ".figures.board:consistency_of_run",
@@ -42,6 +46,10 @@ FIGURES = {
     "agreement": Figure(
         "how alike each two methods explain the same clips, by rank correlation",
         ".figures.agreement:agreement_of_run",
+    ),
+    "critical-difference": Figure(
+        "average ranks of methods over the cells of each family, with the critical difference; a description",
+        ".figures.order:critical_difference_of_run",
     ),
     "plausibility": Figure(
         "agreement of cues with each source and with the corpus itself, per emotion, cue and method; more in its CSV",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,31 @@ from ...methods.records import METHODS
 from ...metrics.records import METRICS
 from ...metrics.verdict import board_grade, labelled, legend, mark_meaning, marks_note
 from ...registry import Record, Registry
+from ..analysis.bar import ENERGY, RANDOM
 from ..analysis.fill_spread import SpreadTable, by_fill, spread_tables
-from ..analysis.leaderboard import RANDOM, RANKING_RULE, SETTING, leaderboard, ordered
+from ..analysis.group_views import group_views
+from ..analysis.leaderboard import RANKING_RULE, SETTING, leaderboard, ordered
 from ..analysis.plausibility import correctness_rows
-from ..stats.clustered import MIN_SPEAKERS, clustered_mean
+from ..stats.cluster_variance import MIN_SENTENCES, MIN_SPEAKERS, THESE_SENTENCES
+from ..stats.clustered import clustered_mean
 from ..storage.files import write_atomically
 from .escape import csv_safe
-from .figures.board import consistency, ranking
+from .figures.board import consistency, localisation, ranking
 from .figures.plausibility import page_tables
-from .tables import ARROWS, Table, mark, number, setting_title, tables
-from .text import SPREAD_LEGEND, fill_grid, spread_grid, write_leaderboard
+from .tables import ARROWS, BAR_RULE, Table, mark, number, setting_title, tables
+from .text import (
+    DIFFERENCES,
+    SPREAD_LEGEND,
+    VIEWS_LEGEND,
+    difference_cells,
+    fill_grid,
+    spread_grid,
+    view_grid,
+    write_leaderboard,
+)
 
 PLAUSIBILITY = "plausibility.csv"
+VIEWS_FILE = "groups.csv"
 
 
 def write_board(
@@ -47,8 +60,8 @@ def write_board(
 ) -> tuple[pd.DataFrame, Path]:
     """Write ``leaderboard.csv``, ``.md``, ``.tex``, the page ``index.html`` and its figures under ``figures/``.
 
-    Where several fills were used, ``fills.csv`` holds the mean under each of them, all emotions and each; with
-    `plausibility`, ``plausibility.csv`` holds that.
+    ``groups.csv`` holds every metric per emotion and per sex. Where several fills were used, ``fills.csv`` holds the
+    mean under each of them, all emotions and each; with `plausibility`, ``plausibility.csv`` holds that.
 
     Parameters
     ----------
@@ -78,7 +91,12 @@ def write_board(
     if plausibility is not None:
         text = csv_safe(plausibility).to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_atomically(out / PLAUSIBILITY, text.encode())
-    page = report_page(scores, board, infos, draw_report_figures(board, out / "figures"), fills, plausibility, notes)
+    views = group_views(scores)
+    if len(views):
+        text = csv_safe(views).to_csv(index=False, float_format="%.10g", lineterminator="\n")
+        write_atomically(out / VIEWS_FILE, text.encode())
+    figures = draw_report_figures(board, out / "figures")
+    page = report_page(scores, board, infos, figures, fills, plausibility, notes, views)
     write_atomically(out / "index.html", page.encode())
     return board, out / "index.html"
 
@@ -89,6 +107,8 @@ def draw_report_figures(board: pd.DataFrame, folder: Path) -> list[dict[str, str
     for place, (names, part) in enumerate(board.groupby(SETTING, dropna=False, sort=False)):
         setting = setting_title(dict(zip(SETTING, names, strict=True)))
         pictures = [(ranking, "ranking", "Mean score of each method with its 95 % interval, one panel per metric")]
+        if (part["family"] == "localisation").any():
+            pictures.append((localisation, "localisation", "Localisation: mean of each method with its 95 % interval"))
         if (part["metric"] == "consistency").any():
             pictures.append((consistency, "consistency", "Consistency of explanations under noise, by method"))
         for draw, name, caption in pictures:
@@ -107,6 +127,7 @@ def report_page(
     fills: pd.DataFrame | None = None,
     plausibility: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
+    views: pd.DataFrame | None = None,
 ) -> str:
     """Render the report of runs as HTML.
 
@@ -126,7 +147,10 @@ def report_page(
         See `write_board`.
     notes : sequence of str
         See `write_board`.
+    views : DataFrame, optional
+        Their `group_views.group_views`; computed where it is not given.
     """
+    views = group_views(scores) if views is None else views
     plausible = pd.DataFrame(correctness_rows(scores)) if plausibility is None else plausibility
     fills = by_fill(scores) if fills is None else fills
     corpora = {name: record for info in infos for name, record in info.get("corpora", {}).items()}
@@ -151,9 +175,12 @@ def report_page(
             warnings=[*notes, *_warnings(scores, board)],
             rule=RANKING_RULE,
             marks=legend(),
+            bar_rule=BAR_RULE,
+            differences=["method", "metric", *DIFFERENCES, "note"],
             min_speakers=MIN_SPEAKERS,
             arrows=ARROWS,
-            settings=_settings(board, fills),
+            settings=_settings(board, fills, views),
+            views_rule=VIEWS_LEGEND,
             spread_rule=SPREAD_LEGEND,
             figures=figures,
             plausibility=[] if plausible.empty else page_tables(plausible),
@@ -315,14 +342,20 @@ def _warnings(scores: pd.DataFrame, board: pd.DataFrame) -> Iterable[str]:
         yield f"{corpus}: {speakers} speakers. Nothing is claimed about a population: no intervals, no tests."
     for seen in sorted(set(scores["seen_in_training"]) - {"no"}):
         yield f"Some recognisers may have heard the speakers they are tested on (seen in training: {seen}); set apart."
-    if len(scores) and RANDOM not in set(scores["method"]):
-        yield f"The baseline `{RANDOM}` was not run: no method is tested."
+    for baseline in (RANDOM, ENERGY):
+        if len(scores) and baseline not in set(scores["method"]):
+            yield f"The baseline `{baseline}` was not run: no method is marked better in faithfulness and localisation."
+    for corpus in sorted(board.loc[board["scope"] == THESE_SENTENCES, "corpus"].unique()):
+        yield (
+            f"{corpus}: intervals and tests are about these sentences (fewer than {MIN_SENTENCES} were read, or they "
+            "are not known), not about others."
+        )
 
 
 # -- rankings ----------------------------------------------------------------------------------------------------------
 
 
-def _settings(board: pd.DataFrame, fills: pd.DataFrame) -> list[dict[str, Any]]:
+def _settings(board: pd.DataFrame, fills: pd.DataFrame, views: pd.DataFrame) -> list[dict[str, Any]]:
     by_setting = groupby(tables(board), key=lambda table: table.setting)
     spreads = list(spread_tables(board, SETTING))
     return [
@@ -330,6 +363,7 @@ def _settings(board: pd.DataFrame, fills: pd.DataFrame) -> list[dict[str, Any]]:
             "title": setting_title(setting),
             "tables": [_table(t) for t in members],
             "spreads": [_spread(t, fills) for t in spreads if t.setting == setting],
+            "views": list(_views(views, setting)),
         }
         for setting, members in by_setting
     ]
@@ -343,6 +377,15 @@ def _spread(table: SpreadTable, fills: pd.DataFrame) -> dict[str, Any]:
     return {"title": table.title, "header": header, "lines": lines, "by_header": by_header, "by_lines": by_lines}
 
 
+def _views(views: pd.DataFrame, setting: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Tables per emotion and per sex of one setting."""
+    part = views[(views[SETTING] == pd.Series(setting)[SETTING]).all(axis=1)] if len(views) else views
+    for (view, condition, fill, family), rows in part.groupby(["view", "condition", "fill", "family"], sort=False):
+        header, *lines = view_grid(rows)
+        under = f"{family}, {condition}" + (f", fill {fill}" if fill else "")
+        yield {"title": f"By {view}: {under}", "header": header, "lines": lines}
+
+
 def _table(table: Table) -> dict[str, Any]:
     lines = [
         {
@@ -350,16 +393,17 @@ def _table(table: Table) -> dict[str, Any]:
             "baseline": line.baseline,
             "rank": line.rank,
             "cells": [_cell(line.cells.get(name)) for name in table.metrics],
+            "clips": line.clips,
             "coverage": line.coverage,
             "calls": _or_none(line.calls),
         }
         for line in table.lines
     ]
     tests = [
-        _test(line.method, name, line.cells[name])
+        [line.method, labelled(name), *difference_cells(line.cells[name]), line.cells[name]["note"]]
         for name in table.metrics
         for line in table.lines
-        if name in line.cells and pd.notna(line.cells[name]["difference"])
+        if name in line.cells and pd.notna(line.cells[name][["difference", "diff_energy"]]).any()
     ]
     metrics, note = list(table.metrics.items()), marks_note(table.metrics)
     return {"title": table.title, "metrics": metrics, "marked": note, "lines": lines, "tests": tests}
@@ -369,30 +413,11 @@ def _cell(row: pd.Series | None) -> dict[str, Any] | None:
     if row is None:
         return None
     numbers = {name: _or_none(row[name]) for name in ("mean", "low", "high")}
-    return numbers | {"mark": mark(row), "group": row["group"]}
+    return numbers | {"mark": mark(row), "group": row["group"], "misses": int(row["n_misses"])}
 
 
 def _or_none(value: Any) -> float | None:
     return None if pd.isna(value) else float(value)
-
-
-def _test(method: str, metric: str, row: pd.Series) -> list[str]:
-    low, high = row["difference_low"], row["difference_high"]
-    interval = "–" if pd.isna(low) else f"{number(low)} … {number(high)}"
-    p = "–" if pd.isna(row["p_holm"]) else "< .001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
-    won = "–" if pd.isna(row["superiority"]) else f"{row['superiority']:.0%}"
-    return [
-        method,
-        labelled(metric),
-        f"{row['difference']:+.3g}",
-        interval,
-        p,
-        number(row["effect"]),
-        won,
-        f"{row['difference_clips']} of {row['difference_planned']}",
-        str(row["difference_speakers"]),
-        row["note"],
-    ]
 
 
 # -- failures, definitions, runs ---------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ...metrics.record import MODEL_CALLS
 from ...metrics.records import METRICS
+from ..analysis.bar import BAR_FAMILIES, DESCRIBED
 from ..analysis.leaderboard import ALPHA, RANKING, SETTING, family_ranking
 from ..stats.clustered import MIN_SPEAKERS
 
@@ -26,6 +27,8 @@ class Line:
         Within the family.
     cells : dict of str to Series
         Board row of each metric.
+    clips : str
+        Clips that a mean rests on: the fewest and, where they differ, the most over the metrics.
     coverage : float
         The lowest over the metrics, in 0..1.
     calls : float
@@ -36,6 +39,7 @@ class Line:
     baseline: bool
     rank: int | None
     cells: dict[str, pd.Series]
+    clips: str
     coverage: float
     calls: float
 
@@ -73,6 +77,7 @@ def tables(board: pd.DataFrame) -> Iterator[Table]:
                     baseline=bool(ranked["baseline"]),
                     rank=None if pd.isna(ranked["rank"]) else int(ranked["rank"]),
                     cells={row["metric"]: row for _, row in rows.iterrows()},
+                    clips=_span(rows["n_clips"]),
                     coverage=float(rows["coverage"].min()),
                     calls=float(calls.get((*setting.values(), condition, method), np.nan)),
                 )
@@ -80,6 +85,11 @@ def tables(board: pd.DataFrame) -> Iterator[Table]:
         lines.sort(key=lambda line: (line.rank is None, line.rank or 0, line.method))
         metrics = dict(zip(part["metric"], part["direction"], strict=True))
         yield Table(setting, condition, fill, family, metrics, lines)
+
+
+def _span(counts: pd.Series) -> str:
+    least, most = int(counts.min()), int(counts.max())
+    return str(least) if least == most else f"{least}–{most}"
 
 
 def calls_metrics() -> list[str]:
@@ -96,16 +106,28 @@ def number(value: float) -> str:
 
 
 def mark(row: pd.Series) -> str:
-    """Significance mark: ▲ better than random, ▼ worse, else empty."""
-    if pd.isna(row["p_holm"]) or row["p_holm"] >= ALPHA:
+    """Significance mark: ▲ the method passes its family's bar, ▼ it is worse than random, else empty.
+
+    A method with misses has none. In families without a bar, ▲ means better than random.
+    """
+    if row["n_misses"] or row["family"] in DESCRIBED:
         return ""
-    return "▲" if row["difference"] > 0 else "▼"
+    better = row["passes_bar"] if row["family"] in BAR_FAMILIES else row["beats_random"]
+    if better == "yes":
+        return "▲"
+    worse = pd.notna(row["p_holm"]) and row["p_holm"] < ALPHA and row["difference"] < 0
+    return "▼" if worse else ""
 
 
 ARROWS = {"higher": "↑", "lower": "↓"}
+BAR_RULE = (
+    "▲ better: in faithfulness and localisation than random and than energy (the larger p of the two), in sanity than "
+    "the score stated in the metric's record, both Holm-corrected over all marks of the family, elsewhere than random "
+    "(Holm-corrected over methods); ▼ worse than random; all at 5 %"
+)
 MARKS = (
-    "* baseline; ± 95 % interval, speakers as clusters; ▲ better, ▼ worse than random (CR2 test against random, "
-    f"Holm-corrected, 5 %); no interval and no mark below {MIN_SPEAKERS} speakers; – no score"
+    f"* baseline; ± 95 % interval, speakers and, where known, sentences as clusters; {BAR_RULE}; no interval and no "
+    f"mark below {MIN_SPEAKERS} speakers; ! has misses, which count as the worst score, and no mark; – no score"
 )
 
 

@@ -20,7 +20,7 @@ from ..analysis.leaderboard import RANKING_RULE, SETTING, ordered
 from ..stats.clustered import MIN_SPEAKERS
 from ..storage.files import write_atomically
 from .escape import csv_safe, markdown_text, one_line
-from .tables import ARROWS, MARKS, Table, calls_metrics, mark, number, setting_title, tables
+from .tables import ARROWS, BAR_RULE, MARKS, Table, calls_metrics, mark, number, setting_title, tables
 
 
 def write_leaderboard(board: pd.DataFrame, out: str | Path) -> dict[str, Path]:
@@ -48,7 +48,8 @@ def _mean(row: pd.Series) -> str:
 def _with_interval(row: pd.Series | None) -> str:
     if row is None or pd.isna(row["mean"]):
         return "–"
-    return f"{_mean(row)}{mark(row)}{' ' + row['group'] if row['group'] else ''}"
+    missed = "!" if row["n_misses"] else ""
+    return f"{_mean(row)}{missed}{mark(row)}{' ' + row['group'] if row['group'] else ''}"
 
 
 def _grid(table: Table) -> list[list[str]]:
@@ -59,11 +60,54 @@ def _grid(table: Table) -> list[list[str]]:
             "–" if line.rank is None else str(line.rank),
             line.method + (" (baseline)" if line.baseline else ""),
             *(_with_interval(line.cells.get(name)) for name in table.metrics),
+            line.clips,
             f"{line.coverage:.0%}",
         ]
         for line in table.lines
     ]
-    return [["rank", "method", *metrics, "coverage"], *lines]
+    return [["rank", "method", *metrics, "clips", "coverage"], *lines]
+
+
+def difference_grid(table: Table) -> list[list[str]]:
+    """Header and lines of the differences to both baselines, as text; positive is better."""
+    lines = []
+    for name in table.metrics:
+        for line in table.lines:
+            row = line.cells.get(name)
+            if row is not None and (pd.notna(row["difference"]) or pd.notna(row["diff_energy"])):
+                lines.append([line.method, labelled(name), *difference_cells(row)])
+    return [["method", "metric", *DIFFERENCES], *lines]
+
+
+_TO_BASELINES = ("difference", "diff_energy")
+_TERMINAL_METRICS = 2  # of which the differences to both baselines fit into 80 columns
+DIFFERENCES = (
+    "less random", "p (Holm)", "less energy", "p of the bar", "better", "effect", "clips won", "clips", "misses",
+    "speakers", "sentences", "scope", "sign changes between models",
+)  # fmt: skip
+
+
+def difference_cells(row: pd.Series) -> list[str]:
+    """Texts of the columns `DIFFERENCES` of a board row."""
+    random, energy = (_signed(*(row[name + end] for end in ("", "_low", "_high"))) for name in _TO_BASELINES)
+    clips = "–" if pd.isna(row["difference_clips"]) else f"{row['difference_clips']} of {row['difference_planned']}"
+    won = "–" if pd.isna(row["superiority"]) else f"{row['superiority']:.0%}"
+    return [
+        random, p_text(row["p_holm"]), energy, p_text(row["p_bar"]), row["passes_bar"] or "–", number(row["effect"]),
+        won, clips, str(row["n_misses"]), str(row["n_speakers"]), str(row["n_sentences"] or "unknown"), row["scope"],
+        row["sign_changes"] or "–",
+    ]  # fmt: skip
+
+
+def _signed(value: float, low: float, high: float) -> str:
+    if pd.isna(value):
+        return "–"
+    return f"{value:+.3g}" + ("" if pd.isna(low) else f" [{number(low)}, {number(high)}]")
+
+
+def p_text(p: float) -> str:
+    """Format a p-value, a dash where there is none."""
+    return "–" if pd.isna(p) else "< .001" if p < 0.001 else f"{p:.3f}"
 
 
 def spread_grid(table: SpreadTable) -> list[list[str]]:
@@ -107,9 +151,10 @@ def fill_grid(table: pd.DataFrame) -> list[list[str]]:
 
 
 _LEGEND = (
-    f"{RANKING_RULE} Cells: mean, 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers), ▲ better "
-    "or ▼ worse than random (Holm-corrected, 5 %), letters: methods that share one are not distinguishable. "
-    "Coverage: scores / planned, the lowest over the family's metrics. – no score. "
+    f"{RANKING_RULE} Cells: mean, 95 % interval (speakers and, where known, sentences as clusters; none below "
+    f"{MIN_SPEAKERS} speakers), ! misses count as the worst score, {BAR_RULE}. Letters: methods that share one are not "
+    "distinguishable. Clips: those that a mean rests on; coverage: scores / planned, the lowest over the family's "
+    "metrics. – no score. "
     f"{legend()}."
 )
 SPREAD_LEGEND = (
@@ -117,6 +162,36 @@ SPREAD_LEGEND = (
     "those planned): how far a score depends on what replaces the removed cells. Intervals of each mean, and emotions "
     "apart: fills.csv."
 )
+
+
+VIEWS_LEGEND = (
+    "Mean of each group of clips with its 95 % interval, and behind the slash its gap, the mean less that of all other "
+    "clips, with a 95 % interval (none below 6 speakers; uncorrected); clips scored of planned. "
+    "Misses count as the worst score. All numbers: groups.csv."
+)
+
+
+def view_grid(rows: pd.DataFrame) -> list[list[str]]:
+    """Header and lines of one family's means per emotion or sex, as text.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of `group_views.group_views` for one setting, condition, fill, family and view.
+    """
+    groups = sorted(rows["group"].unique())
+    lines = []
+    for (metric, method), part in rows.groupby(["metric", "method"], sort=False):
+        of_group = part.set_index("group")
+        lines.append([str(method), labelled(str(metric)), *(_view_cell(of_group.loc[name]) for name in groups)])
+    return [["method", "metric", *groups], *lines]
+
+
+def _view_cell(row: pd.Series) -> str:
+    if pd.isna(row["mean"]):
+        return "–"
+    gap = _signed(row["gap"], row["gap_low"], row["gap_high"])
+    return f"{_mean(row)} / {gap}; {row['n_clips'] - row['n_misses']} of {row['n_planned']}"
 
 
 def as_markdown(board: pd.DataFrame) -> str:
@@ -129,6 +204,10 @@ def as_markdown(board: pd.DataFrame) -> str:
             parts.append(f"## {markdown_text(setting_title(setting))}")
         parts.append(f"### {markdown_text(table.title)}\n\n{_markdown_table(_grid(table), texts=2)}")
         parts += [markdown_text(note) for note in [marks_note(table.metrics)] if note]
+        differences = difference_grid(table)
+        if len(differences) > 1:
+            title = f"Differences to random and energy, positive is better: {table.title}"
+            parts.append(f"{markdown_text(title)}\n\n{_markdown_table(differences, texts=1)}")
     spreads = list(spread_tables(board, SETTING))
     parts += ["## Spread over fills", SPREAD_LEGEND] if spreads else []
     for over in spreads:
@@ -159,6 +238,10 @@ def as_latex(board: pd.DataFrame) -> str:
         note = marks_note(table.metrics)
         caption = f"{table.title}: {setting_title(table.setting)}" + (f". {note}" if note else "")
         parts.append(_latex_table(caption, _grid(table), texts=2))
+        differences = difference_grid(table)
+        if len(differences) > 1:
+            caption = f"Differences to random and energy, positive is better: {caption}"
+            parts.append(_latex_table(caption, differences, texts=1))
     spreads = list(spread_tables(board, SETTING))
     parts += [f"% {SPREAD_LEGEND}"] if spreads else []
     for over in spreads:
@@ -238,7 +321,8 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
             cells = [rows.loc[method] if method in rows.index else None for rows in cells_by]
             name = f"[italic]{escape(method)}[/]*" if method in baseline else escape(method)
             grid.add_row(name, *(_terminal_cell(row, counts_calls) for row in cells))
-        parts += [grid, *_fewer_clips(columns), *_terminal_spread(part, first), Text()]
+        parts += [grid, *_fewer_clips(columns), *_terminal_differences(columns, first), *_terminal_spread(part, first)]
+        parts.append(Text())
     named = [metric for metric in wanted if metric in set(shown["metric"])]
     rules = "; ".join(filter(None, (MARKS, legend(named))))
     notes = [Text(note, style="dim") for note in [marks_note(named)] if note]
@@ -264,6 +348,35 @@ def _fewer_clips(columns: Iterable[tuple[tuple, pd.DataFrame]]) -> Iterator[Text
             notes.append(f"{metric}: {', '.join(counts)}")
     if notes:
         yield Text(f"scored on fewer clips: {'; '.join(notes)}", style="dim")
+
+
+def _terminal_differences(
+    columns: Iterable[tuple[tuple, pd.DataFrame]], methods: Sequence[str]
+) -> Iterator[RichTable | Text]:
+    """Differences to both baselines of the metrics shown whose bar they are."""
+    by_metric = {str(names[0]): rows.set_index("method") for names, rows in columns if rows["passes_bar"].ne("").any()}
+    chosen = [(name, rows) for name, rows in by_metric.items() if rows["diff_energy"].notna().any()]
+    if chosen:
+        yield from (Text(), Text("differences to the baselines, positive is better", style="bold"))
+    for start in range(0, len(chosen), _TERMINAL_METRICS):
+        part = chosen[start : start + _TERMINAL_METRICS]
+        grid = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+        grid.add_column("method", no_wrap=True, vertical="bottom")
+        for name, _ in part:
+            for other in ("random", "energy"):
+                grid.add_column(f"{labelled(name)}\nless {other}", justify="right", no_wrap=True)
+        for method in ordered({m for _, rows in part for m in rows.index}, methods):
+            found = [rows.loc[method] if method in rows.index else None for _, rows in part]
+            cells = [_terminal_difference(row, column) for row in found for column in _TO_BASELINES]
+            grid.add_row(escape(method), *cells)
+        yield grid
+
+
+def _terminal_difference(row: pd.Series | None, column: str) -> str:
+    if row is None or pd.isna(row[column]):
+        return "–"
+    half = row[f"{column}_high"] - row[column]
+    return f"{row[column]:+.2f}" + (f" [dim]±{number(half)}[/]" if pd.notna(half) else "")
 
 
 def _terminal_spread(part: pd.DataFrame, methods: Sequence[str]) -> Iterator[Any]:
@@ -303,4 +416,4 @@ def _terminal_cell(row: pd.Series | None, counts_calls: Collection[str]) -> str:
         return f"{row['mean']:.0f}" + (f" [dim]±{half:.0f}[/]" if pd.notna(half) else "")
     style = {"▲": "green", "▼": "red", "": "default"}[mark(row)]
     interval = f" [dim]±{number(half)}[/]" if pd.notna(half) else ""
-    return f"{number(row['mean'])}[{style}]{mark(row) or ' '}[/]{interval}"
+    return f"{number(row['mean'])}[{style}]{mark(row) or ('!' if row['n_misses'] else ' ')}[/]{interval}"

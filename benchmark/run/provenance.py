@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from math import isfinite
@@ -82,6 +83,15 @@ def describe(plan: Plan, execution: Execution) -> dict[str, Any]:
         "planned_rows": plan.n_rows,
         "cells": {"planned": len(plan.cells)},  # those done and failed are counted at the end
     }
+
+
+def clip_facts(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
+    """Corpus, id, sentence and sex of each clip of a plan."""
+    for shard in plan.shards:
+        table = plan.corpora[shard.corpus].table
+        for clip in shard.clips:
+            row = table.loc[clip]
+            yield shard.corpus, clip, str(row["sentence"]), str(row["sex"])
 
 
 def now() -> str:

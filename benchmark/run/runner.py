@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ...progress import Progress, no_progress
+from ..storage.clip_facts import write_clip_facts
 from ..storage.files import writing
 from ..storage.store import FOLDERS, Store
 from .config import RunConfig
@@ -18,7 +19,7 @@ from .execution import Execution
 from .forecast import shard_cost
 from .plan import Cell, Plan, Shard, make_plan
 from .pool import execute_local
-from .provenance import describe, earlier_sessions, now
+from .provenance import clip_facts, describe, earlier_sessions, now
 from .shard_worker import ShardWorker
 from .tuning import tune
 
@@ -75,6 +76,7 @@ def _run(config: RunConfig, out: Path, execution: Execution, progress: Progress,
         pending.sort(key=lambda shard: -shard_cost(config, plan.corpora[shard.corpus], shard))
         with writing(store.path):
             _remove_remains(store.path)
+            write_clip_facts(store.path, clip_facts(plan))
             store.write_info(info | {"status": "running"})
         total = sum(len(shard.clips) for shard in plan.shards)
         done = total - sum(len(shard.clips) for shard in pending)

@@ -28,6 +28,7 @@ CELL = [
     "metric", "direction",
 ]  # fmt: skip
 _REPLICATE = ["clip", "seed"]
+_OF_CLIP = ["speaker", "sentence", "sex", "emotion", "fold"]  # where score rows have them
 _TEST = ["difference", "low", "high", "se", "t", "df", "p", "p_holm", "effect", "superiority", "n_clips", "n_speakers",
          "n_sentences", "scope", "note"]  # fmt: skip
 
@@ -227,7 +228,8 @@ class Cell(NamedTuple):
     speakers : Series
         By clip.
     sentences : Series or None
-        By clip; None where the score rows have no column ``sentence``: then speakers are the only clusters.
+        By clip; None where the score rows have no column ``sentence``, or lack some: then speakers are the only
+        clusters.
     """
 
     names: dict[str, Any]
@@ -242,7 +244,7 @@ def compact(scores: pd.DataFrame) -> pd.DataFrame:
 
     Categories are in alphabetical order, so that groups come in the same order as those of words.
     """
-    used = [*CELL, "method", *_REPLICATE, "repeat", "speaker", "sentence", "status", "value", "model_calls"]
+    used = [*CELL, "method", *_REPLICATE, "repeat", *_OF_CLIP, "status", "reason", "value", "model_calls"]
     columns = {name: scores[name] for name in used if name in scores}
     numeric = pd.api.types.is_numeric_dtype
     return pd.DataFrame({n: c if numeric(c) else c.astype("category") for n, c in columns.items()})
@@ -257,6 +259,8 @@ def cells(scores: pd.DataFrame) -> Iterator[Cell]:
         table = table.reindex(columns=sorted(group["method"].unique()))
         clips = group.drop_duplicates("clip").set_index("clip")
         sentences = clips.get("sentence")
+        if sentences is not None and sentences.isna().any():
+            sentences = None
         yield Cell(dict(zip(CELL, names, strict=True)), group, table, clips["speaker"], sentences)
 
 

@@ -134,3 +134,21 @@ def test_random_rankings_score_what_the_record_says(cnn, speech_like, explain):
     # a ranking and its reverse swap the two curves: their scores are opposite, so the mean is 0 to rounding
     assert np.mean(scores) == pytest.approx(record.random, abs=1e-6)
     assert np.std(scores) > 1e-4
+
+
+def test_worst_margin_and_bar_of_records():
+    """What boards ask of a record: the worst score, the margin of equivalence, the bar of sanity."""
+    assert (METRICS.get("rank-accuracy").worst, METRICS.get("average-drop").worst) == (0.0, 1.0)
+    assert METRICS.get("random-logit").worst == 1.0 and METRICS.get("abpc").worst is None
+    assert METRICS.get("abpc").equivalence_margin == pytest.approx(np.log(1.25))
+    assert METRICS.get("rank-accuracy").equivalence_margin == 0.05
+    assert METRICS.get("random-logit").equivalence_margin == 0.1
+    assert METRICS.get("max-sensitivity").equivalence_margin is None
+    assert replace(METRICS.get("abpc"), margin=0.5).equivalence_margin == 0.5
+    assert {r.name for r in METRICS if r.bar is not None} == {r.name for r in METRICS if r.family == "sanity"}
+    for record in METRICS:
+        bad = record.worst if record.worst is not None else record.random
+        if record.bar is not None and bad is not None:  # the bar is not on the wrong side of the worst score
+            assert record.bar >= bad if record.direction == "higher" else record.bar <= bad
+    with pytest.raises(InputError, match="margin"):
+        replace(METRICS.get("abpc"), margin=0.0)

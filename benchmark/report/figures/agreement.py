@@ -18,6 +18,7 @@ from ....methods.records import METHODS
 from ...analysis.agreement import agreement, agreement_matrix
 from ...analysis.leaderboard import ordered
 from ...stats.clustered import MIN_SPEAKERS
+from ...storage.clip_facts import read_clip_facts
 from ...storage.store import Store
 from .style import STYLE, footnote, new_figure, save, title
 
@@ -79,8 +80,8 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
         over = f"{most}" if least == most else f"{least} to {most}"
         footnote(
             figure,
-            f"mean ± half its 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers) over {over} of "
-            f"{part['planned'].max()} clips; agreement is no quality",
+            f"mean ± half its 95 % interval (speakers, sentences as clusters; none below {MIN_SPEAKERS} speakers) over "
+            f"{over} of {part['planned'].max()} clips; agreement is no quality",
         )
         return save(figure, part, picture)
 
@@ -104,4 +105,6 @@ def agreement_of_run(
             return None
 
     scored = (e for e in store.explanations(condition="clean") if (e.corpus, e.clip) in speakers)
-    return draw_agreement(agreement(scored, speakers, progress, duration), picture)
+    facts = read_clip_facts(store.path)
+    sentences = {(row.corpus, row.clip): row.sentence for row in facts.itertuples()}
+    return draw_agreement(agreement(scored, speakers, progress, duration, sentences), picture)

@@ -18,10 +18,11 @@ from ....errors import InputError
 from ....methods.records import baselines
 from ....metrics.records import METRICS
 from ....metrics.verdict import labelled, marks_note
-from ...analysis.leaderboard import ALPHA, RANDOM, SETTING, leaderboard
+from ...analysis.leaderboard import RANDOM, SETTING, leaderboard
 from ...stats.clustered import MIN_SPEAKERS
+from ...storage.clip_facts import with_clip_facts
 from ...storage.store import Store
-from ..tables import ARROWS, setting_title
+from ..tables import ARROWS, mark, setting_title
 from .style import BLUE, GREY, ORANGE, STYLE, footnote, new_figure, save, title
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def one_setting(board: pd.DataFrame) -> pd.DataFrame:
 def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
     """Forest plot: mean and 95 % interval of each method, one panel per metric, the random baseline as a line.
 
+    Each panel orders the methods by its own metric; there is no order over metrics.
     A metric is shown under ``clean``, or under each of its conditions where it is defined only for shifted clips.
 
     Parameters
@@ -64,14 +66,15 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
     clean = board.groupby("metric")["condition"].transform(lambda conditions: (conditions == "clean").any())
     board = board[~clean | (board["condition"] == "clean")]
     panels = list(board.groupby(["family", "metric", "condition", "fill"], dropna=False, sort=False))[:MAX_PANELS]
-    methods = _by_mean_rank(board)
+    n_methods = board["method"].nunique()
     baseline = set(baselines())
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     with rc_context(STYLE):
-        figure = new_figure(2.2 + 2.9 * columns, 0.7 + rows * (1.0 + 0.24 * len(methods)))
-        axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+        figure = new_figure(1.0 + 4.1 * columns, 0.7 + rows * (1.0 + 0.24 * n_methods))
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, ((family, metric, condition, filled), part) in zip(axes, panels, strict=False):
+            methods = _by_own_mean(part)
             rows_of = part.set_index("method").reindex(methods)
             _forest(ax, rows_of, baseline)
             for place, counts in enumerate(_counts(rows_of)):
@@ -88,8 +91,9 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
         title(figure, setting_title(board.iloc[0][SETTING].to_dict()))
         footnote(
             figure,
-            f"mean and 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers); right: "
-            "scores / planned; line: random; filled: significantly different from random; * baseline"
+            "mean and 95 % interval (speakers and, where known, sentences as clusters; none below "
+            f"{MIN_SPEAKERS} speakers); right: scores / planned; line: random; filled: better by the bar of its "
+            "family, or worse than random; * baseline; each panel in the order of its own metric"
             + _marks(board["metric"]),
         )
         drawn = pd.concat([part for _, part in panels])
@@ -110,8 +114,11 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
                 "n_planned",
                 "coverage",
                 "n_speakers",
+                "n_misses",
                 "p_holm",
                 "beats_random",
+                "p_bar",
+                "passes_bar",
             ]
         ]
         return save(figure, numbers, picture)
@@ -129,9 +136,11 @@ def _marks(metrics: pd.Series) -> str:
     return f"; {note}" if note else ""
 
 
-def _by_mean_rank(board: pd.DataFrame) -> list[str]:
-    mean_rank = board.groupby("method")["rank"].mean()
-    return [str(name) for name in mean_rank.sort_values(kind="stable", na_position="last").index]
+def _by_own_mean(part: pd.DataFrame) -> list[str]:
+    """Methods of one panel, best first by the panel's own metric; those without a mean last, by name."""
+    mean = part.groupby("method")["mean"].mean()
+    lower = part["direction"].iloc[0] == "lower"
+    return [str(name) for name in mean.sort_index().sort_values(ascending=lower, kind="stable").index]
 
 
 def _forest(ax: Any, rows: pd.DataFrame, baseline: Collection[str]) -> None:
@@ -139,7 +148,7 @@ def _forest(ax: Any, rows: pd.DataFrame, baseline: Collection[str]) -> None:
     if RANDOM in rows.index and np.isfinite(rows.loc[RANDOM, "mean"]):
         ax.axvline(rows.loc[RANDOM, "mean"], color=ORANGE, linewidth=1.2, zorder=1)
     half = (rows["high"] - rows["mean"]).astype(float)
-    significant = rows["p_holm"].lt(ALPHA).to_numpy()
+    significant = [pd.notna(row["mean"]) and mark(row) != "" for _, row in rows.iterrows()]
     for place, (name, row), length, filled in zip(places, rows.iterrows(), half, significant, strict=True):
         if pd.isna(row["mean"]):
             continue
@@ -185,7 +194,7 @@ def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consist
         )
     part = one_setting(part)
     conditions = list(dict.fromkeys(part["condition"]))
-    methods = _by_mean_rank(part)
+    methods = sorted(part["method"].unique())
     baseline = set(baselines())
     colours = dict(zip(methods, sns.color_palette("colorblind", len(methods)), strict=True))
     markers = dict(zip(methods, np.resize(list("osD^vPX*<>"), len(methods)), strict=True))
@@ -223,8 +232,8 @@ def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consist
         title(figure, setting_title(part.iloc[0][SETTING].to_dict()))
         footnote(
             figure,
-            f"mean and 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers); behind a name: "
-            "scores/planned, of each condition where they differ" + _marks(part["metric"]),
+            f"mean and 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers); methods by name, "
+            "behind it: scores/planned, of each condition where they differ" + _marks(part["metric"]),
         )
         numbers = part[
             [
@@ -305,14 +314,38 @@ def ranking_of_run(
     store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> Path:
     """Draw `ranking` of a run's scores."""
-    return ranking(leaderboard(store.scores()), picture)
+    return ranking(leaderboard(with_clip_facts(store.scores(), [store.path])), picture)
+
+
+def localisation(board: pd.DataFrame, picture: str | Path) -> Path:
+    """Draw `ranking` of the localisation metrics alone.
+
+    Raises
+    ------
+    InputError
+        If the board holds none.
+    """
+    part = board[board["family"] == "localisation"]
+    if part.empty:
+        raise InputError(
+            "figure localisation: the run holds no localisation metric; run it on corpus planted with --metric "
+            "rank-accuracy --metric truth-auc."
+        )
+    return ranking(part, picture)
+
+
+def localisation_of_run(
+    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
+) -> Path:
+    """Draw `localisation` of a run's scores."""
+    return localisation(leaderboard(with_clip_facts(store.scores(), [store.path])), picture)
 
 
 def consistency_of_run(
     store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> Path:
     """Draw `consistency` of a run's scores."""
-    return consistency(leaderboard(store.scores()), picture)
+    return consistency(leaderboard(with_clip_facts(store.scores(), [store.path])), picture)
 
 
 def transfer(rows: Sequence[dict[str, Any]], picture: str | Path, heading: str = "") -> Path:

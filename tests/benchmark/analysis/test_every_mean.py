@@ -17,11 +17,11 @@ from rich.console import Console
 from serxai.benchmark.analysis import agreement, fill_spread
 from serxai.benchmark.analysis import plausibility as plausibility_report
 from serxai.benchmark.analysis.leaderboard import leaderboard
-from serxai.benchmark.cli import results as cli_results
+from serxai.benchmark.cli import compare as cli_compare
 from serxai.benchmark.report.html import write_board
 from serxai.benchmark.report.text import as_latex, as_markdown, terminal_table, write_leaderboard
 from serxai.benchmark.stats.clustered import compare_pairwise
-from serxai.benchmark.storage.store import Store
+from serxai.benchmark.storage.clip_facts import write_clip_facts
 from serxai.metrics.verdict import board_grade
 
 INTERVAL = re.compile(r"\d \[-?[\d.]+, -?[\d.]+\]")
@@ -42,13 +42,14 @@ def folder(scores: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 ESTIMATES = re.compile(
-    r"(mean|value|difference|estimate|gain|uar|rank_correlation(_of_means|_of_repeats)?|slope|(relative_)?noise|shrinkage"
+    r"(mean|value|difference|diff_energy|estimate|gain|gap|uar|rank_correlation(_of_means|_of_repeats)?|slope|(relative_)?noise|shrinkage"
     r"|calls|seconds|(slope|noise)_at_equal_shrinkage)(_a|_b)?"
 )
 # every other number: how it is tested, what it is compared with, how often, what it costs
 NO_ESTIMATES = re.compile(
     r"(.*_)?(low|high)|rank|se|t|df|p|p_holm|effect|superiority|chance|coverage|strength|direction|threshold|model_calls"
-    r"|(n_|fill_|difference_)?(ok|failed|skipped|planned|clips|speakers|sentences|fills|explained(_a|_b)?)|repeats_[ab]|counted"
+    r"|(n_|fill_|difference_|diff_energy_)?(ok|failed|skipped|planned|clips|speakers|sentences|fills|explained(_a|_b)?)"
+    r"|n_misses|n_models|p_bar|repeats_[ab]|counted"
 )
 MAIN = ("mean", "value", "estimate", "difference")  # may own the columns ``low`` and ``high``
 
@@ -82,7 +83,13 @@ def test_an_estimate_without_interval_or_counts_is_refused(name: str) -> None:
 
 def test_every_table_of_numbers_has_bounds_and_counts(folder: Path, scores: pd.DataFrame) -> None:
     tables = sorted(folder.rglob("*.csv"))
-    assert {path.name for path in tables} >= {"leaderboard.csv", "fills.csv", "ranking.csv", "consistency.csv"}
+    assert {path.name for path in tables} >= {
+        "leaderboard.csv",
+        "fills.csv",
+        "groups.csv",
+        "ranking.csv",
+        "consistency.csv",
+    }
     for path in tables:
         assert has_bounds_and_counts(pd.read_csv(path), path.name)
     for columns in (fill_spread.COLUMNS, agreement.COLUMNS, plausibility_report.COLUMNS):
@@ -116,7 +123,7 @@ def test_differences_rest_on_the_clips_that_both_have(make_scores, tmp_path: Pat
     assert (row["n_ok"], row["n_planned"]) == (96, 96)
     assert tuple(row[["difference_clips", "difference_planned", "difference_speakers"]]) == (8, 48, 8)
     assert board.loc[board["method"] == "random", "difference_clips"].isna().all()
-    tests = page.read_text().split("clips both have")[1].split("</table>")[0]
+    tests = page.read_text().split("clips won")[1].split("</table>")[0]
     assert "8 of 48" in tests and "96 of 96" not in tests and "48 of 48" not in tests
 
 
@@ -147,7 +154,7 @@ def test_an_interval_of_no_width_is_shown(scores: pd.DataFrame) -> None:
         some = constant[constant["speaker"] < f"s{speakers:02}"]
         console = Console(width=100, file=io.StringIO(), record=True)
         console.print(terminal_table(leaderboard(some), ["abpc", "explanation-calls"]))
-        (row,) = [line for line in console.export_text().splitlines() if line.startswith("emolime")]
+        row = next(line for line in console.export_text().splitlines() if line.startswith("emolime"))
         assert row.count("±0") == (2 if claim else 0)
 
 
@@ -161,7 +168,7 @@ def test_clips_of_a_spread_are_not_multiplied_by_repeats(scores: pd.DataFrame) -
 def test_every_text_table_shows_interval_and_coverage(scores: pd.DataFrame) -> None:
     board = leaderboard(scores)
     metrics = board["metric"].nunique()
-    rows = [line for line in as_markdown(board).splitlines() if "| emolime |" in line]
+    rows = [line for line in as_markdown(board).splitlines() if re.match(r"\| (\d|–) \| emolime \|", line)]
     assert len(rows) >= metrics and all(INTERVAL.search(row) and row.endswith("% |") for row in rows)
     rows = [line for line in as_latex(board).splitlines() if "& emolime &" in line]
     assert len(rows) >= metrics and all(INTERVAL.search(row) and row.endswith(r"\% \\") for row in rows)
@@ -176,7 +183,7 @@ def test_the_terminal_shows_interval_and_coverage(scores: pd.DataFrame) -> None:
     console = Console(width=100, file=io.StringIO(), record=True)
     console.print(terminal_table(leaderboard(varied)))
     lines = console.export_text().splitlines()
-    (row,) = [line for line in lines if line.startswith("emolime")]
+    row = next(line for line in lines if line.startswith("emolime"))
     assert row.count("±") == 4  # abpc, mass-accuracy, consistency, calls
     assert any(line.count("48 of 48") == 4 for line in lines)
     assert "scored on fewer clips: abpc: oracle 40" in " ".join(" ".join(lines).split())
@@ -211,25 +218,43 @@ def test_every_mean_of_the_page_has_its_interval_beside_it(folder: Path) -> None
     parser.feed((folder / "index.html").read_text())
     rows = [row for row in parser.rows if row]
     assert len(rows) > 30
-    for rank, *means, coverage, _calls in ([cell.strip() for cell in row] for row in rows):
-        assert rank and coverage.endswith("%") and all("interval" in cell or cell == "–" for cell in means)
+    for rank, *means, clips, coverage, _calls in ([cell.strip() for cell in row] for row in rows):
+        assert rank and clips and coverage.endswith("%") and all("interval" in cell or cell == "–" for cell in means)
 
 
 def test_compare_tells_how_many_of_the_planned_clips(
-    scores: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+    make_run,
+    scores: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(Store, "scores", lambda self, columns=None: scores)
-    arguments = Namespace(run=tmp_path, metric="abpc", corpus=None, method=[], json=True)
-    assert cli_results.compare(arguments) == 0
+    make_run(tmp_path / "run", scores)
+    write_clip_facts(tmp_path / "run", [("planted", clip, f"t{clip[-1]}", "male") for clip in scores["clip"]])
+    arguments = Namespace(
+        runs=[tmp_path / "run"], metric="abpc", corpus=None, method=[], margin=None, difference=None, partial=False,
+        json=True,
+    )  # fmt: skip
+    assert cli_compare.compare(arguments) == 0
     found = json.loads(capsys.readouterr().out)
     pair = next(
         p for p in found if {p["method_a"], p["method_b"]} == {"oracle", "random"} and p["condition"] == "clean"
     )
+    assert pair["n_sentences"] == 5 and pair["scope"] == "these sentences"
     assert (pair["n_clips"], pair["n_planned"]) == (40, 48) and pair["low"] < pair["difference"] < pair["high"]
     arguments.json = False
-    monkeypatch.setattr(cli_results, "Console", lambda: Console(width=200))
-    assert cli_results.compare(arguments) == 0
-    assert "40 of 48" in capsys.readouterr().out
+    monkeypatch.setattr(cli_compare, "Console", lambda: Console(width=220))
+    assert cli_compare.compare(arguments) == 0
+    text = capsys.readouterr().out
+    for expected in (
+        "40 of 48",
+        "no difference shown",
+        "a better",
+        "beside the p-value",
+        "ranks by the mean",
+        "(0.008)",
+    ):
+        assert expected in text
 
 
 def test_written_files_are_those_checked(scores: pd.DataFrame, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def contrasts(values: dict[str, tuple[float, float]], method: str = "m") -> pd.D
     """Rows of pitch: contrast and share of rising random windows of each clip, all of different speakers."""
     return pd.DataFrame(
         [
-            ("c", "cnn", method, "anger", clip, f"s{clip}", "f0_level", contrast, contrast / 2, 0.2, rising)
+            ("c", "cnn", method, "anger", clip, f"s{clip}", f"t{clip}", "f0_level", contrast, contrast / 2, 0.2, rising)
             for clip, (contrast, rising) in values.items()
         ],
         columns=CONTRASTS,
@@ -110,10 +110,14 @@ def test_intervals_of_shares_stay_shares_and_equal_clips_have_none():
     assert same["value"] == 1 and "low" not in same
 
 
-def test_effects_are_combined_by_fisher():
+def test_effects_are_tested_by_speaker():
+    """Clips of one speaker are not independent: repeating each clip of a speaker must not make p smaller."""
     row = next(iter(effect_rows(contrasts({str(i): (float(i), 0.5) for i in range(8)}))))
     assert row["value"] == pytest.approx(3.5 / 2)
-    assert row["p"] == pytest.approx(stats.chi2.sf(-2 * 8 * np.log(0.2), 16))
+    assert row["p"] == pytest.approx(stats.ttest_1samp(np.arange(8) / 2, 0).pvalue)
+    once = contrasts({str(i): (float(i), 0.5) for i in range(8)})
+    twice = next(iter(effect_rows(pd.concat([once, once.assign(clip=once["clip"] + "b")]))))
+    assert twice["p"] == pytest.approx(row["p"]) and twice["clips"] == 16
 
 
 def test_recall_and_precision_of_pools():

@@ -147,6 +147,7 @@ class FakeStore:
 
     def __init__(self, scores: pd.DataFrame) -> None:
         self._scores = scores
+        self.path = Path("no run")  # without clip facts
         self.info = {
             "config": {"models": ["cnn"], "corpora": ["emodb"], "trained_on": "planted", "seed": 0},
             "execution": {"data_root": None},
@@ -158,13 +159,18 @@ class FakeStore:
 
 def test_figures_by_name(make_scores, tmp_path: Path) -> None:
     store = FakeStore(make_scores(speakers=6, clips=4))
-    for name in ("ranking", "consistency"):
+    for name in ("ranking", "localisation", "consistency", "critical-difference"):
         assert [p.name for p in draw_figure(name, store, tmp_path)] == [f"{name}.png", f"{name}.csv", f"{name}.svg"]
     with pytest.raises(UnknownNameError, match="ranking"):
         draw_figure("rankin", store, tmp_path)
     with pytest.raises(InputError, match="--data-root"):
         draw_figure("emolime-example", store, tmp_path, tmp_path)
-    assert set(FIGURES) == {"ranking", "consistency", "plausibility", "agreement", "emolime-example", "emolime-gap"}
+    assert set(FIGURES) == {
+        "ranking", "localisation", "consistency", "critical-difference", "plausibility", "agreement", "emolime-example",
+        "emolime-gap",
+    }  # fmt: skip
+    numbers = pd.read_csv(tmp_path / "localisation.csv")
+    assert set(numbers["family"]) == {"localisation"} and {"n_misses", "passes_bar"} <= set(numbers)
     assert figures.ranking is ranking and figures.explanation_overlay is explanation_overlay
     with pytest.raises(AttributeError):
         _ = figures.nonsense

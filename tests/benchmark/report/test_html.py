@@ -90,6 +90,7 @@ def folder(make_scores, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "leaderboard.csv",
         "leaderboard.md",
         "leaderboard.tex",
+        "groups.csv",
         "figures",
     }
     return out
@@ -113,8 +114,9 @@ def test_every_method_has_a_row_in_every_ranking(page: Page) -> None:
         assert all(len(row) == len(rows[0]) for row in rows)
         assert rows[0][-2:] == ["coverage", "calls"] and any("↑" in h or "↓" in h for h in rows[0])
     first = table(page, "faithfulness, clean, fill twin")
-    assert first[1][0] == "oracle baseline" and first[1][1] == "1" and "▲" in first[1][2] and "…" in first[1][2]
-    assert first[2][0] == "emolime" and first[2][-1] == "256" and first[2][-2] == "100 %"
+    assert first[1][0] == "oracle baseline" and first[1][1] == "1" and "▲" not in first[1][2]
+    assert first[2][0] == "emolime" and "▲" in first[2][2] and "…" in first[2][2]
+    assert first[2][-3:] == ["48", "100 %", "256"]
 
 
 def test_what_was_run_is_told(page: Page, folder: Path) -> None:
@@ -132,7 +134,7 @@ def test_what_was_run_is_told(page: Page, folder: Path) -> None:
     assert metrics["deletion"][2] == "lower" and "Samek" in metrics["deletion"][4]
     assert "serxai run --corpus planted --out &#39;runs/a b&#39;" in (folder / "index.html").read_text("utf-8")
     tests = table(page, "Positive differences are better, whatever the metric's direction")
-    assert tests[0][:4] == ["method", "metric", "difference", "95 % interval"]
+    assert tests[0][:6] == ["method", "metric", "less random", "p (Holm)", "less energy", "p of the bar"]
 
 
 def test_nothing_is_loaded_and_everything_is_escaped(page: Page, folder: Path) -> None:
@@ -140,11 +142,11 @@ def test_nothing_is_loaded_and_everything_is_escaped(page: Page, folder: Path) -
     assert page.loaded and all(address.startswith("data:") for address in page.loaded)
     assert "<script>alert" not in text and "<odd" not in text and "<b>" not in text
     assert page.tags.count("script") == 1 and "audio" not in page.tags
-    assert all(image["alt"] for image in page.images) and len(page.images) == 2
+    assert all(image["alt"] for image in page.images) and len(page.images) == 3
     assert page.links and all(link[0] == "#" and link[1:] in page.ids for link in page.links)
     assert page.tags.count("caption") == page.tags.count("table")
     assert {p.name for p in (folder / "figures").iterdir()} == {
-        f"{name}.{kind}" for name in ("ranking", "consistency") for kind in ("png", "svg", "csv")
+        f"{name}.{kind}" for name in ("ranking", "localisation", "consistency") for kind in ("png", "svg", "csv")
     }
 
 

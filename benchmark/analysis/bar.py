@@ -1,0 +1,103 @@
+"""Marks of a board: what a method must beat to be called better.
+
+In faithfulness and localisation a method is better if it is better than `random` *and* than `energy`: both differences
+favourable, p the larger of the two. In sanity both baselines are the worst explanations by construction, so a method
+must be better than the score that the metric's record states (`MetricRecord.bar`). p-values are corrected by Holm over
+all marks of one family on the board: methods, metrics, conditions, fills, corpora and recognisers; baselines and
+references have none. A method with misses is tested (p = 1), so that it cannot shorten the family by abstaining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ...metrics.record import DESCRIBED_FAMILIES
+from ...metrics.records import METRICS
+from ..stats.cluster_variance import cluster_fit
+from ..stats.clustered import CELL
+from ..stats.multiplicity import holm, intersection_union
+
+RANDOM = "random"  # the baseline of the tests; column ``beats_random`` is named after it
+ENERGY = "energy"
+BOTH_BASELINES = ("faithfulness", "localisation")  # families whose bar is the better of the two baselines
+STATED_MARGIN = ("sanity",)
+DESCRIBED = DESCRIBED_FAMILIES  # shown, not ranked: less is not better
+BAR_FAMILIES = (*BOTH_BASELINES, *STATED_MARGIN)
+ALPHA = 0.05
+
+BAR_COLUMNS = ["diff_energy", "diff_energy_low", "diff_energy_high", "diff_energy_clips", "p_bar", "passes_bar"]
+
+
+def sanity_p(metric: str, values: np.ndarray, codes: Sequence[np.ndarray]) -> np.ndarray:
+    """Two-sided p that the mean is the score stated in a metric's record, 1 where it is not better.
+
+    Parameters
+    ----------
+    metric : str
+    values : array, shape (clips, k)
+    codes : sequence of int arrays, shape (clips,)
+        Number of each clip's speaker and, where known, sentence.
+
+    Returns
+    -------
+    array, shape (k,)
+        NaN where the record states none, or there are too few speakers.
+    """
+    record = METRICS.get(metric) if metric in METRICS else None
+    if record is None or record.bar is None:
+        return np.full(values.shape[1], np.nan)
+    better = values - record.bar
+    fit = cluster_fit(-better if record.direction == "lower" else better, *codes)
+    p = np.where((fit.se == 0) & (fit.mean != 0) & fit.claim, 0.0, fit.p)  # every clip is beyond it by the same amount
+    return np.where(np.isnan(p) | (fit.mean > 0), p, 1.0)
+
+
+def with_marks(board: pd.DataFrame, against_random: pd.DataFrame, against_energy: pd.DataFrame) -> pd.DataFrame:
+    """Add the columns `BAR_COLUMNS` to a board.
+
+    Parameters
+    ----------
+    board : DataFrame
+        With the columns of `stats.clustered.CELL`, ``method``, ``baseline``, ``complete``, ``mean`` and ``p_sanity``.
+    against_random, against_energy : DataFrame
+        `stats.clustered.tests_against` of its cells.
+
+    Returns
+    -------
+    DataFrame
+        ``diff_energy`` is the oriented difference to `energy` on ``diff_energy_clips`` clips; ``p_bar`` the corrected p
+        of the bar. ``passes_bar`` is yes, no, ``no claim`` (too few speakers, or a baseline was not run), or empty:
+        baselines, and families without a bar.
+    """
+    keys = [*CELL, "method"]
+    energy = against_energy[[*keys, "difference", "low", "high", "n_clips", "p"]].rename(
+        columns={
+            "difference": "diff_energy",
+            "low": "diff_energy_low",
+            "high": "diff_energy_high",
+            "n_clips": "diff_energy_clips",
+            "p": "p_energy",
+        }
+    )
+    random = against_random[[*keys, "difference", "p"]].rename(columns={"difference": "over_random", "p": "p_random"})
+    board = board.merge(energy, on=keys, how="left").merge(random, on=keys, how="left")
+    board["diff_energy_clips"] = board["diff_energy_clips"].astype("Int64")
+    p = np.where(
+        board["family"].isin(BOTH_BASELINES),
+        intersection_union(
+            board["p_random"], board["p_energy"], board["over_random"].gt(0), board["diff_energy"].gt(0)
+        ),
+        np.where(board["family"].isin(STATED_MARGIN), board["p_sanity"], np.nan),
+    )
+    marked = ~board["baseline"].astype(bool) & board["family"].isin(BAR_FAMILIES) & board["mean"].notna()
+    p = np.where(marked, np.where(board["complete"] | np.isnan(p), p, 1.0), np.nan)
+    corrected = np.full(len(board), np.nan)
+    for family in BAR_FAMILIES:
+        chosen = (board["family"] == family).to_numpy()
+        corrected[chosen] = holm(p[chosen])
+    board["p_bar"] = corrected
+    board["passes_bar"] = np.select([~marked, np.isnan(corrected), corrected < ALPHA], ["", "no claim", "yes"], "no")
+    return board

@@ -1,0 +1,170 @@
+"""Everything `serxai compare` says about each pair of methods on one metric, and about the order of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ...errors import InputError
+from ...metrics.records import METRICS
+from ..stats.clustered import CELL, Cell, cells, per_clip, tests_of_pairs
+from ..stats.friedman import Friedman, friedman_nemenyi
+from ..stats.pair_details import details_of_pairs
+from ..stats.recognisers import between_models
+from ..stats.resampling import rank_intervals
+from .abstention import CompletedCell, completed
+
+ALPHA = 0.05
+NO_DIFFERENCE = "no difference shown"
+RANKS = [*CELL, "method", "rank", "rank_low", "rank_high", "first", "n_clips", "n_misses", "n_speakers"]
+
+
+class Comparison(NamedTuple):
+    """Comparison of methods on one metric.
+
+    Attributes
+    ----------
+    pairs : DataFrame
+        One row per cell and pair: the columns of `stats.clustered.tests_of_pairs` and of
+        `stats.pair_details.details_of_pairs`, ``margin``, ``misses_a`` and ``misses_b``, ``n_models`` with
+        ``models_low``, ``models_high`` and ``sign_changes`` of the difference, and ``finding``.
+    ranks : DataFrame
+        Columns `RANKS`: rank of each method in each cell by its mean, 95 % bootstrap interval, share of samples in
+        which it is the best.
+    order : Friedman or None
+        Average ranks over cells, which share clips: a description. None with fewer than 2 complete cells.
+    methods : list of str
+        To which `order` refers.
+    """
+
+    pairs: pd.DataFrame
+    ranks: pd.DataFrame
+    order: Friedman | None
+    methods: list[str]
+
+
+def compare_methods(
+    scores: pd.DataFrame,
+    metric: str,
+    margin: float | None = None,
+    difference: float | None = None,
+    methods: Sequence[str] = (),
+) -> Comparison:
+    """Compare all pairs of methods; misses count as the worst score (`abstention`).
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Score rows.
+    metric : str
+    margin : float, optional
+        Of the equivalence test; default `MetricRecord.equivalence_margin`, and no test where that is None.
+    difference : float, optional
+        True difference to plan clips and speakers for.
+    methods : sequence of str
+        Only pairs of these; default all. Where the metric is defined, and what the worst score is, all methods say.
+
+    Raises
+    ------
+    InputError
+        If no score of the metric is there, or `margin` is not above 0 or `difference` is 0.
+    """
+    chosen = scores[scores["metric"] == metric]
+    if chosen.empty:
+        known = ", ".join(sorted(scores["metric"].unique())) or "none"
+        raise InputError(f"compare: the scores hold no metric {metric!r}. They hold: {known}.")
+    if margin is not None and not margin > 0:
+        raise InputError(f"--margin must be above 0, got {margin}.")
+    if difference == 0:
+        raise InputError("--difference must not be 0: no number of clips shows that nothing is there.")
+    if margin is None and metric in METRICS:
+        margin = METRICS.get(metric).equivalence_margin
+    found = list(completed(cells(chosen)))
+    if methods:
+        found = [each.of(methods) for each in found]
+    laid_out = [each.cell for each in found]
+    keys = [*CELL, "method_a", "method_b"]
+    pairs = tests_of_pairs(laid_out).merge(details_of_pairs(laid_out, margin, difference), on=keys, how="left")
+    pairs = pairs.merge(_more_of_pairs(found), on=keys, how="left")
+    pairs["margin"] = np.nan if margin is None else margin
+    pairs["finding"] = [_finding(row) for row in pairs.itertuples()]
+    ranks = pd.concat([_ranks(each) for each in found], ignore_index=True)[RANKS]
+    return Comparison(pairs, ranks, *order_over_cells(laid_out))
+
+
+def _finding(row: Any) -> str:
+    """What may be said about a pair: nothing about direction without a significant difference."""
+    if np.isnan(row.p_holm):
+        return "no claim"
+    if row.p_holm < ALPHA:
+        misses = row.misses_a if row.difference > 0 else row.misses_b
+        return "a better" if row.difference > 0 and not misses else "b better" if not misses else "ahead, with misses"
+    return "equivalent" if row.p_equivalent < ALPHA else NO_DIFFERENCE
+
+
+def _more_of_pairs(found: list[CompletedCell]) -> pd.DataFrame:
+    rows = []
+    for each in found:
+        cell, sign = each.cell, -1 if each.cell.names["direction"] == "lower" else 1
+        by_clip = cell.table.groupby(level="clip").mean()
+        folds = None
+        if "fold" in cell.rows:
+            clips = cell.rows.drop_duplicates("clip")
+            folds = clips.set_index(clips["clip"].astype(str))["fold"].astype(str)
+            folds = folds.reindex(by_clip.index.astype(str)).to_numpy()
+        names = list(cell.table)
+        for i, a in enumerate(names):
+            for b in names[i + 1 :]:
+                row = dict(cell.names) | {"method_a": a, "method_b": b}
+                row |= {"misses_a": int(each.misses[a]), "misses_b": int(each.misses[b])}
+                apart = sign * (by_clip[a] - by_clip[b]).to_numpy()
+                spread = between_models(apart, np.full(apart.shape, "") if folds is None else folds)
+                row |= {"n_models": len(spread.means), "models_low": spread.low, "models_high": spread.high}
+                rows.append(row | {"sign_changes": spread.sign_changes})
+    more = ["misses_a", "misses_b", "n_models", "models_low", "models_high", "sign_changes"]
+    return pd.DataFrame(rows, columns=[*CELL, "method_a", "method_b", *more])
+
+
+def _ranks(found: CompletedCell) -> pd.DataFrame:
+    cell = found.cell
+    labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
+    values, *codes = per_clip(cell.table.to_numpy(), cell.table.index, *labels)
+    intervals = rank_intervals(values, *codes, higher_is_better=cell.names["direction"] == "higher")
+    known = np.isfinite(values)
+    return pd.DataFrame(
+        {
+            "method": cell.table.columns, "rank": intervals.rank, "rank_low": intervals.low,
+            "rank_high": intervals.high, "first": intervals.first, "n_clips": known.sum(axis=0),
+            "n_misses": found.misses.to_numpy(),
+            "n_speakers": [len(np.unique(codes[0][column])) for column in known.T],
+        }
+    ).assign(**cell.names)  # fmt: skip
+
+
+def order_over_cells(laid_out: list[Cell]) -> tuple[Friedman | None, list[str]]:
+    """Average ranks over cells of the methods that have a score in all of them.
+
+    Parameters
+    ----------
+    laid_out : list of Cell
+        With misses filled in; of any metrics and directions.
+
+    Returns
+    -------
+    order : Friedman or None
+        None with fewer than 2 cells or 2 such methods.
+    methods : list of str
+    """
+    means = {
+        number: cell.table.mean() * (-1 if cell.names["direction"] == "lower" else 1)
+        for number, cell in enumerate(laid_out)
+        if cell.table.notna().any(axis=None)
+    }
+    table = pd.DataFrame(means).T
+    table = table.loc[:, table.notna().all()]
+    if min(table.shape) < 2:
+        return None, []
+    return friedman_nemenyi(table.to_numpy(dtype=np.float64)), [str(name) for name in table]

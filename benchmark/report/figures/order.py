@@ -1,0 +1,117 @@
+"""Critical-difference diagram: average ranks of methods over the cells of a board (Demsar 2006, JMLR 7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+
+from ....errors import InputError
+from ....metrics.records import METRICS
+from ...analysis.abstention import completed
+from ...analysis.bar import DESCRIBED
+from ...analysis.leaderboard import unique_scores
+from ...analysis.pairs import order_over_cells
+from ...stats.clustered import cells
+from ...storage.store import Store
+from .style import BLUE, GREY, STYLE, footnote, new_figure, save, title
+
+if TYPE_CHECKING:
+    from ...run.runner import Progress
+
+
+def orders(scores: pd.DataFrame) -> pd.DataFrame:
+    """Average ranks of methods in each family, over the cells of its core metrics (of all, where it has none).
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Score rows.
+
+    Returns
+    -------
+    DataFrame
+        ``family``, ``method``, ``average_rank``, ``n_cells`` (of ``n_planned``), ``n_methods``,
+        ``critical_difference``, ``chi2``, ``p``: only families with 2 cells or more, methods with a score in all of
+        them, best first. Misses count as the worst score (`analysis.abstention`).
+    """
+    laid_out = [found.cell for found in completed(cells(unique_scores(scores)))]
+    rows = []
+    for family in dict.fromkeys(cell.names["family"] for cell in laid_out):
+        of_family = [cell for cell in laid_out if cell.names["family"] == family]
+        core = [c for c in of_family if c.names["metric"] in METRICS and METRICS.get(c.names["metric"]).core]
+        chosen = core or of_family
+        order, methods = order_over_cells(chosen)
+        if order is None or family in DESCRIBED:
+            continue
+        facts = {
+            "n_cells": order.n_cells, "n_planned": len(chosen), "n_methods": len(methods),
+            "critical_difference": order.critical_difference, "chi2": order.chi2, "p": order.p,
+        }  # fmt: skip
+        for rank, method in sorted(zip(order.ranks.tolist(), methods, strict=True)):
+            rows.append({"family": family, "method": method, "average_rank": rank} | facts)
+    return pd.DataFrame(rows)
+
+
+def critical_difference(table: pd.DataFrame, picture: str | Path) -> Path:
+    """Draw `orders`: one panel a family; a bar joins methods whose average ranks differ by less than the critical one.
+
+    Raises
+    ------
+    InputError
+        If no family has two cells with the same methods.
+    """
+    if table.empty:
+        raise InputError(
+            "figure critical-difference: needs two or more cells (metrics, conditions, fills, models or corpora) of "
+            "one family in which the same two or more methods have scores; run more of them."
+        )
+    panels = list(table.groupby("family", sort=False))
+    with rc_context(STYLE):
+        heights = [1.0 + 0.26 * len(part) for _, part in panels]
+        figure = new_figure(7.5, 0.8 + sum(heights))
+        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel()
+        for ax, (family, part) in zip(axes, panels, strict=True):
+            ranks, names = part["average_rank"].to_numpy(), part["method"].tolist()
+            critical = float(part["critical_difference"].iloc[0])
+            places = np.arange(len(part))
+            ax.scatter(ranks, places, color=BLUE, zorder=3)
+            for place, reach in enumerate(joined(ranks, critical)):
+                if reach > place:
+                    ax.plot([ranks[place], ranks[place]], [place, reach], color=GREY, linewidth=2.5, alpha=0.6)
+            ax.plot([1, 1 + critical], [-0.8, -0.8], color=GREY, linewidth=1.5, marker="|")
+            ax.text(1 + critical, -0.8, f"  critical difference {critical:.2f}", va="center", fontsize=8, color=GREY)
+            ax.set_yticks(places, names)
+            ax.set_ylim(len(part) - 0.5, -1.3)
+            ax.set_xlim(0.8, max(len(part), 1 + critical) + 0.2)
+            ax.set_xlabel("average rank, 1 the best")
+            ax.set_title(f"{family}, {part['n_cells'].iloc[0]} cells", loc="left", fontweight="bold")
+            ax.grid(axis="x", color="#e4e4e4", linewidth=0.8)
+        title(figure, "Average ranks over cells")
+        footnote(
+            figure,
+            "Grey bars join each method to the last whose average rank is within the critical difference (Nemenyi, "
+            "5 %). Cells share clips and models: this describes how consistent the order is, it tests nothing.",
+        )
+        return save(figure, table, picture)
+
+
+def joined(ranks: np.ndarray, critical: float) -> list[int]:
+    """Index of the last method within the critical difference of each, for average ranks in ascending order.
+
+    Examples
+    --------
+    >>> joined(np.array([1.0, 1.5, 3.0]), 1.0)
+    [1, 1, 2]
+    """
+    return [int(np.flatnonzero(ranks <= rank + critical)[-1]) for rank in ranks]
+
+
+def critical_difference_of_run(
+    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
+) -> Path:
+    """Draw `critical_difference` of a run's scores."""
+    return critical_difference(orders(store.scores()), picture)

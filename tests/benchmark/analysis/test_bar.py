@@ -1,0 +1,72 @@
+"""Marks: both baselines in faithfulness and localisation, a stated score in sanity, one family of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from serxai.benchmark.analysis.bar import sanity_p
+from serxai.benchmark.analysis.leaderboard import leaderboard
+from serxai.benchmark.report.tables import mark
+from serxai.benchmark.stats.clustered import cells
+from serxai.benchmark.stats.clustered import tests_against as against
+from serxai.benchmark.stats.multiplicity import holm, intersection_union
+
+
+def test_marks_are_holm_corrected_over_the_family(make_scores: Callable) -> None:
+    scores = make_scores(speakers=8)
+    board = leaderboard(scores)
+    for family in ("faithfulness", "localisation"):
+        part = board[(board["family"] == family) & ~board["baseline"].astype(bool)]
+        p = []
+        for row in part.itertuples():
+            chosen = scores[(scores["metric"] == row.metric) & (scores["condition"] == row.condition)]
+            chosen = chosen[chosen["method"].isin([row.method, "random", "energy"])]
+            if row.n_misses:
+                p.append(1.0)
+                continue
+            one, two = (
+                against(cells(chosen), name).set_index("method").loc[row.method] for name in ("random", "energy")
+            )
+            p.append(float(intersection_union(one.p, two.p, one.difference > 0, two.difference > 0)))
+        np.testing.assert_allclose(part["p_bar"].to_numpy(dtype=float), holm(p), rtol=1e-9)
+        assert (part["passes_bar"] == "yes").sum() == (holm(p) < 0.05).sum() > 0
+    assert board.loc[board["baseline"].astype(bool), "p_bar"].isna().all()
+    others = board[board["family"].isin(["robustness", "cost"])]
+    assert (others["passes_bar"] == "").all()
+    assert all(mark(row) == "" for _, row in board[board["family"] == "cost"].iterrows())
+
+
+def test_beating_random_alone_is_not_better(make_scores: Callable) -> None:
+    """A method as good as `energy`, which beats `random`, has no mark."""
+    scores = make_scores(speakers=8, conditions=("clean",))
+    again = scores["method"] == "saliency"
+    energy = scores[scores["method"] == "energy"]
+    rng = np.random.default_rng(0)
+    scores.loc[again, "value"] = energy["value"].to_numpy() + rng.normal(0, 0.1, len(energy))
+    board = leaderboard(scores).query("metric == 'mass-accuracy'").set_index("method")
+    row = board.loc["saliency"]
+    assert row["beats_random"] == "yes" and row["passes_bar"] == "no" and mark(row) == ""
+    without = leaderboard(scores[scores["method"] != "energy"])
+    assert set(without.loc[without["method"] == "emolime", "passes_bar"]) == {"no claim", ""}
+
+
+def test_sanity_has_a_stated_score() -> None:
+    rng = np.random.default_rng(1)
+    speakers = np.repeat(np.arange(8), 4)
+    near, far = rng.normal(0.1, 0.1, 32), rng.normal(0.9, 0.02, 32)
+    values = np.stack([near, far, np.full(32, 0.2), np.full(32, np.nan)], axis=1)
+    p = sanity_p("random-logit", values, [speakers])  # the lower the better, at most .5
+    assert p[0] < 0.001 and p[1] == 1 and p[2] == 0 and np.isnan(p[3])
+    assert np.isnan(sanity_p("abpc", values, [speakers])).all()
+    assert np.isnan(sanity_p("random-logit", values[:16], [speakers[:16]])).all()  # four speakers
+    null = 0.5 + rng.normal(0, 0.1, (8, 2000))[speakers] + rng.normal(0, 0.2, (32, 2000))
+    assert np.mean(sanity_p("random-logit", null, [speakers]) < 0.05) < 0.035  # one direction of a two-sided test
+
+
+def test_too_few_speakers_pass_no_bar(make_scores: Callable) -> None:
+    board = leaderboard(make_scores(speakers=4, conditions=("clean",)))
+    methods = board[(board["family"] == "faithfulness") & ~board["baseline"].astype(bool)]
+    assert set(methods["passes_bar"]) == {"no claim"}
+    assert (board["scope"] == "described only").all()
