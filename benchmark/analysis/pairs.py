@@ -132,7 +132,8 @@ def _ranks(found: CompletedCell) -> pd.DataFrame:
     cell = found.cell
     labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
     values, *codes = per_clip(cell.table.to_numpy(), cell.table.index, *labels)
-    intervals = rank_intervals(values, *codes, higher_is_better=cell.names["direction"] == "higher")
+    sentences = codes[1] if len(codes) > 1 else None
+    intervals = rank_intervals(values, codes[0], sentences, higher_is_better=cell.names["direction"] == "higher")
     known = np.isfinite(values)
     return pd.DataFrame(
         {
