@@ -67,6 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     _leaderboard(commands)
     _figures(commands)
     _compare(commands)
+    _export(commands)
+    _reproduce(commands)
     _validate(commands)
     return parser
 
@@ -458,6 +460,66 @@ def _compare(commands: argparse._SubParsersAction) -> None:
     _add_many(parser, "--method", "N", "only these methods; also compares their maps, noise and cost")
     parser.add_argument("--corpus", metavar="N", help="only this corpus of the run")
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _export(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands,
+        "export",
+        "write the weights of a run's explanations as tables, clip x part",
+        ".export:export",
+        """
+        serxai export runs/emodb --method emolime --out weights
+        serxai export runs/emodb --method emolime --bands --out weights
+        """,
+        "export",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
+    _add_many(parser, "--method", "N", "method of the run; default all that explain by at most 16 parts")
+    parser.add_argument(
+        "--bands",
+        action="store_true",
+        help="also write band profiles with intervals, their reliability, and what the mask tables say",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+
+
+def _reproduce(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands,
+        "reproduce",
+        "set the reproduced papers' recipes beside what their authors' programs gave",
+        "",
+        """
+        serxai reproduce emolime --data-root DIR
+        serxai reproduce beyond-saliency --data-root DIR --checkpoint best_model_tess.pth
+        """,
+    )
+    actions = parser.add_subparsers(dest="paper", required=True, metavar="PAPER")
+    emolime = _command(
+        actions,
+        "emolime",
+        "compare band weights on black boxes with known weights (7 clips of emodb and ravdess)",
+        ".reproduce:emolime",
+        "serxai reproduce emolime --data-root DIR --limit 1",
+    )
+    beyond = _command(
+        actions,
+        "beyond-saliency",
+        "compare maps, windows and cues of both halves (8 clips of tess)",
+        ".reproduce:beyond_saliency",
+        "serxai reproduce beyond-saliency --data-root DIR --checkpoint best_model_tess.pth",
+    )
+    beyond.add_argument(
+        "--checkpoint", type=Path, required=True, metavar="FILE", help="the authors' best_model_tess.pth"
+    )
+    beyond.add_argument(
+        "--without-occlusion", action="store_true", help="leave out the occlusion half, 13 s of a core for each clip"
+    )
+    for action in (emolime, beyond):
+        _add_data_root(action)
+        action.add_argument("--limit", type=int, default=0, metavar="CLIPS", help="only the first clips; default all")
+        action.add_argument("--out", type=Path, metavar="DIR", help="also write the numbers as CSV")
 
 
 def _validate(commands: argparse._SubParsersAction) -> None:
