@@ -121,6 +121,11 @@ def _add_ensemble(parser: argparse.ArgumentParser, default: bool | None) -> None
     )
 
 
+def _add_param(parser: argparse.ArgumentParser) -> None:
+    text = "parameter of a method, as in beyond-saliency.cues=egemaps; a wrong name lists those that are allowed"
+    _add_many(parser, "--param", "METHOD.NAME=VALUE", text)
+
+
 def _add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust",
@@ -155,6 +160,7 @@ def _run(commands: argparse._SubParsersAction) -> None:
     _add_many(parser, "--corpus", "N", "corpus to explain; see: serxai ls corpora")
     _add_many(parser, "--model", "N", "recogniser; see: serxai ls models")
     _add_many(parser, "--method", "N", "explanation method, or `all`; see: serxai ls methods")
+    _add_param(parser)
     _add_many(parser, "--metric", "N", "metric, `all` or `core`; see: serxai ls metrics")
     _add_many(
         parser, "--condition", "N",
@@ -290,6 +296,7 @@ def _explain(commands: argparse._SubParsersAction) -> None:
         """
         serxai explain FILE.wav --model cnn --method saliency --method emolime --out out/
         serxai explain FILE.wav --trained-on emodb --data-root DIR --method emolime --target anger
+        serxai explain FILE.wav --method beyond-saliency --param beyond-saliency.base=crp
         """,
         "explain",
     )
@@ -307,6 +314,7 @@ def _explain(commands: argparse._SubParsersAction) -> None:
     )
     _add_ensemble(parser, False)
     _add_many(parser, "--method", "N", "explanation method; default saliency, emolime and beyond-saliency")
+    _add_param(parser)
     parser.add_argument(
         "--target",
         default="predicted",
