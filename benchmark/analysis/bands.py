@@ -80,7 +80,7 @@ def of_bands(table: pd.DataFrame) -> pd.DataFrame:
     """
     table = table.assign(unshrunk=table["weight"] / table["shrinkage"].fillna(1.0))
     edges = table.groupby(["method", "part"])[["low_hz", "high_hz"]].nunique().max(axis=1).groupby("method").max()
-    starts = table.groupby([*CLIP, "repeat"])["start_s"].nunique().groupby("method").max()
+    starts = table.groupby([*CLIP, "repeat"], dropna=False)["start_s"].nunique().groupby("method").max()
     bands = [name for name in edges.index if edges[name] == 1 and starts[name] == 1]
     table = table[table["method"].isin(bands)]
     by_clip = table.groupby([*CLIP, "part", "low_hz", "high_hz"], as_index=False, dropna=False, sort=False)

@@ -100,7 +100,14 @@ def compare_emolime(
     for done, entry in enumerate(numbers):
         progress(done, len(numbers))
         clip = clips(entry["clip"])
-        shared = SharedWork()  # holds inversions, which no black box moves
+        kept: dict[str, np.ndarray] = {}  # inversions, which no black box moves
+
+        def keep(key: str, make: Callable[[], np.ndarray], kept: dict[str, np.ndarray] = kept) -> np.ndarray:
+            if key not in kept:
+                kept[key] = make()
+            return kept[key]
+
+        shared = SharedWork(keep)
         for kind in ("linear", "logband"):
             black_box = BandBlackBox(kind, clip.samples)
             for repeat in _repeats(entry, kind):

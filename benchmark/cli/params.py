@@ -40,7 +40,6 @@ def parameters_option(given: Sequence[str], methods: Sequence[str] | None = None
                 "methods."
             )
         try:
-            # of a family's member, as beyond-saliency:saliency, the base is the argument and no parameter
             kinds = _kinds(method)
         except InputError as error:
             raise InputError(f"--param {text}: {error}") from None
@@ -55,11 +54,23 @@ def parameters_option(given: Sequence[str], methods: Sequence[str] | None = None
 
 
 def _kinds(method: str) -> dict[str, Any]:
-    """Type of each parameter that a method lets one choose."""
+    """Type of each parameter that a method lets one choose; that of its default where it declares none."""
     make_method(method)  # refuses an unknown name, and a family without its argument
     record = METHODS.get(method)
-    names = inspect.signature(record.load(), eval_str=True).parameters
-    return {name: found.annotation for name, found in names.items() if not (record.argument and name == "base")}
+    factory = record.load()
+    try:
+        parameters = inspect.signature(factory, eval_str=True).parameters
+    except NameError:  # a type that is only imported for type checkers
+        parameters = inspect.signature(factory).parameters
+    # of a family's member, as beyond-saliency:saliency, the base is the argument and no parameter
+    return {name: _kind(found) for name, found in parameters.items() if not (record.argument and name == "base")}
+
+
+def _kind(parameter: inspect.Parameter) -> Any:
+    declared = parameter.annotation
+    if declared is not inspect.Parameter.empty and not isinstance(declared, str):
+        return declared
+    return str if parameter.default in (inspect.Parameter.empty, None) else type(parameter.default)
 
 
 def _typed(value: str, kind: Any, text: str) -> Any:
@@ -75,7 +86,7 @@ def _typed(value: str, kind: Any, text: str) -> Any:
 
 def _read(value: str, kind: Any) -> Any:
     """Raises ValueError where the text is none of this type."""
-    if kind is str or kind is inspect.Parameter.empty:
+    if kind is str:
         return value
     if kind is types.NoneType:
         if value.lower() != "none":

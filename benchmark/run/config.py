@@ -273,8 +273,8 @@ def load_config(
     if earlier is not None:
         named = _added(earlier, named)
         _need_shift(merged | named, overrides.get("metrics") or ())
-    if "parameters" in named:  # beside those of the file or preset, not in their place
-        others = given.get("parameters", merged.get("parameters", {}))
+    others = given.get("parameters", merged.get("parameters", {}))
+    if "parameters" in named and isinstance(others, dict):  # beside those of the file or preset, not in their place
         named["parameters"] = others | {
             method: others.get(method, {}) | chosen for method, chosen in named["parameters"].items()
         }
