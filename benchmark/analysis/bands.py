@@ -13,6 +13,7 @@ import pandas as pd
 
 from ...keys import rng
 from ..stats.clustered import clustered_mean
+from ..stats.clustered_proportion import clustered_share
 from ..storage.store import Store
 from .authors import digitised_weights
 from .mask_tables import RESPONSES, delta_auc, interactions, share_kept, variance_shares
@@ -230,7 +231,7 @@ def _curves(rows: list[dict]) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     found = []
     for named, part in table.groupby([*FACTS, "removed"], sort=True):
-        first = clustered_mean(part["removed_first"], part["speaker"])
+        first = clustered_share(part["removed_first"], np.ones(len(part)), part["speaker"])
         found.append((*named, first.mean, *first.bounds, part["at_random"].mean(), part["clip"].nunique()))
     return pd.DataFrame(found, columns=columns)
 

@@ -99,19 +99,19 @@ def test_profiles_are_the_means_with_intervals_that_hold_the_truth(store_of):
 
 def test_intervals_of_profiles_hold_the_truth_in_95_of_100():
     """Speakers differ: 8 of them, 200 simulated corpora."""
-    generator, hits = np.random.default_rng(1), []
-    for _ in range(200):
-        rows = [
-            dict.fromkeys(FACTS, "x")
-            | {"clip": f"{s}-{n}", "speaker": s, "target": "anger", "part": 0, "low_hz": 0.0, "high_hz": 386.0}
-            | {"weight": 0.2 + mean + generator.normal(0, 0.1)}
-            for s, mean in enumerate(generator.normal(0, 0.1, 8))
-            for n in range(6)
-        ]
-        frame = pd.DataFrame(rows)
-        profile = band_profiles(frame.assign(unshrunk=frame["weight"])).iloc[0]
-        hits.append(profile["low"] <= 0.2 <= profile["high"])
-    assert 0.89 < np.mean(hits) <= 1  # 95 % less four binomial standard errors
+    generator = np.random.default_rng(1)
+    rows = [
+        {**dict.fromkeys(FACTS, "x"), "corpus": str(corpus)}
+        | {"clip": f"{s}-{n}", "speaker": s, "target": "anger", "part": 0, "low_hz": 0.0, "high_hz": 386.0}
+        | {"weight": 0.2 + mean + generator.normal(0, 0.1)}
+        for corpus in range(200)
+        for s, mean in enumerate(generator.normal(0, 0.1, 8))
+        for n in range(6)
+    ]
+    frame = pd.DataFrame(rows)
+    profiles = band_profiles(frame.assign(unshrunk=frame["weight"]))
+    inside = (profiles["low"] <= 0.2) & (profiles["high"] >= 0.2)
+    assert len(profiles) == 200 and 0.89 < inside.mean() <= 1  # 95 % less four binomial standard errors
 
 
 def test_reliability_is_that_of_the_design():
@@ -138,6 +138,7 @@ def test_tables_of_additive_clips_are_additive(store_of):
     assert len(clips) == 48 and clips["additive"].min() > 0.999 and clips["additive_probability"].max() < 1
     assert set(curves["removed"]) == set(range(9)) and set(curves["n_clips"]) == {48}
     assert curves.loc[curves["removed"] == 0, "removed_first"].item() == 1
+    assert curves["low"].min() >= 0 and curves["high"].max() <= 1 and (curves["low"] <= curves["high"]).all()
     assert len(pairs) == 2 * 28 and np.abs(pairs["interaction"]).max() < 1e-5
     assert table_facts(store_of(simulated(0.1)), ["saliency"])[0].empty
 
