@@ -214,4 +214,4 @@ def test_weights_are_the_authors(data_root):
     told = summarise_emolime(compare_emolime(corpus.clip, emolime_numbers()[1:2])).set_index("black_box")
     assert told["r"].min() > 0.999 and np.abs(told["slope"] - 1).max() < 0.03
     assert told.loc["linear", "largest_difference"] < 0.003 and told.loc["logband", "largest_difference"] < 0.02
-    assert told["r2_difference"].max() < 0.005 and told["intercept_difference"].max() < 0.02
+    assert told["r2_difference"].max() < 0.02 and told["intercept_difference"].max() < 0.02

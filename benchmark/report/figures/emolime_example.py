@@ -182,7 +182,7 @@ def emolime_example_of_run(
     """
     info = store.info
     config = info["config"]
-    root = data_root or info["execution"]["data_root"]
+    root = data_root or info["execution"].get("data_root")
     corpus = load_corpus(CORPUS, root)
     missing = [clip for clip in EXAMPLES if clip not in corpus.table.index]
     if missing:

@@ -22,10 +22,11 @@ from serxai.benchmark.analysis.bands import (
 from serxai.benchmark.cli.export import export
 from serxai.benchmark.storage.store import Explanation, Store
 from serxai.errors import InputError
+from serxai.keys import digest
 from serxai.methods.attribution import Attribution
 from serxai.methods.masks import all_masks
 
-SPEAKERS, CLIPS = 8, 6
+SPEAKERS, CLIPS, SHARD = 8, 6, "0" * 32
 EMOTIONS = ("anger", "sadness")
 TRUTH = {"anger": np.linspace(-0.3, 0.4, 8), "sadness": np.linspace(0.2, -0.1, 8)}
 
@@ -58,12 +59,14 @@ def store_of(make_scores, tmp_path: Path):
             | {
                 "corpus": e.corpus, "model": e.model, "clip": e.clip, "condition": e.condition, "method": "emolime",
                 "speaker": speaker, "emotion": e.attribution.target, "target": e.attribution.target,
-                "predicted": e.attribution.target, "correct": True, "key": e.clip, "metric": "deletion",
+                "predicted": e.attribution.target, "correct": True, "key": digest(e.clip), "metric": "deletion",
             }
             for e, speaker in explanations
         ]  # fmt: skip
-        store.write_shard("one", rows, {e.clip: e for e, _ in explanations}, {}, {})
-        store.write_info({"shards": ["one"], "config": {"methods": ["emolime"]}, "status": "done"})
+        store.write_shard(SHARD, rows, {digest(e.clip): e for e, _ in explanations}, {}, {})
+        config = {"corpora": ["emodb"], "models": ["cnn"], "methods": ["emolime"], "metrics": ["deletion"]}
+        info = {"config": config, "status": "done", "shards": [SHARD], "planned_rows": len(rows)}
+        store.write_info(info | {"corpora": {}, "models": {}, "execution": {}})
         return store
 
     return make
