@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,8 @@ class ClipExplanation:
         The class that the target is explained against.
     remarks : tuple of Remark
         What is wrong with the recording.
+    parameters : dict of str to dict
+        Every parameter of each method, defaults included.
     """
 
     clip: Clip
@@ -64,6 +67,7 @@ class ClipExplanation:
     failures: dict[str, str] = field(default_factory=dict)
     contrast: str | None = None
     remarks: tuple[Remark, ...] = ()
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def explain(
@@ -78,6 +82,7 @@ def explain(
     ensemble: bool = False,
     data_root: str | Path | None = None,
     seed: int = 0,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress | None = None,
 ) -> ClipExplanation:
     """Explain a recogniser's prediction for one audio file.
@@ -103,6 +108,8 @@ def explain(
         Whether the mean of the fold models' log-odds takes the place of the refitted model.
     data_root : path, optional
     seed : int
+    parameters : mapping of str to mapping, optional
+        Parameters that are not their defaults, by method.
     progress : callable, optional
         Called with (what, done, total).
 
@@ -113,7 +120,7 @@ def explain(
     InputError
         For an unknown name or target.
     """
-    explainers = {name: make_method(name) for name in methods}
+    explainers = {name: make_method(name, **(parameters or {}).get(name, {})) for name in methods}
     path = Path(audio)
     recording = load_recording(path)
     clip = Clip(id=path.stem, samples=recording.samples)
@@ -156,8 +163,9 @@ def explain(
         reference = speaker_norms(clip, data_root, report)
         attributions = {name: with_norms(attribution, reference) for name, attribution in attributions.items()}
     probabilities = dict(zip(recogniser.classes, map(float, proba), strict=True))
+    used = {name: explainer.get_params() for name, explainer in explainers.items()}
     return ClipExplanation(
-        clip, recogniser, probabilities, chosen, seen, attributions, failures, contrast, recording.remarks
+        clip, recogniser, probabilities, chosen, seen, attributions, failures, contrast, recording.remarks, used
     )
 
 

@@ -33,6 +33,9 @@ class Attribution:
         Conditional maps per concept, which sum to `values` (concept relevance propagation). Not stored with a run.
     errors : array, float32, shape ``grid.shape``, optional
         Sampling standard error of each value, for methods that estimate it. Not stored with a run.
+    table : array, float32, shape (2 ** parts,), optional
+        Responses that the values were computed from, where every mask of the parts was scored once: the log-odds of
+        what is explained, in the order of `masks.all_masks`. Stored with a run.
     base : Attribution, optional
         Attribution of another method from which this one was derived. Not stored with a run.
     model_calls : int
@@ -47,6 +50,7 @@ class Attribution:
     cues: tuple[dict[str, Any], ...] = ()
     channels: dict[str, np.ndarray] = field(default_factory=dict)
     errors: np.ndarray | None = None
+    table: np.ndarray | None = field(default=None, repr=False)
     base: Attribution | None = field(default=None, repr=False)
     model_calls: int = 0
 
@@ -57,6 +61,8 @@ class Attribution:
         if not np.all(np.isfinite(values)):
             raise InputError(f"Attribution of method {self.method!r} holds NaN or infinite values.")
         object.__setattr__(self, "values", values)
+        if self.table is not None:
+            object.__setattr__(self, "table", np.asarray(self.table, dtype=np.float32))
         if self.errors is not None:
             object.__setattr__(self, "errors", np.asarray(self.errors, dtype=np.float32).reshape(self.grid.shape))
 

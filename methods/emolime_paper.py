@@ -21,6 +21,7 @@ import torch
 from ..audio import SAMPLE_RATE, Grid
 from ..audio.grid import MEL_ROWS
 from ..errors import ClipError, InputError
+from ..keys import digest
 from ..models.recogniser import Recogniser
 from .attribution import Attribution
 from .emolime import PAPER_MASKS, fit_part_weights
@@ -76,20 +77,23 @@ class EmoLimePaper(Explainer):
             raise ClipError(f"{self.name}: {samples.size} samples are too short to be inverted from a mel spectrogram.")
         recogniser.checked(samples[None])  # raises for samples that are not finite before librosa does
         masks = paper_masks(self.masks)
-        # independent of the seed, so that repeats share it; 7 MB per second of sound
-        spectra = request.shared.once(
-            ("inverted mel spectrograms", self.masks),
-            lambda: _magnitudes(mel_spectrogram(samples), masks),
-            recogniser,
-        )
+
+        def invert() -> np.ndarray:
+            # independent of the seed, so that repeats share it; 7 MB per second of sound
+            spectra = request.shared.once(
+                ("inverted mel spectrograms", self.masks),
+                lambda: _magnitudes(mel_spectrogram(samples), masks),
+                recogniser,
+            )
+            waves = (waveform_of(spectra[m.tobytes()], request.generator("phase", i)) for i, m in enumerate(masks))
+            return np.stack(list(waves))
+
+        # 4 MB per second of sound; the same for every recogniser and target
+        key = digest("inverted waveforms", request.clip.sha256, masks, request.seed)
+        copies = torch.as_tensor(request.shared.kept(key, invert))
 
         def render(index: np.ndarray) -> torch.Tensor:
-            rows = [
-                waveform_of(spectra[masks[i].tobytes()], request.generator("phase", int(i)))
-                for i in dict.fromkeys(index)
-            ]
-            # pad the last batch with copies of its last mask
-            return torch.as_tensor(np.stack(rows + rows[-1:] * (len(index) - len(rows))))
+            return copies[index]  # the last batch is padded with copies of its last mask
 
         outputs = batched_log_odds(recogniser, len(masks), render)
         table = MaskTable(masks, outputs, np.arange(len(masks)))

@@ -26,6 +26,11 @@ T = TypeVar("T")
 class SharedWork:
     """Cache of intermediate results shared by the explanations of one clip and recogniser.
 
+    Parameters
+    ----------
+    keep : callable, optional
+        Takes a key and a function that makes an array, and returns the array; see `kept`.
+
     Attributes
     ----------
     spared : int
@@ -33,8 +38,9 @@ class SharedWork:
         plus those it was spared.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Callable[[str, Callable[[], np.ndarray]], np.ndarray] | None = None) -> None:
         self.spared = 0
+        self._keep = keep
         self._cache: dict[Hashable, tuple[Any, int]] = {}
 
     def once(self, key: Hashable, make: Callable[[], T], recogniser: Recogniser) -> T:
@@ -57,6 +63,18 @@ class SharedWork:
         value = make()
         self._cache[key] = value, recogniser.calls - before
         return value
+
+    def kept(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """An array that depends on no recogniser, kept for the other recognisers of a run where there is a place.
+
+        Parameters
+        ----------
+        key : str
+            A digest of everything that the array depends on, clip and seed included.
+        make : callable
+            Called where nothing is kept; it makes no model call.
+        """
+        return make() if self._keep is None else self._keep(key, make)
 
 
 @dataclass(frozen=True)

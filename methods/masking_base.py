@@ -169,11 +169,13 @@ class PartMethod(Explainer):
         Attribution
             On the partition's grid. ``details``: ``full`` and ``none``, the responses with all parts kept and removed;
             ``noise``, the mean standard error of the parts' weights (0 without sampling); and those of `interpret`.
+            ``table`` where every mask was scored.
         """
         plane, partition = self.plane(request), self.parts(request)
         response = table.response(request, self.response)
         estimate = self.interpret(table, request)
         noise = 0.0 if estimate.errors is None else float(estimate.errors.mean())
+        exact = table.groups is None and len(table.masks) == 1 << len(partition)
         ends = {
             "full": float(response[table.masks.all(axis=1)][0]),
             "none": float(response[~table.masks.any(axis=1)][0]),
@@ -184,6 +186,7 @@ class PartMethod(Explainer):
             target=request.label,
             method=self.name,
             details=estimate.details | ends | {"noise": noise},
+            table=request.response(table.outputs) if exact else None,
             errors=None
             if estimate.errors is None or partition.soft is not None
             else partition.spread(estimate.errors, plane),

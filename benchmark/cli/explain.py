@@ -25,15 +25,19 @@ from ..report.figures.maps import MAX_BANDS, channel_maps
 from ..report.html import explanation_page
 from ..storage.files import write_atomically, writing
 from .console import Bars
+from .params import parameters_option
 
 
 def run(arguments: Namespace) -> int:
     """Explain one file; exit status 1 if a method failed."""
+    methods = tuple(dict.fromkeys(arguments.method)) or DEFAULT_METHODS
+    parameters = parameters_option(arguments.param, methods)
     with Bars() as bars:
         explained = explain(
             arguments.audio,
-            tuple(dict.fromkeys(arguments.method)) or DEFAULT_METHODS,
+            methods,
             arguments.model,
+            parameters=parameters,
             target=arguments.target,
             trained_on=arguments.trained_on,
             checkpoint=arguments.checkpoint,
@@ -148,7 +152,10 @@ def as_json(
         "probabilities": explained.probabilities,
         "target": explained.target,
         "contrast": explained.contrast,
-        "explanations": {name: _attribution(a, explained) for name, a in explained.attributions.items()},
+        "explanations": {
+            name: {"parameters": explained.parameters.get(name, {})} | _attribution(a, explained)
+            for name, a in explained.attributions.items()
+        },
         "failures": explained.failures,
         "remarks": [asdict(remark) for remark in explained.remarks],
         "fills": [asdict(effect) | {"note": effect.note} for effect in fills],

@@ -103,6 +103,13 @@ def compare(arguments: Namespace) -> None:
         raise InputError(f"--method must name two or more methods, got {arguments.method[0]}; repeat it, or leave out.")
 
 
+def export(arguments: Namespace) -> None:
+    """Run folder and methods of ``serxai export``."""
+    config = read_run_info(arguments.run).get("config", {})
+    _of_run("--method", "method", arguments.method, config.get("methods"))
+    _folder("--out", arguments.out)
+
+
 def validate(arguments: Namespace) -> None:
     """Run folder and numbers of ``serxai validate``."""
     if arguments.sample < 0 or arguments.seed < 0:

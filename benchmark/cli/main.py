@@ -67,6 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     _leaderboard(commands)
     _figures(commands)
     _compare(commands)
+    _export(commands)
+    _reproduce(commands)
     _validate(commands)
     return parser
 
@@ -119,6 +121,11 @@ def _add_ensemble(parser: argparse.ArgumentParser, default: bool | None) -> None
     )
 
 
+def _add_param(parser: argparse.ArgumentParser) -> None:
+    text = "parameter of a method, as in beyond-saliency.cues=egemaps; a wrong name lists those that are allowed"
+    _add_many(parser, "--param", "METHOD.NAME=VALUE", text)
+
+
 def _add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust",
@@ -153,6 +160,7 @@ def _run(commands: argparse._SubParsersAction) -> None:
     _add_many(parser, "--corpus", "N", "corpus to explain; see: serxai ls corpora")
     _add_many(parser, "--model", "N", "recogniser; see: serxai ls models")
     _add_many(parser, "--method", "N", "explanation method, or `all`; see: serxai ls methods")
+    _add_param(parser)
     _add_many(parser, "--metric", "N", "metric, `all` or `core`; see: serxai ls metrics")
     _add_many(
         parser, "--condition", "N",
@@ -288,6 +296,7 @@ def _explain(commands: argparse._SubParsersAction) -> None:
         """
         serxai explain FILE.wav --model cnn --method saliency --method emolime --out out/
         serxai explain FILE.wav --trained-on emodb --data-root DIR --method emolime --target anger
+        serxai explain FILE.wav --method beyond-saliency --param beyond-saliency.base=crp
         """,
         "explain",
     )
@@ -305,6 +314,7 @@ def _explain(commands: argparse._SubParsersAction) -> None:
     )
     _add_ensemble(parser, False)
     _add_many(parser, "--method", "N", "explanation method; default saliency, emolime and beyond-saliency")
+    _add_param(parser)
     parser.add_argument(
         "--target",
         default="predicted",
@@ -464,6 +474,66 @@ def _compare(commands: argparse._SubParsersAction) -> None:
         "--difference", type=float, metavar="X", help="true difference to tell the clips and speakers needed for"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _export(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands,
+        "export",
+        "write the weights of a run's explanations as tables, clip x part",
+        ".export:export",
+        """
+        serxai export runs/emodb --method emolime --out weights
+        serxai export runs/emodb --method emolime --bands --out weights
+        """,
+        "export",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
+    _add_many(parser, "--method", "N", "method of the run; default all that explain by at most 16 parts")
+    parser.add_argument(
+        "--bands",
+        action="store_true",
+        help="also write band profiles with intervals, their reliability, and what the mask tables say",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+
+
+def _reproduce(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands,
+        "reproduce",
+        "set the reproduced papers' recipes beside what their authors' programs gave",
+        "",
+        """
+        serxai reproduce emolime --data-root DIR
+        serxai reproduce beyond-saliency --data-root DIR --checkpoint best_model_tess.pth
+        """,
+    )
+    actions = parser.add_subparsers(dest="paper", required=True, metavar="PAPER")
+    emolime = _command(
+        actions,
+        "emolime",
+        "compare band weights on black boxes with known weights (7 clips of emodb and ravdess)",
+        ".reproduce:emolime",
+        "serxai reproduce emolime --data-root DIR --limit 1",
+    )
+    beyond = _command(
+        actions,
+        "beyond-saliency",
+        "compare maps, windows and cues of both halves (8 clips of tess)",
+        ".reproduce:beyond_saliency",
+        "serxai reproduce beyond-saliency --data-root DIR --checkpoint best_model_tess.pth",
+    )
+    beyond.add_argument(
+        "--checkpoint", type=Path, required=True, metavar="FILE", help="the authors' best_model_tess.pth"
+    )
+    beyond.add_argument(
+        "--without-occlusion", action="store_true", help="leave out the occlusion half, 13 s of a core for each clip"
+    )
+    for action in (emolime, beyond):
+        _add_data_root(action)
+        action.add_argument("--limit", type=int, default=0, metavar="CLIPS", help="only the first clips; default all")
+        action.add_argument("--out", type=Path, metavar="DIR", help="also write the numbers as CSV")
 
 
 def _validate(commands: argparse._SubParsersAction) -> None:

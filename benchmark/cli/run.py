@@ -15,6 +15,7 @@ from ...errors import InputError
 from ..run.config import RunConfig, load_config
 from ..run.execution import Execution, check_out, free_folder
 from .options import checkpoints_option, device_option, memory_option, workers_option
+from .params import parameters_option
 
 
 def run(arguments: Namespace) -> int:
@@ -42,6 +43,7 @@ def run(arguments: Namespace) -> int:
         target=arguments.target,
         trained_on=arguments.trained_on,
         ensemble=arguments.ensemble,
+        parameters=parameters_option(arguments.param),
         limit=arguments.limit,
         repeats=arguments.repeats,
         seed=arguments.seed,

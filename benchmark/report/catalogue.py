@@ -56,8 +56,8 @@ FIGURES = {
         ".figures.plausibility:plausibility_of_run",
     ),
     "emolime-example": Figure(
-        "EmoLIME's two example clips (EMODB 11b03Wa, 10b01Fa): band weights on the true frequency axis",
-        ".figures.maps:emolime_example_of_run",
+        "EmoLIME's two example clips (EMODB 11b03Wa, 10b01Fa): weights of the run's recognisers and published ones",
+        ".figures.emolime_example:emolime_example_of_run",
     ),
     "emolime-gap": Figure(
         "EmoLIME's band weights as published against the exact ones, with the noise of their seeds",
@@ -72,7 +72,7 @@ _DRAWING = {
     "consistency": ".figures.board",
     "ranking": ".figures.board",
     "transfer": ".figures.board",
-    "emolime_example": ".figures.maps",
+    "emolime_example": ".figures.emolime_example",
     "explanation_overlay": ".figures.maps",
 }
 

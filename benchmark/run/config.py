@@ -39,7 +39,7 @@ ADDED = ("corpora", "models", "methods", "metrics", "conditions", "fills")
 # flag of the command line that sets a key, where it is not the key itself
 _FLAGS = {
     "corpora": "corpus", "models": "model", "methods": "method", "metrics": "metric", "conditions": "condition",
-    "emotions": "emotion", "fills": "fill", "trained_on": "trained-on",
+    "emotions": "emotion", "fills": "fill", "trained_on": "trained-on", "parameters": "param",
 }  # fmt: skip
 
 
@@ -260,7 +260,7 @@ def load_config(
     notify : callable, optional
         Called with a sentence about settings that were neither given nor taken from the preset.
     **overrides
-        Keys of `RunConfig`; None and empty lists change nothing.
+        Keys of `RunConfig`; None and empty lists change nothing. ``parameters`` are added to those set already.
 
     Raises
     ------
@@ -269,10 +269,15 @@ def load_config(
     """
     merged = dict(earlier) if earlier is not None else _read_preset(preset or "quick")
     given = read_toml(path) if path is not None else {}
-    named = {key: value for key, value in overrides.items() if value not in (None, [], ())}
+    named = {key: value for key, value in overrides.items() if value not in (None, [], (), {})}
     if earlier is not None:
         named = _added(earlier, named)
         _need_shift(merged | named, overrides.get("metrics") or ())
+    others = given.get("parameters", merged.get("parameters", {}))
+    if "parameters" in named and isinstance(others, dict):  # beside those of the file or preset, not in their place
+        named["parameters"] = others | {
+            method: others.get(method, {}) | chosen for method, chosen in named["parameters"].items()
+        }
     given |= named
     if earlier is None and (given.get("conditions") or given.get("metrics")):
         merged.pop("clean_only", None)  # conditions or metrics given by name are all scored

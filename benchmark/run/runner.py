@@ -13,6 +13,7 @@ import pandas as pd
 from ...progress import Progress, no_progress
 from ..storage.clip_facts import write_clip_facts
 from ..storage.files import writing
+from ..storage.scratch import Scratch
 from ..storage.store import FOLDERS, Store
 from .config import RunConfig
 from .execution import Execution
@@ -85,6 +86,7 @@ def _run(config: RunConfig, out: Path, execution: Execution, progress: Progress,
         for finished in _compute(config, execution, store.path, pending):
             done += finished
             progress("clips", done, total)
+        Scratch(store.path).remove()
         scores = store.scores([*CELL, "status"])
         counts = scores["status"].value_counts().to_dict()
         info["cells"] = _cell_counts(plan, scores)

@@ -18,6 +18,7 @@ from ...methods.explainer import Request, SharedWork
 from ...metrics.case import Explain, Explained
 from ...metrics.records import METRICS
 from ...models.recogniser import Recogniser
+from ..storage.scratch import Scratch
 from ..storage.store import Explanation, Store
 from .backend import Backend, ComputeBackend
 from .clip_conditions import OF_CLIP, ClipPredictions, ConditionedClips, Memo
@@ -51,6 +52,8 @@ class ShardScorer:
     device : str
     backend : Backend, optional
         Default: computes every step.
+    scratch : Scratch, optional
+        Where arrays that no recogniser moves are kept for the run's other recognisers.
 
     Attributes
     ----------
@@ -71,7 +74,9 @@ class ShardScorer:
         store: Store,
         device: str = "cpu",
         backend: Backend | None = None,
+        scratch: Scratch | None = None,
     ) -> None:
+        self.scratch = scratch
         self.config = config
         self.specs = specs
         self.shard = shard
@@ -189,7 +194,8 @@ class ShardScorer:
                 base = self._explanation(clip_id, condition, spec.base.name, target, repeat) if spec.base else None
                 seed = self.keys.explanation_seed(clip_id, method, condition, repeat)
                 clip = self.clips.clip(clip_id, condition)
-                shared = self._memo.once((OF_CLIP, "shared work", clip_id, condition), SharedWork)
+                keep = self.scratch.once if self.scratch else None
+                shared = self._memo.once((OF_CLIP, "shared work", clip_id, condition), lambda: SharedWork(keep))
                 start = time.perf_counter()
                 request = _request(self.recogniser, clip, target, seed, base=base, shared=shared)
                 attribution = self.backend.attribute(spec.explainer(), request)

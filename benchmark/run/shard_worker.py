@@ -9,6 +9,7 @@ from pathlib import Path
 from ...errors import SerxaiError
 from ...keys import digest
 from ..storage.files import writing
+from ..storage.scratch import Scratch
 from ..storage.store import Store
 from .config import RunConfig
 from .execution import Execution
@@ -37,6 +38,7 @@ class ShardWorker:
         self.specs = resolve_methods(config)
         self.store = Store(path)
         self.bench = Workbench(execution, ensemble=config.ensemble)
+        self.scratch = Scratch(path) if len(config.models) > 1 else None
 
     def identity(self, shard: Shard) -> tuple[str, str]:
         """Digests of the clips and of the recogniser that this process has for a shard."""
@@ -97,4 +99,5 @@ class ShardWorker:
             ),
             store=self.store,
             device=bench.execution.device,
+            scratch=self.scratch,
         )

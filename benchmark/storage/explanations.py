@@ -49,6 +49,8 @@ def pack_explanations(explanations: dict[str, Explanation], predictions: dict[st
             put(f"{key}/values", attribution.values)
             put(f"{key}/freq_edges_hz", attribution.grid.freq_edges_hz)
             put(f"{key}/time_edges_s", attribution.grid.time_edges_s)
+            if attribution.table is not None:
+                put(f"{key}/table", attribution.table)
             put(f"{key}/meta", np.frombuffer(json.dumps(meta, sort_keys=True).encode(), dtype=np.uint8))
         for key in sorted(predictions):
             put(f"{key}/log_odds", predictions[key])
@@ -119,9 +121,26 @@ def read_explanation(archive: zipfile.ZipFile, key: str) -> Explanation:
     attribution = Attribution(
         values=load_array(archive, f"{key}/values"),
         grid=Grid(load_array(archive, f"{key}/freq_edges_hz"), load_array(archive, f"{key}/time_edges_s")),
+        table=_table(archive, key),
         **{name: meta[name] for name in _META} | {"cues": tuple(meta["cues"])},
     )
     return Explanation(attribution, **{name: meta[name] for name in _ORIGIN})
+
+
+def _table(archive: zipfile.ZipFile, key: str) -> np.ndarray | None:
+    """Responses to all masks; None where the explanation has none.
+
+    Raises
+    ------
+    ValueError
+        If they are not finite numbers of a full table.
+    """
+    if f"{key}/table.npy" not in archive.NameToInfo:
+        return None
+    table = load_array(archive, f"{key}/table")
+    if table.ndim != 1 or table.dtype.kind != "f" or table.size.bit_count() != 1 or not np.isfinite(table).all():
+        raise ValueError(f"{key}/table: holds no finite responses to 2 ** parts masks")
+    return table
 
 
 def damage_text(path: Path, error: Exception) -> str:

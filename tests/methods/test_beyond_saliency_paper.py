@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,8 @@ import pytest
 import soundfile
 
 from serxai.audio import Grid
+from serxai.benchmark.analysis.authors import CUES, EMOTION, beyond_saliency_numbers
+from serxai.benchmark.analysis.reproduce_beyond_saliency import map_of
 from serxai.cues.backends import paper_cues
 from serxai.datasets.clip import Clip
 from serxai.datasets.corpora import load_corpus
@@ -26,23 +26,13 @@ from serxai.methods.beyond_saliency_paper import (
 )
 from serxai.methods.explainer import Request
 from serxai.methods.records import make_method
-from serxai.models.beyond_saliency import NotebookFrontEnd
 from serxai.models.obtain import load_model
 from serxai.models.recogniser import TorchRecogniser
 
-EMOTION = {"angry": "anger", "happy": "happiness", "sad": "sadness", "neutral": "neutral", "fear": "fear"}
-CUES = {
-    "Loudness": "loudness", "Shrillness": "slope_500_1500", "Freq_var": "jitter", "Amp_var": "shimmer",
-    "Pitch_lvl": "f0_level", "Breathiness": "hnr",
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
-def authors(data_root) -> list[dict[str, Any]]:
-    path = data_root.parent / "reference" / "authors-beyond-saliency-8-clips.json"
-    if not path.is_file():
-        pytest.skip("the authors' numbers are not here")
-    return json.loads(path.read_text("utf-8"))["clips"]
+def authors() -> list[dict[str, Any]]:
+    return beyond_saliency_numbers()
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +103,8 @@ def test_cue_means_and_deviations_are_the_authors(authors, sounds):
 
 def occlusion_windows(entry: dict[str, Any], released: TorchRecogniser, sounds: dict[str, Any]) -> set[int]:
     """Windows of occlusion-paper behind the front end of the authors' explanation code (raw samples read as 16 kHz)."""
-    clip, samples, _ = sounds[entry["clip"]]
-    front_end = NotebookFrontEnd(samples=32_000, centred=False, window=480, hop=240, full_scale=2.0**15)
-    theirs = TorchRecogniser("authors", released.classes, front_end, released.network, "authors", "tess", "cpu")
-    heard = replace(clip, samples=samples)
-    predicted = theirs.classes[int(theirs.log_odds(samples[None])[0].argmax())]
-    assert predicted == EMOTION[entry["authors_explanation_front_end_predicts"]]
-    base = make_method("occlusion-paper").attribute(Request(theirs, heard, predicted))
+    base, _ = map_of("os", released, *sounds[entry["clip"]])
+    assert base.target == EMOTION[entry["authors_explanation_front_end_predicts"]]
     assert window_times(base.grid, "authors") == pytest.approx(window_times(base.grid, "true"), abs=0.0151)
     return set(np.flatnonzero(top_windows(window_sums(base.values))))
 

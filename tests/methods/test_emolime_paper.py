@@ -11,7 +11,16 @@ from scipy.special import expit
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics.pairwise import cosine_distances
 
+from serxai.benchmark.analysis.authors import digitised_weights, emolime_numbers
+from serxai.benchmark.analysis.reproduce_emolime import (
+    LINEAR,
+    BandBlackBox,
+    band_energies,
+    compare_emolime,
+    summarise_emolime,
+)
 from serxai.datasets.clip import Clip
+from serxai.datasets.corpora import load_corpus
 from serxai.errors import ClipError, InputError
 from serxai.methods import emolime_paper
 from serxai.methods.emolime_paper import (
@@ -113,6 +122,27 @@ def test_repeats_share_what_no_seed_moves(tiny_cnn, voice, ask, monkeypatch):
     assert shared.spared == 0
 
 
+def test_recognisers_share_the_inverted_waveforms(tiny_cnn, voice, ask, monkeypatch):
+    """Kept by clip and seed: another recogniser inverts nothing and gets the same bytes as alone."""
+    kept, inverted = {}, []
+    mine = emolime_paper.waveform_of
+
+    def keep(key, make):
+        kept[key] = kept[key] if key in kept else make()
+        return kept[key]
+
+    monkeypatch.setattr(emolime_paper, "waveform_of", lambda *given: inverted.append(0) or mine(*given))
+    clip, method = voice(0, 0.2), EmoLimePaper(masks=3)
+    for seed, n in ((0, 3), (1, 6)):
+        for recogniser in (tiny_cnn(), tiny_cnn(seed=5)):
+            asked = replace(ask(recogniser, clip, seed), shared=SharedWork(keep))
+            found = method.attribute(asked)
+            assert len(inverted) == n and len(kept) == seed + 1
+            alone = len(inverted)
+            assert found.values.tobytes() == method.attribute(ask(recogniser, clip, seed)).values.tobytes()
+            del inverted[alone:]
+
+
 def test_unshrunk_is_least_squares_on_the_same_responses(tiny_cnn, voice, ask):
     """From the base's weights alone; without a base it makes the base itself."""
     asked = ask(tiny_cnn(), voice(0, 0.2))
@@ -146,3 +176,42 @@ def test_odd_clips(tiny_cnn, voice, ask):
         EmoLimePaper().attribute(ask(recogniser, Clip("short", voice().samples[:511])))
     with pytest.raises(InputError, match="masks must be at least 2"):
         EmoLimePaper(masks=1).attribute(ask(recogniser, voice()))
+
+
+# ---------------------------------------------------------------- beside the authors' own program
+
+
+def test_black_boxes_are_the_stated_functions(voice):
+    """By a loop over the FFT's bins."""
+    samples = voice(0, 0.2).samples.astype(np.float64)
+    edges = np.array([0, 386, 760, 1148, 1689, 2484, 3654, 5374, 8000.0])
+    bins = np.abs(np.fft.rfft(samples)) ** 2 / samples.size
+    expected = np.zeros(8)
+    for k, value in enumerate(bins[:-1]):  # the last lies on the upper edge
+        expected[np.searchsorted(edges, k * 16_000 / samples.size + 1e-9) - 1] += value
+    found = band_energies(samples[None])[0]
+    np.testing.assert_allclose(found, expected, rtol=0.05)  # the edges are rounded here
+    linear, logband = BandBlackBox("linear", samples), BandBlackBox("logband", samples)
+    assert expit(linear.log_odds(samples[None])[0, 0]) == pytest.approx(0.3 + LINEAR.sum(), abs=1e-6)
+    assert expit(logband.log_odds(samples[None])[0, 0]) == pytest.approx(expit(0.4), abs=1e-6)
+    assert linear.probability(found[None] / 2)[0] == pytest.approx(0.3 + LINEAR.sum() / 2)
+
+
+def test_authors_numbers_are_complete():
+    assert (
+        sum(f"authors_{kind}_{n}" in e for e in emolime_numbers() for kind in ("linear", "logband") for n in (0, 1))
+        == 18
+    )
+    table = digitised_weights()
+    assert len(table) == 192 and table.groupby(["model", "emotion", "corpus"]).size().eq(8).all()
+
+
+@pytest.mark.real_data
+@pytest.mark.long
+def test_weights_are_the_authors(data_root):
+    """Within the noise of Griffin-Lim's phases, .004 for the logarithmic box between two repeats of theirs; 20 s."""
+    corpus = load_corpus("emodb", data_root)
+    told = summarise_emolime(compare_emolime(corpus.clip, emolime_numbers()[1:2])).set_index("black_box")
+    assert told["r"].min() > 0.999 and np.abs(told["slope"] - 1).max() < 0.03
+    assert told.loc["linear", "largest_difference"] < 0.003 and told.loc["logband", "largest_difference"] < 0.02
+    assert told["r2_difference"].max() < 0.02 and told["intercept_difference"].max() < 0.02

@@ -12,9 +12,10 @@ from matplotlib import rc_context
 from matplotlib.patches import Rectangle
 
 from ....audio import SAMPLE_RATE
-from ....cues.records import CUES, LEVEL_CUES
+from ....cues.records import CUES, LEVEL_CUES, REGION_CUES
 from ....errors import InputError
 from ....methods.attribution import Attribution
+from ....methods.beyond_saliency import PRAAT
 from ....methods.cue_sentence import BESIDE, sentence, verdict, votes
 from .maps import AGAINST, FOR, spectrogram, tint
 from .style import BLUE, GREY, INK, STYLE, footnote, new_figure, save
@@ -185,10 +186,14 @@ def _bars(ax: Any, attribution: Attribution) -> None:
 def _why_no_bar(row: dict[str, Any], by_voice: bool) -> str:
     """Reason of a missing bar: that of the missing value itself, else what it could not be compared with."""
     if row["reason"]:
-        return row["reason"].split(";")[0]
+        return str(row["reason"]).split(";")[0]
     if by_voice:
+        if row["measured_by"] not in PRAAT:
+            return f"no reference in the units of {row['measured_by']}"
         return "levels not comparable" if row["cue"] in LEVEL_CUES else "no reference of the speaker"
-    return "no random windows with a value"
+    if row["measured_by"] not in PRAAT or row["cue"] not in REGION_CUES:
+        return "not compared with random windows"
+    return "too few random windows with a value"
 
 
 def _directions(row: dict[str, Any]) -> list[int]:

@@ -5,27 +5,21 @@ Each function writes ``picture`` (PNG) and the numbers as CSV beside it, and ret
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib.resources import files
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ....audio import SAMPLE_RATE, Plane, scoring_grid
-from ....datasets.corpora import load_corpus
 from ....errors import InputError
 from ....methods.attribution import Attribution
-from ...storage.store import Store
-from .style import GREY, INK, STYLE, footnote, new_figure, save, title
-
-if TYPE_CHECKING:
-    from ...run.runner import Progress
+from .style import INK, STYLE, footnote, new_figure, save, title
 
 FOR, AGAINST = "#009E73", "#D55E00"  # Okabe and Ito's bluish green and vermilion
 AGAINST_TO_FOR = LinearSegmentedColormap.from_list("against-for", [AGAINST, "#ffffff", FOR])
@@ -36,38 +30,19 @@ MAX_CHANNELS = 8
 MAX_BANDS = 16  # an explanation of at most this many bands is drawn with printed weights
 
 
-@dataclass(frozen=True, eq=False)
-class BandExample:
-    """A clip explained by weights of frequency bands.
-
-    Attributes
-    ----------
-    samples : array, shape (n_samples,)
-    weights : array, shape (n_bands,)
-    freq_edges_hz : array, shape (n_bands + 1,)
-    title : str
-    published : array, shape (n_bands,), optional
-        Published weights for comparison.
-    """
-
-    samples: np.ndarray
-    weights: np.ndarray
-    freq_edges_hz: np.ndarray
-    title: str
-    published: np.ndarray | None = None
-
-
-def _mel(hz: Any) -> Any:
+def mel(hz: Any) -> Any:
+    """Frequency in mel of one in Hz (O'Shaughnessy's formula)."""
     return 2595 * np.log10(1 + np.maximum(hz, 0) / 700)
 
 
-def _hz(mel: Any) -> Any:
-    return 700 * (10 ** (np.asarray(mel) / 2595) - 1)
+def from_mel(values: Any) -> Any:
+    """Frequency in Hz of one in mel."""
+    return 700 * (10 ** (np.asarray(values) / 2595) - 1)
 
 
 def _frequency_axis(ax: Any) -> None:
     """Mel-scaled, labelled in Hz."""
-    ax.set_yscale("function", functions=(_mel, _hz))
+    ax.set_yscale("function", functions=(mel, from_mel))
     ax.set_ylim(0, MAX_HZ)
     ax.yaxis.set_major_locator(FixedLocator(TICKS_HZ))
     ax.yaxis.set_minor_locator(NullLocator())
@@ -103,13 +78,13 @@ def tint(ax: Any, attribution_edges: tuple[np.ndarray, np.ndarray], values: np.n
     mesh.set_edgecolor("none")
 
 
-def _print_weights(
+def print_weights(
     ax: Any, edges: np.ndarray, weights: np.ndarray, duration_s: float, errors: np.ndarray | None = None
 ) -> None:
     """Print each band's frequency range and weight at its centre, with the standard error if there is one."""
     noise = [""] * len(weights) if errors is None else [f" ± {error:.2f}" for error in errors.ravel()]
     for low, high, weight, error in zip(edges[:-1], edges[1:], weights, noise, strict=True):
-        middle = _hz((_mel(low) + _mel(high)) / 2)
+        middle = from_mel((mel(low) + mel(high)) / 2)
         ax.text(
             duration_s * 0.985,
             middle,
@@ -161,7 +136,7 @@ def explanation_overlay(
             times = np.clip(grid.time_edges_s, 0, duration) if bands else grid.time_edges_s
             tint(ax, (grid.freq_edges_hz, times), values, largest)
             if bands:
-                _print_weights(ax, grid.freq_edges_hz, values[:, 0], duration, attribution.errors)
+                print_weights(ax, grid.freq_edges_hz, values[:, 0], duration, attribution.errors)
             ax.set_xlim(0, duration)
             fit = f" (R² {attribution.details['r2']:.2f})" if "r2" in attribution.details else ""
             ax.set_title(f"{name}: {attribution.target}{fit}", loc="left", fontweight="bold")
@@ -274,143 +249,3 @@ def _cells_of(maps: Mapping[str, Attribution]) -> pd.DataFrame:
         }
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
-
-
-def emolime_example(examples: Sequence[BandExample], picture: str | Path) -> Path:
-    """Draw band explanations as in EmoLIME's example figure, with true band edges, beside published weights.
-
-    Parameters
-    ----------
-    examples : sequence of BandExample
-        One row of the figure each.
-    picture : path
-
-    Raises
-    ------
-    InputError
-        If there is no example, or weights and edges do not fit.
-    """
-    if not examples:
-        raise InputError("emolime_example: there is no example to draw.")
-    for example in examples:
-        if len(example.weights) + 1 != len(example.freq_edges_hz):
-            raise InputError(
-                f"emolime_example: {len(example.weights)} weights need one more band edge, got "
-                f"{len(example.freq_edges_hz)}."
-            )
-    with rc_context(STYLE):
-        figure = new_figure(10.5, 4.1 * len(examples) + 0.7)
-        axes = figure.subplots(len(examples), 2, width_ratios=(1.7, 1), squeeze=False, sharey="row")
-        for (left, right), example in zip(axes, examples, strict=True):
-            duration = spectrogram(left, example.samples)
-            edges, weights = np.asarray(example.freq_edges_hz, float), np.asarray(example.weights, float)
-            largest = float(np.abs(weights).max()) or 1.0
-            tint(left, (edges, np.array([0.0, duration])), weights[:, None], largest)
-            _print_weights(left, edges, weights, duration)
-            left.yaxis.set_major_locator(FixedLocator(list(edges)))
-            left.set(xlabel="time / s", ylabel="true band edges / Hz")
-            left.set_title(example.title, loc="left", fontweight="bold")
-            _weights_beside(right, example, edges)
-        title(figure, "EmoLIME: weights of eight bands for the explained emotion")
-        footnote(
-            figure,
-            "Green speaks for the emotion, vermilion against it. The published pictures label the same bands 0-1, 1-2, "
-            "... 7-8 kHz; they are 16 mel rows each, so those labels are wrong: this axis shows their true edges. "
-            "Published weights come from other recognisers.",
-        )
-        return save(figure, _bands_of(examples), picture, svg=False)
-
-
-def _weights_beside(ax: Any, example: BandExample, edges: np.ndarray) -> None:
-    middle = _hz((_mel(edges[:-1]) + _mel(edges[1:])) / 2)
-    ax.axvline(0, color=GREY, linewidth=0.9)
-    ax.xaxis.set_major_locator(MaxNLocator(6))
-    ax.plot(example.weights, middle, "o-", color=INK, markersize=6, linewidth=1, label="here")
-    if example.published is not None:
-        ax.plot(
-            example.published,
-            middle,
-            "D--",
-            color="#0072B2",
-            markerfacecolor="white",
-            markersize=5,
-            linewidth=1,
-            label="published",
-        )
-    for edge in edges[1:-1]:
-        ax.axhline(edge, color="#e4e4e4", linewidth=0.8, zorder=0)
-    ax.set_xlabel("weight")
-    ax.tick_params(labelleft=False, left=False)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    ax.margins(x=0.1)
-
-
-def _bands_of(examples: Sequence[BandExample]) -> pd.DataFrame:
-    parts = []
-    for example in examples:
-        part = pd.DataFrame({"example": example.title, "band": np.arange(len(example.weights))})
-        part["low_hz"], part["high_hz"] = example.freq_edges_hz[:-1], example.freq_edges_hz[1:]
-        part["weight"] = example.weights
-        part["published"] = np.nan if example.published is None else example.published
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
-
-
-def published_weights() -> pd.DataFrame:
-    """Weights digitised from the EmoLIME authors' example pictures, with their source; one row per picture and band."""
-    source = files("serxai.benchmark.report") / "reference" / "emolime_example_published.csv"
-    with source.open(encoding="utf-8") as file:
-        return pd.read_csv(file, comment="#")
-
-
-# clip -> the emotion explained in the authors' picture, and that picture in `published_weights`
-EXAMPLES = {
-    "11b03Wa": ("anger", "figures/11b03Wa_example.png"),
-    "10b01Fa": ("happiness", "figures/10b01Fa_example.png"),
-}
-
-
-def emolime_example_of_run(
-    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
-) -> Path:
-    """Draw `emolime_example` of the two published clips, explained by the run's recogniser.
-
-    Both clips are explained again (512 model calls): a run seldom holds both, and explains the predicted class.
-
-    Raises
-    ------
-    InputError
-        If EMODB, or one of the two clips, is not there.
-    """
-    from ...api import explain
-
-    info = store.info
-    model, config = info["config"]["models"][0], info["config"]
-    root = data_root or info["execution"]["data_root"]
-    corpus = load_corpus("emodb", root)
-    published = published_weights()
-    examples = []
-    for clip, (emotion, source) in EXAMPLES.items():
-        if clip not in corpus.table.index:
-            raise InputError(f"figure emolime-example: {corpus.root} lacks clip {clip}; complete the corpus.")
-        explained = explain(
-            corpus.root / corpus.table.at[clip, "file"],
-            ["emolime"],
-            model,
-            target=emotion,
-            trained_on=config["trained_on"] or config["corpora"][0],
-            data_root=root,
-            seed=config["seed"],
-            progress=progress,
-        )
-        attribution = explained.attributions["emolime"]
-        examples.append(
-            BandExample(
-                samples=explained.clip.samples,
-                weights=attribution.values[:, 0].astype(np.float64),
-                freq_edges_hz=attribution.grid.freq_edges_hz,
-                title=f"{clip}, {emotion} ({model} trained on {explained.recogniser.trained_on})",
-                published=published.loc[published["picture"] == source].sort_values("band")["weight"].to_numpy(),
-            )
-        )
-    return emolime_example(examples, picture)

@@ -17,16 +17,19 @@ from serxai.benchmark.analysis.leaderboard import leaderboard
 from serxai.benchmark.report import catalogue as figures
 from serxai.benchmark.report.catalogue import FIGURES, draw_figure
 from serxai.benchmark.report.figures.board import confusion, consistency, ranking
-from serxai.benchmark.report.figures.maps import (
-    EXAMPLES,
+from serxai.benchmark.report.figures.emolime_example import (
     BandExample,
     emolime_example,
     emolime_example_of_run,
-    explanation_overlay,
+    published_of,
     published_weights,
 )
+from serxai.benchmark.report.figures.maps import explanation_overlay
+from serxai.benchmark.storage.store import Explanation
 from serxai.errors import InputError, UnknownNameError
 from serxai.methods.attribution import Attribution
+from serxai.methods.emolime_paper import paper_masks
+from serxai.methods.surrogates import fit_linear, lime_weights
 
 SAMPLES = (0.1 * np.sin(2 * np.pi * 440 * np.arange(12000) / 16000)).astype(np.float32)
 
@@ -125,19 +128,36 @@ def test_published_weights_sit_on_the_true_band_edges() -> None:
     edges = np.round(band_edges_hz(8)).astype(int)
     for band, part in table.groupby("band"):
         assert (part["low_hz"] == edges[band]).all() and (part["high_hz"] == edges[band + 1]).all()
-    anger = table[table["picture"] == EXAMPLES["11b03Wa"][1]].sort_values("band")
+    anger = table[table["picture"] == "figures/11b03Wa_example.png"].sort_values("band")
     assert list(anger["weight"]) == [0.23, 0.34, 0.10, -0.14, -0.17, 0.07, 0.13, -0.22]
+
+
+def test_published_weights_without_their_shrinkage() -> None:
+    """Ridge on the authors' masks gives the printed weights back."""
+    masks = paper_masks()
+    found = published_of("11b03Wa")
+    assert list(found) == [
+        "w2v2 (figures/11b03Wa_example.png)", "w2v2 (visualizations)", "ComParE (visualizations)",
+    ]  # fmt: skip
+    assert len(published_of("10b01Fa")) == 1
+    again = fit_linear(masks, masks @ found["w2v2 (figures/11b03Wa_example.png)"], lime_weights(masks), 1.0)
+    np.testing.assert_allclose(again.weights, [0.23, 0.34, 0.10, -0.14, -0.17, 0.07, 0.13, -0.22], atol=1e-9)
 
 
 def test_emolime_example(tmp_path: Path) -> None:
     weights = np.linspace(-0.2, 0.3, 8)
-    example = BandExample(SAMPLES, weights, band_edges_hz(8), "clip, anger", weights / 2)
-    alone = BandExample(SAMPLES, weights, band_edges_hz(8), "other, anger")
-    numbers = pd.read_csv(emolime_example([example, alone], tmp_path / "e.png").with_suffix(".csv"))
-    np.testing.assert_allclose(numbers["weight"], np.tile(weights, 2))
-    np.testing.assert_allclose(numbers["published"], np.r_[weights / 2, np.full(8, np.nan)])
+    edges = band_edges_hz(8)
+    example = BandExample("a", "anger", SAMPLES, edges, {"cnn": weights, "svc": -weights}, {"w2v2": weights / 2})
+    alone = BandExample("b", "anger", SAMPLES, edges, {"cnn": weights}, {})
+    picture = emolime_example([example, alone], tmp_path / "e.png")
+    numbers = pd.read_csv(picture.with_suffix(".csv"))
+    assert numbers.groupby(["clip", "source", "by"], sort=False).size().to_dict() == {
+        ("a", "here", "cnn"): 8, ("a", "here", "svc"): 8, ("a", "published", "w2v2"): 8, ("b", "here", "cnn"): 8,
+    }  # fmt: skip
+    np.testing.assert_allclose(numbers["weight"], np.r_[weights, -weights, weights / 2, weights])
+    assert picture.read_bytes() == emolime_example([example, alone], tmp_path / "f.png").read_bytes()
     with pytest.raises(InputError, match="one more band edge"):
-        emolime_example([BandExample(SAMPLES, weights[:3], band_edges_hz(8), "t")], tmp_path / "no.png")
+        emolime_example([BandExample("a", "anger", SAMPLES, edges, {"cnn": weights[:3]}, {})], tmp_path / "no.png")
     with pytest.raises(InputError, match="no example"):
         emolime_example([], tmp_path / "no.png")
 
@@ -145,8 +165,8 @@ def test_emolime_example(tmp_path: Path) -> None:
 class FakeStore:
     """The part of a store that figures read."""
 
-    def __init__(self, scores: pd.DataFrame) -> None:
-        self._scores = scores
+    def __init__(self, scores: pd.DataFrame, explanations: tuple[Explanation, ...] = ()) -> None:
+        self._scores, self._explanations = scores, explanations
         self.path = Path("no run")  # without clip facts
         self.info = {
             "config": {"models": ["cnn"], "corpora": ["emodb"], "trained_on": "planted", "seed": 0},
@@ -155,6 +175,9 @@ class FakeStore:
 
     def scores(self) -> pd.DataFrame:
         return self._scores
+
+    def explanations(self, **where: object) -> tuple[Explanation, ...]:
+        return self._explanations
 
 
 def test_figures_by_name(make_scores, tmp_path: Path) -> None:
@@ -178,26 +201,38 @@ def test_figures_by_name(make_scores, tmp_path: Path) -> None:
 
 @pytest.mark.real_data
 def test_emolime_example_of_a_run(data_root: Path, tmp_path: Path) -> None:
-    """Both clips, explained for the emotion of the published picture, whatever the run explained."""
-    picture = emolime_example_of_run(FakeStore(pd.DataFrame()), tmp_path / "e.png", data_root)
+    """The stored explanation where the run has it, else its own recogniser; for the emotion of the picture."""
+    stored = np.linspace(-0.1, 0.2, 8)
+    attribution = Attribution(stored[:, None], Grid(band_edges_hz(8), [0, 1.9]), "anger", "emolime")
+    store = FakeStore(pd.DataFrame(), (Explanation(attribution, "emodb", "cnn", "11b03Wa", "clean", 0),))
+    picture = emolime_example_of_run(store, tmp_path / "e.png", data_root)
     numbers = pd.read_csv(picture.with_suffix(".csv"))
-    assert list(numbers["example"].unique()) == [
-        "11b03Wa, anger (cnn trained on planted)",
-        "10b01Fa, happiness (cnn trained on planted)",
-    ]
-    assert (
-        numbers["published"].tolist()
-        == published_weights().iloc[:16].sort_values(["picture", "band"], ascending=[False, True])["weight"].tolist()
-    )
+    here = numbers[numbers["source"] == "here"]
+    assert here.groupby(["clip", "emotion"], sort=False).size().to_dict() == {
+        ("11b03Wa", "anger"): 8,
+        ("10b01Fa", "happiness"): 8,
+    }
+    np.testing.assert_allclose(here["weight"].iloc[:8], stored, atol=1e-7)
     told = api.explain(
-        data_root / "emodb" / "wav" / "11b03Wa.wav",
+        data_root / "emodb" / "wav" / "10b01Fa.wav",
         ["emolime"],
-        target="anger",
+        target="happiness",
         trained_on="planted",
         data_root=data_root,
     )
-    expected = told.attributions["emolime"].values[:, 0]
-    np.testing.assert_allclose(numbers["weight"].iloc[:8], expected, rtol=1e-6)
+    np.testing.assert_allclose(here["weight"].iloc[8:], told.attributions["emolime"].values[:, 0], rtol=1e-6)
+    assert (numbers["source"] == "published").sum() == 32
+
+
+@pytest.mark.real_data
+def test_emolime_example_refuses_another_recogniser_and_code(data_root: Path, tmp_path: Path) -> None:
+    store = FakeStore(pd.DataFrame())
+    store.info["fingerprints"] = {"cnn trained on planted, fold refit": "0"}
+    with pytest.raises(InputError, match="is not the recogniser of the run"):
+        emolime_example_of_run(store, tmp_path / "e.png", data_root)
+    store.info["config"]["models"] = ["python:somewhere:make"]
+    with pytest.raises(InputError, match="code of your own"):
+        emolime_example_of_run(store, tmp_path / "e.png", data_root)
 
 
 def test_listing_figures_imports_nothing_heavy() -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from serxai.audio import SAMPLE_RATE, Grid
-from serxai.benchmark.report.figures.cues import beyond_saliency_figure, cue_numbers
+from serxai.benchmark.report.figures.cues import _why_no_bar, beyond_saliency_figure, cue_numbers
 from serxai.cues.normalise import CueReference
 from serxai.cues.records import REGION_CUES
 from serxai.datasets.clip import Clip
@@ -81,3 +81,20 @@ def test_without_a_cue_table_there_is_nothing_to_draw(tmp_path):
     clip, base = clip_and_map()
     with pytest.raises(InputError, match="no cue table"):
         beyond_saliency_figure(clip.samples, base, "t", tmp_path / "p.png")
+
+
+def test_a_missing_bar_says_why():
+    """A missing value by its own reason; a missing comparison by what was not compared, per backend."""
+    row = {
+        "cue": "f0_level",
+        "measured_by": "praat",
+        "reason": "salient windows: 2 voiced frames, at least 5 needed; x",
+    }
+    assert _why_no_bar(row, by_voice=False) == "salient windows: 2 voiced frames, at least 5 needed"
+    row["reason"] = ""
+    assert _why_no_bar(row, by_voice=False) == "too few random windows with a value"
+    assert _why_no_bar(row, by_voice=True) == "no reference of the speaker"
+    assert _why_no_bar(row | {"cue": "loudness"}, by_voice=True) == "levels not comparable"
+    for other in (row | {"measured_by": "egemaps"}, row | {"measured_by": "praat-full", "cue": "cpp"}):
+        assert _why_no_bar(other, by_voice=False) == "not compared with random windows"
+    assert _why_no_bar(row | {"measured_by": "egemaps"}, by_voice=True) == "no reference in the units of egemaps"
