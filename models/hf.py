@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -117,7 +117,7 @@ class Backbone(TorchExtractor):
         config = _config(path, trust)
         standardise = Standardise(_normalises(path))
         self.body = MeanState(standardise, _weights(AutoModel, path, trust)).eval().requires_grad_(False)
-        self.params: dict[str, Any] = {"path": path} | ({"trust": True} if trust else {})
+        self.params: dict[str, Any] = {"path": path}  # without `trust`: a card gives no permission
         self.min_samples = _min_samples(config, path)
         self.fingerprint = _fingerprint(self.body, config, standardise)
 
@@ -150,7 +150,8 @@ def has_classifier(path: str) -> bool:
     from transformers.models.auto.modeling_auto import MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES as KNOWN
 
     names = {name for value in KNOWN.values() for name in ([value] if isinstance(value, str) else value)}
-    return bool(names & set(_json(path, "config.json").get("architectures") or ()))
+    given = _json(path, "config.json").get("architectures")
+    return isinstance(given, list) and any(isinstance(name, str) and name in names for name in given)
 
 
 def load(
@@ -230,7 +231,9 @@ def _json(path: str, name: str) -> dict[str, Any]:
 def _config(path: str, trust: bool) -> PreTrainedConfig:
     from transformers import AutoConfig
 
-    _json(path, "config.json")  # says clearly what is wrong with a path
+    kernel = _foreign_kernel(_json(path, "config.json"))
+    if kernel and not trust:
+        raise InputError(f"hf:{path}: its config.json names code to fetch, {kernel}. If you trust it, give --trust.")
     try:
         return AutoConfig.from_pretrained(path, trust_remote_code=trust)
     except (OSError, ValueError, KeyError) as error:
@@ -238,6 +241,18 @@ def _config(path: str, trust: bool) -> PreTrainedConfig:
             f"hf:{path}: transformers does not know this model ({_first_line(error)}). If it brings code of its own "
             "and you trust that, give --trust."
         ) from None
+
+
+def _foreign_kernel(settings: Mapping[str, Any]) -> str:
+    """First entry that names an attention kernel of the hub, as in ``"attn_implementation": "OWNER/NAME"``."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            found = _foreign_kernel(value)
+            if found:
+                return found
+        elif name.strip("_").startswith(("attn_impl", "experts_impl")) and isinstance(value, str) and "/" in value:
+            return f"{name} = {value!r}"
+    return ""
 
 
 def _normalises(path: str) -> bool:

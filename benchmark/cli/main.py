@@ -124,7 +124,7 @@ def _add_trust(parser: argparse.ArgumentParser) -> None:
         "--trust",
         "--trust-remote-code",
         action="store_true",
-        help="let a foreign checkpoint run its own code; only for files you trust",
+        help="let code run that a file names (python: in settings, remote code of a checkpoint); see docs/security.md",
     )
 
 
@@ -472,5 +472,8 @@ def _validate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--sample", type=int, default=2, metavar="CLIPS", help="clips to score again; default 2")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sample; default 0")
+    _add_many(parser, "--model", "N", "recogniser of the run that this command may load although its name is a path")
+    _add_many(parser, "--checkpoint", "MODEL=PATH", "checkpoint of a model; that of the run's files is never read")
+    _add_trust(parser)
     _add_data_root(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
+from ...models.trust import Permission
 from ..qualification.config import QualifyConfig, load_qualify_config
 from ..storage.run_info import read_qualification_info
 
@@ -44,14 +45,16 @@ def run(arguments: Namespace) -> int:
     )
     # after the settings: a wrong one is refused before torch is imported
     from ..run.execution import Execution, check_out, free_folder
-    from .options import checkpoints_option, device_option, workers_option
+    from .options import check_permission, checkpoints_option, device_option, workers_option
 
+    permission = Permission.of(arguments.model, arguments.trust)
+    check_permission(permission, config.models)
     execution = Execution(
         workers=workers_option(arguments.workers),
         device=device_option(arguments.device),
         data_root=arguments.data_root,
         checkpoints=checkpoints_option(arguments.checkpoint, config.models),
-        trust=arguments.trust,
+        permission=permission,
     )
     out = arguments.out or (DEFAULT_OUT if arguments.dry_run else free_folder(DEFAULT_OUT))
     if arguments.dry_run:

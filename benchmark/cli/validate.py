@@ -10,9 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ...errors import InputError
+from ...models.records import MODELS
+from ...models.trust import Permission
 from ..validation.check_result import FAIL, NOT_CHECKED, PASS, WARNING, Check
+from ..validation.given import GivenModels
 from ..validation.validate import validate
 from .console import Bars
+from .options import checkpoints_option
 
 SHOWN = 10  # discrepancies of one check; --json has all
 _STYLES = {PASS: "green", FAIL: "red", WARNING: "yellow", NOT_CHECKED: "dim"}
@@ -21,7 +26,8 @@ _STYLES = {PASS: "green", FAIL: "red", WARNING: "yellow", NOT_CHECKED: "dim"}
 def run(arguments: Namespace) -> int:
     """Validate a run; exit status 1 if a check fails."""
     with Bars() as bars:
-        checks = validate(arguments.run, arguments.sample, arguments.seed, arguments.data_root, bars)
+        given = given_models(arguments.model, arguments.checkpoint, arguments.trust)
+        checks = validate(arguments.run, arguments.sample, arguments.seed, arguments.data_root, bars, given)
     failed = any(check.result == FAIL for check in checks)
     if arguments.json:
         result = {"run": str(arguments.run), "valid": not failed, "checks": [asdict(check) for check in checks]}
@@ -29,6 +35,21 @@ def run(arguments: Namespace) -> int:
     else:
         _print(Console(), checks)
     return 1 if failed else 0
+
+
+def given_models(models: list[str], checkpoints: list[str], trust: bool) -> GivenModels:
+    """Models that this command's flags give; a checkpoint names its model as ``MODEL=PATH``.
+
+    Raises
+    ------
+    InputError
+        For a checkpoint whose model is ambiguous, or that is not there.
+    """
+    named = [*models, *(text.rpartition("=")[0] for text in checkpoints)]
+    names = list(dict.fromkeys(name for name in named if name in MODELS))
+    if checkpoints and not names:
+        raise InputError(f"--checkpoint {checkpoints[0]}: of which model? Write --checkpoint MODEL={checkpoints[0]}.")
+    return GivenModels(checkpoints_option(checkpoints, names), Permission.of(models, trust))
 
 
 def _print(console: Console, checks: list[Check]) -> None:
