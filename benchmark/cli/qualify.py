@@ -106,13 +106,12 @@ def _earlier_settings(arguments: Namespace) -> Mapping[str, Any] | None:
 
 
 def _qualify(config: QualifyConfig, execution: Execution, out: Path, as_json: bool) -> int:
-    from rich.console import Console
 
     from ..qualification.estimates import estimate_properties
     from ..qualification.report import qualification_table, write_qualification
     from ..qualification.runner import qualify
     from ..storage.files import writing
-    from .console import Bars
+    from .console import Bars, Console, styled
 
     with Bars() as bars:
         rows, info = qualify(config, out, execution, bars)
@@ -128,10 +127,10 @@ def _qualify(config: QualifyConfig, execution: Execution, out: Path, as_json: bo
     console = Console()
     console.print(qualification_table(table))
     for warning in weak_recognisers(info):
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+        console.print(styled("yellow", "warning:", f" {warning}"))
     console.print(_summary(table, rows, info, failed), highlight=False)
     for reason in rows.loc[rows["status"] == "failed", "reason"].unique()[:5]:
-        console.print(f"[red]failed:[/] {reason}", highlight=False)
+        console.print(styled("red", "failed:", f" {reason}"))
     console.print(f"report: {files['html'].resolve()}", highlight=False, soft_wrap=True)
     return 1 if failed else 0
 
@@ -168,10 +167,9 @@ def weak_recognisers(info: Mapping[str, Any]) -> list[str]:
 
 
 def _print_forecast(config: QualifyConfig, execution: Execution, out: Path, as_json: bool) -> int:
-    from rich.console import Console
 
     from ..qualification.runner import forecast
-    from .console import Bars
+    from .console import Bars, Console
 
     with Bars() as bars:
         forecasts = forecast(config, out, execution, bars)

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ...errors import UnknownNameError
@@ -24,7 +22,7 @@ from ..report.tables import setting_title
 from ..stats.clustered import CELL, compare_pairwise
 from ..storage.files import refuse_links, writing
 from ..storage.store import Store
-from .console import Bars
+from .console import Bars, Console
 
 WIDTH = 120  # narrower tables would cut names and numbers short
 
@@ -91,7 +89,7 @@ def compare(arguments: Namespace) -> int:
         facts = dict(zip(CELL, cell, strict=True))
         setting = setting_title({name: facts[name] for name in SETTING})
         under = ", ".join(filter(None, (facts["condition"], facts["fill"] and f"fill {facts['fill']}")))
-        title = escape(f"{labelled(arguments.metric)}, {under}: {setting}")
+        title = f"{labelled(arguments.metric)}, {under}: {setting}"
         table = Table(title=title, title_justify="left", box=None, header_style="bold")
         for column in ("better", "worse"):
             table.add_column(column, no_wrap=True)
@@ -102,8 +100,8 @@ def compare(arguments: Namespace) -> int:
             sign = 1 if ahead else -1
             low, high = sorted((sign * pair.low, sign * pair.high))
             table.add_row(
-                escape(pair.method_a if ahead else pair.method_b),
-                escape(pair.method_b if ahead else pair.method_a),
+                pair.method_a if ahead else pair.method_b,
+                pair.method_b if ahead else pair.method_a,
                 f"{abs(pair.difference):.3f}",
                 f"[{low:.3f}, {high:.3f}]" if pd.notna(low) else "",
                 f"{pair.p_holm:.4f}" if pd.notna(pair.p_holm) else pair.note,
@@ -146,7 +144,7 @@ def _print_gap(console: Console, pairs: pd.DataFrame) -> None:
         alone.add_column(column, justify="right")
     by_method: dict[str, list[str]] = {}
     for pair in pairs.to_dict("records"):
-        planned, names = pair["n_planned"], [escape(pair["method_a"]), escape(pair["method_b"])]
+        planned, names = pair["n_planned"], [pair["method_a"], pair["method_b"]]
         means = [_estimate(pair, f"mean_{side}") for side in ("a", "b")]
         scored.add_row(*names, *means, f"{pair['n_clips']} of {planned}", str(pair["n_speakers"]), pair["note"])
         gaps = [_estimate(pair, name) for name in bounds]

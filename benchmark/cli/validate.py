@@ -6,8 +6,6 @@ import json
 from argparse import Namespace
 from dataclasses import asdict
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ...errors import InputError
@@ -16,7 +14,7 @@ from ...models.trust import Permission
 from ..validation.check_result import FAIL, NOT_CHECKED, PASS, WARNING, Check
 from ..validation.given import GivenModels
 from ..validation.validate import validate
-from .console import Bars
+from .console import Bars, Console, styled
 from .options import checkpoints_option
 
 SHOWN = 10  # discrepancies of one check; --json has all
@@ -58,13 +56,13 @@ def _print(console: Console, checks: list[Check]) -> None:
         table.add_column(column, no_wrap=column != "what")
     for check in checks:
         style = _STYLES[check.result]
-        table.add_row(check.name, f"[{style}]{check.result}[/]", escape(check.summary))
+        table.add_row(check.name, styled(style, check.result), check.summary)
     console.print(table)
     for check in checks:
         if check.found:
             more = len(check.found) - SHOWN
-            console.print(f"\n[{_STYLES[check.result]}]{check.name}[/] ({len(check.found)})", highlight=False)
+            console.print(styled(_STYLES[check.result], f"\n{check.name}", f" ({len(check.found)})"))
             for line in check.found[:SHOWN]:
-                console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+                console.print(f"  {line}", highlight=False, soft_wrap=True)
             if more > 0:
                 console.print(f"  ... and {more} more (--json lists all)", highlight=False)
