@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from .record import ModelRecord
 
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 EPSILON = 1e-7  # of the feature extractor's normalisation
 
 
@@ -215,6 +217,10 @@ def _json(path: str, name: str) -> dict[str, Any]:
     from transformers.utils import cached_file
 
     folder = Path(path)
+    if not folder.is_dir() and not HUB_ID.fullmatch(path):  # nothing to look for, least of all in the network
+        raise InputError(
+            f"hf:{path}: no such folder, nor a hub id. Give a folder written by save_pretrained, or OWNER/NAME."
+        )
     try:
         file = folder / name if folder.is_dir() else Path(str(cached_file(path, name)))
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -263,13 +269,30 @@ def _normalises(path: str) -> bool:
     InputError
         If it is made for another sampling rate than 16 kHz, or does not take waveforms.
     """
-    settings = _json(path, "preprocessor_config.json")
+    settings = _front_end_settings(path)
     kind, rate = settings.get("feature_extractor_type"), settings.get("sampling_rate", SAMPLE_RATE)
     if kind not in (None, "Wav2Vec2FeatureExtractor") or settings.get("feature_size", 1) != 1:
         raise InputError(f"hf:{path}: its feature extractor is {kind}; serxai takes checkpoints on plain waveforms.")
     if rate != SAMPLE_RATE:
         raise InputError(f"hf:{path}: made for {rate} Hz; serxai works at {SAMPLE_RATE} Hz only.")
     return bool(settings.get("do_normalize", True))
+
+
+def _front_end_settings(path: str) -> dict[str, Any]:
+    """Settings of the feature extractor: a file of their own, or an entry of what transformers 5 writes."""
+    try:
+        return _json(path, "preprocessor_config.json")
+    except InputError as error:
+        try:
+            settings = _json(path, "processor_config.json").get("feature_extractor")
+        except InputError:
+            raise error from None
+    if not isinstance(settings, dict):
+        raise InputError(
+            f"hf:{path}: its processor_config.json has no entry 'feature_extractor'; save the feature extractor beside "
+            "the model with save_pretrained."
+        )
+    return settings
 
 
 def _weights(auto: Any, path: str, trust: bool) -> PreTrainedModel:
@@ -318,12 +341,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _min_samples(config: PreTrainedConfig, path: str) -> int:
-    """Receptive field of one output frame in samples."""
+    """Receptive field in samples of one output frame, or of the frames that are squeezed into one (SEW)."""
     try:
         layers = list(zip(config.conv_kernel, config.conv_stride, strict=True))
     except AttributeError:
         raise InputError(f"hf:{path}: model type {config.model_type!r} does not take waveforms.") from None
-    samples = 1
+    samples = int(getattr(config, "squeeze_factor", 1))
     for kernel, stride in reversed(layers):
         samples = (samples - 1) * stride + kernel
     return samples

@@ -88,7 +88,6 @@ def _print(result: Verification, console: Console) -> None:
         say(styled("yellow", f"serxai run will refuse {count}:", f" {', '.join(result.refused[:SHOWN])}"))
 
 
-
 def _print_findings(title: str, findings: Sequence[Finding], shown: int, console: Console) -> None:
     if not findings:
         return
@@ -98,7 +97,7 @@ def _print_findings(title: str, findings: Sequence[Finding], shown: int, console
     for kind, group in groupby(findings, key=lambda finding: finding.kind):
         members = list(group)
         for finding in members[:shown]:
-            table.add_row(kind, Text(_printable(finding.file)), Text(_printable(finding.detail)))
+            table.add_row(kind, finding.file, finding.detail)
         if len(members) > shown:
             table.add_row(kind, f"... and {len(members) - shown} more", "")
     console.print(table)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ... import __version__
+from ...registry import PluginWarning
 from .terminal_text import printable
 
 DONE, FAILED_CELLS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -34,10 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal, a file name that is not UTF-8
     arguments = build_parser().parse_args(given)
     try:
-        if arguments.check:
-            _load(f".inputs:{arguments.check}")(arguments)
-        status: int = _load(arguments.handler)(arguments)
-        return status
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_show_warning, warnings.showwarning)
+            if arguments.check:
+                _load(f".inputs:{arguments.check}")(arguments)
+            status: int = _load(arguments.handler)(arguments)
+            return status
     except KeyboardInterrupt:
         kept = " What is finished is kept; run again with --resume." if arguments.command in ("run", "qualify") else ""
         print(f"serxai: interrupted.{kept}", file=sys.stderr)
@@ -52,6 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exception(error)
         print(f"serxai: {explain_failure(error, given)}", file=sys.stderr)
         return BAD_INPUT
+
+
+def _show_warning(show: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print the warning of a broken package in one line, any other as Python does."""
+    if issubclass(category, PluginWarning):
+        print(f"serxai: {printable(str(message))}", file=sys.stderr)
+    else:
+        show(message, category, *where)
 
 
 class _Parser(argparse.ArgumentParser):
