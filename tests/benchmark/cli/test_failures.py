@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from serxai.benchmark.cli.failures import explain_failure
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.cli.terminal_text import printable
 from serxai.errors import InputError
+from serxai.registry import PluginWarning
 
 HOSTILE = (
     "take[final].wav",
@@ -130,3 +132,15 @@ def test_a_terminal_that_knows_no_such_character(encoding: str, tmp_path: Path) 
         env=os.environ | {"PYTHONIOENCODING": encoding}, timeout=60,
     )  # fmt: skip
     assert result.returncode == 2 and b"Traceback" not in result.stderr
+
+
+def test_a_broken_package_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(arguments: object) -> int:
+        warnings.warn("entry point 'x' is left out", PluginWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(module, "_load", lambda target: command)
+    assert main(["ls", "models"]) == 0
+    assert capsys.readouterr().err == "serxai: entry point 'x' is left out\n"
