@@ -8,6 +8,7 @@ resolve to a record or a list of records.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -73,6 +74,10 @@ class Record:
         return getattr(import_module(module, "serxai" if module.startswith(".") else None), attribute)
 
 
+class PluginWarning(UserWarning):
+    """A package's entry point that could not be loaded."""
+
+
 R = TypeVar("R", bound=Record)
 
 
@@ -122,10 +127,20 @@ class Registry(Generic[R]):
             return
         self._plugins_loaded = True
         for point in entry_points(group=f"serxai.{self.plural}"):
-            loaded = point.load()
-            records = [loaded] if isinstance(loaded, self.record_type) else loaded
-            for record in records:
-                self.add(record)
+            try:
+                loaded = point.load()
+                records = [loaded] if isinstance(loaded, self.record_type) else list(loaded)
+                for record in records:
+                    self.add(record)
+            except Exception as error:  # a package that is broken must not take the others with it
+                reason = next(iter(str(error).splitlines()), "")
+                package = point.dist.name if point.dist else "unknown"
+                warnings.warn(
+                    f"entry point {point.name!r} of package {package!r} (group {point.group}) is left out: "
+                    f"{type(error).__name__}: {reason}",
+                    PluginWarning,
+                    stacklevel=3,
+                )
 
     def __iter__(self) -> Iterator[R]:
         """Iterate over the records in order of registration, plug-ins last."""

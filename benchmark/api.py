@@ -23,6 +23,7 @@ from ..methods.records import make_method
 from ..models.foldmodels import Models
 from ..models.obtain import load_models
 from ..models.recogniser import Recogniser
+from ..models.trust import Permission
 from .analysis.speaker_reference import speaker_norms
 from .run.runner import Progress, run
 
@@ -130,7 +131,7 @@ def explain(
         trained_on,
         data_root=data_root,
         checkpoint=checkpoint,
-        trust=trust,
+        permission=Permission.of([model], trust),
         ensemble=ensemble,
         progress=report,
     )

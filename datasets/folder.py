@@ -53,6 +53,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..errors import InputError
 from ..keys import digest
 from .corpus import APPLE_DOUBLE, COLUMNS, TAXONOMY, Corpus, CorpusRecord, data_root_or_default
+from .database import load_database
 from .folder_files import find_files, some
 from .folder_record import RECORD
 from .labels import SYNONYMS, folded, misspelt
@@ -360,7 +361,9 @@ def _read_database(root: Path, description: Description, where: str) -> tuple[pd
             f"{where}: {root} is an audformat database; reading it needs the extra: pip install 'serxai[audb]'."
         ) from None
     try:
-        database = audformat.Database.load(str(root))
+        database = load_database(root)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
     except Exception as error:  # its YAML, CSV and Parquet parsers raise errors of many types
         raise InputError(f"{where}: {root} cannot be read as an audformat database: {error}.") from error
     if description.table and description.table not in database.tables:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +33,7 @@ from .records import MODELS
 
 CARD = "model.json"
 REFIT, ENSEMBLE = "refit", "ensemble"  # names, beside the folds', of the model of all speakers and the folds' mean
+CARD_BYTES = 64_000_000  # digests of half a million clips
 PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".joblib", ".bin", ".ckpt"}
 
 FoldName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # it becomes a file name
@@ -175,17 +178,34 @@ def load_card(folder: str | Path) -> Card:
         problem = "no such folder" if not folder.exists() else f"holds no {CARD}"
         raise InputError(f"{folder}: {problem}; give a folder written by `serxai train`.")
     try:
+        if path.stat().st_size > CARD_BYTES:
+            raise InputError(f"{path}: {path.stat().st_size / 1e6:.0f} MB, too large for a model card. Train it again.")
         card = Card.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise InputError(f"{path}: damaged or not a model card, {where}: {first['msg']}. Train it again.") from None
-    MODELS.get(card.recogniser)
+    record = MODELS.get(card.recogniser)
+    if (
+        record.kind == "foreign"
+    ):  # its loader is not a constructor of networks or extractors: the card gives no arguments
+        raise InputError(f"{path}: recogniser {card.recogniser!r} is none that `serxai train` trains; train it again.")
     return card
 
 
-def load_recogniser(folder: str | Path, card: Card, fold: str, device: str | torch.device = "cpu") -> Recogniser:
+def load_recogniser(
+    folder: str | Path, card: Card, fold: str, device: str | torch.device = "cpu", *, trust: bool = False
+) -> Recogniser:
     """Build the recogniser of one fold, or the refit: a network, or a linear head on an extractor.
+
+    Parameters
+    ----------
+    folder : path
+    card : Card
+    fold : str
+    device : str or torch.device
+    trust : bool
+        Whether code of a Hugging Face backbone may run; what the card says about that counts for nothing.
 
     Raises
     ------
@@ -197,31 +217,40 @@ def load_recogniser(folder: str | Path, card: Card, fold: str, device: str | tor
     if fold not in weights:
         raise InputError(f"{folder}: no fold {fold!r}; it has {', '.join(weights)}.")
     try:
-        build = _build_network if model_kind(card.recogniser) == "network" else _build_head
-        return build(card, weights_file(folder, fold), weights[fold], device)
+        path, sha256 = weights_file(folder, fold), weights[fold]
+        if model_kind(card.recogniser) == "network":
+            return _build_network(card, path, sha256, device)
+        return _build_head(card, path, sha256, device, trust)
     except TypeError as error:
         raise InputError(f"{folder / CARD}: the front end's or network's parameters do not fit: {error}.") from None
 
 
 def _build_network(card: Card, path: Path, sha256: str, device: str | torch.device) -> Recogniser:
     front_end = LogMel(**card.front_end)
-    network = MODELS.get(card.recogniser).load()(**card.network)
-    network.load_state_dict(_load_weights(path, sha256, network))
+    architecture = MODELS.get(card.recogniser).load()
+    state = _load_weights(path, sha256, partial(architecture, **card.network))
+    network = architecture(**card.network)
+    network.load_state_dict(state)
     fingerprint = digest("torch", sha256, card.recogniser, card.front_end, card.network, card.classes)
     # with channels last a small network is about a third faster on a CPU
     network = network.to(memory_format=torch.channels_last)
     return TorchRecogniser(card.recogniser, card.classes, front_end, network, fingerprint, card.corpus.name, device)
 
 
-def _build_head(card: Card, path: Path, sha256: str, device: str | torch.device) -> Recogniser:
-    extractor = make_extractor(card.recogniser, **card.front_end)
+def _build_head(card: Card, path: Path, sha256: str, device: str | torch.device, trust: bool) -> Recogniser:
+    given = {name: value for name, value in card.front_end.items() if name != "trust"}
+    extractor = make_extractor(
+        card.recogniser, **given, **({"trust": True} if trust and MODELS.get(card.recogniser).kind == "hf" else {})
+    )
+    state = _load_weights(path, sha256, partial(LinearHead, **card.network))
     head = LinearHead(**card.network)
-    head.load_state_dict(_load_weights(path, sha256, head))
+    head.load_state_dict(state)
     fingerprint = digest("head", sha256, card.recogniser, extractor.fingerprint, card.network, card.classes)
     return extractor.recogniser(card.recogniser, card.classes, head, fingerprint, card.corpus.name, device)
 
 
-def _load_weights(path: Path, sha256: str, network: nn.Module) -> dict[str, torch.Tensor]:
+def _load_weights(path: Path, sha256: str, build: Callable[[], nn.Module]) -> dict[str, torch.Tensor]:
+    """Weights of a file, compared with the network that the card describes before memory is taken for it."""
     again = "fetch or train the model again"
     if not path.is_file():
         raise InputError(f"{path}: no such file; the card lists it, so the folder is incomplete. To repair, {again}.")
@@ -237,7 +266,13 @@ def _load_weights(path: Path, sha256: str, network: nn.Module) -> dict[str, torc
         state = load(data)
     except SafetensorError as error:
         raise InputError(f"{path}: not a safetensors file ({error}); {again}.") from None
-    wanted = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in network.state_dict().items()}
+    try:
+        with torch.device("meta"):  # shapes alone: a card may ask for any width
+            described = build().state_dict()
+    except (RuntimeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: the network of the card cannot be built ({reason}); {again}.") from None
+    wanted = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in described.items()}
     given = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
     for name in wanted.keys() | given.keys():
         if wanted.get(name) != given.get(name):

@@ -6,7 +6,8 @@ Python
 ``--checkpoint PATH``). This runs the user's code: naming a module is the permission to run it, and no other module is
 run. What the factory returns takes waveforms, float32 (n, n_samples) at 16 kHz, copies of one clip, and is one of
 
-- a torch module that returns logits of a softmax, (n, n_classes); gradients flow through it;
+- a torch module that returns logits of a softmax, (n, n_classes), or an object with such ``logits``; gradients flow
+  through it, else it is a black box;
 - a scikit-learn estimator or pipeline: ``predict_proba`` and ``classes_``;
 - any other callable that returns probabilities, (n, n_classes);
 - a `Recogniser`, used as it is.
@@ -16,12 +17,16 @@ Optional attributes of the object:
 ========== ============================================================================================================
 classes     names of the columns; needed unless there is ``classes_``. Spellings of emotions become the common taxonomy
             (`datasets.labels`), others stay classes of their own name
-outputs     of a callable: ``"probabilities"`` (default; they are normalised to a sum of 1) or ``"logits"``
+outputs     ``"probabilities"`` (default of a callable; they are normalised to a sum of 1) or ``"logits"`` (default of a
+            torch module)
 min_samples shortest waveform it takes; default 1
 sample_rate if given, must be 16000; waveforms are not resampled
 trained_on  corpus; unknown by default
 fingerprint string that changes with the model; default: digest of the module's source, and of a torch module's weights
 ========== ============================================================================================================
+
+Each is tried before it is accepted (`models.trial`): copies of a clip must be scored by themselves, the same in each
+call, with and without gradient, and at any length.
 
 ONNX
 ----
@@ -53,13 +58,14 @@ from ..datasets.labels import class_names
 from ..errors import ClipError, InputError
 from ..keys import digest, rng
 from .recogniser import BATCH, Recogniser, one_vs_rest
+from .returned import LOGITS, PROBABILITIES, SMALLEST, Returned
+from .trial import CLOSE, COARSE, accepted
 
 if TYPE_CHECKING:
     from .record import ModelRecord
 
-OUTPUTS = ("probabilities", "logits")
-SMALLEST = 1e-7  # a probability of 0 counts as this, the resolution of float32 at 1: log-odds stay finite
-PROBE_SAMPLES = SAMPLE_RATE  # a model is tried on one second of noise before it is accepted
+PROBE_SAMPLES = SAMPLE_RATE  # of the sounds that tell a function's state
+OUTPUTS = (PROBABILITIES, LOGITS)
 
 
 @dataclass(frozen=True)
@@ -216,28 +222,6 @@ class CustomRecogniser(Recogniser):
         return torch.from_numpy(self.log_odds(waveforms))
 
 
-def _check_outputs(recogniser: Recogniser) -> Recogniser:
-    """Score two copies of a second of noise; returns the recogniser, or raises `InputError`."""
-    length = getattr(recogniser, "n_samples", None) or max(PROBE_SAMPLES, recogniser.min_samples)
-    noise = (0.05 * rng("probe of a model").standard_normal((2, length))).astype(np.float32)
-    try:
-        scores = recogniser.log_odds(noise)
-    except InputError:
-        raise
-    except Exception as error:  # whatever the user's code raises
-        raise InputError(
-            f"model {recogniser.name!r} failed on {length / SAMPLE_RATE:.1f} s of noise, float32 {noise.shape}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    if scores.shape != (2, len(recogniser.classes)):
-        raise InputError(
-            f"model {recogniser.name!r} returned shape {scores.shape} for 2 waveforms; its {len(recogniser.classes)} "
-            f"classes ({', '.join(recogniser.classes)}) need {(2, len(recogniser.classes))}."
-        )
-    recogniser.calls, recogniser.seconds = 0, 0.0
-    return recogniser
-
-
 def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, device: str) -> Recogniser:
     """Load ``python:MODULE:FACTORY``; the module's code runs.
 
@@ -259,6 +243,8 @@ def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, devic
     module_name, _, factory_name = record.argument.partition(":")
     if not module_name or not factory_name:
         raise InputError(f"model {record.name!r}: write python:MODULE:FACTORY, such as python:mymodels:make.")
+    from .. import _torchvision  # noqa: F401  (before the module, which may import transformers)
+
     module = _import(record.name, module_name)
     factory = getattr(module, factory_name, None)
     if not callable(factory):
@@ -268,27 +254,20 @@ def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, devic
     except Exception as error:  # whatever the user's code raises
         raise InputError(f"model {record.name!r}: its factory failed: {type(error).__name__}: {error}") from error
     if isinstance(model, Recogniser):
-        return _check_outputs(model)
+        return accepted(model)
     metadata = {
         key: getattr(model, key)
         for key in ("outputs", "min_samples", "sample_rate", "trained_on", "classes")
         if hasattr(model, key)
     }
-    if hasattr(model, "classes_"):
-        metadata.setdefault("classes", model.classes_)
+    _agreeing_classes(record.name, metadata, getattr(model, "classes_", None))
     weights_digest = "" if checkpoint is None or not Path(checkpoint).is_file() else _sha256(Path(checkpoint))
     fingerprint = digest("python", record.argument, _source(module), getattr(model, "fingerprint", ""), weights_digest)
     facts = ModelFacts.read(record.name, metadata)
     if isinstance(model, nn.Module):
-        from .waveform import WaveformRecogniser
-
-        weights = [(name, tensor.detach().cpu().float().numpy()) for name, tensor in model.state_dict().items()]
-        fingerprint = digest(fingerprint, *(part for pair in weights for part in pair))
-        return _check_outputs(
-            WaveformRecogniser(
-                record.name, facts.classes, model, fingerprint, facts.trained_on, device, facts.min_samples
-            )
-        )
+        quantised = any(".quantized." in type(part).__module__ for part in model.modules())
+        recogniser = _torch_recogniser(facts, model, fingerprint, device, declared="outputs" in metadata)
+        return accepted(recogniser, COARSE if quantised else CLOSE)
     if hasattr(model, "predict_proba"):
         model = model.predict_proba
     if not callable(model):
@@ -297,7 +276,7 @@ def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, devic
             "scikit-learn estimator with predict_proba, or a function of waveforms."
         )
     recogniser = CustomRecogniser(facts, model, fingerprint)
-    _check_outputs(recogniser)
+    accepted(recogniser)
     recogniser.fingerprint = digest(fingerprint, _probe_outputs(recogniser))
     return recogniser
 
@@ -344,6 +323,52 @@ def probe_clips(n_samples: int) -> np.ndarray:
         noise = np.fft.irfft(spectrum * slope, n_samples)
         probes.append(0.3 / 2**i * noise / max(np.abs(noise).max(), 1e-12))
     return np.array(probes, dtype=np.float32)
+
+
+def _torch_recogniser(
+    facts: ModelFacts, module: nn.Module, fingerprint: str, device: str, declared: bool
+) -> Recogniser:
+    """Recogniser of a user's torch module; its outputs are logits unless it says otherwise."""
+    from .waveform import WaveformRecogniser
+
+    outputs = facts.outputs if declared else LOGITS
+    parts = [part for name, value in module.state_dict().items() for part in _state(name, value)]
+    fingerprint = digest(fingerprint, *parts, *([PROBABILITIES] if outputs == PROBABILITIES else []))
+    checked = Returned(facts.name, module, len(facts.classes), outputs, declared)
+    return WaveformRecogniser(
+        facts.name, facts.classes, checked, fingerprint, facts.trained_on, device, facts.min_samples
+    )
+
+
+def _state(name: str, value: Any) -> list[Any]:
+    """Name and content of an entry of a state dict; quantised modules hold tuples and types besides tensors."""
+    if isinstance(value, torch.Tensor):
+        tensor = value.detach().cpu()
+        return [name, (tensor.dequantize() if tensor.is_quantized else tensor).float().numpy()]
+    if isinstance(value, list | tuple):
+        return [part for place, each in enumerate(value) for part in _state(f"{name}.{place}", each)]
+    return [name, str(value)]
+
+
+def _agreeing_classes(name: str, metadata: dict[str, Any], fitted: Any) -> None:
+    """Take the classes of a fitted estimator where it names none; refuse names that contradict its own.
+
+    Raises
+    ------
+    InputError
+    """
+    if fitted is None:
+        return
+    given, own = metadata.setdefault("classes", fitted), [str(label) for label in fitted]
+    if isinstance(given, str):
+        given = [part.strip() for part in given.split(",")]
+    named = [str(label) for label in given]
+    # labels that are no emotions of the taxonomy are renamed by `classes`, in the same order
+    if len(named) != len(own) or (named != own and set(own) <= set(TAXONOMY)):
+        raise InputError(
+            f"model {name!r}: 'classes' says {', '.join(named)}, but its columns are 'classes_': {', '.join(own)}. "
+            "Name them in that order, or leave 'classes' out."
+        )
 
 
 def _import(name: str, module: str) -> Any:
@@ -421,7 +446,7 @@ def load_onnx(record: ModelRecord, checkpoint: Path | None, trust: bool, device:
         raise InputError(f"{path}: the model must return one float32 output (n, n_classes); it returns {described}.")
     metadata = dict(session.get_modelmeta().custom_metadata_map) | _sidecar(path)
     n, n_samples = (size if isinstance(size, int) and size > 0 else None for size in inputs[0].shape)
-    return _check_outputs(
+    return accepted(
         CustomRecogniser(
             ModelFacts.read(record.name, metadata),
             lambda waveforms: session.run([outputs[0].name], {inputs[0].name: waveforms})[0],

@@ -19,6 +19,7 @@ from .checkpoint import CARD, ENSEMBLE, REFIT, Card, load_card, load_recogniser
 from .ensemble import ensemble
 from .exposure import NO, UNKNOWN, YES, TrainingExposure, samples_digest, share_speakers
 from .records import MODELS
+from .trust import NO_PERMISSION, Permission
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +43,8 @@ class FoldModels:
         Whether speakers that no fold holds out are explained by the ensemble of the folds instead of the refit.
     add_refit : callable, optional
         Trains the refit of a folder that was written without one, and returns the completed card.
+    permission : Permission
+        Whether code of a Hugging Face backbone may run.
 
     Attributes
     ----------
@@ -66,11 +69,13 @@ class FoldModels:
         card: Card,
         averaged: bool = False,
         add_refit: Callable[[FoldModels], Card] | None = None,
+        permission: Permission = NO_PERMISSION,
     ) -> None:
         self.folder = folder
         self.card = card
         self.averaged = averaged
         self.add_refit = add_refit
+        self.permission = permission
         self.name = card.recogniser
         self.trained_on = card.corpus.name
         self.folds = Folds(dict(card.folds))
@@ -96,7 +101,7 @@ class FoldModels:
             For an unknown fold; if weights are missing or damaged; if there is no refit and none can be trained.
         """
         if fold == ENSEMBLE:
-            return ensemble([load_recogniser(self.folder, self.card, each, device) for each in self.card.folds])
+            return ensemble([self._load(each, device) for each in self.card.folds])
         if fold == REFIT and self.card.refit is None:
             if self.add_refit is None:
                 raise InputError(
@@ -105,7 +110,10 @@ class FoldModels:
                     "take the mean of its folds with --ensemble."
                 )
             self.card = self.add_refit(self)
-        return load_recogniser(self.folder, self.card, fold, device)
+        return self._load(fold, device)
+
+    def _load(self, fold: str, device: str) -> Recogniser:
+        return load_recogniser(self.folder, self.card, fold, device, trust=self.permission.trust)
 
     @property
     def stored(self) -> tuple[str, ...]:
@@ -165,8 +173,8 @@ class ForeignModel:
     ----------
     name : str
     checkpoint : path, optional
-    trust : bool
-        Whether code in the checkpoint may run.
+    permission : Permission
+        The gate: the model is not loaded where its code may not run.
 
     Attributes
     ----------
@@ -178,15 +186,16 @@ class ForeignModel:
     Raises
     ------
     InputError
-        If the checkpoint is missing, damaged, or not of this model.
+        If the checkpoint is missing, damaged, or not of this model; if its code may not run.
     """
 
-    def __init__(self, name: str, checkpoint: Path | None = None, trust: bool = False) -> None:
+    def __init__(self, name: str, checkpoint: Path | None = None, permission: Permission = NO_PERMISSION) -> None:
         self.name = name
         record = MODELS.get(name)
+        permission.admit(record)
         if record.checkpoint and checkpoint is None:
             raise InputError(f"model {name!r} is not shipped with serxai; give its file with --checkpoint FILE.")
-        self._load = lambda device: record.load()(record, checkpoint, trust, device)
+        self._load = lambda device: record.load()(record, checkpoint, permission.trust, device)
         self._loaded: dict[str, Recogniser] = {}
         recogniser = self.recogniser(ALL)
         self.trained_on = recogniser.trained_on or "unknown"

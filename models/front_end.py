@@ -19,6 +19,8 @@ from torch import nn
 from ..audio import SAMPLE_RATE, Grid, band_edges_hz
 from ..errors import InputError
 
+MAX_FFT, MAX_MELS = 16384, 1024  # a model card may ask for anything: bounds of its memory
+
 
 class LogMel(nn.Module):
     """Log-mel spectrogram (Slaney filters, power, dB), scaled by a fixed affine map.
@@ -63,9 +65,10 @@ class LogMel(nn.Module):
         scale_db: float = 20.0,
     ) -> None:
         super().__init__()
-        if not (0 < hop <= window <= n_fft and mels > 0 and amin > 0 and scale_db > 0):
+        if not (0 < hop <= window <= n_fft <= MAX_FFT and 0 < mels <= MAX_MELS and amin > 0 and scale_db > 0):
             raise InputError(
-                f"LogMel: needs 0 < hop <= window <= n_fft, and mels, amin and scale_db above 0; got n_fft={n_fft}, "
+                f"LogMel: needs 0 < hop <= window <= n_fft <= {MAX_FFT}, mels in 1..{MAX_MELS}, amin and scale_db "
+                f"above 0; got n_fft={n_fft}, "
                 f"window={window}, hop={hop}, mels={mels}, amin={amin}, scale_db={scale_db}."
             )
         self.n_fft, self.window, self.hop, self.mels = n_fft, window, hop, mels

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from .record import ModelRecord
 
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 EPSILON = 1e-7  # of the feature extractor's normalisation
 
 
@@ -117,7 +119,7 @@ class Backbone(TorchExtractor):
         config = _config(path, trust)
         standardise = Standardise(_normalises(path))
         self.body = MeanState(standardise, _weights(AutoModel, path, trust)).eval().requires_grad_(False)
-        self.params: dict[str, Any] = {"path": path} | ({"trust": True} if trust else {})
+        self.params: dict[str, Any] = {"path": path}  # without `trust`: a card gives no permission
         self.min_samples = _min_samples(config, path)
         self.fingerprint = _fingerprint(self.body, config, standardise)
 
@@ -150,7 +152,8 @@ def has_classifier(path: str) -> bool:
     from transformers.models.auto.modeling_auto import MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES as KNOWN
 
     names = {name for value in KNOWN.values() for name in ([value] if isinstance(value, str) else value)}
-    return bool(names & set(_json(path, "config.json").get("architectures") or ()))
+    given = _json(path, "config.json").get("architectures")
+    return isinstance(given, list) and any(isinstance(name, str) and name in names for name in given)
 
 
 def load(
@@ -214,6 +217,10 @@ def _json(path: str, name: str) -> dict[str, Any]:
     from transformers.utils import cached_file
 
     folder = Path(path)
+    if not folder.is_dir() and not HUB_ID.fullmatch(path):  # nothing to look for, least of all in the network
+        raise InputError(
+            f"hf:{path}: no such folder, nor a hub id. Give a folder written by save_pretrained, or OWNER/NAME."
+        )
     try:
         file = folder / name if folder.is_dir() else Path(str(cached_file(path, name)))
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -230,7 +237,9 @@ def _json(path: str, name: str) -> dict[str, Any]:
 def _config(path: str, trust: bool) -> PreTrainedConfig:
     from transformers import AutoConfig
 
-    _json(path, "config.json")  # says clearly what is wrong with a path
+    kernel = _foreign_kernel(_json(path, "config.json"))
+    if kernel and not trust:
+        raise InputError(f"hf:{path}: its config.json names code to fetch, {kernel}. If you trust it, give --trust.")
     try:
         return AutoConfig.from_pretrained(path, trust_remote_code=trust)
     except (OSError, ValueError, KeyError) as error:
@@ -238,6 +247,18 @@ def _config(path: str, trust: bool) -> PreTrainedConfig:
             f"hf:{path}: transformers does not know this model ({_first_line(error)}). If it brings code of its own "
             "and you trust that, give --trust."
         ) from None
+
+
+def _foreign_kernel(settings: Mapping[str, Any]) -> str:
+    """First entry that names an attention kernel of the hub, as in ``"attn_implementation": "OWNER/NAME"``."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            found = _foreign_kernel(value)
+            if found:
+                return found
+        elif name.strip("_").startswith(("attn_impl", "experts_impl")) and isinstance(value, str) and "/" in value:
+            return f"{name} = {value!r}"
+    return ""
 
 
 def _normalises(path: str) -> bool:
@@ -248,13 +269,30 @@ def _normalises(path: str) -> bool:
     InputError
         If it is made for another sampling rate than 16 kHz, or does not take waveforms.
     """
-    settings = _json(path, "preprocessor_config.json")
+    settings = _front_end_settings(path)
     kind, rate = settings.get("feature_extractor_type"), settings.get("sampling_rate", SAMPLE_RATE)
     if kind not in (None, "Wav2Vec2FeatureExtractor") or settings.get("feature_size", 1) != 1:
         raise InputError(f"hf:{path}: its feature extractor is {kind}; serxai takes checkpoints on plain waveforms.")
     if rate != SAMPLE_RATE:
         raise InputError(f"hf:{path}: made for {rate} Hz; serxai works at {SAMPLE_RATE} Hz only.")
     return bool(settings.get("do_normalize", True))
+
+
+def _front_end_settings(path: str) -> dict[str, Any]:
+    """Settings of the feature extractor: a file of their own, or an entry of what transformers 5 writes."""
+    try:
+        return _json(path, "preprocessor_config.json")
+    except InputError as error:
+        try:
+            settings = _json(path, "processor_config.json").get("feature_extractor")
+        except InputError:
+            raise error from None
+    if not isinstance(settings, dict):
+        raise InputError(
+            f"hf:{path}: its processor_config.json has no entry 'feature_extractor'; save the feature extractor beside "
+            "the model with save_pretrained."
+        )
+    return settings
 
 
 def _weights(auto: Any, path: str, trust: bool) -> PreTrainedModel:
@@ -303,12 +341,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _min_samples(config: PreTrainedConfig, path: str) -> int:
-    """Receptive field of one output frame in samples."""
+    """Receptive field in samples of one output frame, or of the frames that are squeezed into one (SEW)."""
     try:
         layers = list(zip(config.conv_kernel, config.conv_stride, strict=True))
     except AttributeError:
         raise InputError(f"hf:{path}: model type {config.model_type!r} does not take waveforms.") from None
-    samples = 1
+    samples = int(getattr(config, "squeeze_factor", 1))
     for kernel, stride in reversed(layers):
         samples = (samples - 1) * stride + kernel
     return samples

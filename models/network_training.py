@@ -10,6 +10,7 @@ workers.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -195,17 +196,18 @@ def _train_folds(
     """SHA-256 of the weights and log-probabilities of the held-out clips, by fold."""
     folds = list(data.held_out)
     total = len(folds) * data.settings.steps
-    if workers <= 1 or len(folds) == 1:
-        results = {}
-        for i, fold in enumerate(folds):
-            done = i * data.settings.steps
+    results = {fold: result for fold in folds if (result := _finished(folder, fold)) is not None}
+    left = [fold for fold in folds if fold not in results]
+    if workers <= 1 or len(left) <= 1:
+        for fold in left:
+            done = len(results) * data.settings.steps
             results[fold] = _train_fold(
                 data, fold, folder, progress and (lambda n, done=done: progress(done + n, total))
             )
-        return results
+        return {fold: results[fold] for fold in folds}
     # spawned, not forked: a forked torch can hang on locks its threads held
-    with ProcessPoolExecutor(min(workers, len(folds)), get_context("spawn")) as pool:
-        jobs: dict[Future, str] = {pool.submit(_train_fold, data, fold, folder): fold for fold in folds}
+    with ProcessPoolExecutor(min(workers, len(left)), get_context("spawn")) as pool:
+        jobs: dict[Future, str] = {pool.submit(_train_fold, data, fold, folder): fold for fold in left}
         waiting = set(jobs)
         try:
             while waiting:
@@ -213,11 +215,25 @@ def _train_folds(
                 for job in finished:
                     job.result()  # a failure ends the training now, not after the other folds
                 if progress:
-                    progress(int(np.load(data.progress, mmap_mode="r").sum()), total)
+                    done = int(np.load(data.progress, mmap_mode="r").sum())
+                    progress(done + len(results) * data.settings.steps, total)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-        return {fold: job.result() for job, fold in jobs.items()}
+        results |= {fold: job.result() for job, fold in jobs.items()}
+        return {fold: results[fold] for fold in folds}
+
+
+def _predictions_file(folder: Path, fold: str) -> Path:
+    return folder / f"fold-{fold}.npy"
+
+
+def _finished(folder: Path, fold: str) -> tuple[str, np.ndarray] | None:
+    """What an interrupted training left of a fold: the SHA-256 of its weights, and its predictions; None if nothing."""
+    weights, predictions = weights_file(folder, fold), _predictions_file(folder, fold)
+    if not (weights.is_file() and predictions.is_file()):
+        return None
+    return hashlib.sha256(weights.read_bytes()).hexdigest(), np.load(predictions, allow_pickle=False)
 
 
 def _train_fold(
@@ -253,7 +269,12 @@ def _train_fold(
             predicted = np.array([network(clip).double().log_softmax(1).numpy()[0] for clip in clips])
     finally:
         torch.set_num_threads(threads)
-    return save_weights(network, weights_file(folder, fold)), predicted.reshape(-1, data.n_classes)
+    predicted = predicted.reshape(-1, data.n_classes)
+    sha256 = save_weights(network, weights_file(folder, fold))
+    with (folder / f".{fold}.npy").open("wb") as file:
+        np.save(file, predicted)
+    (folder / f".{fold}.npy").replace(_predictions_file(folder, fold))  # last: its presence says that the fold is done
+    return sha256, predicted
 
 
 def train_network(

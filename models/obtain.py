@@ -15,6 +15,7 @@ from .checkpoint import CARD, Card
 from .factory import model_kind
 from .foldmodels import FoldModels, ForeignModel, Models, find_bundled, load_fold_models
 from .training import add_refit, plan_training, train
+from .trust import NO_PERMISSION, Permission
 
 if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
@@ -58,7 +59,8 @@ def load_model(
     InputError
         If the checkpoint is missing, damaged, or of another model; for an unknown fold.
     """
-    models = load_models(name, trained_on, data_root=data_root, checkpoint=checkpoint, trust=trust)
+    permission = Permission.of([name], trust)
+    models = load_models(name, trained_on, data_root=data_root, checkpoint=checkpoint, permission=permission)
     return models.recogniser(models.default_fold if fold is None else fold, device)
 
 
@@ -67,7 +69,7 @@ def obtain_models(
     corpus: Callable[[], Corpus],
     *,
     checkpoint: Path | None = None,
-    trust: bool = False,
+    permission: Permission = NO_PERMISSION,
     train: bool = True,
     ensemble: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -81,8 +83,8 @@ def obtain_models(
         Gives the corpus to train on; not called for what was trained elsewhere.
     checkpoint : path, optional
         Folder written by ``serxai train``, or the file or folder of a foreign model.
-    trust : bool
-        Whether code in a foreign checkpoint may run.
+    permission : Permission
+        Models whose code may run.
     train : bool
         Whether models may be trained now.
     ensemble : bool
@@ -105,7 +107,7 @@ def obtain_models(
     if model_kind(model) == "foreign":
         if ensemble:
             raise InputError(f"--ensemble averages fold models; model {model!r} has none. Leave it out.")
-        return ForeignModel(model, checkpoint, trust)
+        return ForeignModel(model, checkpoint, permission)
     models: FoldModels | None
     if checkpoint is not None:
         models = load_fold_models(checkpoint)
@@ -114,7 +116,7 @@ def obtain_models(
     else:
         models = obtain_fold_models(model, corpus(), progress) if train else find_fold_models(model, corpus())
     if models is not None:
-        models.averaged = ensemble
+        models.averaged, models.permission = ensemble, permission
         if train:
             models.add_refit = partial(_add_refit, corpus, progress)
     return models
@@ -132,7 +134,7 @@ def load_models(
     *,
     data_root: str | Path | None = None,
     checkpoint: str | Path | None = None,
-    trust: bool = False,
+    permission: Permission = NO_PERMISSION,
     ensemble: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Models:
@@ -146,7 +148,7 @@ def load_models(
     trained_on : str
         Corpus.
     data_root : path, optional
-    checkpoint, trust, ensemble
+    checkpoint, permission, ensemble
         See `obtain_models`.
     progress : callable, optional
         Called with (what, done, total).
@@ -169,7 +171,7 @@ def load_models(
         model,
         lambda: load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}")),
         checkpoint=None if checkpoint is None else Path(checkpoint),
-        trust=trust,
+        permission=permission,
         ensemble=ensemble,
         progress=partial(report, f"training {model} on {trained_on}"),
     )

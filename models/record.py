@@ -25,9 +25,12 @@ class ModelRecord(Record):
         (`Recogniser.differentiable`, which methods read).
     needs : str
         Extra that must be installed (``pip install 'serxai[NAME]'``); empty for none.
+    runs_code : bool
+        Whether the model's name says which code runs, as ``python:MODULE:FACTORY`` does; see `models.trust`.
     """
 
     kind: str
     differentiable: bool | None
     needs: str = ""
     checkpoint: bool = False
+    runs_code: bool = False

@@ -114,6 +114,7 @@ MODELS: Registry[ModelRecord] = Registry(
             citation="none: a recogniser of the user's own",
             kind="foreign",
             differentiable=None,
+            runs_code=True,
         ),
         ModelRecord(
             name="onnx:",

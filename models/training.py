@@ -21,7 +21,8 @@ import numpy as np
 from ..datasets.authentic import authentic_clips
 from ..errors import InputError
 from .augment import Augmentation
-from .checkpoint import REFIT, Card, Origin, TrainingClips, save_card, weights_file
+from .checkpoint import CARD, REFIT, Card, Origin, TrainingClips, save_card, weights_file
+from .claim import claimed
 from .factory import model_kind
 from .foldmodels import FoldModels, load_fold_models
 from .head_training import HeadSettings, fit_heads
@@ -139,34 +140,62 @@ def train_fold_models(
     Raises
     ------
     InputError
-        If `out` holds something, or for what `plan_training` refuses.
+        If `out` holds something or another process trains into it, or for what `plan_training` refuses.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not an empty folder; choose another folder for the trained models.")
     task = plan_training(name, corpus, folds=folds, seed=seed, emotions=emotions, width=width)
-    return train(task, out, workers=workers, progress=progress)
+    return train(task, out, workers=workers, progress=progress, wait=False)
 
 
-def train(task: TrainingTask, out: Path, *, workers: int | None = None, progress: Progress | None = None) -> FoldModels:
-    """Train the models of a planned task, one per fold and the refit; the folder is written atomically."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # beside `out`, so that the last step is a rename within one file system
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        model = work / "model"
-        model.mkdir()
+def train(
+    task: TrainingTask,
+    out: Path,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    wait: bool = True,
+) -> FoldModels:
+    """Train the models of a planned task, one per fold and the refit; the folder is written atomically.
+
+    An interrupted training keeps the folds that it finished.
+
+    Parameters
+    ----------
+    task : TrainingTask
+    out : path
+    workers, progress
+        As `train_fold_models`.
+    wait : bool
+        Whether to wait for another process that trains into `out`, and take its models.
+
+    Raises
+    ------
+    InputError
+        If another process trains into `out`, unless `wait`.
+    """
+    with claimed(out, wait) as work:
+        if (out / CARD).is_file():
+            if not wait:
+                raise InputError(f"{out}: another training has just written it; choose another folder.")
+            return load_fold_models(out)  # trained by the process that was waited for: the same task
+        attempt, scratch = work / task.key, work / "scratch"
+        shutil.rmtree(scratch, ignore_errors=True)
+        for folder in (attempt, scratch):
+            folder.mkdir(exist_ok=True)
         folds = {fold: tuple(speakers) for fold, speakers in task.folds.speakers.items()}
-        result = _fit(task, folds | {REFIT: ()}, work, model, workers, progress)
-        save_card(_card(task, result), model)
         try:
-            model.replace(out)
-        except OSError:
-            # another process finished the same training first; its weights are the same
-            if not out.is_dir() or not any(out.iterdir()):
-                raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+            result = _fit(task, folds | {REFIT: ()}, scratch, attempt, workers, progress)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        model = work / "model"
+        shutil.rmtree(model, ignore_errors=True)
+        model.mkdir()
+        for fold in result.weights:
+            weights_file(attempt, fold).replace(weights_file(model, fold))
+        save_card(_card(task, result), model)
+        model.replace(out)
     return load_fold_models(out)
 
 

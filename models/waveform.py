@@ -32,6 +32,11 @@ class WaveformRecogniser(Recogniser):
     device : str or torch.device
     min_samples : int
         Shortest waveform the module takes.
+
+    Attributes
+    ----------
+    gradients : bool
+        Whether the module passes gradients back; assumed until a trial shows otherwise.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class WaveformRecogniser(Recogniser):
         self.trained_on = trained_on
         self.device = torch.device(device)
         self.min_samples = min_samples
+        self.gradients = True
         self.module.register_forward_pre_hook(self._count)
 
     def _count(self, module: nn.Module, args: tuple[Any, ...]) -> None:
@@ -58,12 +64,14 @@ class WaveformRecogniser(Recogniser):
 
     @property
     def differentiable(self) -> bool:
-        """Yes, with respect to the waveform."""
-        return True
+        """Whether the module passes gradients back to the waveform; see `models.trial`."""
+        return self.gradients
 
     @cached_property
     def bytes_per_sample(self) -> float:
         """See `Recogniser.bytes_per_sample`; measured once on one copy of 4 s."""
+        if not self.gradients:
+            return 4.0
         n_samples, calls = max(round(PROBE_S * SAMPLE_RATE), self.min_samples), self.calls
         waveform = torch.zeros((1, n_samples), device=self.device)
         per_sample = pass_bytes(self.waveform_log_odds, waveform) / n_samples

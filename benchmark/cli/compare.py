@@ -7,7 +7,6 @@ from argparse import Namespace
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -27,6 +26,7 @@ LEGEND = (
     f"over all pairs. '{NO_DIFFERENCE}' is no proof of equality: 'would show' says how large a difference would have "
     "had to be (80 % power, uncorrected). ! has misses, which count as the worst score."
 )
+from .console import Console
 
 
 def compare(arguments: Namespace) -> int:

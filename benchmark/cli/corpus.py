@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from ...datasets.corpora import CORPORA
 from ...datasets.verify import CONTRADICTIONS, Finding, Verification, verify_corpus
-from .console import Bars
+from .console import Bars, Console, styled
 
 SHOWN = 10  # files of one kind; --json has all
 ORIGINS = {
@@ -40,7 +38,7 @@ def verify(arguments: Namespace) -> int:
 
 
 def _print(result: Verification, console: Console) -> None:
-    def say(text: str) -> None:
+    def say(text: str | Text) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
     found, expected = result.clips
@@ -50,7 +48,7 @@ def _print(result: Verification, console: Console) -> None:
         extent = f"complete, {found} clips"
     else:
         extent = f"partial, {found} of {expected} clips"
-    say(f"[bold]{_plain(result.corpus)}[/] {_plain(result.version)} in {_plain(result.folder)}")
+    say(styled("bold", result.corpus, f" {result.version} in {result.folder}"))
     say(f"{result.origin}: {ORIGINS[result.origin]}")
     rates = ", ".join(f"{rate} Hz" + (f" ({n})" if len(result.rates) > 1 else "") for rate, n in result.rates.items())
     speakers = (
@@ -64,7 +62,7 @@ def _print(result: Verification, console: Console) -> None:
         table.add_column(column, justify="right")
     for emotion, (n, of) in result.labels.items():
         padding = result.padding_s.get(emotion)
-        table.add_row(_plain(emotion), str(n), str(of) if of else "", "" if padding is None else f"{padding:.3f}")
+        table.add_row(emotion, str(n), str(of) if of else "", "" if padding is None else f"{padding:.3f}")
     console.print(table)
     console.print()
 
@@ -77,26 +75,17 @@ def _print(result: Verification, console: Console) -> None:
     if contradicting:
         count = "1 finding contradicts" if contradicting == 1 else f"{contradicting} findings contradict"
         against = "the publisher's checksums or the folder's manifest" if compared else "what is known of the corpus"
-        say(f"[red]{count} {against}.[/]")
+        say(styled("red", f"{count} {against}."))
     if len(faults) > contradicting:
         count = "1 file is" if len(faults) == contradicting + 1 else f"{len(faults) - contradicting} files are"
-        say(f"[red]{count} not as a clip must be, see above.[/]")
+        say(styled("red", f"{count} not as a clip must be, see above."))
     if result.ok and compared:
-        say("[green]Nothing contradicts the publisher's checksums or the folder's manifest.[/]")
+        say(styled("green", "Nothing contradicts the publisher's checksums or the folder's manifest."))
     elif result.ok:
-        say("[green]Nothing is wrong with the files,[/] as far as can be told without checksums.")
+        say(styled("green", "Nothing is wrong with the files,", " as far as can be told without checksums."))
     if result.refused:
         count = "1 clip" if len(result.refused) == 1 else f"{len(result.refused)} clips"
-        say(f"[yellow]serxai run will refuse {count}:[/] {_plain(', '.join(result.refused[:SHOWN]))}")
-
-
-def _plain(text: str) -> str:
-    """Text from outside for rich: no markup, no control characters."""
-    return escape(_printable(text))
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+        say(styled("yellow", f"serxai run will refuse {count}:", f" {', '.join(result.refused[:SHOWN])}"))
 
 
 def _print_findings(title: str, findings: Sequence[Finding], shown: int, console: Console) -> None:
@@ -108,7 +97,7 @@ def _print_findings(title: str, findings: Sequence[Finding], shown: int, console
     for kind, group in groupby(findings, key=lambda finding: finding.kind):
         members = list(group)
         for finding in members[:shown]:
-            table.add_row(kind, Text(_printable(finding.file)), Text(_printable(finding.detail)))
+            table.add_row(kind, finding.file, finding.detail)
         if len(members) > shown:
             table.add_row(kind, f"... and {len(members) - shown} more", "")
     console.print(table)

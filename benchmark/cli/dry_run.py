@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from ..run.config import RunConfig
@@ -17,6 +16,7 @@ from ..run.forecast import Forecast, calibrate, forecast
 from ..run.plan import Plan, make_plan
 from ..run.tuning import candidate_config, candidates, folder_of, tuned
 from ..storage.store import Store
+from .console import Console
 
 
 def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as_json: bool = False) -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
-from rich.console import Console
 from rich.text import Text
 
 from ...audio import SAMPLE_RATE
@@ -24,7 +23,7 @@ from ..report.figures.cues import beyond_saliency_figure
 from ..report.figures.maps import MAX_BANDS, channel_maps
 from ..report.html import explanation_page
 from ..storage.files import write_atomically, writing
-from .console import Bars
+from .console import Bars, Console, styled
 from .params import parameters_option
 
 
@@ -61,7 +60,7 @@ def run(arguments: Namespace) -> int:
             Console(stderr=True).print(Text(text, style="yellow"), soft_wrap=True)
         _print(explained, files, fills)
         if withheld:
-            Console().print(f"[yellow]{withheld}[/]", highlight=False, soft_wrap=True)
+            Console().print(withheld, style="yellow", soft_wrap=True)
     return 1 if explained.failures else 0
 
 
@@ -234,17 +233,15 @@ def _print(explained: ClipExplanation, files: dict[str, Path], fills: Sequence[F
     console.print("heard: " + ", ".join(f"{name} {p:.2f}" for name, p in ranked), highlight=False)
     corpus = explained.recogniser.trained_on or "the training data"
     if explained.seen_in_training == "unknown":
-        console.print(f"[yellow]Whether {corpus} holds this speaker is unknown.[/]")
+        console.print(f"Whether {corpus} holds this speaker is unknown.", style="yellow")
     elif explained.seen_in_training == "yes":
-        console.print(f"[yellow]The model was trained on this clip or on this speaker ({corpus}).[/]")
+        console.print(f"The model was trained on this clip or on this speaker ({corpus}).", style="yellow")
     for name, attribution in explained.attributions.items():
-        console.print(
-            f"[bold]{name}[/] ({attribution.model_calls} model calls): {sentence(attribution)}", highlight=False
-        )
+        console.print(styled("bold", name, f" ({attribution.model_calls} model calls): {sentence(attribution)}"))
         for line in weight_lines(attribution):
             console.print(f"  {line}", highlight=False)
     for name, reason in explained.failures.items():
-        console.print(f"[red]{name} could not explain the clip:[/] {reason}", highlight=False)
+        console.print(styled("red", f"{name} could not explain the clip:", f" {reason}"))
     for line in fill_lines(fills):
         console.print(line, highlight=False)
     for kind, path in files.items():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from argparse import Namespace
 
 import pandas as pd
-from rich.console import Console
 
 from ...errors import InputError
 from ..analysis.bands import MAX_PARTS, band_profiles, of_bands, part_weights, reliability, table_facts
 from ..storage.files import write_atomically, writing
 from ..storage.store import Store
+from .console import Console
 
 
 def export(arguments: Namespace) -> int:

@@ -40,9 +40,8 @@ def ls(arguments: Namespace) -> int:
         return 0
     _print(rows, columns)
     if arguments.kind == "metrics":
-        from rich.console import Console
-
         from ...metrics.verdict import legend
+        from .console import Console
 
         Console().print(legend(), highlight=False, markup=False)
     return 0
@@ -50,10 +49,10 @@ def ls(arguments: Namespace) -> int:
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     """Print a table where its columns fit side by side, else a paragraph per row."""
-    from rich.console import Console
-    from rich.markup import escape
     from rich.padding import Padding
     from rich.table import Table
+
+    from .console import Console
 
     console = Console()
     texts = [{column: _cell(column, row) for column in columns} for row in rows]
@@ -64,15 +63,15 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
         for column in columns:
             table.add_column(column.replace("_", " "), no_wrap=column in short, overflow="fold")
         for text in texts:
-            table.add_row(*(escape(text[column]) for column in columns))
+            table.add_row(*(text[column] for column in columns))
         console.print(table)
         return
     for text in texts:
-        console.print(f"[bold]{escape(text['name'])}[/]", highlight=False)
+        console.print(text["name"], style="bold")
         facts = [f"{column.replace('_', ' ')}: {text[column]}" for column in short if column != "name" and text[column]]
         long = [f"{c.replace('_', ' ')}: {text[c]}" for c in columns if c not in short and text[c]]
         for line in filter(None, (" · ".join(facts), *long)):
-            console.print(Padding(escape(line), (0, 0, 0, 4)), highlight=False)
+            console.print(Padding(line, (0, 0, 0, 4)), highlight=False)
 
 
 def _rows(kind: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:

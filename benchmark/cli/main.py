@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
+import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ... import __version__
-from ...errors import SerxaiError
+from ...registry import PluginWarning
+from .terminal_text import printable
 
 DONE, FAILED_CELLS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 RUN_FOLDER = "folder made by `serxai run`, such as runs/quick"
@@ -22,16 +27,22 @@ LISTS = ("corpora", "models", "methods", "metrics", "conditions", "cues", "prese
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (0 done, 1 finished with failed cells, 2 bad input)."""
-    arguments = build_parser().parse_args(argv)
+    """Run one command; returns the exit status (0 done, 1 finished with failed cells, 2 bad input).
+
+    The one place where exceptions end: whatever a command raises becomes a message and an exit status.
+    """
+    given = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal, a file name that is not UTF-8
+    arguments = build_parser().parse_args(given)
     try:
-        if arguments.check:
-            _load(f".inputs:{arguments.check}")(arguments)
-        status: int = _load(arguments.handler)(arguments)
-        return status
-    except SerxaiError as error:
-        print(f"serxai: {error}", file=sys.stderr)
-        return BAD_INPUT
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_show_warning, warnings.showwarning)
+            if arguments.check:
+                _load(f".inputs:{arguments.check}")(arguments)
+            status: int = _load(arguments.handler)(arguments)
+            return status
     except KeyboardInterrupt:
         kept = " What is finished is kept; run again with --resume." if arguments.command in ("run", "qualify") else ""
         print(f"serxai: interrupted.{kept}", file=sys.stderr)
@@ -39,6 +50,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
+    except Exception as error:
+        from .failures import explain_failure
+
+        if arguments.debug:
+            traceback.print_exception(error)
+        print(f"serxai: {explain_failure(error, given)}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def _show_warning(show: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print the warning of a broken package in one line, any other as Python does."""
+    if issubclass(category, PluginWarning):
+        print(f"serxai: {printable(str(message))}", file=sys.stderr)
+    else:
+        show(message, category, *where)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parser whose messages hold no control characters of what was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
+def _path(text: str) -> Path:
+    """A path that is not empty, which would mean the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the path is empty; give one (the current folder is .)")
+    return Path(text)
+
+
+def _add_debug(parser: argparse.ArgumentParser, default: object) -> None:
+    parser.add_argument("--debug", action="store_true", default=default, help="show the traceback of an error")
 
 
 def _load(target: str) -> Callable[[argparse.Namespace], Any]:
@@ -49,12 +93,13 @@ def _load(target: str) -> Callable[[argparse.Namespace], Any]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="serxai",
         description="Benchmark explanations of speech emotion recognition: run, score, test, rank.",
         epilog="Start with `serxai run`: planted corpus, bundled recogniser, nine cheap methods, fourteen metrics.",
     )
     parser.add_argument("--version", action="version", version=f"serxai {__version__}")
+    _add_debug(parser, False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run(commands)
     _qualify(commands)
@@ -88,6 +133,7 @@ def _command(
         epilog="examples:\n" + "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_debug(parser, argparse.SUPPRESS)  # either place: before the command and behind it
     parser.set_defaults(handler=handler, check=check)
     return parser
 
@@ -99,7 +145,7 @@ def _add_many(parser: argparse.ArgumentParser, flag: str, metavar: str, text: st
 def _add_data_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-root",
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="folder that holds the corpora, one sub-folder each (default: $SERXAI_DATA, else the user cache folder)",
     )
@@ -131,7 +177,7 @@ def _add_trust(parser: argparse.ArgumentParser) -> None:
         "--trust",
         "--trust-remote-code",
         action="store_true",
-        help="let a foreign checkpoint run its own code; only for files you trust",
+        help="let code run that a file names (python: in settings, remote code of a checkpoint); see docs/security.md",
     )
 
 
@@ -150,7 +196,7 @@ def _run(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "config",
         nargs="?",
-        type=Path,
+        type=_path,
         metavar="CONFIG.toml",
         help="settings, as in serxai/benchmark/presets; flags override them",
     )
@@ -186,7 +232,9 @@ def _run(commands: argparse._SubParsersAction) -> None:
     )
     _add_trust(parser)
     _add_data_root(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder; default runs/PRESET, or the next free one")
+    parser.add_argument(
+        "--out", type=_path, metavar="DIR", help="run folder; default runs/PRESET, or the next free one"
+    )
     parser.add_argument(
         "--resume",
         action="store_true",
@@ -224,7 +272,7 @@ def _qualify(commands: argparse._SubParsersAction) -> None:
         """,
     )  # fmt: skip
     parser.add_argument(
-        "config", nargs="?", type=Path, metavar="CONFIG.toml",
+        "config", nargs="?", type=_path, metavar="CONFIG.toml",
         help="settings, as in serxai/benchmark/qualification/defaults.toml; flags override them",
     )  # fmt: skip
     _add_many(parser, "--metric", "N", "metric to qualify, or all; default all and four of Quantus")
@@ -246,7 +294,7 @@ def _qualify(commands: argparse._SubParsersAction) -> None:
     _add_trust(parser)
     _add_data_root(parser)
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder to write to; default runs/qualify, or the next free one"
+        "--out", type=_path, metavar="DIR", help="folder to write to; default runs/qualify, or the next free one"
     )
     parser.add_argument(
         "--resume", action="store_true",
@@ -268,7 +316,7 @@ def _status(commands: argparse._SubParsersAction) -> None:
         "serxai status runs/quick",
         "status",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("run", type=_path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -300,10 +348,10 @@ def _explain(commands: argparse._SubParsersAction) -> None:
         """,
         "explain",
     )
-    parser.add_argument("audio", type=Path, metavar="AUDIO", help="any file libsndfile reads, at most 60 s")
+    parser.add_argument("audio", type=_path, metavar="AUDIO", help="any file libsndfile reads, at most 60 s")
     parser.add_argument("--model", default="cnn", metavar="N", help="recogniser; default cnn")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="PATH", help="folder written by `serxai train`, or a foreign model's file"
+        "--checkpoint", type=_path, metavar="PATH", help="folder written by `serxai train`, or a foreign model's file"
     )
     _add_trust(parser)
     parser.add_argument(
@@ -323,7 +371,7 @@ def _explain(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every draw; default 0")
     _add_data_root(parser)
-    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default out")
+    parser.add_argument("--out", type=_path, default=Path("out"), metavar="DIR", help="default out")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -342,7 +390,7 @@ def _train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
     parser.add_argument("--corpus", required=True, metavar="N", help="training corpus; see: serxai ls corpora")
     _add_data_root(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write the models to")
+    parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder to write the models to")
     _add_many(
         parser, "--emotion", "N", "emotion class to train on; default the four common ones, if the corpus has them"
     )
@@ -366,7 +414,7 @@ def _transfer(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
     _add_many(parser, "--corpus", "N", "corpus to train and test on, two or more")
     _add_data_root(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -414,7 +462,7 @@ def _corpus(commands: argparse._SubParsersAction) -> None:
         action.add_argument("name", metavar="NAME", help="see: serxai ls corpora")
         _add_data_root(action)
         action.add_argument("--json", action="store_true", help="print JSON")
-    probe.add_argument("--out", type=Path, metavar="DIR", help="also write the report as CSV, JSON and picture")
+    probe.add_argument("--out", type=_path, metavar="DIR", help="also write the report as CSV, JSON and picture")
 
 
 def _leaderboard(commands: argparse._SubParsersAction) -> None:
@@ -426,9 +474,9 @@ def _leaderboard(commands: argparse._SubParsersAction) -> None:
         "serxai leaderboard runs/quick runs/emodb --out board",
         "leaderboard",
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("runs", nargs="+", type=_path, metavar="RUN", help=RUN_FOLDER)
     _add_partial(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder to write to")
 
 
 def _figures(commands: argparse._SubParsersAction) -> None:
@@ -444,9 +492,9 @@ def _figures(commands: argparse._SubParsersAction) -> None:
         "figures",
     )
     parser.add_argument("name", metavar="NAME", help="see: serxai ls figures")
-    parser.add_argument("--run", type=Path, required=True, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("--run", type=_path, required=True, metavar="RUN", help=RUN_FOLDER)
     _add_data_root(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder to write to")
 
 
 def _compare(commands: argparse._SubParsersAction) -> None:
@@ -462,7 +510,7 @@ def _compare(commands: argparse._SubParsersAction) -> None:
         """,
         "compare",
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("runs", nargs="+", type=_path, metavar="RUN", help=RUN_FOLDER)
     _add_partial(parser)
     parser.add_argument("--metric", required=True, metavar="N", help="metric that the run has scored")
     _add_many(parser, "--method", "N", "only these methods; also compares their maps, noise and cost")
@@ -545,8 +593,11 @@ def _validate(commands: argparse._SubParsersAction) -> None:
         "serxai validate runs/quick --sample 4",
         "validate",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("run", type=_path, metavar="RUN", help=RUN_FOLDER)
     parser.add_argument("--sample", type=int, default=2, metavar="CLIPS", help="clips to score again; default 2")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sample; default 0")
+    _add_many(parser, "--model", "N", "recogniser of the run that this command may load although its name is a path")
+    _add_many(parser, "--checkpoint", "MODEL=PATH", "checkpoint of a model; that of the run's files is never read")
+    _add_trust(parser)
     _add_data_root(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...models.records import MODELS
+from ...models.trust import Permission
 from ..run.execution import default_workers
 
 
@@ -31,6 +32,17 @@ def memory_option(flag: str, given: float | None) -> float | None:
     if given is not None and not given > 0:
         raise InputError(f"{flag} must be a number of GB above 0, got {given:g}.")
     return given
+
+
+def check_permission(permission: Permission, models: list[str]) -> None:
+    """Refuse models that would run code which only a file names, before any library is imported.
+
+    Raises
+    ------
+    InputError
+    """
+    for name in models:
+        permission.admit(MODELS.get(name))
 
 
 def checkpoints_option(given: list[str], models: list[str]) -> dict[str, Path]:

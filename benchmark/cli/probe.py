@@ -9,13 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from ...datasets.corpora import load_corpus
 from ...datasets.probes import KNOWN, NEW, PROBES, ProbeReport, ProbeResult, probe_corpus
 from ..storage.files import write_atomically
-from .console import Bars
+from .console import Bars, Console
 
 if TYPE_CHECKING:
     import pandas as pd

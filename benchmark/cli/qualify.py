@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
+from ...models.trust import Permission
 from ..qualification.config import QualifyConfig, load_qualify_config
 from ..storage.run_info import read_qualification_info
 
@@ -45,14 +46,16 @@ def run(arguments: Namespace) -> int:
     )
     # after the settings: a wrong one is refused before torch is imported
     from ..run.execution import Execution, check_out, free_folder
-    from .options import checkpoints_option, device_option, workers_option
+    from .options import check_permission, checkpoints_option, device_option, workers_option
 
+    permission = Permission.of(arguments.model, arguments.trust)
+    check_permission(permission, config.models)
     execution = Execution(
         workers=workers_option(arguments.workers),
         device=device_option(arguments.device),
         data_root=arguments.data_root,
         checkpoints=checkpoints_option(arguments.checkpoint, config.models),
-        trust=arguments.trust,
+        permission=permission,
     )
     out = arguments.out or (DEFAULT_OUT if arguments.dry_run else free_folder(DEFAULT_OUT))
     if arguments.dry_run:
@@ -104,13 +107,12 @@ def _earlier_settings(arguments: Namespace) -> Mapping[str, Any] | None:
 
 
 def _qualify(config: QualifyConfig, execution: Execution, out: Path, as_json: bool) -> int:
-    from rich.console import Console
 
     from ..qualification.estimates import estimate_properties
     from ..qualification.report import qualification_table, write_qualification
     from ..qualification.runner import qualify
     from ..storage.files import writing
-    from .console import Bars
+    from .console import Bars, Console, styled
 
     with Bars() as bars:
         rows, info = qualify(config, out, execution, bars)
@@ -126,10 +128,10 @@ def _qualify(config: QualifyConfig, execution: Execution, out: Path, as_json: bo
     console = Console()
     console.print(qualification_table(table))
     for warning in weak_recognisers(info):
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+        console.print(styled("yellow", "warning:", f" {warning}"))
     console.print(_summary(table, rows, info, failed), highlight=False)
     for reason in rows.loc[rows["status"] == "failed", "reason"].unique()[:5]:
-        console.print(f"[red]failed:[/] {reason}", highlight=False)
+        console.print(styled("red", "failed:", f" {reason}"))
     console.print(f"report: {files['html'].resolve()}", highlight=False, soft_wrap=True)
     return 1 if failed else 0
 
@@ -166,10 +168,9 @@ def weak_recognisers(info: Mapping[str, Any]) -> list[str]:
 
 
 def _print_forecast(config: QualifyConfig, execution: Execution, out: Path, as_json: bool) -> int:
-    from rich.console import Console
 
     from ..qualification.runner import forecast
-    from .console import Bars
+    from .console import Bars, Console
 
     with Bars() as bars:
         forecasts = forecast(config, out, execution, bars)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
 from ..analysis.merge import merge_runs
 from ..report.catalogue import draw_figure
@@ -16,7 +15,7 @@ from ..report.html import write_board
 from ..storage.clip_facts import with_clip_facts
 from ..storage.files import refuse_links, writing
 from ..storage.store import Store
-from .console import Bars
+from .console import Bars, Console
 
 
 def leaderboard(arguments: Namespace) -> int:

@@ -12,9 +12,10 @@ from typing import Any
 
 from ...datasets.corpora import CORPORA
 from ...errors import InputError
+from ...models.trust import Permission
 from ..run.config import RunConfig, load_config
 from ..run.execution import Execution, check_out, free_folder
-from .options import checkpoints_option, device_option, memory_option, workers_option
+from .options import check_permission, checkpoints_option, device_option, memory_option, workers_option
 from .params import parameters_option
 
 
@@ -48,6 +49,8 @@ def run(arguments: Namespace) -> int:
         repeats=arguments.repeats,
         seed=arguments.seed,
     )
+    permission = Permission.of(arguments.model, arguments.trust)
+    check_permission(permission, config.models)
     execution = Execution(
         workers=workers_option(arguments.workers),
         data_root=_data_root(arguments.data_root, config),
@@ -57,7 +60,7 @@ def run(arguments: Namespace) -> int:
         executor=arguments.executor,
         ray_address=_ray_address(arguments),
         checkpoints=checkpoints_option(arguments.checkpoint, config.models),
-        trust=arguments.trust,
+        permission=permission,
         # last, since it may import torch; a Ray cluster may have what this machine has not
         device=arguments.device if arguments.executor == "ray" else device_option(arguments.device),
     )

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
 
 from ...keys import digest
 from ..analysis.leaderboard import BOARD_COLUMNS
@@ -23,7 +22,7 @@ from ..storage.bounds import MAX_FILE_BYTES, check_parquet
 from ..storage.clip_facts import with_clip_facts
 from ..storage.files import read_bytes, write_atomically, writing
 from ..storage.store import Store
-from .console import Bars
+from .console import Bars, Console, styled
 
 IN_TERMINAL = 4  # metrics named on the command line; of more, only the key ones have room
 _MADE_OF = b"serxai-made-of"
@@ -91,7 +90,9 @@ def _print_summary(console: Console, config: RunConfig, info: dict[str, Any], ou
         highlight=False,
     )
     if rows["failed"]:
-        console.print(f"[red]{rows['failed']} scores failed.[/] Reasons: serxai status {out}", highlight=False)
+        console.print(
+            styled("red", f"{rows['failed']} scores failed.", f" Reasons: serxai status {out}"), soft_wrap=True
+        )
     console.print(f"report: {page.resolve()}", highlight=False, soft_wrap=True)
     cues = page.with_name(PLAUSIBILITY)
     if cues.is_file():

@@ -6,10 +6,10 @@ import json
 from argparse import Namespace
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ..storage.store import Store
+from .console import Console
 
 
 def status(arguments: Namespace) -> int:

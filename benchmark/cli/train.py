@@ -6,14 +6,13 @@ from argparse import Namespace
 from functools import partial
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ...datasets.corpora import load_corpus
 from ...models.training import train_fold_models
 from ..report.catalogue import confusion
 from ..run.execution import default_workers
-from .console import Bars
+from .console import Bars, Console
 
 
 def run(arguments: Namespace) -> int:

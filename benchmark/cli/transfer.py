@@ -7,7 +7,6 @@ from argparse import Namespace
 from functools import partial
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ...datasets.corpora import load_corpus
@@ -15,7 +14,7 @@ from ...models.obtain import obtain_models
 from ...models.transfer import transfer_row
 from ..report.catalogue import transfer as draw
 from ..storage.files import write_atomically, writing
-from .console import Bars
+from .console import Bars, Console
 
 
 def run(arguments: Namespace) -> int:

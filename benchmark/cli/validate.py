@@ -6,13 +6,16 @@ import json
 from argparse import Namespace
 from dataclasses import asdict
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from ...errors import InputError
+from ...models.records import MODELS
+from ...models.trust import Permission
 from ..validation.check_result import FAIL, NOT_CHECKED, PASS, WARNING, Check
+from ..validation.given import GivenModels
 from ..validation.validate import validate
-from .console import Bars
+from .console import Bars, Console, styled
+from .options import checkpoints_option
 
 SHOWN = 10  # discrepancies of one check; --json has all
 _STYLES = {PASS: "green", FAIL: "red", WARNING: "yellow", NOT_CHECKED: "dim"}
@@ -21,7 +24,8 @@ _STYLES = {PASS: "green", FAIL: "red", WARNING: "yellow", NOT_CHECKED: "dim"}
 def run(arguments: Namespace) -> int:
     """Validate a run; exit status 1 if a check fails."""
     with Bars() as bars:
-        checks = validate(arguments.run, arguments.sample, arguments.seed, arguments.data_root, bars)
+        given = given_models(arguments.model, arguments.checkpoint, arguments.trust)
+        checks = validate(arguments.run, arguments.sample, arguments.seed, arguments.data_root, bars, given)
     failed = any(check.result == FAIL for check in checks)
     if arguments.json:
         result = {"run": str(arguments.run), "valid": not failed, "checks": [asdict(check) for check in checks]}
@@ -31,19 +35,34 @@ def run(arguments: Namespace) -> int:
     return 1 if failed else 0
 
 
+def given_models(models: list[str], checkpoints: list[str], trust: bool) -> GivenModels:
+    """Models that this command's flags give; a checkpoint names its model as ``MODEL=PATH``.
+
+    Raises
+    ------
+    InputError
+        For a checkpoint whose model is ambiguous, or that is not there.
+    """
+    named = [*models, *(text.rpartition("=")[0] for text in checkpoints)]
+    names = list(dict.fromkeys(name for name in named if name in MODELS))
+    if checkpoints and not names:
+        raise InputError(f"--checkpoint {checkpoints[0]}: of which model? Write --checkpoint MODEL={checkpoints[0]}.")
+    return GivenModels(checkpoints_option(checkpoints, names), Permission.of(models, trust))
+
+
 def _print(console: Console, checks: list[Check]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("check", "result", "what"):
         table.add_column(column, no_wrap=column != "what")
     for check in checks:
         style = _STYLES[check.result]
-        table.add_row(check.name, f"[{style}]{check.result}[/]", escape(check.summary))
+        table.add_row(check.name, styled(style, check.result), check.summary)
     console.print(table)
     for check in checks:
         if check.found:
             more = len(check.found) - SHOWN
-            console.print(f"\n[{_STYLES[check.result]}]{check.name}[/] ({len(check.found)})", highlight=False)
+            console.print(styled(_STYLES[check.result], f"\n{check.name}", f" ({len(check.found)})"))
             for line in check.found[:SHOWN]:
-                console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+                console.print(f"  {line}", highlight=False, soft_wrap=True)
             if more > 0:
                 console.print(f"  ... and {more} more (--json lists all)", highlight=False)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from ...metrics.qualified import NO, NO_CLAIM, NOT_TESTED, ONE_FILL, YES, Verdict, write_verdicts
 from ...metrics.records import METRICS
@@ -100,7 +101,7 @@ def qualification_table(table: pd.DataFrame) -> RichTable:
     grid.add_column("clips", justify="right", vertical="bottom", no_wrap=True)
     for p in required:
         head = f"{p.name.replace('-vs-', chr(10) + 'vs ')}\n[dim]{'>' if p.above else '≥'} {p.threshold:g}[/]"
-        grid.add_column(head, justify="right", vertical="bottom", no_wrap=True)
+        grid.add_column(Text.from_markup(head), justify="right", vertical="bottom", no_wrap=True)
     grades = {verdict.metric: verdict.grade for verdict in verdicts(table)}
     cells = table.set_index(["metric", "recogniser", "property"])
     for metric, part in table[table["property"] != ""].groupby("metric", sort=False):
@@ -110,7 +111,7 @@ def qualification_table(table: pd.DataFrame) -> RichTable:
             required_rows = part[(part["recogniser"] == recogniser) & part["threshold"].notna()]
             counted = f"{required_rows['n_clips'].min()}/{required_rows['n_planned'].max()}"
             start = [str(metric), SIGNS[grades[str(metric)]]] if place == 0 else ["", ""]
-            grid.add_row(*start, recogniser, counted, *texts)
+            grid.add_row(*start, recogniser, counted, *map(Text.from_markup, texts))
     return grid
 
 

@@ -296,7 +296,7 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
     for names, part in shown.groupby([s for s in SETTING if s != "target_rule"], dropna=False, sort=False):
         setting = dict(zip((s for s in SETTING if s != "target_rule"), names, strict=True))
         grid = RichTable(
-            title=escape(setting_title(setting)),
+            title=Text(setting_title(setting), style="bold"),
             title_justify="left",
             title_style="bold",
             box=None,
@@ -313,14 +313,14 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
             most = _most_covered(rows)
             where += [f"{most['n_ok']} of {most['n_planned']}"]
             title = "calls" if metric in counts_calls else labelled(metric).replace("-", "-\n")
-            head = "\n".join([title, f"[dim]{ARROWS[rows['direction'].iloc[0]]} better", *where]) + "[/]"
-            grid.add_column(head, justify="right", vertical="bottom", no_wrap=True)
+            head = "\n".join([title, f"[dim]{ARROWS[rows['direction'].iloc[0]]} better", *map(escape, where)]) + "[/]"
+            grid.add_column(Text.from_markup(head), justify="right", vertical="bottom", no_wrap=True)
         first = columns[0][1].sort_values(["rank", "method"], na_position="last")["method"].tolist()
         cells_by = [rows.set_index("method") for _, rows in columns]
         for method in ordered(part["method"], first):
             cells = [rows.loc[method] if method in rows.index else None for rows in cells_by]
             name = f"[italic]{escape(method)}[/]*" if method in baseline else escape(method)
-            grid.add_row(name, *(_terminal_cell(row, counts_calls) for row in cells))
+            grid.add_row(*map(Text.from_markup, (name, *(_terminal_cell(row, counts_calls) for row in cells))))
         parts += [grid, *_fewer_clips(columns), *_terminal_differences(columns, first), *_terminal_spread(part, first)]
         parts.append(Text())
     named = [metric for metric in wanted if metric in set(shown["metric"])]
@@ -368,7 +368,7 @@ def _terminal_differences(
         for method in ordered({m for _, rows in part for m in rows.index}, methods):
             found = [rows.loc[method] if method in rows.index else None for _, rows in part]
             cells = [_terminal_difference(row, column) for row in found for column in _TO_BASELINES]
-            grid.add_row(escape(method), *cells)
+            grid.add_row(*map(Text.from_markup, (escape(method), *cells)))
         yield grid
 
 
@@ -392,7 +392,7 @@ def _terminal_spread(part: pd.DataFrame, methods: Sequence[str]) -> Iterator[Any
     for method in ordered(several["method"], methods):
         cells = [rows.loc[method] if method in rows.index else None for rows in by_metric.values()]
         clips = [f" [dim]({row['fill_clips']})[/]" if row is not None else "" for row in cells]
-        grid.add_row(escape(method), *(_range(row) + n for row, n in zip(cells, clips, strict=True)))
+        grid.add_row(Text(method), *(Text.from_markup(_range(row) + n) for row, n in zip(cells, clips, strict=True)))
     planned = several["fill_planned"].max()
     title = f"least … largest mean over {fills} fills, on the clips (n of {planned}) scored under all of them"
     yield from (Text(), Text(title, style="bold"), grid)

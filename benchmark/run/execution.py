@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import InputError
+from ...models.trust import NO_PERMISSION, Permission
 
 ATTEMPTS = 3  # how often a shard is tried before its rows are written as failed
 GB = 1e9
@@ -35,8 +36,8 @@ class Execution:
         Ray cluster to join; None starts one on this machine.
     checkpoints : dict of str to Path
         Of each model that is not to be trained here: a folder written by ``serxai train``, or a foreign model's file.
-    trust : bool
-        Whether code in a foreign checkpoint may run.
+    permission : Permission
+        Models whose own code may run, by what this command's line says; workers get it from their parent.
     """
 
     workers: int = 1
@@ -48,13 +49,13 @@ class Execution:
     executor: str = "local"
     ray_address: str | None = None
     checkpoints: Mapping[str, Path] = field(default_factory=dict, hash=False)  # a dict has no hash, Ray needs one
-    trust: bool = False
+    permission: Permission = NO_PERMISSION
 
 
 def on_cpu(execution: Execution) -> Execution:
     """The same execution without an accelerator, for a process that only writes failed rows."""
     return Execution(
-        data_root=execution.data_root, checkpoints=execution.checkpoints, trust=execution.trust
+        data_root=execution.data_root, checkpoints=execution.checkpoints, permission=execution.permission
     )  # fmt: skip
 
 

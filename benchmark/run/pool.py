@@ -7,6 +7,7 @@ every task has been computed or given up. Nothing it decides (order, worker, att
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ import torch
 
 from ...errors import InputError, SerxaiError
 from .execution import ATTEMPTS, GB, Execution, on_cpu
-from .processes import die_with_parent, environment, resident_bytes
+from .processes import environment, resident_bytes, run_with_parent
 
 
 class Task(Protocol):
@@ -253,17 +254,17 @@ def _start(open_worker: OpenWorker, execution: Execution) -> _Worker:
     # spawned, not forked: a forked torch can hang on locks its threads held
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, open_worker, execution, os.getpid()))
+    work = pickle.dumps((open_worker, execution))
+    process = context.Process(target=run_with_parent, args=(os.getpid(), f"{__name__}:{_work.__name__}", theirs, work))
     with environment(OMP_NUM_THREADS="1"):  # read by libraries as the child imports them
         process.start()
     theirs.close()
     return _Worker(process, ours)
 
 
-def _work(pipe: Connection, open_worker: OpenWorker, execution: Execution, parent: int) -> None:
+def _work(pipe: Connection, open_worker: OpenWorker, execution: Execution) -> None:
     """Body of a worker process: compute what the pipe brings until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    die_with_parent(parent)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent has closed the pipe, or is gone
         try:
             worker = open_worker(execution)

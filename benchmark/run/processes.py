@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pickle
 import resource
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 
@@ -53,6 +56,25 @@ def environment(**variables: str) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def run_with_parent(parent: int, target: str, pipe: Connection, arguments: bytes) -> None:
+    """Body of a spawned process: tie its life to its parent's, and only then import what it will do.
+
+    Parameters
+    ----------
+    parent : int
+        Process id.
+    target : str
+        ``module:function``, called with the pipe and the arguments.
+    pipe : Connection
+    arguments : bytes
+        Pickled tuple. Unpickling imports torch, which takes seconds in which the parent may die.
+    """
+    die_with_parent(parent)
+    module, name = target.split(":")
+    given = pickle.loads(arguments)  # noqa: S301  (from the parent, as multiprocessing itself passes arguments)
+    getattr(import_module(module), name)(pipe, *given)
 
 
 def die_with_parent(parent: int) -> None:

@@ -53,7 +53,7 @@ def describe(plan: Plan, execution: Execution) -> dict[str, Any]:
             "batch_memory": execution.batch_memory,
             "device": execution.device,
             "checkpoints": {model: str(path.resolve()) for model, path in execution.checkpoints.items()},
-            "trust": execution.trust,
+            "trust": execution.permission.trust,
             "data_root": str(execution.data_root.resolve()) if execution.data_root else None,
         },
         "corpora": {

@@ -68,7 +68,7 @@ class Workbench:
                 model,
                 partial(self.corpus, trained_on),
                 checkpoint=self.execution.checkpoints.get(model),
-                trust=self.execution.trust,
+                permission=self.execution.permission,
                 train=self._train,
                 ensemble=self._ensemble,
                 progress=partial(self._progress, f"training {model} on {trained_on}"),

@@ -26,6 +26,7 @@ from ..run.plan import Plan, make_plan
 from ..run.shard_worker import ShardWorker
 from ..storage.score_rows import SCORE_COLUMNS
 from .check_result import FAIL, PASS, ROW, WARNING, Check, concluded, dicts, row_name
+from .given import NO_MODELS, GivenModels
 
 CLOSE, CLOSE_ACROSS_DEVICES = 1e-6, 1e-4
 
@@ -63,6 +64,7 @@ def score_again(
     data_root: Path | None,
     progress: Progress,
     changed: bool,
+    given: GivenModels = NO_MODELS,
 ) -> Iterable[Check]:
     """Checks of a plan computed again, and of a sample of its clips scored again.
 
@@ -81,11 +83,12 @@ def score_again(
     progress : Progress
     changed : bool
         Whether versions are known to differ, so that another plan is no fault.
+    given : GivenModels
     """
     execution = Execution(
         data_root=data_root,
-        checkpoints={model: Path(path) for model, path in info["execution"].get("checkpoints", {}).items()},
-        trust=info["execution"].get("trust", False),
+        checkpoints=given.checkpoints,
+        permission=given.permission,
         batch_memory=info["execution"].get("batch_memory"),
     )
     plan = make_plan(config, execution)

@@ -40,6 +40,7 @@ from ..storage.schema import FINISHED, WORDS, Timing, read_json
 from ..storage.score_rows import SCORE_COLUMNS, open_table, table_of, type_faults
 from ..storage.store import Store
 from .check_result import COORDINATES, FAIL, NOT_CHECKED, PASS, WARNING, Check, concluded, dicts, row_name
+from .given import NO_MODELS, GivenModels
 from .rescore import score_again
 
 ALLOWED = {**WORDS, "family": FAMILIES}
@@ -52,6 +53,7 @@ def validate(
     seed: int = 0,
     data_root: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    given: GivenModels = NO_MODELS,
 ) -> list[Check]:
     """Validate a run folder.
 
@@ -66,6 +68,9 @@ def validate(
         Folder that holds the corpora.
     progress : callable, optional
         Called with (what, done, total).
+    given : GivenModels
+        Recognisers that may be loaded besides those serxai ships or has trained here. What the run's files name is
+        not loaded.
 
     Raises
     ------
@@ -83,7 +88,7 @@ def validate(
     checks += [_versions(scores, "metric", METRICS), _versions(scores, "method", METHODS)]
     checks += [_explanations(store, info, scores, report), _timings(store, info)]
     corpora, corpora_check = _corpora(info, data_root)
-    here, models_check = _models(info, corpora)
+    here, models_check = _models(info, corpora, given)
     checks += [corpora_check, models_check]
     if sample == 0:
         reason = "no sample asked for"
@@ -93,7 +98,7 @@ def validate(
         reason = "corpora or models are not those of the run, or not here"
     else:
         changed = info.get("versions", {}).get("serxai") != __version__ or any(c.result == WARNING for c in checks)
-        return [*checks, *score_again(info, config, scores, sample, seed, data_root, report, changed)]
+        return [*checks, *score_again(info, config, scores, sample, seed, data_root, report, changed, given)]
     return [*checks, Check("scored again", NOT_CHECKED, reason)]
 
 
@@ -328,12 +333,12 @@ def _corpora(info: dict[str, Any], data_root: Path | None) -> tuple[dict[str, Co
     return corpora, replace(check, found=(*faults, *missing))
 
 
-def _models(info: dict[str, Any], corpora: dict[str, Corpus]) -> tuple[dict[str, Models], Check]:
+def _models(info: dict[str, Any], corpora: dict[str, Corpus], given: GivenModels) -> tuple[dict[str, Models], Check]:
     """Load the run's models and compare their cards with the recorded ones."""
     models, faults, missing = {}, [], []
     for name, card in info["models"].items():
         try:
-            here = _models_here(card, info, corpora)
+            here = _models_here(card, info, corpora, given)
         except InputError as error:
             missing.append(f"{name}: not checked: {error}")
             continue
@@ -356,8 +361,12 @@ def _models(info: dict[str, Any], corpora: dict[str, Corpus]) -> tuple[dict[str,
     return models, replace(check, found=(*faults, *missing))
 
 
-def _models_here(card: dict[str, Any], info: dict[str, Any], corpora: dict[str, Corpus]) -> Models | None:
-    """Models of a run on this machine: bundled, cached or from the recorded checkpoint; None where not available."""
+def _models_here(
+    card: dict[str, Any], info: dict[str, Any], corpora: dict[str, Corpus], given: GivenModels
+) -> Models | None:
+    """Models of a run on this machine: bundled, cached or given by this command; None where not available."""
+    name = card["recogniser"]
+    given.admit(name, name in info["execution"].get("checkpoints", {}))
     trained_on = card["corpus"]["name"] if "corpus" in card else ""
 
     def corpus() -> Corpus:
@@ -365,11 +374,10 @@ def _models_here(card: dict[str, Any], info: dict[str, Any], corpora: dict[str, 
             raise InputError(f"corpus {trained_on!r} is not here")
         return corpora[trained_on]
 
-    checkpoint = info["execution"].get("checkpoints", {}).get(card["recogniser"])
     return obtain_models(
-        card["recogniser"],
+        name,
         corpus,
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        trust=info["execution"].get("trust", False),
+        checkpoint=given.checkpoints.get(name),
+        permission=given.permission,
         train=False,
     )

@@ -9,12 +9,15 @@ bytes depend on the samples only.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any, cast
@@ -25,6 +28,8 @@ from ...audio import SAMPLE_RATE
 from ...errors import SerxaiError
 
 KINDS = ("clips", "twins")
+LOCK = ".lock"  # held by the process that renders into a temporary folder
+FRESH_S = 60.0
 
 
 def wav_path(folder: Path, kind: str, name: str) -> Path:
@@ -94,14 +99,17 @@ def render_into(
         If rendering fails.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_remains(folder)
     with (
         # beside the folder, so that renames stay within one file system
         tempfile.TemporaryDirectory(
             prefix=folder.name + ".", dir=folder.parent, ignore_cleanup_errors=True
         ) as rendered,
+        (Path(rendered) / LOCK).open("w") as lock,
         tempfile.TemporaryFile("w+") as errors,
         _worker(corpus, rendered, workers, errors) as worker,
     ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
         stdin, stdout = cast(IO[str], worker.stdin), cast(IO[str], worker.stdout)
         try:
             with contextlib.suppress(BrokenPipeError), stdin:  # a dead worker is reported by its exit status
@@ -119,6 +127,19 @@ def render_into(
                 f"rendering corpus {corpus!r} failed with exit status {worker.returncode}; the end of its output:\n"
                 + "\n".join(errors.read().splitlines()[-8:])
             )
+
+
+def _remove_remains(folder: Path) -> None:
+    """Remove the temporary folders of renderings whose process was killed: nobody holds their lock any more."""
+    for left in folder.parent.glob(f"{folder.name}.*"):
+        if left.is_symlink() or time.time() - left.stat().st_mtime < FRESH_S:  # it may not have its lock yet
+            continue
+        try:
+            with (left / LOCK).open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:  # held, or not one of ours
+            continue
 
 
 def _worker(corpus: str, folder: str, workers: int, errors: IO[str]) -> subprocess.Popen[str]:

@@ -325,3 +325,31 @@ def test_a_backbone_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="lacks weights"):
         Backbone(str(folder))
+
+
+def test_the_feature_extractor_as_an_entry_of_processor_config(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", do_normalize=False)
+    waveforms, own = noise(2), folder / "preprocessor_config.json"
+    expected = load(record(folder)).log_odds(waveforms)
+    settings = json.loads(own.read_text())
+    own.unlink()
+    (folder / "processor_config.json").write_text(json.dumps({"feature_extractor": settings, "processor_class": "P"}))
+    np.testing.assert_array_equal(load(record(folder)).log_odds(waveforms), expected)
+    edit(folder, "processor_config.json", feature_extractor=settings | {"sampling_rate": 8000})
+    with pytest.raises(InputError, match="made for 8000 Hz"):
+        load(record(folder))
+    edit(folder, "processor_config.json", feature_extractor=None)
+    with pytest.raises(InputError, match="has no entry 'feature_extractor'"):
+        load(record(folder))
+    (folder / "processor_config.json").unlink()
+    with pytest.raises(InputError, match="cannot read its preprocessor_config"):
+        load(record(folder))
+
+
+def test_frames_that_are_squeezed_count_for_the_shortest_clip(tmp_path: Path) -> None:
+    squeezed = {"squeeze_factor": 3, "num_conv_pos_embeddings": 4}
+    model = load(record(write(tmp_path, family="SEW", **squeezed)))
+    assert model.min_samples == ((3 - 1) * 2 + 3 - 1) * 5 + 10
+    assert np.isfinite(model.log_odds(noise(2, model.min_samples))).all()
+    with pytest.raises(ClipError, match="shorter than"):
+        model.log_odds(noise(2, model.min_samples - 1))

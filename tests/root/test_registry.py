@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from serxai.errors import InputError, UnknownNameError
 from serxai.keys import digest, rng
-from serxai.registry import Record, Registry
+from serxai.registry import PluginWarning, Record, Registry
 
 
 def a_record(name: str = "one", **changes: str) -> Record:
@@ -107,3 +107,30 @@ def test_datasets_of_hugging_face_is_not_shadowed(tmp_path):
     code = f"import sys; sys.path.append({str(tmp_path)!r}); import datasets; print(datasets.ORIGIN)"
     result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert result.stdout.strip() == "installed", result.stderr
+
+
+class Point:
+    """An entry point of an installed package."""
+
+    def __init__(self, name: str, loaded: object) -> None:
+        self.name, self.group, self.dist, self.loaded = name, "serxai.things", None, loaded
+
+    def load(self) -> object:
+        if isinstance(self.loaded, Exception):
+            raise self.loaded
+        return self.loaded
+
+
+def test_a_broken_entry_point_is_named_and_the_rest_works(monkeypatch: pytest.MonkeyPatch):
+    points = [
+        Point("absent", ModuleNotFoundError("No module named 'gone'\nmore")), Point("taken", [a_record("one")]),
+        Point("no list", 3), Point("good", [a_record("two")]),
+    ]  # fmt: skip
+    monkeypatch.setattr("serxai.registry.entry_points", lambda group: points)
+    registry = Registry("thing", Record, [a_record("one")])
+    with pytest.warns(PluginWarning) as told:
+        assert registry.names() == ["one", "two"]
+    lines = [str(one.message) for one in told]
+    assert [line.split("'")[1] for line in lines] == ["absent", "taken", "no list"]
+    assert not any("\n" in line for line in lines) and "No module named 'gone'" in lines[0]
+    assert registry.get("two").version == "1"

@@ -9,7 +9,9 @@ import pytest
 
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.run.config import load_config
+from serxai.benchmark.run.execution import Execution
 from serxai.benchmark.run.runner import run
+from serxai.models.trust import Permission
 
 MODULE = """
 import torch
@@ -48,7 +50,7 @@ def test_gradient_methods_run_on_a_torch_module_alone(factory: str, tmp_path: Pa
         models=[f"python:mine_in_a_run:{factory}"], methods=["saliency", "lrp-epsilon-plus", "occlusion"],
         metrics=["gini"], conditions=["clean"], limit=2,
     )  # fmt: skip
-    store = run(config, tmp_path / "run")
+    store = run(config, tmp_path / "run", Execution(permission=Permission.of(config.models)))
     found = store.scores().groupby("method")[["status", "reason"]].agg(set)
     (card,) = store.info["models"].values()
     assert card["differentiable"] == (factory == "Net")

@@ -302,3 +302,34 @@ def test_masks_front_end_and_network_stay_on_the_device(elsewhere: TorchRecognis
     case = Case(elsewhere, clip, "anger", seed=("a",), device="meta")
     monkeypatch.setattr(Plane, "energy", lambda self, grid: np.ones(grid.shape))  # brings one number a cell to the host
     assert deletion_trajectory(case, np.arange(case.grid.shape[0] * case.grid.shape[1])).morf.size > 10
+
+
+PARENT = """
+import os, sys, time
+from multiprocessing import get_context
+from serxai.benchmark.run.processes import run_with_parent
+if __name__ == "__main__":
+    ours, theirs = get_context("spawn").Pipe()
+    # what unpickling takes in a worker never ends here
+    slow = b"ctime\\nsleep\\n(I600\\ntR."
+    process = get_context("spawn").Process(target=run_with_parent, args=(os.getpid(), "builtins:print", theirs, slow))
+    process.start()
+    print(process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the signal of a parent's death is Linux's")
+def test_a_worker_that_still_starts_dies_with_its_parent(tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    time.sleep(2)  # it is unpickling by now, or still starts Python
+    parent.kill()
+    parent.wait()
+    for _ in range(100):
+        if not Path(f"/proc/{worker}").exists() or "zombie" in Path(f"/proc/{worker}/status").read_text():
+            return
+        time.sleep(0.1)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("the worker outlived its parent")
