@@ -18,6 +18,7 @@ from ..analysis.pairs import NO_DIFFERENCE, Comparison, compare_methods
 from ..report.tables import setting_title
 from ..stats.clustered import CELL
 from ..storage.store import Store
+from .console import Console
 from .results import merged, print_notes
 
 WIDTH = 120  # narrower tables would cut names and numbers short
@@ -26,7 +27,6 @@ LEGEND = (
     f"over all pairs. '{NO_DIFFERENCE}' is no proof of equality: 'would show' says how large a difference would have "
     "had to be (80 % power, uncorrected). ! has misses, which count as the worst score."
 )
-from .console import Console
 
 
 def compare(arguments: Namespace) -> int:
