@@ -138,8 +138,8 @@ def plane_of(request: Request) -> Plane:
     return Plane(request.clip.samples, getattr(recogniser, "device", "cpu"))
 
 
-def fill_of(request: Request, plane: Plane, name: str) -> torch.Tensor:
-    """STFT of the named fill, seeded from the request.
+def fill_of(request: Request, plane: Plane, name: str, draw: int = 0) -> torch.Tensor:
+    """STFT of the named fill, seeded from the request and, from the second draw on, the number of the draw.
 
     Raises
     ------
@@ -149,7 +149,8 @@ def fill_of(request: Request, plane: Plane, name: str) -> torch.Tensor:
         If no fill has this name.
     """
     plant = request.clip.plant
-    return fill_spectrum(name, plane, request.generator("fill", name), plant.twin if plant else None)
+    generator = request.generator("fill", name, *([draw] if draw else []))
+    return fill_spectrum(name, plane, generator, plant.twin if plant else None)
 
 
 def batched_log_odds(recogniser: Recogniser, n: int, render: Callable[[np.ndarray], torch.Tensor]) -> np.ndarray:

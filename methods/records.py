@@ -52,6 +52,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="one per patch + 1, in whole batches (184 for 1.7 s)",
             resolution="16 mel bands x 150 ms",
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="feature-ablation",
@@ -65,6 +67,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="gradient",
             cost="one per cell of the scoring grid + 1, in whole batches (344 for 1.7 s)",
             resolution=_SCORING,
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="occlusion-paper",
@@ -78,6 +82,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="features",
             cost="one per patch + 1, in whole batches (4,616 for 1.7 s)",
             resolution="1 row x 10 frames of the recogniser's feature map",
+            reference="own",
+            signed=True,
         ),
         MethodRecord(
             name="emolime",
@@ -90,6 +96,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256",
             resolution=_BANDS,
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="emolime-sampled",
@@ -102,6 +110,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="64",
             resolution=_BANDS,
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="emolime-paper",
@@ -114,6 +124,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="66",
             resolution=_BANDS,
+            reference="own",
+            signed=True,
         ),
         MethodRecord(
             name="emolime-paper-unshrunk",
@@ -126,6 +138,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="66, shared with emolime-paper",
             resolution=_BANDS,
+            reference="own",
+            signed=True,
         ),
         MethodRecord(
             name="segment-lime",
@@ -138,6 +152,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256, or twice the stretches; every mask up to 8",
             resolution="all frequencies x 200 ms",
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="patch-lime",
@@ -150,6 +166,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="512, or twice the patches; every mask up to 8",
             resolution="4 mel bands x 300 ms",
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="energy-lime",
@@ -162,6 +180,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256",
             resolution="all frequencies x an eighth of the clip",
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="nmf-lime",
@@ -174,6 +194,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256",
             resolution="soft masks of 8 components",
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="band-shapley",
@@ -186,6 +208,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256 (shared with emolime)",
             resolution=_BANDS,
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="band-banzhaf",
@@ -198,6 +222,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256 (shared with emolime)",
             resolution=_BANDS,
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="band-kernelshap",
@@ -211,6 +237,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="64",
             resolution=_BANDS,
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="band-forest",
@@ -223,6 +251,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="256 (shared with emolime)",
             resolution=_BANDS,
+            reference="fill",
+            signed=False,
         ),
         MethodRecord(
             name="band-loo",
@@ -235,6 +265,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="16",
             resolution=_BANDS,
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="word-loo",
@@ -247,6 +279,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="one per word and pause + 2, in whole batches",
             resolution="one word",
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="beyond-saliency",
@@ -259,6 +293,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="that of its base method",
             resolution="all frequencies x 150 ms",
+            reference="base",
+            signed=False,
         ),
         MethodRecord(
             name="beyond-saliency-regions",
@@ -271,6 +307,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="black box",
             cost="that of its base method",
             resolution=_SCORING,
+            reference="base",
+            signed=False,
         ),
         MethodRecord(
             name="beyond-saliency-paper-crp",
@@ -283,6 +321,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="features",
             cost="that of its base method",
             resolution="all frequencies x 10 frames of the front end",
+            reference="own",
+            signed=False,
         ),
         MethodRecord(
             name="beyond-saliency-paper-os",
@@ -295,6 +335,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="features",
             cost="that of its base method",
             resolution="all frequencies x 10 frames of the front end",
+            reference="own",
+            signed=False,
         ),
         MethodRecord(
             name="beyond-saliency:",
@@ -307,6 +349,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="none",
             cost="that of its base method",
             resolution="all frequencies x 150 ms",
+            reference="base",
+            signed=False,
         ),
         MethodRecord(
             name="random",
@@ -319,6 +363,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="none",
             cost="0",
             resolution=_SCORING,
+            reference="none",
+            signed=True,
         ),
         MethodRecord(
             name="energy",
@@ -331,6 +377,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="none",
             cost="0",
             resolution=_SCORING,
+            reference="none",
+            signed=False,
         ),
         MethodRecord(
             name="oracle",
@@ -343,11 +391,13 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="truth",
             cost="0",
             resolution=_SCORING,
+            reference="fill",
+            signed=True,
         ),
         MethodRecord(
             name="rule-truth",
             target=".methods.rule_truth:RuleTruth",
-            summary="reference: the true explanation of recogniser planted-rule, in closed form",
+            summary="reference: the true explanation of recogniser planted-rule against a fill, in closed form",
             version="1",
             licence=_OWN,
             citation="none: serxai, docs/qualification",
@@ -355,6 +405,8 @@ METHODS: Registry[MethodRecord] = Registry(
             needs="truth",
             cost="0",
             resolution=_SCORING,
+            reference="fill",
+            signed=True,
         ),
     ],
 )

@@ -22,7 +22,7 @@ from ..run.runner import run
 from ..storage.bounds import MAX_FILE_BYTES, check_parquet
 from ..storage.files import read_bytes, write_atomically, writing
 from ..storage.store import Store
-from .console import Bars
+from .console import Bars, reach_lines
 
 IN_TERMINAL = 4  # metrics named on the command line; of more, only the key ones have room
 _MADE_OF = b"serxai-made-of"
@@ -89,6 +89,8 @@ def _print_summary(console: Console, config: RunConfig, info: dict[str, Any], ou
         f"{info['model_calls']} model calls, {info['computed']['seconds']:.0f} s.",
         highlight=False,
     )
+    for line in reach_lines(info["reach"]):
+        console.print(line, highlight=False)
     if rows["failed"]:
         console.print(f"[red]{rows['failed']} scores failed.[/] Reasons: serxai status {out}", highlight=False)
     console.print(f"report: {page.resolve()}", highlight=False, soft_wrap=True)

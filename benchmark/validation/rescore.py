@@ -88,7 +88,7 @@ def score_again(
         trust=info["execution"].get("trust", False),
         batch_memory=info["execution"].get("batch_memory"),
     )
-    plan = make_plan(config, execution)
+    plan = make_plan(config, execution, measured=info.get("reach", []))
     planned = {shard.key for shard in plan.shards}
     strange = [f"{key}: planned in the run, not here" for key in info["shards"] if key not in planned]
     yield Check(

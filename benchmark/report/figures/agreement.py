@@ -103,5 +103,5 @@ def agreement_of_run(
         except (KeyError, InputError, ClipError):
             return None
 
-    scored = (e for e in store.explanations(condition="clean") if (e.corpus, e.clip) in speakers)
+    scored = (e for e in store.explanations(condition="clean", first=True) if (e.corpus, e.clip) in speakers)
     return draw_agreement(agreement(scored, speakers, progress, duration), picture)

@@ -1,0 +1,234 @@
+"""Reach of fills, and the fills that a run scores with.
+
+The *reach* of a fill for a recogniser is the fall of the target's log-odds when whole clips are replaced by it: the
+mean over clips, with an interval clustered by speaker. A fill that leaves the prediction as it is cannot tell
+explanations apart. Where the configuration names no fill, the first candidates are used whose reach is at least
+`LEAST` by the lower bound; below `MIN_SPEAKERS` speakers, where there is no bound, by the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...datasets.corpus import Corpus
+from ...keys import digest
+from ...metrics.records import METRICS
+from ...models.foldmodels import Models
+from ...models.recogniser import Recogniser
+from ...progress import Progress
+from ..stats.clustered import clustered_mean
+from .backend import ComputeBackend
+from .clip_conditions import ClipPredictions, ConditionedClips, Memo
+from .config import RunConfig
+from .identity import Keys, clip_identity
+from .method_spec import MethodSpec
+
+CLIPS = 64  # of a run, at most, on which reach is measured; the first ones are balanced over speakers and emotions
+LEAST = 1.0  # log-odds
+VERSION = "1"
+DIGITS = 6  # stored: fewer than what the number of threads may move
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Fall of the target's log-odds when whole clips are replaced by one fill.
+
+    Attributes
+    ----------
+    corpus, model, trained_on, fill : str
+    mean, low, high : float or None
+        In log-odds; bounds of 95 %, None below `MIN_SPEAKERS` speakers. The mean is None if no clip could be measured.
+    clips, speakers : int
+        That entered.
+    model_calls : int
+    key : str
+        Digest of everything it depends on.
+    """
+
+    corpus: str
+    model: str
+    trained_on: str
+    fill: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    clips: int
+    speakers: int
+    model_calls: int
+    key: str
+
+    @property
+    def enough(self) -> bool:
+        """Whether the lower bound, or the mean where there is no bound, is at least `LEAST`."""
+        bound = self.mean if self.low is None else self.low
+        return bound is not None and bound >= LEAST
+
+    def __str__(self) -> str:
+        if self.mean is None:
+            return "not measured: no clip has a prediction"
+        bounds = "" if self.low is None else f" [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.mean:.2f}{bounds}"
+
+
+@dataclass(frozen=True)
+class Fills:
+    """Fills of one corpus and model.
+
+    Attributes
+    ----------
+    names : tuple of str
+        At least one; explanations for metrics that remove nothing are made against the first.
+    barred : str
+        Why no score with a fill is made; empty where they are made.
+    reach : tuple of Reach
+        Of every fill named or tried.
+    calls : int
+        Model calls made to measure what was not measured before.
+    """
+
+    names: tuple[str, ...]
+    barred: str = ""
+    reach: tuple[Reach, ...] = ()
+    calls: int = 0
+
+    @property
+    def described(self) -> list[dict[str, Any]]:
+        """What run.json says of each fill."""
+        return [vars(one) | {"used": one.fill in self.names and not self.barred} for one in self.reach]
+
+
+def choose_fills(
+    config: RunConfig,
+    specs: Mapping[str, MethodSpec],
+    corpus: Corpus,
+    model: str,
+    models: Models,
+    recogniser: Callable[[str], Recogniser],
+    clips: Sequence[str],
+    measured: Sequence[Mapping[str, Any]],
+    progress: Progress,
+) -> Fills:
+    """Measure the reach of fills for one corpus and model, and choose those that are scored with.
+
+    Parameters
+    ----------
+    config : RunConfig
+    specs : mapping of str to MethodSpec
+    corpus : Corpus
+    model : str
+    models : Models
+    recogniser : callable
+        Recogniser of a fold.
+    clips : sequence of str
+        The run's, in canonical order.
+    measured : sequence of mapping
+        What run.json says of an earlier session's.
+    progress : Progress
+    """
+    tried = config.fills_for(corpus.name)
+    if not any(METRICS.get(metric).uses_fill for metric in config.metrics):
+        return Fills(tuple(tried if config.fills else tried[:1]))
+    earlier = {one["key"]: one for one in measured if isinstance(one, Mapping) and "key" in one}
+    some = tuple(clips[:CLIPS])
+    corpus.prepare(sorted(some))
+    folds = {clip: models.fold_for(corpus.name, str(corpus.table.loc[clip, "speaker"])) for clip in some}
+    weights = {fold: models.recogniser(fold).fingerprint for fold in sorted(set(folds.values()))}
+    sounds = [(clip, clip_identity(corpus, clip)) for clip in some]
+    keys = {
+        fill: digest("reach", VERSION, corpus.name, model, weights, sounds, config.target, config.seed, fill)
+        for fill in tried
+    }
+    reach: list[Reach] = []
+    spent = 0
+    for fill in tried:
+        if not config.fills and sum(one.enough for one in reach) >= config.n_fills:
+            break
+        known = earlier.get(keys[fill])
+        if known is not None:
+            reach.append(Reach(**{field.name: known.get(field.name) for field in fields(Reach)}))
+            continue
+        falls, calls = _measure(config, specs, corpus, recogniser, folds, fill, progress)
+        origin = (corpus.name, model, models.trained_on, fill)
+        reach.append(_summary(origin, falls, corpus.table["speaker"], calls, keys[fill]))
+        spent += calls
+    names, barred = _chosen(config, tried, reach)
+    return Fills(names, barred, tuple(reach), spent)
+
+
+def _chosen(config: RunConfig, tried: Sequence[str], reach: Sequence[Reach]) -> tuple[tuple[str, ...], str]:
+    """Names of the fills that are scored with, and the reason if there is none."""
+    if config.fills:
+        return tuple(tried), ""
+    enough = tuple(one.fill for one in reach if one.enough)[: config.n_fills]
+    if enough:
+        return enough, ""
+    if all(one.low is None for one in reach):  # too few speakers to say that no fill has reach
+        best = max(reach, key=lambda one: -np.inf if one.mean is None else one.mean)
+        return (best.fill,), ""
+    told = ", ".join(f"{one.fill} {one}" for one in reach)
+    return (tried[0],), (
+        f"no reach: replacing the whole clip lowers the target's log-odds by less than {LEAST:g} ({told}); name a fill "
+        "with --fill to score with it all the same"
+    )
+
+
+def _measure(
+    config: RunConfig,
+    specs: Mapping[str, MethodSpec],
+    corpus: Corpus,
+    recogniser: Callable[[str], Recogniser],
+    folds: Mapping[str, str],
+    fill: str,
+    progress: Progress,
+) -> tuple[dict[str, float], int]:
+    """Fall of each clip's log-odds, and model calls made.
+
+    A clip that cannot be decoded, predicted or filled is left out: its rows say why.
+    """
+    falls: dict[str, float] = {}
+    calls = 0
+    memo, backend, threads = Memo(), ComputeBackend(), torch.get_num_threads()
+    clips = ConditionedClips(config, corpus, memo, backend)
+    torch.set_num_threads(1)  # as in a worker
+    try:
+        for done, clip in enumerate(sorted(folds, key=lambda clip: folds[clip])):  # one recogniser at a time
+            progress(f"reach of {fill}", done, len(folds))
+            asked = recogniser(folds[clip])
+            keys = Keys(config, specs, corpus, asked, clips)
+            cases = ClipPredictions(clips, asked, keys, None, memo, backend, str(getattr(asked, "device", "cpu")))
+            before = asked.calls
+            with suppress(Exception):  # a recogniser of the user's can raise anything
+                falls[clip] = _fall(cases, clip, config.target, fill)
+            calls += asked.calls - before
+            memo.end_clip()
+        progress(f"reach of {fill}", len(folds), len(folds))
+    finally:
+        torch.set_num_threads(threads)
+    return falls, calls
+
+
+def _fall(cases: ClipPredictions, clip: str, rule: str, fill: str) -> float:
+    case = cases.case(clip, "clean", cases.target(clip, rule)).with_fill(fill)
+    filled = case.plane.istft(case.fill_spectrum)
+    before, after = case.response(case.recogniser.log_odds(torch.stack([case.plane.samples, filled])))
+    fall = float(before - after)
+    if not np.isfinite(fall):
+        raise ValueError(f"the fall of clip {clip} is not finite")
+    return fall
+
+
+def _summary(
+    origin: tuple[str, str, str, str], falls: Mapping[str, float], speakers: Any, calls: int, key: str
+) -> Reach:
+    whose = [str(speakers[clip]) for clip in falls]
+    if not falls:
+        return Reach(*origin, None, None, None, 0, 0, calls, key)
+    found = clustered_mean(list(falls.values()), whose)
+    low, high = (None if np.isnan(bound) else round(bound, DIGITS) for bound in found.bounds)
+    return Reach(*origin, round(found.mean, DIGITS), low, high, len(falls), len(set(whose)), calls, key)
