@@ -44,7 +44,7 @@ RECORDS = [
         name="integrated-gradients",
         target=".methods.gradient:IntegratedGradients",
         summary="gradients along the straight path from silence to the features; sums to the change of log-odds",
-        version="1",
+        version="2",
         licence=_CAPTUM,
         citation="Sundararajan, Taly & Yan 2017, Axiomatic attribution for deep networks, ICML, arXiv 1703.01365",
         family="gradient",
@@ -104,7 +104,7 @@ RECORDS = [
         name="deeplift",
         target=".methods.backprop:DeepLift",
         summary="difference of the target's logit from that of silence, shared out by the rescale rule",
-        version="1",
+        version="2",
         licence=_CAPTUM,
         citation="Shrikumar, Greenside & Kundaje 2017, Learning important features through propagating activation "
         "differences, ICML, arXiv 1704.02685",

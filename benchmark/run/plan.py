@@ -56,10 +56,10 @@ class Shard:
     clips : tuple of str
     partners : tuple of str
         For each clip, the next one of the same emotion by another speaker; empty where there is none.
-    mixed : tuple of str
-        Clips by other speakers that a condition mixes into its clips.
     fills : tuple of str
         Fills of its scores; what is explained for metrics that remove nothing is explained against the first.
+    mixed : tuple of str
+        Clips by other speakers that a condition mixes into its clips.
     barred : str
         Why no score with a fill is made; empty where they are made.
     """
@@ -71,8 +71,8 @@ class Shard:
     trained_on: str
     clips: tuple[str, ...]
     partners: tuple[str, ...]
+    fills: tuple[str, ...]
     mixed: tuple[str, ...] = ()
-    fills: tuple[str, ...] = ("attenuate",)
     barred: str = ""
 
 
@@ -232,7 +232,7 @@ def _shards(
                 *((m, identities[m]) for m in mixed),
             )  # fmt: skip
             names, barred = fills.names, fills.barred
-            shards.append(Shard(key, corpus.name, fold, model, models.trained_on, part, partners, mixed, names, barred))
+            shards.append(Shard(key, corpus.name, fold, model, models.trained_on, part, partners, names, mixed, barred))
     return shards
 
 
