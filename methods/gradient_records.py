@@ -142,7 +142,7 @@ RECORDS = [
         cost="2",
         resolution=_LAYER,
         reference="none",
-        signed=True,
+        signed=False,
     ),
     MethodRecord(
         name="lrp-epsilon-plus",
@@ -203,7 +203,7 @@ RECORDS = [
         cost="2",
         resolution=_FEATURES,
         reference="none",
-        signed=False,
+        signed=True,
     ),
     MethodRecord(
         name="crp",

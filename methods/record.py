@@ -31,7 +31,7 @@ class MethodRecord(Record):
         What relevance is relative to: a fill that replaces parts of the clip or the whole of it, a baseline of the
         method's own, nothing (local gradients, class activations, baselines), or what its base method's is.
     signed : bool
-        Whether maps, at default parameters, hold evidence against the target as negative values.
+        Whether maps, at default parameters, take negative values; those of unsigned methods never do.
 
     Raises
     ------

@@ -252,7 +252,7 @@ METHODS: Registry[MethodRecord] = Registry(
             cost="256 (shared with emolime)",
             resolution=_BANDS,
             reference="fill",
-            signed=False,
+            signed=True,
         ),
         MethodRecord(
             name="band-loo",
@@ -392,7 +392,7 @@ METHODS: Registry[MethodRecord] = Registry(
             cost="0",
             resolution=_SCORING,
             reference="fill",
-            signed=True,
+            signed=False,
         ),
         MethodRecord(
             name="rule-truth",

@@ -58,7 +58,11 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         "tuning_calls": tuning.total,
         "predictions": scoring.calls["predictions", ""],
         "reach_calls": scoring.calls["reach", ""],
-        "reach": [reach for fills in plan.fills.values() for reach in fills.described],
+        "reach": [
+            {key: value for key, value in reach.items() if key != "falls"}
+            for fills in plan.fills.values()
+            for reach in fills.described
+        ],
         "methods": by_method,
         "seconds": round(seconds, 1),
         "workers": execution.workers,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -47,8 +47,9 @@ class Reach:
     clips, speakers : int
         That entered.
     model_calls : int
-    key : str
-        Digest of everything it depends on.
+    falls : dict of str to (float or None, int)
+        Each clip's fall and the model calls it took, by the digest of everything it depends on; None where the clip
+        cannot be decoded, predicted or filled.
     """
 
     corpus: str
@@ -61,7 +62,7 @@ class Reach:
     clips: int
     speakers: int
     model_calls: int
-    key: str
+    falls: Mapping[str, tuple[float | None, int]]
 
     @property
     def enough(self) -> bool:
@@ -100,7 +101,7 @@ class Fills:
     @property
     def described(self) -> list[dict[str, Any]]:
         """What run.json says of each fill."""
-        return [vars(one) | {"used": one.fill in self.names and not self.barred} for one in self.reach]
+        return [asdict(one) | {"used": one.fill in self.names and not self.barred} for one in self.reach]
 
 
 def choose_fills(
@@ -134,29 +135,27 @@ def choose_fills(
     tried = config.fills_for(corpus.name)
     if not any(METRICS.get(metric).uses_fill for metric in config.metrics):
         return Fills(tuple(tried if config.fills else tried[:1]))
-    earlier = {one["key"]: one for one in measured if isinstance(one, Mapping) and "key" in one}
+    known = _known(measured)
     some = tuple(clips[:CLIPS])
     corpus.prepare(sorted(some))
     folds = {clip: models.fold_for(corpus.name, str(corpus.table.loc[clip, "speaker"])) for clip in some}
     weights = {fold: models.recogniser(fold).fingerprint for fold in sorted(set(folds.values()))}
-    sounds = [(clip, clip_identity(corpus, clip)) for clip in some]
-    keys = {
-        fill: digest("reach", VERSION, corpus.name, model, weights, sounds, config.target, config.seed, fill)
-        for fill in tried
-    }
+    sounds = {clip: (clip, clip_identity(corpus, clip), weights[folds[clip]]) for clip in some}
     reach: list[Reach] = []
     spent = 0
     for fill in tried:
         if not config.fills and sum(one.enough for one in reach) >= config.n_fills:
             break
-        known = earlier.get(keys[fill])
-        if known is not None:
-            reach.append(Reach(**{field.name: known.get(field.name) for field in fields(Reach)}))
-            continue
-        falls, calls = _measure(config, specs, corpus, recogniser, folds, fill, progress)
+        keys = {
+            clip: digest("reach", VERSION, corpus.name, *sounds[clip], config.target, config.seed, fill)
+            for clip in some
+        }
+        missing = {clip: fold for clip, fold in folds.items() if keys[clip] not in known}
+        made = _measure(config, specs, corpus, recogniser, missing, fill, progress)
+        spent += sum(calls for _, calls in made.values())
+        found = {clip: made[clip] if clip in made else known[keys[clip]] for clip in some}
         origin = (corpus.name, model, models.trained_on, fill)
-        reach.append(_summary(origin, falls, corpus.table["speaker"], calls, keys[fill]))
-        spent += calls
+        reach.append(_summary(origin, found, keys, corpus.table["speaker"]))
     names, barred = _chosen(config, tried, reach)
     return Fills(names, barred, tuple(reach), spent)
 
@@ -178,6 +177,16 @@ def _chosen(config: RunConfig, tried: Sequence[str], reach: Sequence[Reach]) -> 
     )
 
 
+def _known(measured: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float | None, int]]:
+    """Falls by key, of what run.json says; what is not of that form is measured again."""
+    known = {}
+    for one in measured:
+        with suppress(TypeError, ValueError, KeyError, AttributeError):
+            for key, (fall, calls) in one["falls"].items():
+                known[str(key)] = None if fall is None else float(fall), int(calls)
+    return known
+
+
 def _measure(
     config: RunConfig,
     specs: Mapping[str, MethodSpec],
@@ -186,13 +195,9 @@ def _measure(
     folds: Mapping[str, str],
     fill: str,
     progress: Progress,
-) -> tuple[dict[str, float], int]:
-    """Fall of each clip's log-odds, and model calls made.
-
-    A clip that cannot be decoded, predicted or filled is left out: its rows say why.
-    """
-    falls: dict[str, float] = {}
-    calls = 0
+) -> dict[str, tuple[float | None, int]]:
+    """Fall of the log-odds and model calls made, by clip."""
+    found: dict[str, tuple[float | None, int]] = {}
     memo, backend, threads = Memo(), ComputeBackend(), torch.get_num_threads()
     clips = ConditionedClips(config, corpus, memo, backend)
     torch.set_num_threads(1)  # as in a worker
@@ -202,33 +207,39 @@ def _measure(
             asked = recogniser(folds[clip])
             keys = Keys(config, specs, corpus, asked, clips)
             cases = ClipPredictions(clips, asked, keys, None, memo, backend, str(getattr(asked, "device", "cpu")))
-            before = asked.calls
-            with suppress(Exception):  # a recogniser of the user's can raise anything
-                falls[clip] = _fall(cases, clip, config.target, fill)
-            calls += asked.calls - before
+            before, fall = asked.calls, None
+            with suppress(Exception):  # a recogniser of the user's can raise anything; the clip's rows say what
+                fall = _fall(cases, clip, config.target, fill)
+            found[clip] = fall, asked.calls - before
             memo.end_clip()
-        progress(f"reach of {fill}", len(folds), len(folds))
+        if folds:
+            progress(f"reach of {fill}", len(folds), len(folds))
     finally:
         torch.set_num_threads(threads)
-    return falls, calls
+    return found
 
 
 def _fall(cases: ClipPredictions, clip: str, rule: str, fill: str) -> float:
     case = cases.case(clip, "clean", cases.target(clip, rule)).with_fill(fill)
     filled = case.plane.istft(case.fill_spectrum)
     before, after = case.response(case.recogniser.log_odds(torch.stack([case.plane.samples, filled])))
-    fall = float(before - after)
+    fall = round(float(before - after), DIGITS)
     if not np.isfinite(fall):
         raise ValueError(f"the fall of clip {clip} is not finite")
     return fall
 
 
 def _summary(
-    origin: tuple[str, str, str, str], falls: Mapping[str, float], speakers: Any, calls: int, key: str
+    origin: tuple[str, str, str, str],
+    found: Mapping[str, tuple[float | None, int]],
+    keys: Mapping[str, str],
+    speakers: Any,
 ) -> Reach:
-    whose = [str(speakers[clip]) for clip in falls]
+    falls = {clip: fall for clip, (fall, _) in found.items() if fall is not None}
+    calls, by_key = sum(calls for _, calls in found.values()), {keys[clip]: one for clip, one in found.items()}
     if not falls:
-        return Reach(*origin, None, None, None, 0, 0, calls, key)
-    found = clustered_mean(list(falls.values()), whose)
-    low, high = (None if np.isnan(bound) else round(bound, DIGITS) for bound in found.bounds)
-    return Reach(*origin, round(found.mean, DIGITS), low, high, len(falls), len(set(whose)), calls, key)
+        return Reach(*origin, None, None, None, 0, 0, calls, by_key)
+    whose = [str(speakers[clip]) for clip in falls]
+    e = clustered_mean(list(falls.values()), whose)
+    low, high = (None if np.isnan(bound) else round(bound, DIGITS) for bound in e.bounds)
+    return Reach(*origin, round(e.mean, DIGITS), low, high, len(falls), len(set(whose)), calls, by_key)
