@@ -230,12 +230,15 @@ class FillEffect:
         Of the target, where the whole clip is replaced.
     probability : float
         One-vs-rest.
+    fall : float
+        Of the log-odds, from the clip to the copy: the fill's reach on this clip.
     """
 
     fill: str
     match_level: bool
     log_odds: float
     probability: float
+    fall: float
 
     @property
     def note(self) -> str:
@@ -260,4 +263,7 @@ def fill_effects(request: Request) -> tuple[FillEffect, ...]:
         names += [(fill, False), (fill, True)]
         copies += [copy, with_level_of(plane.samples, copy[None])[0]]
     y = request.response(request.recogniser.log_odds(torch.stack(copies)))
-    return tuple(FillEffect(*name, float(value), float(expit(value))) for name, value in zip(names, y, strict=True))
+    return tuple(
+        FillEffect(*name, float(value), float(expit(value)), float(y[0] - value))
+        for name, value in zip(names, y, strict=True)
+    )

@@ -22,7 +22,7 @@ from ...models.records import MODELS
 from ...registry import Registry
 from .settings import expand_words, read_toml, validate_settings
 
-FILL_NAMES = ("attenuate", "noise", "spectral-mean", "twin")
+FILL_NAMES = ("attenuate", "noise", "spectral-mean", "zero", "twin")
 SCORED = "scored"  # value of a method's fill parameter: the fill that the explanation is scored with
 RULES, RUNNER_UP = ("predicted", "true"), "runner-up"  # what a target can be beside an emotion
 _REGISTRIES: dict[str, Registry] = {

@@ -91,8 +91,8 @@ def test_cells_are_the_full_product_where_a_metric_is_defined():
 
 def test_twin_is_left_out_where_clips_have_none():
     config = load_config(preset="full", corpora=["planted", "emodb"], fills="all")
-    assert config.fills_for("planted") == ["attenuate", "noise", "spectral-mean", "twin"]
-    assert config.fills_for("emodb") == ["attenuate", "noise", "spectral-mean"]
+    assert config.fills_for("planted") == ["attenuate", "noise", "spectral-mean", "zero", "twin"]
+    assert config.fills_for("emodb") == ["attenuate", "noise", "spectral-mean", "zero"]
     with pytest.raises(InputError, match=r"--fill: 'twin' alone cannot fill clips of emodb"):
         load_config(corpora=["emodb"], fills=["twin"])
 
