@@ -3,7 +3,8 @@
 The *reach* of a fill for a recogniser is the fall of the target's log-odds when whole clips are replaced by it: the
 mean over clips, with an interval clustered by speaker. A fill that leaves the prediction as it is cannot tell
 explanations apart. Where the configuration names no fill, the first candidates are used whose reach is at least
-`LEAST` by the lower bound; below `MIN_SPEAKERS` speakers, where there is no bound, by the mean.
+`LEAST` by the lower bound; by the mean below `MIN_SPEAKERS` speakers, where there is no bound, or `FEW` clips, where
+it says little.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from .method_spec import MethodSpec
 
 CLIPS = 64  # of a run, at most, on which reach is measured; the first ones are balanced over speakers and emotions
 LEAST = 1.0  # log-odds
+FEW = 12  # clips
 VERSION = "1"
 DIGITS = 6  # stored: fewer than what the number of threads may move
 
@@ -66,9 +68,14 @@ class Reach:
 
     @property
     def enough(self) -> bool:
-        """Whether the lower bound, or the mean where there is no bound, is at least `LEAST`."""
-        bound = self.mean if self.low is None else self.low
+        """Whether the lower bound is at least `LEAST`; the mean where the bound says little."""
+        bound = self.low if self.certain else self.mean
         return bound is not None and bound >= LEAST
+
+    @property
+    def certain(self) -> bool:
+        """Whether there are enough speakers and clips for the interval to decide."""
+        return self.low is not None and self.clips >= FEW
 
     def __str__(self) -> str:
         if self.mean is None:
@@ -167,7 +174,7 @@ def _chosen(config: RunConfig, tried: Sequence[str], reach: Sequence[Reach]) -> 
     enough = tuple(one.fill for one in reach if one.enough)[: config.n_fills]
     if enough:
         return enough, ""
-    if all(one.low is None for one in reach):  # too few speakers to say that no fill has reach
+    if not any(one.certain for one in reach):  # too little to say that no fill has reach
         best = max(reach, key=lambda one: -np.inf if one.mean is None else one.mean)
         return (best.fill,), ""
     told = ", ".join(f"{one.fill} {one}" for one in reach)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def config(**changes: Any) -> Any:
 
 
 def measured(fill: str, mean: float | None, low: float | None = None) -> Reach:
-    return Reach("planted", "cnn", "planted", fill, mean, low, None if low is None else mean, 8, 8, 0, {})
+    return Reach("planted", "cnn", "planted", fill, mean, low, None if low is None else mean, 16, 8, 0, {})
 
 
 FILLS = ["attenuate", "spectral-mean", "noise"]
@@ -57,6 +58,8 @@ def test_no_fill_is_barred_where_it_was_named_or_speakers_are_few():
     assert _chosen(config(fills=["noise"]), ["noise"], without[2:]) == (("noise",), "")
     few = [measured("attenuate", 0.2), measured("spectral-mean", 0.9), measured("noise", None)]
     assert _chosen(config(), FILLS, few) == (("spectral-mean",), "")
+    short = [replace(measured(fill, 1.5, -2.0), clips=6) for fill in FILLS]
+    assert _chosen(config(), FILLS, short) == (("attenuate",), "")
 
 
 def test_reach_is_the_fall_with_everything_replaced_and_is_not_measured_twice(tmp_path: Path):
