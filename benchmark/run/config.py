@@ -301,20 +301,12 @@ def _added(earlier: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, An
     for key in ADDED:
         new = named.get(key)
         if isinstance(new, list | tuple):
-            before = list(earlier.get(key) or _defaults(earlier, key))
+            before = list(earlier.get(key) or ())
             merged[key] = [*before, *(name for name in new if _canonical(key, name) not in before)]
     if "metrics" in named and earlier.get("clean_only"):  # a metric named now is scored wherever it is defined
         asked = {_canonical("metrics", name) for name in named["metrics"]}
         merged["clean_only"] = [name for name in earlier["clean_only"] if name not in asked]
     return merged
-
-
-def _defaults(earlier: Mapping[str, Any], key: str) -> list[str]:
-    """What an empty list stands for: of fills, those that the corpora of a run have used; of others, nothing."""
-    if key != "fills":
-        return []
-    twinned = {CORPORA.get(name).twinned for name in earlier.get("corpora", ())}
-    return ["twin"] * (True in twinned) + ["attenuate"] * (False in twinned)
 
 
 def _canonical(key: str, name: str) -> str:

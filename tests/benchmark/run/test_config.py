@@ -352,7 +352,7 @@ def test_wrong_input_is_found_before_anything_heavy_is_imported(tmp_path: Path):
 
 def earlier(**changes: object) -> dict[str, object]:
     settings = {"methods": ["energy"], "metrics": ["abpc"], "conditions": ["clean"], "models": ["cnn"], "limit": 2}
-    return load_config(**settings | changes).model_dump()
+    return load_config(**settings | {"fills": ["attenuate"]} | changes).model_dump()
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def earlier(**changes: object) -> dict[str, object]:
         ("metrics", ["gini", "abpc"], ["abpc", "gini"]),
         ("conditions", ["noise-10db"], ["clean", "noise-10db"]),
         ("models", ["planted-rule"], ["cnn", "planted-rule"]),
-        ("fills", ["noise"], ["twin", "noise"]),
+        ("fills", ["noise"], ["attenuate", "noise"]),
     ],
 )
 def test_resuming_adds_names(key: str, new: list[str], expected: list[str]):
@@ -380,7 +380,7 @@ def test_resuming_replaces_what_is_no_list_of_names_and_expands_words():
     assert (after.limit, after.seed, after.emotions) == (5, 3, ["anger"])
     assert set(after.metrics) == set(load_config(metrics=["all"]).metrics)
     corpora = load_config(earlier=earlier(), corpora=["emodb"], fills=["noise"])
-    assert corpora.corpora == ["planted", "emodb"] and corpora.fills_for("emodb") == ["noise"]
+    assert corpora.corpora == ["planted", "emodb"] and corpora.fills_for("emodb") == ["attenuate", "noise"]
 
 
 def test_resuming_keeps_what_is_scored_on_clean_clips_alone_but_for_metrics_named():

@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from serxai.audio import Plane, fill_spectrum
+from serxai.benchmark.cli.main import main
 from serxai.benchmark.run import reach as reach_module
 from serxai.benchmark.run.config import load_config
 from serxai.benchmark.run.forecast import forecast
 from serxai.benchmark.run.plan import make_plan
 from serxai.benchmark.run.reach import Reach, _chosen
 from serxai.benchmark.run.runner import run
+from serxai.benchmark.storage.store import Store
 from serxai.datasets.corpora import load_corpus
 from serxai.keys import rng
 from serxai.methods.occlusion import Occlusion
@@ -122,3 +124,12 @@ def test_the_explanations_draw_is_not_the_scorers():
     explained = rng("explain", 0, "planted", clip.id, Occlusion.name, "clean", 0, "fill", "noise").random(4)
     scored = rng(0, "planted", clip.id, "clean", "fill", "noise").random(4)
     assert not np.isclose(explained, scored).any()
+
+
+def test_a_fill_named_on_resuming_is_added_to_those_that_were_chosen(tmp_path: Path):
+    run(config(limit=1, methods=["energy"]), tmp_path / "run")
+    flags = ["run", "--resume", "--fill", "noise", "--out", str(tmp_path / "run"), "--workers", "1"]
+    assert main(flags) == 0
+    store = Store(tmp_path / "run")
+    assert store.info["config"]["fills"] == ["attenuate", "noise"]
+    assert store.scores().query("metric == 'abpc'")["fill"].tolist() == ["attenuate", "noise"]
