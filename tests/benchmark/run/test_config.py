@@ -335,7 +335,7 @@ def test_wrong_input_is_found_before_anything_heavy_is_imported(tmp_path: Path):
     wrong = [
         ["--metric", "nope"], ["none.toml"], ["--workers", "0"], ["--limit", "-1"], ["--preset", "quik"],
         ["--checkpoint", "none"], ["--corpus", "emodb", "--data-root", "none"], ["--resume", "--out", "none"],
-        ["--retry-failed"], ["--fill", "zero"],
+        ["--retry-failed"], ["--fill", "zeros"],
     ]  # fmt: skip
     program = (
         "import sys; from serxai.benchmark.cli.main import main\n"
