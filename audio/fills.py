@@ -36,10 +36,16 @@ def _spectral_mean(plane: Plane, generator: np.random.Generator) -> torch.Tensor
     return torch.polar(mean.contiguous(), plane.spectrum.angle())
 
 
+def _zero(plane: Plane, generator: np.random.Generator) -> torch.Tensor:
+    """Digital silence, as in the EmoLIME authors' code, which sets bands of a mel spectrogram to zero."""
+    return torch.zeros_like(plane.spectrum)
+
+
 _SIGNAL_FILLS: dict[str, Callable[[Plane, np.random.Generator], torch.Tensor]] = {
     "attenuate": _attenuate,
     "noise": _noise,
     "spectral-mean": _spectral_mean,
+    "zero": _zero,
 }
 FILLS = (*_SIGNAL_FILLS, "twin")
 
@@ -51,7 +57,7 @@ def fill_spectrum(
 
     Parameters
     ----------
-    name : {'attenuate', 'noise', 'spectral-mean', 'twin'}
+    name : {'attenuate', 'noise', 'spectral-mean', 'zero', 'twin'}
     plane : Plane
     generator : numpy Generator
         Used by ``noise`` only.

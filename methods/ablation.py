@@ -19,7 +19,7 @@ from .attribution import Attribution
 from .canonical import canonical, check_logits
 from .explainer import Explainer, Request
 from .gradient import at_least_one
-from .inspection import View, check_baseline, differentiable, grid_of, on_features, view_of
+from .inspection import View, check_baseline, check_reach, differentiable, grid_of, on_features, view_of
 from .local import LocalPass
 
 MORE_AT_ONCE = 8  # times as many patches as whole maps pass together where only boxes are computed, at most
@@ -39,6 +39,7 @@ class FeatureAblation(Explainer):
     """
 
     name = "feature-ablation"
+    fill_parameter = "baseline"
 
     def __init__(self, baseline: str = "silence") -> None:
         self.baseline = baseline
@@ -62,7 +63,7 @@ class FeatureAblation(Explainer):
         check_baseline(self.baseline)
         with differentiable(request.recogniser, self.name).metered():
             view = view_of(request, self.name)
-            baseline = view.baseline(self.baseline)
+            baseline = view.baselines(self.baseline)[0]
             grid = scoring_grid(request.clip.duration_s)
             cells = _cells(view.grid, grid)
             groups = np.unique(cells)
@@ -81,6 +82,12 @@ class FeatureAblation(Explainer):
         """See `Explainer.calls`: the clip itself and one map a cell."""
         cells = _cells(grid_of(n_samples, differentiable(recogniser, self.name)), scoring_grid(n_samples / SAMPLE_RATE))
         return recogniser.calls_for(1 + np.unique(cells).size)
+
+    def calls_of(self, request: Request) -> int:
+        """See `Explainer.calls_of`."""
+        check_baseline(self.baseline)
+        check_reach(request, self.name, self.baseline)
+        return super().calls_of(request)
 
 
 def _cells(features: Grid, grid: Grid) -> np.ndarray:

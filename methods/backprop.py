@@ -21,7 +21,7 @@ from .attribution import Attribution
 from .canonical import Canonical, canonical, check_logits, pair
 from .explainer import Explainer, Request
 from .gradient import attribution
-from .inspection import View, check_baseline, on_features, view_of
+from .inspection import View, check_baseline, check_reach, draws_of, on_features, view_of
 
 from zennit import types  # isort: skip
 
@@ -132,6 +132,7 @@ class DeepLift(RuledMethod):
     """
 
     name = "deeplift"
+    fill_parameter = "baseline"
     kinds = (nn.ReLU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus)
     log_odds = False
 
@@ -144,15 +145,26 @@ class DeepLift(RuledMethod):
         for name, module in list(network.network.named_modules()):
             if isinstance(module, nn.MaxPool2d) and not module.ceil_mode and module.dilation in (1, (1, 1)):
                 network.network.set_submodule(name, UnfoldedMaxPool(module))
-        relevance, delta = attr.DeepLift(network).attribute(
-            view.values.requires_grad_(), view.baseline(self.baseline), return_convergence_delta=True
-        )
-        return relevance, {"convergence_delta": float(delta)}
+        total, deltas = torch.zeros_like(view.values), []
+        for baseline in view.baselines(self.baseline, draws_of(self.baseline)):
+            relevance, delta = attr.DeepLift(network).attribute(
+                view.values.detach().requires_grad_(), baseline, return_convergence_delta=True
+            )
+            total += relevance.detach()
+            deltas.append(float(delta))
+        return total / len(deltas), {"convergence_delta": sum(deltas) / len(deltas)}
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """See `Explainer.calls`: features and baseline, both again for the delta, and the original network."""
+        """See `Explainer.calls`: features and baseline of each draw, twice for the delta, and the original network."""
         self._form(recogniser)
-        return 5
+        return 4 * draws_of(self.baseline) + 1
+
+    def calls_of(self, request: Request) -> int:
+        """See `Explainer.calls_of`."""
+        self._check()
+        calls = super().calls_of(request)
+        check_reach(request, self.name, self.baseline)
+        return calls
 
     def _check(self) -> None:
         check_baseline(self.baseline)

@@ -39,6 +39,7 @@ class Oracle(Explainer):
     """
 
     name = "oracle"
+    against = "twin"
 
     def attribute(self, request: Request) -> Attribution:
         """Return the truth map of a planted clip.

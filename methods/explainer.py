@@ -143,11 +143,20 @@ class Explainer(ABC):
         Whether the attribution depends on the seed.
     base : str or None
         Name of the method whose attribution this one is computed from.
+    fill_parameter : str or None
+        Name of the parameter that names the fill the attribution is relative to. Runs set it to the fill that the
+        attribution is scored with, unless the configuration fixes it.
     """
 
     name: str
     stochastic: bool = False
     base: str | None = None
+    fill_parameter: str | None = None
+
+    @property
+    def against(self) -> str:
+        """Fill (or other value of `fill_parameter`) that the attribution is relative to; empty if there is none."""
+        return "" if self.fill_parameter is None else str(getattr(self, self.fill_parameter))
 
     @abstractmethod
     def attribute(self, request: Request) -> Attribution:

@@ -19,7 +19,7 @@ from ..errors import ClipError, InputError
 from ..models.recogniser import Recogniser
 from .attribution import Attribution
 from .explainer import Explainer, Request
-from .inspection import View, check_baseline, differentiable, view_of
+from .inspection import View, check_baseline, check_reach, differentiable, draws_of, view_of
 
 
 class GradientMethod(Explainer):
@@ -110,10 +110,12 @@ class IntegratedGradients(GradientMethod):
     n_steps : int
         Number of quadrature nodes.
     baseline : str
-        ``silence``, or the name of a fill (see `audio.FILLS`) that replaces the whole clip.
+        ``silence``, or the name of a fill (see `audio.FILLS`) that replaces the whole clip; for ``noise`` the mean over
+        `inspection.NOISE_DRAWS` draws.
     """
 
     name = "integrated-gradients"
+    fill_parameter = "baseline"
 
     def __init__(self, n_steps: int = 32, baseline: str = "silence") -> None:
         self.n_steps = n_steps
@@ -122,18 +124,29 @@ class IntegratedGradients(GradientMethod):
 
     def relevance(self, view: View) -> tuple[torch.Tensor, dict[str, float]]:
         """See `GradientMethod.relevance`."""
-        relevance, delta = attr.IntegratedGradients(view.response).attribute(
-            view.values,
-            view.baseline(self.baseline),
-            n_steps=self.n_steps,
-            internal_batch_size=view.at_once,
-            return_convergence_delta=True,
-        )
-        return relevance.sum(dim=1), {"convergence_delta": float(delta)}
+        method = attr.IntegratedGradients(view.response)
+        found = [
+            method.attribute(
+                view.values,
+                baseline,
+                n_steps=self.n_steps,
+                internal_batch_size=view.at_once,
+                return_convergence_delta=True,
+            )
+            for baseline in view.baselines(self.baseline, draws_of(self.baseline))
+        ]
+        relevance = torch.stack([one.sum(dim=1) for one, _ in found]).mean(dim=0)
+        return relevance, {"convergence_delta": float(np.mean([float(delta) for _, delta in found]))}
 
     def calls(self, n_samples: int, recogniser: Recogniser) -> int:
-        """See `Explainer.calls`: the quadrature nodes, and both end points for ``convergence_delta``."""
-        return super().calls(n_samples, recogniser) * self.n_steps + 2
+        """See `Explainer.calls`: the quadrature nodes, and both end points for ``convergence_delta``, of each draw."""
+        return (super().calls(n_samples, recogniser) * self.n_steps + 2) * draws_of(self.baseline)
+
+    def calls_of(self, request: Request) -> int:
+        """See `Explainer.calls_of`."""
+        self._check()
+        check_reach(request, self.name, self.baseline)
+        return super().calls_of(request)
 
     def _check(self) -> None:
         at_least_one(self.name, "n_steps", self.n_steps, 32)

@@ -22,6 +22,8 @@ RECORDS = [
         needs="gradient",
         cost="1",
         resolution=_FEATURES,
+        reference="none",
+        signed=False,
     ),
     MethodRecord(
         name="input-x-gradient",
@@ -35,18 +37,22 @@ RECORDS = [
         needs="gradient",
         cost="1",
         resolution=_FEATURES,
+        reference="own",
+        signed=True,
     ),
     MethodRecord(
         name="integrated-gradients",
         target=".methods.gradient:IntegratedGradients",
         summary="gradients along the straight path from silence to the features; sums to the change of log-odds",
-        version="1",
+        version="2",
         licence=_CAPTUM,
         citation="Sundararajan, Taly & Yan 2017, Axiomatic attribution for deep networks, ICML, arXiv 1703.01365",
         family="gradient",
         needs="gradient",
         cost="34",
         resolution=_FEATURES,
+        reference="fill",
+        signed=True,
     ),
     MethodRecord(
         name="smoothgrad",
@@ -59,6 +65,8 @@ RECORDS = [
         needs="gradient",
         cost="32",
         resolution=_FEATURES,
+        reference="none",
+        signed=False,
     ),
     MethodRecord(
         name="gradient-shap",
@@ -74,6 +82,8 @@ RECORDS = [
         needs="gradient",
         cost="36",
         resolution=_FEATURES,
+        reference="own",
+        signed=True,
     ),
     MethodRecord(
         name="guided-backprop",
@@ -87,12 +97,14 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
+        reference="none",
+        signed=True,
     ),
     MethodRecord(
         name="deeplift",
         target=".methods.backprop:DeepLift",
         summary="difference of the target's logit from that of silence, shared out by the rescale rule",
-        version="1",
+        version="2",
         licence=_CAPTUM,
         citation="Shrikumar, Greenside & Kundaje 2017, Learning important features through propagating activation "
         "differences, ICML, arXiv 1704.02685",
@@ -100,6 +112,8 @@ RECORDS = [
         needs="features",
         cost="5",
         resolution=_FEATURES,
+        reference="fill",
+        signed=True,
     ),
     MethodRecord(
         name="gradcam",
@@ -112,6 +126,8 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_LAYER,
+        reference="none",
+        signed=True,
     ),
     MethodRecord(
         name="layercam",
@@ -125,6 +141,8 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_LAYER,
+        reference="none",
+        signed=False,
     ),
     MethodRecord(
         name="lrp-epsilon-plus",
@@ -139,6 +157,8 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
+        reference="own",
+        signed=True,
     ),
     MethodRecord(
         name="lrp-epsilon-plus-flat",
@@ -152,6 +172,8 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
+        reference="own",
+        signed=True,
     ),
     MethodRecord(
         name="lrp-gamma",
@@ -165,6 +187,8 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
+        reference="own",
+        signed=True,
     ),
     MethodRecord(
         name="excitation-backprop",
@@ -178,6 +202,8 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
+        reference="none",
+        signed=True,
     ),
     MethodRecord(
         name="crp",
@@ -193,6 +219,8 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
+        reference="own",
+        signed=True,
     ),
     MethodRecord(
         name="crp-paper",
@@ -205,5 +233,7 @@ RECORDS = [
         needs="features",
         cost="2",
         resolution=_FEATURES,
+        reference="own",
+        signed=True,
     ),
 ]

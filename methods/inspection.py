@@ -28,6 +28,8 @@ from .explainer import Request
 from .masks import fill_of
 
 BASELINES = ("silence", *FILLS)
+NOISE_DRAWS = 4  # baselines that explanations against noise are averaged over
+SAME = 1e-4  # of the map's range; a baseline nearer than that everywhere is the clip itself
 
 Differentiable = TorchRecogniser | WaveformRecogniser
 
@@ -73,7 +75,7 @@ class View:
         """Explained scalar, (n, parts, n_freq, n_time) -> (n,); see `Request.response`."""
         return self.request.response(self.log_odds(maps))
 
-    def baseline(self, name: str) -> torch.Tensor:
+    def baseline(self, name: str, draw: int = 0) -> torch.Tensor:
         """Baseline map in the shape of `values`: ``silence``, or the clip entirely replaced by a fill.
 
         Raises
@@ -84,7 +86,22 @@ class View:
         """
         if name == "silence":
             return torch.full_like(self.values, self.silence)
-        return self.represent(self.plane.istft(fill_of(self.request, self.plane, name)))
+        return self.represent(self.plane.istft(fill_of(self.request, self.plane, name, draw)))
+
+    def baselines(self, name: str, draws: int = 1) -> list[torch.Tensor]:
+        """Baseline maps as in `baseline`, one for each draw.
+
+        Raises
+        ------
+        NotApplicable
+            As `baseline`; and if the recogniser's features of a baseline are those of the clip, so that nothing can
+            be attributed to their difference.
+        """
+        found = [self.baseline(name, draw) for draw in range(draws)]
+        near = SAME * float(self.values.max() - self.values.min())
+        if any(float((baseline - self.values).abs().max()) <= near for baseline in found):
+            raise NotApplicable(f"no reach: filled with {name}, the clip's features stay as they are")
+        return found
 
     def gradients(self, maps: torch.Tensor) -> torch.Tensor:
         """Gradient of the response with respect to each map, in the shape of `maps`."""
@@ -180,6 +197,16 @@ def grid_of(n_samples: int, recogniser: Differentiable) -> Grid:
     bins, frames = 1 + N_FFT // 2, 1 + n_samples // HOP
     freqs = np.clip(np.arange(bins + 1) - 0.5, 0, bins - 1) * SAMPLE_RATE / N_FFT
     return Grid(freqs, (np.arange(frames + 1) - 0.5) * HOP / SAMPLE_RATE)
+
+
+def draws_of(baseline: str) -> int:
+    """Number of baselines that an explanation is averaged over: several of ``noise``, else one."""
+    return NOISE_DRAWS if baseline == "noise" else 1
+
+
+def check_reach(request: Request, method: str, baseline: str) -> None:
+    """Raise `NotApplicable` if a baseline has the features of the clip itself; see `View.baselines`."""
+    view_of(request, method).baselines(baseline, draws_of(baseline))
 
 
 def check_baseline(name: str) -> None:

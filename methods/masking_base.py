@@ -65,6 +65,7 @@ class PartMethod(Explainer):
     """
 
     draws: bool = True
+    fill_parameter = "fill"
 
     def __init__(self, partition: str, masks: int, exact: int, fill: str, match_level: bool, response: str) -> None:
         self.partition = partition

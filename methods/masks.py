@@ -138,8 +138,8 @@ def plane_of(request: Request) -> Plane:
     return Plane(request.clip.samples, getattr(recogniser, "device", "cpu"))
 
 
-def fill_of(request: Request, plane: Plane, name: str) -> torch.Tensor:
-    """STFT of the named fill, seeded from the request.
+def fill_of(request: Request, plane: Plane, name: str, draw: int = 0) -> torch.Tensor:
+    """STFT of the named fill, seeded from the request and, from the second draw on, the number of the draw.
 
     Raises
     ------
@@ -149,7 +149,8 @@ def fill_of(request: Request, plane: Plane, name: str) -> torch.Tensor:
         If no fill has this name.
     """
     plant = request.clip.plant
-    return fill_spectrum(name, plane, request.generator("fill", name), plant.twin if plant else None)
+    generator = request.generator("fill", name, *([draw] if draw else []))
+    return fill_spectrum(name, plane, generator, plant.twin if plant else None)
 
 
 def batched_log_odds(recogniser: Recogniser, n: int, render: Callable[[np.ndarray], torch.Tensor]) -> np.ndarray:
@@ -229,12 +230,15 @@ class FillEffect:
         Of the target, where the whole clip is replaced.
     probability : float
         One-vs-rest.
+    fall : float
+        Of the log-odds, from the clip to the copy: the fill's reach on this clip.
     """
 
     fill: str
     match_level: bool
     log_odds: float
     probability: float
+    fall: float
 
     @property
     def note(self) -> str:
@@ -259,4 +263,7 @@ def fill_effects(request: Request) -> tuple[FillEffect, ...]:
         names += [(fill, False), (fill, True)]
         copies += [copy, with_level_of(plane.samples, copy[None])[0]]
     y = request.response(request.recogniser.log_odds(torch.stack(copies)))
-    return tuple(FillEffect(*name, float(value), float(expit(value))) for name, value in zip(names, y, strict=True))
+    return tuple(
+        FillEffect(*name, float(value), float(expit(value)), float(y[0] - value))
+        for name, value in zip(names, y, strict=True)
+    )

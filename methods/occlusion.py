@@ -35,6 +35,7 @@ class Occlusion(Explainer):
     """
 
     name = "occlusion"
+    fill_parameter = "fill"
 
     def __init__(self, bands: int = 16, cell_s: float = 0.15, fill: str = "spectral-mean") -> None:
         self.bands = bands

@@ -9,6 +9,7 @@ from ..registry import Record
 
 FAMILIES = ("gradient", "relevance", "occlusion", "lime", "cue-referenced", "baseline")
 NEEDS = ("gradient", "features", "black box", "none", "truth")
+REFERENCES = ("fill", "own", "none", "base")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,11 @@ class MethodRecord(Record):
         Copies that go through the recogniser for one explanation, as text.
     resolution : str
         The finest detail a map of this method can show, at its default parameters.
+    reference : {'fill', 'own', 'none', 'base'}
+        What relevance is relative to: a fill that replaces parts of the clip or the whole of it, a baseline of the
+        method's own, nothing (local gradients, class activations, baselines), or what its base method's is.
+    signed : bool
+        Whether maps, at default parameters, take negative values; those of unsigned methods never do.
 
     Raises
     ------
@@ -37,10 +43,12 @@ class MethodRecord(Record):
     needs: str
     cost: str
     resolution: str
+    reference: str
+    signed: bool
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field, allowed in (("family", FAMILIES), ("needs", NEEDS)):
+        for field, allowed in (("family", FAMILIES), ("needs", NEEDS), ("reference", REFERENCES)):
             if getattr(self, field) not in allowed:
                 raise InputError(
                     f"method {self.name!r}: {field} {getattr(self, field)!r} is not allowed; take {', '.join(allowed)}."

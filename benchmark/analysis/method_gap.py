@@ -153,7 +153,7 @@ def repeats_of(store: Store, scores: pd.DataFrame) -> dict[tuple[str, ...], dict
     timed = store.explanation_seconds()
     maps: dict[tuple[str, ...], dict[int, Attribution]] = {}
     seconds: dict[tuple[str, ...], float] = {}
-    for key, e in store.keyed_explanations():
+    for key, e in store.keyed_explanations(first=True):
         identity = (e.corpus, e.model, e.condition, e.clip, e.attribution.target, e.attribution.method)
         if e.repeat == 0 and key in timed:
             seconds[identity] = timed[key]

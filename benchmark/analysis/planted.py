@@ -29,7 +29,8 @@ from ...keys import rng
 from ...models.foldmodels import FoldModels
 from ...models.scores import score
 
-TREATMENTS = ("clip", "twin", *(f"remove: {fill}" for fill in FILLS), "keep: twin")
+REMOVING = tuple(fill for fill in FILLS if fill != "zero")  # heard as attenuate is
+TREATMENTS = ("clip", "twin", *(f"remove: {fill}" for fill in REMOVING), "keep: twin")
 PERMUTATIONS = 2000
 
 
@@ -39,8 +40,10 @@ def treated_waveforms(clip: Clip) -> np.ndarray:
         raise InputError(f"clip {clip.id!r} is not planted; give a clip of a planted corpus.")
     plane, grid = Plane(clip.samples), scoring_grid(clip.duration_s)
     mask = truth_mask(truth_map(clip, plane, Plane(clip.plant.twin), grid))
-    fills = {name: fill_spectrum(name, plane, rng("planted report", clip.id, name), clip.plant.twin) for name in FILLS}
-    removed = [plane.render(~mask[None], grid, fills[name]).numpy()[0] for name in FILLS]
+    fills = {
+        name: fill_spectrum(name, plane, rng("planted report", clip.id, name), clip.plant.twin) for name in REMOVING
+    }
+    removed = [plane.render(~mask[None], grid, fills[name]).numpy()[0] for name in REMOVING]
     kept = plane.render(mask[None], grid, fills["twin"]).numpy()[0] if mask.any() else clip.samples
     return np.stack([clip.samples, clip.plant.twin, *removed, kept])
 

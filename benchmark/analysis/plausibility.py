@@ -449,7 +449,7 @@ def plausibility_table(
     root, methods = data_root or info["execution"]["data_root"], set(info["config"]["methods"])
     explanations = [
         e._replace(attribution=_in_time(e.attribution))
-        for e in store.explanations(condition="clean")
+        for e in store.explanations(condition="clean", first=True)
         if e.attribution.method in methods  # base explanations are stored as well
     ]
     if not explanations:

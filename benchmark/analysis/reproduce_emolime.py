@@ -130,7 +130,7 @@ def compare_emolime(
 
 
 def _repeats(entry: dict[str, Any], kind: str) -> list[int]:
-    repeats = []
+    repeats: list[int] = []
     while f"authors_{kind}_{len(repeats)}" in entry:
         repeats.append(len(repeats))
     return repeats

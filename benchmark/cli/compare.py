@@ -7,7 +7,6 @@ from argparse import Namespace
 from typing import Any
 
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
 from ...errors import InputError, UnknownNameError
@@ -101,14 +100,14 @@ def _oriented(pair: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(title: str, names: int, columns: tuple[str, ...]) -> Table:
-    table = Table(title=escape(title), title_justify="left", box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", padding=(0, 1, 0, 0))
     for number, column in enumerate(columns):
         table.add_column(column, no_wrap=number < names, justify="left" if number < names else "right")
     return table
 
 
 def _names(pair: dict[str, Any]) -> list[str]:
-    return [escape(pair[f"method_{side}"]) + ("!" if pair[f"misses_{side}"] else "") for side in ("a", "b")]
+    return [pair[f"method_{side}"] + ("!" if pair[f"misses_{side}"] else "") for side in ("a", "b")]
 
 
 def _tests(pairs: list[dict[str, Any]], title: str) -> Table:
@@ -174,7 +173,7 @@ def _ranks(rows: pd.DataFrame) -> Table:
         first = "–" if pd.isna(row.first) else f"{row.first:.0%}"
         rank = "–" if pd.isna(row.rank) else f"{row.rank:g}"
         counts = (str(row.n_clips), str(row.n_misses), str(row.n_speakers))
-        table.add_row(escape(row.method), rank, interval, first, *counts)
+        table.add_row(row.method, rank, interval, first, *counts)
     return table
 
 
@@ -189,7 +188,7 @@ def _order(found: Comparison) -> Table:
     )
     table = _table(title, 1, ("method", "average rank"))
     for rank, method in sorted(zip(order.ranks.tolist(), found.methods, strict=True)):
-        table.add_row(escape(method), f"{rank:.2f}")
+        table.add_row(method, f"{rank:.2f}")
     return table
 
 
@@ -230,7 +229,7 @@ def print_gap(console: Console, pairs: pd.DataFrame) -> None:
         alone.add_column(column, justify="right")
     by_method: dict[str, list[str]] = {}
     for pair in pairs.to_dict("records"):
-        planned, names = pair["n_planned"], [escape(pair["method_a"]), escape(pair["method_b"])]
+        planned, names = pair["n_planned"], [pair["method_a"], pair["method_b"]]
         means = [_estimate(pair, f"mean_{side}") for side in ("a", "b")]
         scored.add_row(*names, *means, f"{pair['n_clips']} of {planned}", str(pair["n_speakers"]), pair["note"])
         gaps = [_estimate(pair, name) for name in bounds]

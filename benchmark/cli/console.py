@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -93,3 +93,17 @@ class Bars:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+
+def reach_lines(reach: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What to print of the reach of fills: a line for each corpus and recogniser (see `run.reach`)."""
+    by_recogniser: dict[tuple[str, str], list[str]] = {}
+    for one in reach:
+        mean = "not measured" if one["mean"] is None else f"{one['mean']:.2f}"
+        bounds = "" if one["low"] is None else f" [{one['low']:.2f}, {one['high']:.2f}]"
+        told = f"{one['fill']} {mean}{bounds}{'' if one['used'] else ' (not used)'}"
+        by_recogniser.setdefault((one["model"], one["corpus"]), []).append(told)
+    return [
+        f"fall of log-odds with the whole clip replaced, {model} on {corpus}: {', '.join(told)}"
+        for (model, corpus), told in by_recogniser.items()
+    ]

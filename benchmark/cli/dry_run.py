@@ -14,9 +14,10 @@ from ..run.config import RunConfig
 from ..run.execution import Execution
 from ..run.forecast import Forecast, calibrate, forecast
 from ..run.plan import Plan, make_plan
+from ..run.provenance import measured_reach
 from ..run.tuning import candidate_config, candidates, folder_of, tuned
 from ..storage.store import Store
-from .console import Console
+from .console import Console, reach_lines
 
 
 def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as_json: bool = False) -> int:
@@ -36,8 +37,8 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         Exit status.
     """
     tuning, config = _forecast_tuning(config, execution, out)
-    plan = _plan(config, execution)
     store = _store(out)
+    plan = _plan(config, execution, store)
     scoring = forecast(plan, store, execution.retry_failed)
     left = [shard for shard in plan.shards if store is None or store.is_pending(shard.key, execution.retry_failed)]
     some = left or plan.shards[: bool(tuning.total)]
@@ -55,6 +56,12 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         "model_calls": scoring.total + tuning.total,
         "tuning_calls": tuning.total,
         "predictions": scoring.calls["predictions", ""],
+        "reach_calls": scoring.calls["reach", ""],
+        "reach": [
+            {key: value for key, value in reach.items() if key != "falls"}
+            for fills in plan.fills.values()
+            for reach in fills.described
+        ],
         "methods": by_method,
         "seconds": round(seconds, 1),
         "workers": execution.workers,
@@ -70,7 +77,8 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         highlight=False,
     )
     console.print(
-        f"{summary['model_calls']} model calls ({summary['predictions']} predictions"
+        f"{summary['model_calls']} model calls ({summary['predictions']} predictions, {summary['reach_calls']} to "
+        "measure fills"
         + (f", {tuning.total} to tune" if config.tuning else "")
         + f"), about {seconds / 60:.1f} min with "
         f"{execution.workers} workers, about {summary['bytes'] / 1e6:.1f} MB",
@@ -80,11 +88,13 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
     for name, parts in by_method.items():
         table.add_row(name, str(parts["explanations"]), str(parts["scores"]))
     console.print(table)
+    for line in reach_lines(summary["reach"]):
+        console.print(line, highlight=False)
     return 0
 
 
-def _plan(config: RunConfig, execution: Execution) -> Plan:
-    return make_plan(config, execution, train=False)
+def _plan(config: RunConfig, execution: Execution, store: Store | None) -> Plan:
+    return make_plan(config, execution, train=False, measured=[] if store is None else measured_reach(store))
 
 
 def _store(out: Path | None) -> Store | None:
@@ -96,8 +106,8 @@ def _forecast_tuning(config: RunConfig, execution: Execution, out: Path | None) 
     total = Forecast()
     most_costly: dict[str, tuple[float, dict[str, Any]]] = {}
     for method, parameters in candidates(config):
-        plan = _plan(candidate_config(config, method, parameters), execution)
         store = None if out is None else _store(folder_of(out, method, parameters))
+        plan = _plan(candidate_config(config, method, parameters), execution, store)
         left = forecast(plan, store, execution.retry_failed)
         total.calls += left.calls
         total.audio_s += left.audio_s

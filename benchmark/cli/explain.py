@@ -22,6 +22,7 @@ from ..report.catalogue import explanation_overlay
 from ..report.figures.cues import beyond_saliency_figure
 from ..report.figures.maps import MAX_BANDS, channel_maps
 from ..report.html import explanation_page
+from ..run.reach import LEAST
 from ..storage.files import write_atomically, writing
 from .console import Bars, Console, styled
 from .params import parameters_option
@@ -224,6 +225,11 @@ def fill_lines(fills: Sequence[FillEffect]) -> list[str]:
     ]
     replaced = [f"all of it replaced by {', '.join(filled)}"] if filled else []
     lines = [f"probability: {'; '.join([*controls, *replaced])}"] if fills else []
+    falls = [f"{e.fill} {e.fall:.2f}" for e in fills if e.fill not in unfilled and not e.match_level]
+    lines += [f"fall of the log-odds with all of it replaced: {', '.join(falls)}"] if falls else []
+    weak = [e.fill for e in fills if e.fill not in unfilled and not e.match_level and e.fall < LEAST]
+    if weak:
+        lines.append(f"no reach on this clip (a fall below {LEAST:g}): {', '.join(weak)}")
     return lines + [e.note for e in fills if e.note]
 
 

@@ -213,7 +213,12 @@ def _run(commands: argparse._SubParsersAction) -> None:
         "distribution shift, `clean` among them; see: serxai ls conditions; default clean where --metric is given",
     )  # fmt: skip
     _add_many(parser, "--emotion", "N", "explain only clips of this emotion")
-    _add_many(parser, "--fill", "N", "what replaces removed parts: attenuate, noise, spectral-mean, twin")
+    _add_many(
+        parser,
+        "--fill",
+        "N",
+        "what replaces removed parts: attenuate, noise, spectral-mean, zero, twin; default: the first with reach",
+    )
     parser.add_argument("--target", metavar="predicted|true|EMOTION|A-B", help="class to explain; default predicted")
     parser.add_argument(
         "--trained-on", metavar="CORPUS", help="training corpus of the model; default the corpus explained"

@@ -87,7 +87,12 @@ def _earlier(arguments: Namespace) -> dict[str, Any] | None:
     check_out(arguments.out, resume=True)
     from ..storage.store import Store
 
-    return Store(arguments.out).info["config"]
+    info = Store(arguments.out).info
+    config: dict[str, Any] = info["config"]
+    if arguments.fill and not config.get("fills"):  # to those that were chosen by their reach
+        chosen = [reach["fill"] for reach in info.get("reach", []) if reach.get("used")]
+        config = config | {"fills": list(dict.fromkeys(chosen))}
+    return config
 
 
 def _name(arguments: Namespace) -> str:

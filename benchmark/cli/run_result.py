@@ -22,7 +22,7 @@ from ..storage.bounds import MAX_FILE_BYTES, check_parquet
 from ..storage.clip_facts import with_clip_facts
 from ..storage.files import read_bytes, write_atomically, writing
 from ..storage.store import Store
-from .console import Bars, Console, styled
+from .console import Bars, Console, reach_lines, styled
 
 IN_TERMINAL = 4  # metrics named on the command line; of more, only the key ones have room
 _MADE_OF = b"serxai-made-of"
@@ -89,6 +89,8 @@ def _print_summary(console: Console, config: RunConfig, info: dict[str, Any], ou
         f"{info['model_calls']} model calls, {info['computed']['seconds']:.0f} s.",
         highlight=False,
     )
+    for line in reach_lines(info["reach"]):
+        console.print(line, highlight=False)
     if rows["failed"]:
         console.print(
             styled("red", f"{rows['failed']} scores failed.", f" Reasons: serxai status {out}"), soft_wrap=True

@@ -104,7 +104,7 @@ class ClipPredictions:
     clips : ConditionedClips
     recogniser : Recogniser
     keys : Keys
-    store : Store
+    store : Store or None
         Where earlier predictions are looked up.
     memo : Memo
     backend : Backend
@@ -121,7 +121,7 @@ class ClipPredictions:
         clips: ConditionedClips,
         recogniser: Recogniser,
         keys: Keys,
-        store: Store,
+        store: Store | None,
         memo: Memo,
         backend: Backend,
         device: str,
@@ -140,7 +140,7 @@ class ClipPredictions:
 
         def make() -> np.ndarray:
             key = self.keys.prediction(clip_id, condition)
-            stored = self.store.prediction(key)
+            stored = None if self.store is None else self.store.prediction(key)
             if stored is None:
                 stored = self._backend.predict(self.recogniser, self.clips.clip(clip_id, condition), condition)
             self.by_key[key] = clip_id, stored

@@ -22,7 +22,8 @@ from ...models.records import MODELS
 from ...registry import Registry
 from .settings import expand_words, read_toml, validate_settings
 
-FILL_NAMES = ("attenuate", "noise", "spectral-mean", "twin")
+FILL_NAMES = ("attenuate", "noise", "spectral-mean", "zero", "twin")
+SCORED = "scored"  # value of a method's fill parameter: the fill that the explanation is scored with
 RULES, RUNNER_UP = ("predicted", "true"), "runner-up"  # what a target can be beside an emotion
 _REGISTRIES: dict[str, Registry] = {
     "corpora": CORPORA,
@@ -98,8 +99,11 @@ class RunConfig(BaseModel):
         two, as in ``anger-sadness``, ``true-neutral`` and ``predicted-runner-up``: why the one rather than the other,
         where the runner-up is the likeliest other class on the clean clip.
     fills : list of str
-        Fill operators, or ``all``; empty means the corpus' own default (``twin`` on planted ones, else ``attenuate``).
-        ``twin`` is left out on corpora whose clips have none.
+        Fill operators, or ``all``; used whatever their reach (see `run.reach`). ``twin`` is left out on corpora whose
+        clips have none.
+    candidate_fills : list of str
+        Where `fills` is empty: the first `n_fills` of these that have reach are used, for each corpus and recogniser.
+    n_fills : int
     trained_on : str or None
         Corpus whose fold models explain; None means the explained corpus itself.
     ensemble : bool
@@ -110,7 +114,8 @@ class RunConfig(BaseModel):
     repeats : int
         Seeds per stochastic method: explanations of each clip, each scored.
     parameters : dict of str to dict
-        Parameters of methods that are not their defaults, by method.
+        Parameters of methods that are not their defaults, by method. A method's fill is the one it is scored with
+        (``"scored"``) unless it is set here.
     tuning : Tuning, optional
         Parameters to be chosen on clips that are not scored.
     part : {'scored', 'tuning'}
@@ -129,6 +134,8 @@ class RunConfig(BaseModel):
     emotions: list[str] = Field(default=["anger", "happiness", "sadness", "neutral"], min_length=1)
     target: str = "predicted"
     fills: list[str] = []
+    candidate_fills: list[str] = Field(default=["attenuate", "spectral-mean", "noise"], min_length=1)
+    n_fills: int = Field(default=1, ge=1, lt=100, strict=True)
     trained_on: str | None = None
     ensemble: bool = False
     # strict: neither true nor "3" nor 3.0 is a number here; seeds are stored in 64 bits
@@ -149,10 +156,10 @@ class RunConfig(BaseModel):
     def _known(cls, names: list[str], info: Any) -> list[str]:
         return _without_repeats([_REGISTRIES[info.field_name].get(name).name for name in names])
 
-    @field_validator("fills", "emotions")
+    @field_validator("fills", "candidate_fills", "emotions")
     @classmethod
     def _known_words(cls, names: list[str], info: Any) -> list[str]:
-        kind, known = {"fills": ("fill", FILL_NAMES), "emotions": ("emotion", TAXONOMY)}[info.field_name]
+        kind, known = ("emotion", TAXONOMY) if info.field_name == "emotions" else ("fill", FILL_NAMES)
         for name in names:
             if name not in known:
                 raise UnknownNameError(kind, name, known)
@@ -207,11 +214,9 @@ class RunConfig(BaseModel):
         return self
 
     def fills_for(self, corpus: str) -> list[str]:
-        """Fill operators used on a corpus: those asked for, without ``twin`` where clips have none."""
+        """Fill operators asked for, or else the candidates; without ``twin`` where the corpus' clips have none."""
         twinned = CORPORA.get(corpus).twinned
-        if not self.fills:
-            return ["twin"] if twinned else ["attenuate"]
-        return [name for name in self.fills if name != "twin" or twinned]
+        return [name for name in self.fills or self.candidate_fills if name != "twin" or twinned]
 
 
 def _groups(key: str) -> dict[str, list[str]]:
@@ -301,20 +306,12 @@ def _added(earlier: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, An
     for key in ADDED:
         new = named.get(key)
         if isinstance(new, list | tuple):
-            before = list(earlier.get(key) or _defaults(earlier, key))
+            before = list(earlier.get(key) or ())
             merged[key] = [*before, *(name for name in new if _canonical(key, name) not in before)]
     if "metrics" in named and earlier.get("clean_only"):  # a metric named now is scored wherever it is defined
         asked = {_canonical("metrics", name) for name in named["metrics"]}
         merged["clean_only"] = [name for name in earlier["clean_only"] if name not in asked]
     return merged
-
-
-def _defaults(earlier: Mapping[str, Any], key: str) -> list[str]:
-    """What an empty list stands for: of fills, those that the corpora of a run have used; of others, nothing."""
-    if key != "fills":
-        return []
-    twinned = {CORPORA.get(name).twinned for name in earlier.get("corpora", ())}
-    return ["twin"] * (True in twinned) + ["attenuate"] * (False in twinned)
 
 
 def _canonical(key: str, name: str) -> str:

@@ -129,6 +129,7 @@ def forecast(plan: Plan, store: Store | None = None, retry_failed: bool = False)
     before it asks the recogniser, and whether noise leaves a clip any pitch to edit. All make the run cheaper.
     """
     total = Forecast()
+    total.calls["reach", ""] = plan.reach_calls  # made already, to plan; the run makes them again
     with tempfile.TemporaryDirectory() as empty:
         earlier = store or Store(empty)
         for shard in plan.shards:
@@ -158,8 +159,8 @@ def calibrate(plan: Plan, device: str = "cpu") -> tuple[float, int]:
     with tempfile.TemporaryDirectory() as scratch:
         store = Store(scratch)
         # the first use of a method or metric pays for loading its libraries
-        less = plan.config.model_copy(update={"conditions": ["clean"], "fills": plan.config.fills[:1]})
-        first = replace(one, clips=(clips[0],))
+        less = plan.config.model_copy(update={"conditions": ["clean"]})
+        first = replace(one, clips=(clips[0],), fills=one.fills[:1])
         _scorer(replace(plan, config=less), first, store, device).run()
         scorer = _scorer(small, one, store, device)
         start = time.perf_counter()
@@ -189,5 +190,5 @@ def clip_seconds(corpus: Corpus, clip: str) -> float:
 
 def shard_cost(config: RunConfig, corpus: Corpus, shard: Shard) -> float:
     """Relative cost of a shard, for the order of the queue: copies of its rows times seconds of audio."""
-    work = len({(c, m, f) for c, m, _, f in cells_of(config, corpus.name)})
+    work = len({(c, m, f) for c, m, _, f in cells_of(config, shard.fills)})
     return TRAJECTORY * work * sum(clip_seconds(corpus, clip) for clip in shard.clips)

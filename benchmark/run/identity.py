@@ -91,10 +91,11 @@ class Keys:
         """Key of the log-odds of a clip under a condition."""
         return digest("prediction", *self._clip(clip_id, condition))
 
-    def explanation(self, clip_id: str, condition: str, method: str, target: str, repeat: int) -> str:
-        """Key of an explanation."""
+    def explanation(self, clip_id: str, condition: str, method: str, target: str, repeat: int, fill: str) -> str:
+        """Key of an explanation for scores with a fill."""
         of_clip = self._clip(clip_id, condition)
-        return digest("explanation", *of_clip, self.specs[method].identity, target, repeat, self.batch)
+        spec = self.specs[method].scored_with(fill)
+        return digest("explanation", *of_clip, spec.identity, target, repeat, self.batch)
 
     def explanation_seed(self, clip_id: str, method: str, condition: str, repeat: int) -> tuple:
         """Parts of the seed of an explanation."""
@@ -105,12 +106,21 @@ class Keys:
         return (self.config.seed, self.corpus.name, clip_id, condition)
 
     def score(
-        self, clip_id: str, partner: str, target: str, condition: str, method: str, metric: str, fill: str, repeat: int
+        self,
+        clip_id: str,
+        partner: str,
+        target: str,
+        condition: str,
+        method: str,
+        metric: str,
+        fill: str,
+        repeat: int,
+        against: str,
     ) -> str:
-        """Key of a score."""
+        """Key of a score of an explanation made for the fill `against`."""
         record = METRICS.get(metric)
         other = [partner, self.clips.identity(partner)] if "other" in record.companions and partner else []
-        explained = self.explanation(clip_id, condition, method, target, repeat)
+        explained = self.explanation(clip_id, condition, method, target, repeat, against)
         rule = target_rule(self.config, record)
         return digest("score", explained, metric, record.version, fill, record.space, GRID, self.batch, rule, other)
 

@@ -1,14 +1,18 @@
-"""Explanation methods of a run, resolved once: version, parameters, randomness and base method."""
+"""Explanation methods of a run, resolved once: version, parameters, randomness, base method and reference.
+
+A method that explains relative to a fill (`Explainer.fill_parameter`) is made once for each fill: its explanations are
+made against the fill that they are scored with, unless the configuration fixes the parameter.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...methods.explainer import Explainer
 from ...methods.records import METHODS, make_method
-from .config import RunConfig
+from .config import FILL_NAMES, SCORED, RunConfig
 
 
 @dataclass(frozen=True)
@@ -23,23 +27,34 @@ class MethodSpec:
         Every parameter, defaults included.
     stochastic : bool
         Whether another seed gives another explanation.
+    against : str
+        What its explanations are relative to: a fill, or another value of the method's fill parameter; ``own`` for a
+        baseline of the method's own, ``none`` if there is none; ``scored`` for the fill of the score.
     base : MethodSpec or None
         Method whose attribution this one starts from.
     given : dict of str to object
         Parameters set by the configuration; the others keep their defaults.
+    by_fill : dict of str to MethodSpec
+        The method against each fill; empty where the fill of the score does not matter.
     """
 
     name: str
     version: str
     parameters: Mapping[str, Any]
     stochastic: bool
+    against: str = "none"
     base: MethodSpec | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
+    by_fill: Mapping[str, MethodSpec] = field(default_factory=dict)
 
     @property
     def identity(self) -> list[Any]:
         """What an explanation depends on besides clip and recogniser: version and parameters, the base method's too."""
         return [self.name, self.version, self.parameters, *([self.base.identity] if self.base else [])]
+
+    def scored_with(self, fill: str) -> MethodSpec:
+        """The method as it explains for scores with a fill; itself, where the fill of the score does not matter."""
+        return self.by_fill.get(fill, self)
 
     def explainer(self) -> Explainer:
         """A new explainer with these parameters."""
@@ -54,11 +69,26 @@ def resolve_method(name: str, config: RunConfig) -> MethodSpec:
     InputError
         For an unknown name or parameter.
     """
-    given = config.parameters.get(name, {})
+    given = dict(config.parameters.get(name, {}))
     explainer = make_method(name, **given)
-    base = resolve_method(explainer.base, config) if explainer.base else None
-    version = METHODS.get(name).version
-    return MethodSpec(name, version, explainer.get_params(), explainer.stochastic, base, given)
+    parameter = explainer.fill_parameter
+    if parameter is not None and given.get(parameter, SCORED) == SCORED:
+        by_fill = {fill: _spec(name, given | {parameter: fill}, None) for fill in FILL_NAMES}
+        return replace(_spec(name, given | {parameter: SCORED}, None), by_fill=by_fill)
+    if explainer.base is None:
+        return _spec(name, given, None)
+    base = resolve_method(explainer.base, config)
+    by_fill = {fill: _spec(name, given, spec) for fill, spec in base.by_fill.items()}
+    return replace(_spec(name, given, base), by_fill=by_fill)
+
+
+def _spec(name: str, given: Mapping[str, Any], base: MethodSpec | None) -> MethodSpec:
+    """Specification with these parameters, whatever the fill of the score."""
+    explainer, record = make_method(name, **given), METHODS.get(name)
+    own = "own" if record.reference == "own" else "none"
+    against = base.against if base is not None else explainer.against or own
+    stochastic = explainer.stochastic if base is None else explainer.stochastic or base.stochastic
+    return MethodSpec(name, record.version, explainer.get_params(), stochastic, against, base, given)
 
 
 def resolve_methods(config: RunConfig) -> dict[str, MethodSpec]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, product
 from typing import Any, NamedTuple
 
@@ -19,11 +20,12 @@ from ...errors import InputError
 from ...keys import digest
 from ...metrics.records import METRICS
 from ...models.foldmodels import Models
-from ...progress import Progress
+from ...progress import Progress, no_progress
 from .config import RunConfig
 from .execution import Execution
 from .identity import clip_identity
 from .method_spec import MethodSpec, resolve_methods
+from .reach import Fills, choose_fills
 from .split import split
 from .workbench import Workbench
 
@@ -54,8 +56,12 @@ class Shard:
     clips : tuple of str
     partners : tuple of str
         For each clip, the next one of the same emotion by another speaker; empty where there is none.
+    fills : tuple of str
+        Fills of its scores; what is explained for metrics that remove nothing is explained against the first.
     mixed : tuple of str
         Clips by other speakers that a condition mixes into its clips.
+    barred : str
+        Why no score with a fill is made; empty where they are made.
     """
 
     key: str
@@ -65,12 +71,20 @@ class Shard:
     trained_on: str
     clips: tuple[str, ...]
     partners: tuple[str, ...]
+    fills: tuple[str, ...]
     mixed: tuple[str, ...] = ()
+    barred: str = ""
 
 
 @dataclass
 class Plan:
-    """The cells and shards of a configuration, with the methods, corpora and fold models they use."""
+    """The cells and shards of a configuration, with the methods, corpora and fold models they use.
+
+    Attributes
+    ----------
+    fills : dict of (str, str) to Fills
+        Fills by corpus and model.
+    """
 
     config: RunConfig
     specs: dict[str, MethodSpec]
@@ -78,12 +92,19 @@ class Plan:
     models: dict[tuple[str, str], Models]
     cells: list[Cell]
     shards: list[Shard]
+    fills: dict[tuple[str, str], Fills]
 
     @property
     def n_rows(self) -> int:
         """Score rows planned."""
-        rows = {corpus: sum(1 for _ in rows_of(self.config, self.specs, corpus)) for corpus in self.config.corpora}
-        return sum(len(shard.clips) * rows[shard.corpus] for shard in self.shards)
+        every = {fills.names for fills in self.fills.values()}
+        rows = {names: sum(1 for _ in rows_of(self.config, self.specs, names)) for names in every}
+        return sum(len(shard.clips) * rows[shard.fills] for shard in self.shards)
+
+    @property
+    def reach_calls(self) -> int:
+        """Model calls that planning made to measure the reach of fills."""
+        return sum(fills.calls for fills in self.fills.values())
 
     @property
     def n_clips(self) -> int:
@@ -91,28 +112,33 @@ class Plan:
         return len({(shard.corpus, clip) for shard in self.shards for clip in shard.clips})
 
 
-def cells_of(config: RunConfig, corpus: str) -> Iterator[tuple[str, str, str, str]]:
-    """(condition, method, metric, fill) of one corpus, in the order of the score rows."""
+def cells_of(config: RunConfig, fills: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+    """(condition, method, metric, fill) of one corpus and model, in the order of the score rows."""
     for condition, method, metric in product(config.conditions, config.methods, config.metrics):
         record = METRICS.get(metric)
         if condition != "clean" and metric in config.clean_only:
             continue
         if record.conditions == "any" or (record.conditions == "clean") == (condition == "clean"):
-            for fill in config.fills_for(corpus) if record.uses_fill else [""]:
+            for fill in fills if record.uses_fill else [""]:
                 yield condition, method, metric, fill
 
 
 def rows_of(
-    config: RunConfig, specs: Mapping[str, MethodSpec], corpus: str
+    config: RunConfig, specs: Mapping[str, MethodSpec], fills: Sequence[str]
 ) -> Iterator[tuple[str, str, str, str, int]]:
     """(condition, method, metric, fill, repeat) of one clip's score rows: one for each seed of a stochastic method."""
-    for cell in cells_of(config, corpus):
-        for repeat in range(config.repeats if specs[cell[1]].stochastic else 1):
+    for cell in cells_of(config, fills):
+        spec = specs[cell[1]].scored_with(cell[3] or fills[0])
+        for repeat in range(config.repeats if spec.stochastic else 1):
             yield *cell, repeat
 
 
 def make_plan(
-    config: RunConfig, execution: Execution | None = None, progress: Progress | None = None, train: bool = True
+    config: RunConfig,
+    execution: Execution | None = None,
+    progress: Progress | None = None,
+    train: bool = True,
+    measured: Sequence[Mapping[str, Any]] = (),
 ) -> Plan:
     """Load corpora, obtain recognisers (training them where none are cached) and lay out cells and shards.
 
@@ -124,6 +150,9 @@ def make_plan(
     progress : Progress, optional
     train : bool
         Whether models that have not been trained on a corpus yet are trained.
+    measured : sequence of mapping
+        Reach of fills that an earlier session measured (``reach`` of run.json); taken over where nothing it depends on
+        has changed.
 
     Raises
     ------
@@ -136,11 +165,18 @@ def make_plan(
     models: dict[tuple[str, str], Models] = {}
     cells: list[Cell] = []
     shards: list[Shard] = []
+    fills: dict[tuple[str, str], Fills] = {}
     for corpus_name, model in product(config.corpora, config.models):
         used = bench.models(model, config.trained_on or corpus_name)
         models[model, used.trained_on] = used
-        of_model = _shards(config, specs, bench.corpus(corpus_name), model, used)
-        kinds = list(cells_of(config, corpus_name))
+        corpus = bench.corpus(corpus_name)
+        clips = _chosen_clips(config, corpus)
+        chosen = fills[corpus_name, model] = choose_fills(
+            config, specs, corpus, model, used, partial(bench.recogniser, model, used.trained_on), clips, measured,
+            progress or no_progress,
+        )  # fmt: skip
+        of_model = _shards(config, specs, corpus, model, used, clips, chosen)
+        kinds = list(cells_of(config, chosen.names))
         if not kinds:
             raise InputError(
                 f"no metric of {', '.join(config.metrics)} is defined under the conditions "
@@ -153,16 +189,19 @@ def make_plan(
                 for condition, method, metric, fill in kinds
             ]
         shards += of_model
-    return Plan(config, specs, bench.corpora, models, cells, shards)
+    return Plan(config, specs, bench.corpora, models, cells, shards, fills)
 
 
 def _shards(
-    config: RunConfig, specs: Mapping[str, MethodSpec], corpus: Corpus, model: str, models: Models
+    config: RunConfig,
+    specs: Mapping[str, MethodSpec],
+    corpus: Corpus,
+    model: str,
+    models: Models,
+    chosen: list[str],
+    fills: Fills,
 ) -> list[Shard]:
     known = _known_clips(config, corpus)
-    chosen = known[: config.limit or None]
-    if not chosen:
-        raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}.")
     groups: dict[tuple[str, str], list[str]] = {}
     speakers, emotions = (corpus.table[column].to_dict() for column in ("speaker", "emotion"))
     folds = {
@@ -170,7 +209,7 @@ def _shards(
     }
     for clip in known:
         groups.setdefault((folds[speakers[clip]], emotions[clip]), []).append(clip)
-    settings = _settings(config, specs, corpus)
+    settings = _settings(config, specs, corpus, fills)
     mixing = [condition for condition in config.conditions if CONDITIONS.get(condition).others]
     talkers = Talkers(corpus, config.seed)
     wanted = set(chosen)
@@ -199,8 +238,23 @@ def _shards(
                 [(clip, identities[clip]) for clip in part], [(p, identities.get(p)) for p in partners],
                 *((m, identities[m]) for m in mixed),
             )  # fmt: skip
-            shards.append(Shard(key, corpus.name, fold, model, models.trained_on, part, partners, mixed))
+            names, barred = fills.names, fills.barred
+            shards.append(Shard(key, corpus.name, fold, model, models.trained_on, part, partners, names, mixed, barred))
     return shards
+
+
+def _chosen_clips(config: RunConfig, corpus: Corpus) -> list[str]:
+    """Clips that are explained, in canonical order.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    chosen = _known_clips(config, corpus)[: config.limit or None]
+    if not chosen:
+        raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}.")
+    return chosen
 
 
 def _known_clips(config: RunConfig, corpus: Corpus) -> list[str]:
@@ -221,10 +275,11 @@ def _partners(members: Sequence[str], speakers: Mapping[str, str]) -> dict[str, 
     return {clip: found[clip] for clip in members}
 
 
-def _settings(config: RunConfig, specs: Mapping[str, MethodSpec], corpus: Corpus) -> dict[str, Any]:
+def _settings(config: RunConfig, specs: Mapping[str, MethodSpec], corpus: Corpus, fills: Fills) -> dict[str, Any]:
     """The part of a shard's key that all its clips share."""
     return {
-        "rows": list(cells_of(config, corpus.name)),
+        "rows": list(cells_of(config, fills.names)),
+        "fills": [fills.names, fills.barred],
         "methods": {name: specs[name].identity for name in config.methods},
         "metrics": {name: METRICS.get(name).version for name in config.metrics},
         "conditions": {name: CONDITIONS.get(name).version for name in config.conditions},

@@ -78,6 +78,8 @@ def describe(plan: Plan, execution: Execution) -> dict[str, Any]:
             name: {"version": record.version, "strength": record.strength if isfinite(record.strength) else None}
             for name, record in ((name, CONDITIONS.get(name)) for name in config.conditions)
         },
+        "fills": _fills(plan),
+        "reach": [reach for fills in plan.fills.values() for reach in fills.described],
         "shards": [shard.key for shard in plan.shards],
         "clips": plan.n_clips,
         "planned_rows": plan.n_rows,
@@ -106,6 +108,22 @@ def earlier_sessions(store: Store) -> list[dict[str, Any]]:
     except InputError:  # no run yet, or a damaged description, which is written anew
         return []
     return [*info.get("sessions", []), {name: info[name] for name in SESSION if name in info}]
+
+
+def measured_reach(store: Store) -> list[dict[str, Any]]:
+    """What run.json holds of the reach of fills; nothing where there is no readable run.json."""
+    try:
+        return list(store.info.get("reach", []))
+    except InputError:
+        return []
+
+
+def _fills(plan: Plan) -> dict[str, dict[str, list[str]]]:
+    """Fills by corpus and model."""
+    fills: dict[str, dict[str, list[str]]] = {}
+    for (corpus, model), chosen in plan.fills.items():
+        fills.setdefault(corpus, {})[model] = list(chosen.names)
+    return fills
 
 
 def _method(spec: MethodSpec) -> dict[str, Any]:

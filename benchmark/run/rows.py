@@ -56,7 +56,7 @@ class RowBuilder:
     def of_clip(self, clip_id: str) -> Iterator[dict[str, Any]]:
         """Rows of one clip without scores, in the order of the cells."""
         clip_columns = self._clip_columns(clip_id)
-        for condition, method, metric, fill, repeat in rows_of(self.config, self.specs, self.corpus.name):
+        for condition, method, metric, fill, repeat in rows_of(self.config, self.specs, self.shard.fills):
             yield clip_columns | self._cell_columns(condition, method, metric, fill) | {"repeat": repeat}
 
     def failed(self, clip_id: str, reason: str) -> list[dict[str, Any]]:
@@ -105,6 +105,7 @@ class RowBuilder:
             "direction": record.direction,
             "space": record.space,
             "fill": fill,
+            "explained_against": self.specs[method].scored_with(fill or self.shard.fills[0]).against,
             "metric_version": record.version,
             "method_version": self.specs[method].version,
         }

@@ -20,7 +20,7 @@ from .execution import Execution
 from .forecast import shard_cost
 from .plan import Cell, Plan, Shard, make_plan
 from .pool import execute_local
-from .provenance import clip_facts, describe, earlier_sessions, now
+from .provenance import clip_facts, describe, earlier_sessions, measured_reach, now
 from .shard_worker import ShardWorker
 from .tuning import tune
 
@@ -71,7 +71,7 @@ def _run(config: RunConfig, out: Path, execution: Execution, progress: Progress,
     """One run; `more_info` goes into run.json."""
     store = Store(out)
     with store.locked():
-        plan = make_plan(config, execution, progress)
+        plan = make_plan(config, execution, progress, measured=measured_reach(store))
         info = describe(plan, execution) | more_info | {"sessions": earlier_sessions(store)}
         pending = [shard for shard in plan.shards if store.is_pending(shard.key, execution.retry_failed)]
         pending.sort(key=lambda shard: -shard_cost(config, plan.corpora[shard.corpus], shard))
@@ -95,10 +95,11 @@ def _run(config: RunConfig, out: Path, execution: Execution, progress: Progress,
         spent = store.timings(shard.key for shard in pending)
         info["computed"] = {
             "shards": len(pending),
-            "model_calls": sum(timing.get("model_calls", 0) for timing in spent),
+            "model_calls": plan.reach_calls + sum(timing.get("model_calls", 0) for timing in spent),
             "seconds": time.perf_counter() - start,
         }
         info["model_calls"] = sum(timing.get("model_calls", 0) for timing in store.timings(info["shards"]))
+        info["model_calls"] += sum(reach["model_calls"] for reach in info["reach"])
         with writing(store.path):
             store.write_info(info | {"status": "done" if not info["rows"]["failed"] else "done with failures"})
     return store

@@ -143,12 +143,14 @@ class ShardScorer:
     def _score_row(self, row: dict[str, Any], partner: str) -> None:
         """Fill in prediction, target, key and score of a row."""
         clip_id, condition, fill = row["clip"], row["condition"], row["fill"]
+        if fill and self.shard.barred:
+            raise NotApplicable(self.shard.barred)
         prediction = self.cases.predicted(clip_id, condition)
         row["predicted"] = prediction
         row["correct"] = prediction == row["emotion"] if row["emotion"] else None
         row["target"] = target = self.cases.target(clip_id, row["target_rule"])
         key = self.keys.score(
-            clip_id, partner, target, condition, row["method"], row["metric"], fill, row["repeat"]
+            clip_id, partner, target, condition, row["method"], row["metric"], fill, row["repeat"], self._against(fill)
         )  # fmt: skip
         row["key"] = key
         stored = self.store.row(key)
@@ -165,33 +167,43 @@ class ShardScorer:
         self.timing["scores"][key] = time.perf_counter() - start
         row |= {"value": float(outcome.value), "status": "ok", "model_calls": int(outcome.model_calls)}
 
+    def _against(self, fill: str) -> str:
+        """The fill whose explanations a score reads: its own, or the first one where it has none."""
+        return fill or self.shard.fills[0]
+
     def _explained(self, row: Mapping[str, Any], partner: str) -> Explained:
         """The explanation that a row scores, with the companions that its metric reads."""
         clip_id, condition, method, target = row["clip"], row["condition"], row["method"], row["target"]
-        repeat, record = row["repeat"], METRICS.get(row["metric"])
+        repeat, record, against = row["repeat"], METRICS.get(row["metric"]), self._against(row["fill"])
         companions: dict[str, Any] = {}
         if "clean" in record.companions:
-            companions["clean"] = self._explanation(clip_id, "clean", method, target, repeat)
+            companions["clean"] = self._explanation(clip_id, "clean", method, target, repeat, against)
         if "repeat" in record.companions:
-            other_seed = repeat + 1 if self.specs[method].stochastic else 0
-            companions["repeat"] = self._explanation(clip_id, "clean", method, target, other_seed)
+            other_seed = repeat + 1 if self.specs[method].scored_with(against).stochastic else 0
+            companions["repeat"] = self._explanation(clip_id, "clean", method, target, other_seed, against)
         if "other" in record.companions:
             if not partner:
                 raise NotApplicable("no clip of the same emotion by another speaker to compare with")
             its_target = self.cases.target(partner, target_rule(self.config, record))
-            companions["other"] = self._explanation(partner, "clean", method, its_target, repeat)
+            companions["other"] = self._explanation(partner, "clean", method, its_target, repeat, against)
             companions["other_duration_s"] = self.clips.clip(partner, "clean").duration_s
         if record.explains:
-            companions["explain"] = self._explain(clip_id, condition, method, target, repeat)
-        return Explained(self._explanation(clip_id, condition, method, target, repeat), draw=repeat, **companions)
+            companions["explain"] = self._explain(clip_id, condition, method, target, repeat, against)
+        scored = self._explanation(clip_id, condition, method, target, repeat, against)
+        return Explained(scored, draw=repeat, **companions)
 
-    def _explanation(self, clip_id: str, condition: str, method: str, target: str, repeat: int) -> Attribution:
+    def _explanation(
+        self, clip_id: str, condition: str, method: str, target: str, repeat: int, against: str
+    ) -> Attribution:
+        spec = self.specs[method].scored_with(against)
+
         def make() -> Attribution:
-            key = self.keys.explanation(clip_id, condition, method, target, repeat)
+            key = self.keys.explanation(clip_id, condition, method, target, repeat, against)
             attribution = self.store.explanation(key)
             if attribution is None:
-                spec = self.specs[method]
-                base = self._explanation(clip_id, condition, spec.base.name, target, repeat) if spec.base else None
+                base = None
+                if spec.base:
+                    base = self._explanation(clip_id, condition, spec.base.name, target, repeat, against)
                 seed = self.keys.explanation_seed(clip_id, method, condition, repeat)
                 clip = self.clips.clip(clip_id, condition)
                 keep = self.scratch.once if self.scratch else None
@@ -203,13 +215,17 @@ class ShardScorer:
                     attribution = replace(attribution, model_calls=attribution.model_calls + base.model_calls)
                 self.timing["explanations"][key] = time.perf_counter() - start
             if clip_id in self.shard.clips:
-                origin = (self.clips.corpus.name, self.shard.model, clip_id, condition, repeat)
+                first = spec is self.specs[method].scored_with(self.shard.fills[0])
+                origin = (self.clips.corpus.name, self.shard.model, clip_id, condition, repeat, spec.against, first)
                 self.explanations[key] = Explanation(attribution, *origin)
             return attribution
 
-        return self._memo.once(("explanation", clip_id, condition, method, target, repeat), make)
+        made_for = against if self.specs[method].by_fill else ""
+        return self._memo.once(("explanation", clip_id, condition, method, target, repeat, made_for), make)
 
-    def _explain(self, clip_id: str, condition: str, method: str, row_target: str, repeat: int) -> Explain:
+    def _explain(
+        self, clip_id: str, condition: str, method: str, row_target: str, repeat: int, against: str
+    ) -> Explain:
         """The method as a function, for metrics that explain again; those explanations are not stored."""
         seed = self.keys.explanation_seed(clip_id, method, condition, repeat)
 
@@ -218,14 +234,20 @@ class ShardScorer:
         ) -> Attribution:
             used = self.recogniser if recogniser is None else recogniser
             calls, seconds = used.calls, used.seconds
-            request = _request(used, clip, target or row_target, (*seed, *more))
-            attribution = self.backend.attribute(self.specs[method].explainer(), request)
+            spec = self.specs[method].scored_with(against)
+            attribution = self._made(spec, used, clip, target or row_target, (*seed, *more))
             if used is not self.recogniser:  # the run pays for copies of its recogniser as well
                 self.recogniser.calls += used.calls - calls
                 self.recogniser.seconds += used.seconds - seconds
             return attribution
 
         return explain
+
+    def _made(self, spec: MethodSpec, recogniser: Recogniser, clip: Clip, target: str, seed: tuple) -> Attribution:
+        """An explanation that is neither looked up nor stored, its base included."""
+        base = self._made(spec.base, recogniser, clip, target, seed) if spec.base else None
+        attribution = self.backend.attribute(spec.explainer(), _request(recogniser, clip, target, seed, base=base))
+        return replace(attribution, model_calls=attribution.model_calls + base.model_calls) if base else attribution
 
 
 def _request(recogniser: Recogniser, clip: Clip, target: str, seed: tuple, **more: Any) -> Request:

@@ -23,7 +23,16 @@ DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeE
 
 
 class Explanation(NamedTuple):
-    """Attribution with the identity of what it explains."""
+    """Attribution with the identity of what it explains.
+
+    Attributes
+    ----------
+    against : str
+        What it is relative to, as in the column ``explained_against``.
+    first : bool
+        Whether it is the one that metrics without a fill score: of the method's explanations against several fills,
+        that against the run's first.
+    """
 
     attribution: Attribution
     corpus: str
@@ -31,6 +40,8 @@ class Explanation(NamedTuple):
     clip: str
     condition: str
     repeat: int
+    against: str = "none"
+    first: bool = True
 
 
 def pack_explanations(explanations: dict[str, Explanation], predictions: dict[str, np.ndarray]) -> bytes:
@@ -124,7 +135,7 @@ def read_explanation(archive: zipfile.ZipFile, key: str) -> Explanation:
         table=_table(archive, key),
         **{name: meta[name] for name in _META} | {"cues": tuple(meta["cues"])},
     )
-    return Explanation(attribution, **{name: meta[name] for name in _ORIGIN})
+    return Explanation(attribution, **{name: meta[name] for name in _ORIGIN if name in meta})
 
 
 def _table(archive: zipfile.ZipFile, key: str) -> np.ndarray | None:

@@ -84,6 +84,8 @@ class RunInfo(_Facts):
     cells: dict[str, Count] = {}
     computed: dict[str, Any] = {}
     sessions: list[dict[str, Any]] = []
+    fills: dict[str, dict[str, list[str]]] = {}
+    reach: list[dict[str, Any]] = []
     clips: Count = 0
     model_calls: Count = 0
 
@@ -119,6 +121,8 @@ class ExplanationFacts(_Facts):
     clip: str
     condition: str
     repeat: Count
+    against: str = "none"
+    first: bool = True
 
 
 def read_json(path: Path, schema: type[BaseModel] | None = None) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from .schema import WORDS
 
 SCORE_COLUMNS = [
     "corpus", "fold", "model", "trained_on", "seen_in_training", "method", "condition", "strength", "metric", "family",
-    "direction", "space", "fill", "clip", "speaker", "emotion", "predicted", "correct", "target", "target_rule", "seed",
-    "repeat", "value", "status", "reason", "model_calls", "metric_version", "method_version", "key",
+    "direction", "space", "fill", "explained_against", "clip", "speaker", "emotion", "predicted", "correct", "target",
+    "target_rule", "seed", "repeat", "value", "status", "reason", "model_calls", "metric_version", "method_version",
+    "key",
 ]  # fmt: skip
 TYPES = {
     "strength": "float64",

@@ -91,7 +91,7 @@ def score_again(
         permission=given.permission,
         batch_memory=info["execution"].get("batch_memory"),
     )
-    plan = make_plan(config, execution)
+    plan = make_plan(config, execution, measured=info.get("reach", []))
     planned = {shard.key for shard in plan.shards}
     strange = [f"{key}: planned in the run, not here" for key in info["shards"] if key not in planned]
     yield Check(

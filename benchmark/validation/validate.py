@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -212,15 +213,17 @@ def _coverage(scores: pd.DataFrame, info: dict[str, Any], config: RunConfig | No
     if config is None:
         return Check("coverage", FAIL if faults else NOT_CHECKED, "the configuration cannot be read", tuple(faults))
     specs = resolve_methods(config)
-    for corpus in config.corpora:
+    for corpus, model in product(config.corpora, config.models):
         identity = [*COORDINATES, "repeat"]
-        wanted = pd.DataFrame(sorted(rows_of(config, specs, corpus)), columns=identity)
-        rows = scores[scores["corpus"] == corpus].merge(wanted, on=identity, how="left", indicator="planned")
+        fills = info.get("fills", {}).get(corpus, {}).get(model) or config.fills_for(corpus)
+        wanted = pd.DataFrame(sorted(rows_of(config, specs, fills)), columns=identity)
+        of_model = (scores["corpus"] == corpus) & (scores["model"] == model)
+        rows = scores[of_model].merge(wanted, on=identity, how="left", indicator="planned")
         rows["once"] = (rows["planned"] == "both") & ~rows.duplicated(["model", "clip", *identity])
         whole = rows.groupby(["model", "clip"])["once"].agg(["all", "size"])
         whole = whole.index[whole["all"] & (whole["size"] == len(wanted))]
         suspect = rows[~pd.MultiIndex.from_frame(rows[["model", "clip"]]).isin(whole)]
-        for (model, clip), part in suspect.groupby(["model", "clip"], sort=False):
+        for (_, clip), part in suspect.groupby(["model", "clip"], sort=False):
             missing = wanted[~pd.MultiIndex.from_frame(wanted).isin(pd.MultiIndex.from_frame(part[identity]))]
             faults += [f"{row_name(row | {'clip': clip})} ({model}): not there" for row in dicts(missing)]
             extra = part["planned"] != "both"

@@ -9,6 +9,8 @@ from torch import nn
 
 from serxai.audio import Plane, fill_spectrum
 from serxai.errors import InputError, NotApplicable, UnknownNameError
+from serxai.methods.ablation import FeatureAblation
+from serxai.methods.backprop import DeepLift
 from serxai.methods.gradient import GradientShap, InputXGradient, IntegratedGradients, Saliency, SmoothGrad
 from serxai.methods.inspection import BASELINES
 
@@ -123,10 +125,11 @@ def test_integrated_gradients_are_complete(tiny_cnn, voice, ask, baseline):
     if baseline == "silence":
         start = torch.full_like(features, -2.0)
     else:
-        spectrum = fill_spectrum(baseline, plane, asked.generator("fill", baseline), clip.plant.twin)
-        start = recogniser.features(plane.istft(spectrum).numpy())
+        draws = [("fill", baseline), *(("fill", baseline, n) for n in (1, 2, 3) if baseline == "noise")]
+        filled = [fill_spectrum(baseline, plane, asked.generator(*draw), clip.plant.twin) for draw in draws]
+        start = torch.cat([recogniser.features(plane.istft(spectrum).numpy()) for spectrum in filled])
     y = recogniser.feature_log_odds(torch.cat([features, start]))[:, asked.target_index]
-    change = float(y[0] - y[1])
+    change = float(y[0] - y[1:].mean())
     deltas = []
     for n_steps in (4, 32, 400):
         attribution = IntegratedGradients(n_steps, baseline).attribute(asked)
@@ -136,12 +139,18 @@ def test_integrated_gradients_are_complete(tiny_cnn, voice, ask, baseline):
     assert abs(deltas[2]) < 1e-3 * abs(change) + 1e-5
 
 
-def test_twin_and_fill_baselines_agree_with_the_clip(tiny_cnn, voice, ask):
-    """A clip is no change against itself: nothing to distribute."""
+@pytest.mark.parametrize("method", [IntegratedGradients, DeepLift, FeatureAblation])
+def test_a_baseline_that_is_the_clip_itself_has_no_reach(method, tiny_cnn, voice, ask):
+    """The same is told before any model call, so that a forecast counts none."""
     clip = voice(planted=True)
-    same = clip.with_samples(clip.plant.twin, clip.plant.twin)
-    values = IntegratedGradients(baseline="twin").attribute(ask(tiny_cnn(), same)).values
-    assert np.abs(values).max() < 1e-4
+    asked = ask(tiny_cnn(), clip.with_samples(clip.plant.twin, clip.plant.twin))
+    for told in (method(baseline="twin").attribute, method(baseline="twin").calls_of):
+        with pytest.raises(NotApplicable, match="no reach: filled with twin"):
+            told(asked)
+    assert asked.recogniser.calls == 0
+    assert method(baseline="silence").calls_of(asked) == method(baseline="silence").calls(
+        clip.samples.size, asked.recogniser
+    )
 
 
 def test_linear_network_is_explained_exactly(on_features, voice, ask):

@@ -86,10 +86,14 @@ def test_unknown_names_and_parameters_are_refused():
         make_method("random", fill="noise")
 
 
-@pytest.mark.parametrize("field, value", [("family", "magic"), ("needs", "luck"), ("cost", " "), ("resolution", "")])
+@pytest.mark.parametrize(
+    "field, value",
+    [("family", "magic"), ("needs", "luck"), ("cost", " "), ("resolution", ""), ("reference", "silence")],
+)
 def test_incomplete_records_are_refused(field, value):
     fields = dict.fromkeys(("summary", "version", "licence", "citation", "cost", "resolution"), "x")
     fields |= {"name": "mine", "target": "a:b", "family": "lime", "needs": "none"}
+    fields |= {"reference": "none", "signed": True}
     assert MethodRecord(**fields).name == "mine"
     with pytest.raises(InputError, match=f"'mine': .*{field}"):
         MethodRecord(**fields | {field: value})

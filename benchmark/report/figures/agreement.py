@@ -104,7 +104,7 @@ def agreement_of_run(
         except (KeyError, InputError, ClipError):
             return None
 
-    scored = (e for e in store.explanations(condition="clean") if (e.corpus, e.clip) in speakers)
+    scored = (e for e in store.explanations(condition="clean", first=True) if (e.corpus, e.clip) in speakers)
     facts = read_clip_facts(store.path)
     sentences = {(row.corpus, row.clip): row.sentence for row in facts.itertuples()}
     return draw_agreement(agreement(scored, speakers, progress, duration, sentences), picture)

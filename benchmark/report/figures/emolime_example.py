@@ -92,10 +92,10 @@ def emolime_example(examples: Sequence[BandExample], picture: str | Path) -> Pat
             edges = np.asarray(example.freq_edges_hz, dtype=np.float64)
             for ax, name in zip(row, names, strict=False):
                 duration = spectrogram(ax, example.samples)
-                weights = example.here.get(name)
-                if weights is not None:
-                    tint(ax, (edges, np.array([0.0, duration])), np.asarray(weights)[:, None], largest)
-                    print_weights(ax, edges, np.asarray(weights), duration)
+                if name in example.here:
+                    shown = np.asarray(example.here[name])
+                    tint(ax, (edges, np.array([0.0, duration])), shown[:, None], largest)
+                    print_weights(ax, edges, shown, duration)
                 ax.yaxis.set_major_locator(FixedLocator(list(edges)))
                 ax.set_xlabel("time / s")
                 ax.set_title(f"{example.clip}, {example.emotion}: {name}", loc="left", fontweight="bold")
@@ -197,7 +197,7 @@ def emolime_example_of_run(
     examples = []
     for done, (clip, emotion) in enumerate(EXAMPLES.items()):
         sound = corpus.clip(clip)
-        here = {}
+        here: dict[str, Any] = {}
         for model in config["models"]:
             if progress:
                 progress("explaining", done * len(config["models"]) + len(here), len(EXAMPLES) * len(config["models"]))

@@ -37,16 +37,19 @@ def test_weights_are_told_with_what_is_known_of_them():
 
 def test_fills_are_told_and_those_beyond_speech_are_warned_of():
     effects = [
-        FillEffect("none", False, -0.3, 0.426),
-        FillEffect("resynthesis", False, -0.3, 0.426),
-        FillEffect("attenuate", False, -841.2, 0.0),
-        FillEffect("noise", True, 2.0, 0.881),
+        FillEffect("none", False, -0.3, 0.426, 0.0),
+        FillEffect("resynthesis", False, -0.3, 0.426, 0.0),
+        FillEffect("attenuate", False, -841.2, 0.0, 840.9),
+        FillEffect("noise", False, -0.8, 0.31, 0.5),
+        FillEffect("noise", True, 2.0, 0.881, -2.3),
     ]
-    told, warning = fill_lines(effects)
+    told, falls, weak, warning = fill_lines(effects)
     assert told == (
         "probability: the clip 0.426; resynthesised with nothing removed 0.426; all of it replaced by attenuate 0.000, "
-        "noise at the level of the clip 0.881"
+        "noise 0.310, noise at the level of the clip 0.881"
     )
+    assert falls == "fall of the log-odds with all of it replaced: attenuate 840.90, noise 0.50"
+    assert weak == "no reach on this clip (a fall below 1): noise"
     assert warning.startswith("Filled with attenuate, the clip has log-odds of -841, far from any that speech has")
-    assert fill_lines([FillEffect("none", False, 99.0, 1.0)]) == ["probability: the clip 1.000"]
+    assert fill_lines([FillEffect("none", False, 99.0, 1.0, 0.0)]) == ["probability: the clip 1.000"]
     assert fill_lines([]) == []

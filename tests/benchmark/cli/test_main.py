@@ -162,7 +162,7 @@ def test_status_and_compare_and_leaderboard_and_figures(small_run: Path, tmp_pat
         (["run", "--corpus", "emo"], "emodb"),
         (["run", "--metric", "deltion"], "deletion"),
         (["run", "--condition", "noise"], "noise-20db"),
-        (["run", "--fill", "zero"], "attenuate"),
+        (["run", "--fill", "zeros"], "attenuate"),
         (["run", "--preset", "quik"], "quick"),
         (["run", "--corpus", "emodb", "--data-root", "nowhere"], "nowhere"),
         (["run", "none.toml"], "none.toml"),

@@ -68,10 +68,13 @@ def test_missing_file_and_unknown_preset(tmp_path: Path):
         load_config(preset="quik")
 
 
-def test_default_fill_depends_on_the_corpus():
+def test_fills_are_those_named_or_else_the_candidates():
     config = load_config()
-    assert config.fills_for("planted") == ["twin"] and config.fills_for("emodb") == ["attenuate"]
+    assert config.fills_for("planted") == config.fills_for("emodb") == ["attenuate", "spectral-mean", "noise"]
+    assert config.n_fills == 1 and not config.fills
     assert load_config(fills=["noise"]).fills_for("planted") == ["noise"]
+    with pytest.raises(InputError, match="fill"):
+        load_config(candidate_fills=["nois"])
 
 
 def test_cells_are_the_full_product_where_a_metric_is_defined():
@@ -79,7 +82,7 @@ def test_cells_are_the_full_product_where_a_metric_is_defined():
         methods=["random", "energy"], metrics=["deletion", "consistency", "gini"], fills=["noise", "twin"],
         conditions=["clean", "noise-20db", "noise-10db"],
     )  # fmt: skip
-    cells = list(cells_of(config, "planted"))
+    cells = list(cells_of(config, config.fills))
     assert len(set(cells)) == len(cells)
     # deletion: 3 conditions x 2 fills, consistency: the 2 shifted ones, gini: 3 conditions; each for 2 methods
     assert len(cells) == 2 * (3 * 2 + 2 + 3)
@@ -87,9 +90,9 @@ def test_cells_are_the_full_product_where_a_metric_is_defined():
 
 
 def test_twin_is_left_out_where_clips_have_none():
-    config = load_config(preset="full", corpora=["planted", "emodb"])
-    assert config.fills_for("planted") == ["attenuate", "noise", "spectral-mean", "twin"]
-    assert config.fills_for("emodb") == ["attenuate", "noise", "spectral-mean"]
+    config = load_config(preset="full", corpora=["planted", "emodb"], fills="all")
+    assert config.fills_for("planted") == ["attenuate", "noise", "spectral-mean", "zero", "twin"]
+    assert config.fills_for("emodb") == ["attenuate", "noise", "spectral-mean", "zero"]
     with pytest.raises(InputError, match=r"--fill: 'twin' alone cannot fill clips of emodb"):
         load_config(corpora=["emodb"], fills=["twin"])
 
@@ -128,7 +131,7 @@ def test_metrics_named_are_scored_on_clean_clips_alone():
         methods=["random", "energy", "oracle"], metrics=["abpc", "gini"], limit=12, notify=notes.append
     )
     assert config.conditions == ["clean"] and not notes
-    assert 12 * len(list(cells_of(config, "planted"))) == 72  # 12 clips x 3 methods x 2 metrics
+    assert 12 * len(list(cells_of(config, ["noise"]))) == 72  # 12 clips x 3 methods x 2 metrics
     assert load_config(metrics=["gini"], preset="full").conditions == ["clean"]
 
 
@@ -284,11 +287,11 @@ def test_numbers_are_strict_for_the_library_too(flag: dict):
 
 def test_clean_only_metrics_save_their_calls_until_conditions_or_metrics_are_named(tmp_path: Path):
     quick = load_config()
-    assert {c for c, _, m, _ in cells_of(quick, "planted") if m == "abpc"} == {"clean"}
-    assert {c for c, _, m, _ in cells_of(quick, "planted") if m == "gini"} == set(quick.conditions)
+    assert {c for c, _, m, _ in cells_of(quick, ["noise"]) if m == "abpc"} == {"clean"}
+    assert {c for c, _, m, _ in cells_of(quick, ["noise"]) if m == "gini"} == set(quick.conditions)
     for overrides in ({"conditions": ["clean", "noise-10db"]}, {"metrics": ["abpc"]}):
         config = load_config(**overrides)
-        assert {c for c, _, m, _ in cells_of(config, "planted") if m == "abpc"} == set(config.conditions)
+        assert {c for c, _, m, _ in cells_of(config, ["noise"]) if m == "abpc"} == set(config.conditions)
     path = tmp_path / "c.toml"
     path.write_text('clean_only = ["abcp"]')
     with pytest.raises(InputError, match="abpc"):
@@ -332,7 +335,7 @@ def test_wrong_input_is_found_before_anything_heavy_is_imported(tmp_path: Path):
     wrong = [
         ["--metric", "nope"], ["none.toml"], ["--workers", "0"], ["--limit", "-1"], ["--preset", "quik"],
         ["--checkpoint", "none"], ["--corpus", "emodb", "--data-root", "none"], ["--resume", "--out", "none"],
-        ["--retry-failed"], ["--fill", "zero"],
+        ["--retry-failed"], ["--fill", "zeros"],
     ]  # fmt: skip
     program = (
         "import sys; from serxai.benchmark.cli.main import main\n"
@@ -349,7 +352,7 @@ def test_wrong_input_is_found_before_anything_heavy_is_imported(tmp_path: Path):
 
 def earlier(**changes: object) -> dict[str, object]:
     settings = {"methods": ["energy"], "metrics": ["abpc"], "conditions": ["clean"], "models": ["cnn"], "limit": 2}
-    return load_config(**settings | changes).model_dump()
+    return load_config(**settings | {"fills": ["attenuate"]} | changes).model_dump()
 
 
 @pytest.mark.parametrize(
@@ -360,7 +363,7 @@ def earlier(**changes: object) -> dict[str, object]:
         ("metrics", ["gini", "abpc"], ["abpc", "gini"]),
         ("conditions", ["noise-10db"], ["clean", "noise-10db"]),
         ("models", ["planted-rule"], ["cnn", "planted-rule"]),
-        ("fills", ["noise"], ["twin", "noise"]),
+        ("fills", ["noise"], ["attenuate", "noise"]),
     ],
 )
 def test_resuming_adds_names(key: str, new: list[str], expected: list[str]):
@@ -377,7 +380,7 @@ def test_resuming_replaces_what_is_no_list_of_names_and_expands_words():
     assert (after.limit, after.seed, after.emotions) == (5, 3, ["anger"])
     assert set(after.metrics) == set(load_config(metrics=["all"]).metrics)
     corpora = load_config(earlier=earlier(), corpora=["emodb"], fills=["noise"])
-    assert corpora.corpora == ["planted", "emodb"] and corpora.fills_for("emodb") == ["noise"]
+    assert corpora.corpora == ["planted", "emodb"] and corpora.fills_for("emodb") == ["attenuate", "noise"]
 
 
 def test_resuming_keeps_what_is_scored_on_clean_clips_alone_but_for_metrics_named():

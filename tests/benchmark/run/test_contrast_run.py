@@ -39,7 +39,7 @@ def contrast(tmp_path_factory: pytest.TempPathFactory) -> Store:
     config = load_config(
         models=["planted-rule"], methods=["rule-truth", "input-x-gradient", "oracle", "emolime", "random"],
         metrics=[*everything, "causal-cue-fidelity:intensity"], conditions=["clean"], fills=["attenuate"], limit=4,
-        target="anger-sadness",
+        target="anger-sadness", parameters={"rule-truth": {"fill": "twin"}},
     )  # fmt: skip
     return run(config, tmp_path_factory.mktemp("contrast") / "run")
 

@@ -77,7 +77,9 @@ class Scored:
         found, store = {}, Store(self.folder)
         for clips in shards:
             partners = tuple(CLIPS[(CLIPS.index(clip) + 1) % len(CLIPS)] for clip in clips)
-            shard = Shard("-".join(clips), "planted", "0", "cnn", "planted", tuple(clips), partners)
+            shard = Shard(
+                "-".join(clips), "planted", "0", "cnn", "planted", tuple(clips), partners, tuple(config.fills)
+            )
             seen = dict.fromkeys(shard.clips, "no")
             scorer = ShardScorer(config, resolve_methods(config), shard, self.corpus, self.recogniser, seen, store)
             rows = scorer.run()

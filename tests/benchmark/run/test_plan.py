@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serxai.benchmark.run import workbench
+from serxai.benchmark.run import reach, workbench
 from serxai.benchmark.run.config import RunConfig, load_config
 from serxai.benchmark.run.plan import Plan, make_plan
 from serxai.datasets.clip import Clip
@@ -56,6 +56,7 @@ def planned(config: RunConfig, corpus: FakeCorpus, fingerprint: str = "weights")
     with patch.context() as context:
         context.setattr(workbench, "load_corpus", lambda *arguments: corpus)
         context.setattr(workbench, "obtain_models", lambda *arguments, **options: models)
+        context.setattr(reach, "_measure", lambda *arguments: {clip: (None, 0) for clip in arguments[4]})
         return make_plan(config)
 
 
@@ -136,12 +137,13 @@ def test_shard_keys_change_with_what_scores_depend_on_and_with_nothing_else(monk
         assert not keys(planned(config.model_copy(update=change), corpus)) & before
     assert not keys(planned(config, corpus, "other weights")) & before
     for registry, name in ((METHODS, "emolime"), (METRICS, "gini"), (CONDITIONS, "noise-10db")):
+        shipped = registry.get(name).version
         with monkeypatch.context():
             object.__setattr__(registry.get(name), "version", "changed")
             try:
                 assert not keys(planned(config, corpus)) & before
             finally:
-                object.__setattr__(registry.get(name), "version", "1")
+                object.__setattr__(registry.get(name), "version", shipped)
     assert keys(planned(config, corpus)) == before
     # one sample: only the shards that hold the clip, compare with it, or mix it in
     corpus.changed = corpus.table.index[0]

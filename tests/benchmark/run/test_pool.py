@@ -147,7 +147,7 @@ def no_worker(execution: Execution) -> Any:
 
 def a_pool(workers: int, memory: float) -> tuple[Pool, list[Any]]:
     """A pool without processes whose workers only say that they were dismissed."""
-    shards = [Shard(str(i), "planted", "0", "cnn", "planted", ("a",), ("",)) for i in range(4)]
+    shards = [Shard(str(i), "planted", "0", "cnn", "planted", ("a",), ("",), ("attenuate",)) for i in range(4)]
     pool = Pool(no_worker, Execution(workers=workers, memory=memory), shards)
     pool.workers = [SimpleNamespace(tasks=1, name=i) for i in range(workers)]
     dismissed: list[Any] = []

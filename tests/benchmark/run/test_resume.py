@@ -44,7 +44,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def test_a_wider_run_keeps_the_explanations_of_reused_rows(whole: Store, tmp_path: Path):
     """The first run's clips lie in other shards of the second; theirs hold them too, at no cost."""
     first = run(config(2), tmp_path / "run")
-    expected = forecast(make_plan(config(5)), first).total
+    expected = forecast(make_plan(config(5), measured=first.info["reach"]), first).total
     store = run(config(5), tmp_path / "run")
     assert store.info["computed"]["model_calls"] == expected < whole.info["model_calls"]
     shards = set(whole.info["shards"])
@@ -62,7 +62,7 @@ def test_damaged_explanations_beside_good_scores_are_repaired(damage: Any, whole
     shard = store.info["shards"][0]
     damage(store.explanation_file(shard))
     assert store.has_shard(shard) and not store.is_whole(shard) and store.is_pending(shard)
-    expected = forecast(make_plan(config(5)), Store(store.path)).total
+    expected = forecast(make_plan(config(5), measured=store.info["reach"]), Store(store.path)).total
     again = run(config(5), store.path)
     assert content(again.path) == before
     # explained again, not scored again

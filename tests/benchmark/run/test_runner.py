@@ -46,6 +46,7 @@ def config(**changes: object) -> RunConfig:
     settings = {
         "corpora": ["emodb"], "trained_on": "planted", "emotions": ["anger", "happiness"], "conditions": ["clean"],
         "methods": ["random", "energy", "input-x-gradient"], "metrics": ["abpc", "gini"], "limit": 0,
+        "fills": ["attenuate"],
     }  # fmt: skip
     return load_config(**settings | changes)
 
@@ -111,14 +112,15 @@ def test_one_audio_byte_changes_only_its_own_clip(data: Path, tmp_path: Path):
     path.write_bytes(bytes(content))
     store = run(config(), tmp_path / "run", Execution(data_root=data))
     assert changed(before, store.scores()) == {GOOD[1]}
-    # prediction, input x gradient, three trajectories
-    assert store.info["computed"]["model_calls"] == 1 + 1 + 3 * 32
+    # prediction, input x gradient, three trajectories; and of the fill's reach a prediction and one batch
+    assert store.info["computed"]["model_calls"] == 1 + 1 + 3 * 32 + 1 + 8
 
 
 def test_a_second_metric_costs_no_explanation(data: Path, tmp_path: Path):
     run(config(methods=["emolime"], metrics=["gini"]), tmp_path / "run", Execution(data_root=data))
     store = run(config(methods=["emolime"], metrics=["gini", "abpc"]), tmp_path / "run", Execution(data_root=data))
-    assert store.info["computed"]["model_calls"] == 32 * len(GOOD)
+    reach = 1 + 8  # which no metric needed before
+    assert store.info["computed"]["model_calls"] == (32 + reach) * len(GOOD)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"fills": ["noise"]}, {"target": "anger"}])

@@ -49,6 +49,7 @@ def intact(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         conditions=["clean"],
         methods=["random", "energy", "input-x-gradient"],
         metrics=["abpc", "gini"],
+        fills=["attenuate"],
         limit=4,
     )
     return run(config, tmp_path_factory.mktemp("runs") / "run", Execution(data_root=data)).path
