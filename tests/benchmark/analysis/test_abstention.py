@@ -32,6 +32,7 @@ def table(metric: str, values: dict[str, np.ndarray], speakers: int = SPEAKERS) 
                     "corpus": "planted", "fold": str(i % 3), "model": "cnn", "trained_on": "planted",
                     "seen_in_training": "no", "method": method, "condition": "clean", "strength": 0.0, "metric": metric,
                     "family": record.family, "direction": record.direction, "space": "audio", "fill": "",
+                    "explained_against": "none",
                     "clip": f"c{i:03}", "speaker": f"s{i % speakers}", "emotion": "anger", "target_rule": "predicted",
                     "seed": 0, "repeat": 0, "value": value, "status": "ok" if known else "failed",
                     "reason": "" if known else "ValueError", "model_calls": 1,

@@ -54,6 +54,7 @@ def row(clip: str, speaker: str, method: str, repeat: int, value: float, **chang
         "direction": "lower",
         "space": "audio",
         "fill": "attenuate",
+        "explained_against": "attenuate",
         "clip": clip,
         "speaker": speaker,
         "emotion": "anger",
