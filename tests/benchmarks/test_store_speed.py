@@ -37,8 +37,8 @@ def build_store(path: Path, shards: int) -> Store:
         method=cells["method"].map(lambda m: f"method-{m:02}" if m else "random"), metric=metric.map("m-{}".format),
         strength=cells["condition"].map({"clean": np.nan, "noise-20db": 20.0}), seed=0, repeat=0, status="ok",
         family=metric.map(lambda m: ("faithfulness", "robustness", "complexity")[m % 3]), direction="higher",
-        fill=metric.map(lambda m: "twin" if m < 4 else ""), explained_against="none", predicted="anger", correct=True, target="anger",
-        target_rule="predicted", model_calls=32, metric_version="1", method_version="1",
+        fill=metric.map(lambda m: "twin" if m < 4 else ""), explained_against="none", predicted="anger", correct=True,
+        target="anger", target_rule="predicted", model_calls=32, metric_version="1", method_version="1",
     )  # fmt: skip
     keys = [f"{shard:032x}" for shard in range(shards)]
     (path / "scores").mkdir(parents=True)
