@@ -137,8 +137,20 @@ class ShardScorer:
         for row in rows:
             if row["target"] and row["status"] != "failed" and row["key"] not in self.timing["scores"]:
                 with suppress(Exception):  # not applicable again, or lost for good: the score stays
-                    self._explained(row, partner)
+                    self._gather(row)
         return rows
+
+    def _gather(self, row: Mapping[str, Any]) -> None:
+        """Read the explanations of the row's clip again, so that the shard's file holds all that its rows read."""
+        companions, against = METRICS.get(row["metric"]).companions, self._against(row["fill"])
+        wanted = [(row["condition"], row["repeat"])]
+        if "clean" in companions:
+            wanted.append(("clean", row["repeat"]))
+        if "repeat" in companions:
+            stochastic = self.specs[row["method"]].scored_with(against).stochastic
+            wanted.append(("clean", row["repeat"] + 1 if stochastic else 0))
+        for condition, repeat in wanted:
+            self._explanation(row["clip"], condition, row["method"], row["target"], repeat, against)
 
     def _score_row(self, row: dict[str, Any], partner: str) -> None:
         """Fill in prediction, target, key and score of a row."""

@@ -18,6 +18,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         methods=["oracle", "energy", "random"],
         metrics=["deletion", "insertion", "abpc", "mass-accuracy", "rank-accuracy", "direction-agreement"],
         conditions=["clean"],
+        fills=["twin"],  # what the oracle is explained against
         limit=64,
     )
     return run(config, tmp_path_factory.mktemp("acceptance") / "run", Execution()).scores()

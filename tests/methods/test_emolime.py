@@ -94,7 +94,7 @@ def test_bad_parameters_are_refused(tiny_cnn, voice, ask):
     asked = ask(tiny_cnn(), voice())
     with pytest.raises(UnknownNameError, match="unknown response 'logit'"):
         EmoLime(response="logit").attribute(asked)
-    with pytest.raises(UnknownNameError, match="unknown fill 'zero'"):
-        EmoLime(fill="zero").attribute(asked)
+    with pytest.raises(UnknownNameError, match="unknown fill 'zeros'"):
+        EmoLime(fill="zeros").attribute(asked)
     with pytest.raises(NotApplicable, match="fill 'twin'"):
         EmoLime(fill="twin").attribute(asked)

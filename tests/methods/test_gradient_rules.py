@@ -89,5 +89,5 @@ def test_captums_notices_are_not_passed_on(two_layers, on_features, voice, ask):
 
 
 def test_unknown_baseline_is_refused(tiny_cnn, voice, ask):
-    with pytest.raises(UnknownNameError, match="unknown baseline 'zero'"):
-        DeepLift("zero").attribute(ask(tiny_cnn(), voice()))
+    with pytest.raises(UnknownNameError, match="unknown baseline 'zeros'"):
+        DeepLift("zeros").attribute(ask(tiny_cnn(), voice()))

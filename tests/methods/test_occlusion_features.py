@@ -144,7 +144,7 @@ def test_bad_parameters_are_refused(tiny_cnn, white_box, voice, ask):
     with pytest.raises(InputError, match="stride must be at least 1, got 0"):
         OcclusionPaper(stride=0).attribute(asked)
     with pytest.raises(UnknownNameError, match="unknown baseline"):
-        FeatureAblation("zero").attribute(asked)
+        FeatureAblation("zeros").attribute(asked)
     for method, needs in ((OcclusionPaper(), "a network on a feature map"), (FeatureAblation(), "gradients")):
         with pytest.raises(NotApplicable, match=f"{method.name} needs {needs}"):
             method.attribute(ask(white_box(lambda waveform: 0.0), voice()))

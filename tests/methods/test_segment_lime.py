@@ -125,6 +125,8 @@ def test_fill_effects(clip, voice, tiny_cnn, ask):
         ("resynthesis", False),
         ("attenuate", False),
         ("attenuate", True),
+        ("zero", False),
+        ("zero", True),
         ("noise", False),
         ("noise", True),
         ("spectral-mean", False),

@@ -95,7 +95,7 @@ def test_a_retrained_estimator_does_not_reuse_old_scores(tmp_path: Path, monkeyp
     values, calls = [], []
     for seed in ("1", "1", "2"):
         (tmp_path / "seed.txt").write_text(seed)
-        store = run(config, tmp_path / "run")
+        store = run(config, tmp_path / "run", Execution(permission=Permission.of(config.models)))
         values.append(store.scores()["value"].tolist())
         calls.append(store.info["computed"]["model_calls"])
     assert calls[0] == calls[2] > 0 == calls[1]
