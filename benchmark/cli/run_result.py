@@ -47,7 +47,8 @@ def compute(config: RunConfig, execution: Execution, out: Path, as_json: bool) -
         print(board.to_json(orient="records"))
     else:
         console = Console()
-        console.print(terminal_table(board, config.metrics if len(config.metrics) <= IN_TERMINAL else None))
+        shown = config.metrics if len(config.metrics) <= IN_TERMINAL else None
+        console.print(terminal_table(board, shown, info["fills"]))
         _print_summary(console, config, info, out, page)
     return 1 if info["rows"]["failed"] else 0
 

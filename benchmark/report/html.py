@@ -29,13 +29,27 @@ from ..analysis.fill_spread import SpreadTable, by_fill, spread_tables
 from ..analysis.group_views import group_views
 from ..analysis.leaderboard import RANKING_RULE, SETTING, leaderboard, ordered
 from ..analysis.plausibility import correctness_rows
+from ..analysis.references import AGAINST
 from ..stats.cluster_variance import MIN_SENTENCES, MIN_SPEAKERS, THESE_SENTENCES
 from ..stats.clustered import clustered_mean
 from ..storage.files import write_atomically
 from .escape import csv_safe
 from .figures.board import consistency, localisation, ranking
 from .figures.plausibility import page_tables
-from .tables import ARROWS, BAR_RULE, Table, mark, number, setting_title, tables
+from .tables import (
+    ARROWS,
+    BAR_RULE,
+    MISMATCH,
+    MISMATCH_RULE,
+    UNSIGNED,
+    UNSIGNED_RULE,
+    Table,
+    mark,
+    mismatches,
+    number,
+    setting_title,
+    tables,
+)
 from .text import (
     DIFFERENCES,
     SPREAD_LEGEND,
@@ -176,6 +190,8 @@ def report_page(
             rule=RANKING_RULE,
             marks=legend(),
             bar_rule=BAR_RULE,
+            signs={"mismatch": MISMATCH, "unsigned": UNSIGNED},
+            sign_rules=f"{MISMATCH_RULE}. {UNSIGNED_RULE}",
             differences=["method", "metric", *DIFFERENCES, "note"],
             min_speakers=MIN_SPEAKERS,
             arrows=ARROWS,
@@ -391,6 +407,7 @@ def _table(table: Table) -> dict[str, Any]:
         {
             "method": line.method,
             "baseline": line.baseline,
+            "unsigned": line.unsigned,
             "rank": line.rank,
             "cells": [_cell(line.cells.get(name)) for name in table.metrics],
             "clips": line.clips,
@@ -405,15 +422,17 @@ def _table(table: Table) -> dict[str, Any]:
         for line in table.lines
         if name in line.cells and pd.notna(line.cells[name][["difference", "diff_energy"]]).any()
     ]
-    metrics, note = list(table.metrics.items()), marks_note(table.metrics)
-    return {"title": table.title, "metrics": metrics, "marked": note, "lines": lines, "tests": tests}
+    notes = [note for note in (marks_note(table.metrics), mismatches(table)) if note]
+    metrics = list(table.metrics.items())
+    return {"title": table.title, "metrics": metrics, "marked": notes, "lines": lines, "tests": tests}
 
 
 def _cell(row: pd.Series | None) -> dict[str, Any] | None:
     if row is None:
         return None
     numbers = {name: _or_none(row[name]) for name in ("mean", "low", "high")}
-    return numbers | {"mark": mark(row), "group": row["group"], "misses": int(row["n_misses"])}
+    against = str(row[AGAINST]) if row["mismatch"] else ""
+    return numbers | {"mark": mark(row), "group": row["group"], "misses": int(row["n_misses"]), "against": against}
 
 
 def _or_none(value: Any) -> float | None:

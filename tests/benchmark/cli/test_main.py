@@ -184,7 +184,9 @@ def test_bad_input_exits_2_and_says_what_to_do(arguments: list[str], expected: s
     assert expected in result.stderr and "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "status", "ls", "explain", "train", "leaderboard", "figures", "compare"])
+@pytest.mark.parametrize(
+    "command", ["run", "status", "ls", "explain", "train", "leaderboard", "figures", "compare", "conventions"]
+)
 def test_help_has_examples(command: str, tmp_path: Path):
     result = serxai(command, "--help", cwd=tmp_path)
     assert result.returncode == 0 and f"serxai {command}" in result.stdout.split("examples:")[1]

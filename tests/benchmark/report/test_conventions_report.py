@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from serxai.benchmark.analysis.conventions import POWERS, SETTING, VALUE_COLUMNS, VIEWS
-from serxai.benchmark.cli.conventions import main
+from serxai.benchmark.cli.main import main
 from serxai.benchmark.report.conventions import UNSIGNED, as_markdown, convention_tables, write_conventions
 from serxai.benchmark.run.config import load_config
 from serxai.benchmark.run.runner import run
@@ -66,11 +66,14 @@ def test_the_command_tells_what_it_costs(tmp_path, capsys):
     )  # fmt: skip
     run(config, tmp_path / "run")
     out = tmp_path / "out"
-    assert main([str(tmp_path / "run"), "--out", str(out)]) == 0
+    command = ["conventions", str(tmp_path / "run")]
+    assert main([*command, "--out", str(out)]) == 0
     assert "rank-accuracy" in capsys.readouterr().out and (out / "attainable.csv").is_file()
-    assert main([str(tmp_path / "run"), "--metric", "abpc"]) == 2
+    assert main([*command, "--metric", "abpc"]) == 2
     assert "at most 128 model calls; add --spend-calls" in capsys.readouterr().err
-    assert main([str(tmp_path / "run"), "--metric", "abpc", "--spend-calls"]) == 0
+    assert main([*command, "--metric", "abpc", "--spend-calls"]) == 0
     assert "abpc ↑, clean, fill attenuate" in capsys.readouterr().out
-    assert main([str(tmp_path / "none")]) == 2
+    assert main([*command, "--metric", "truth-auc"]) == 2 and main([*command, "--limit", "-1"]) == 2
+    assert "--limit must be at least 0" in capsys.readouterr().err
+    assert main(["conventions", str(tmp_path / "none")]) == 2
     assert "not a run folder" in capsys.readouterr().err
