@@ -11,13 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import pandas as pd
 
 from ..stats.clustered import CELL, Cell
+from ..stats.multiplicity import holm
 
 AGAINST = "explained_against"
 NO_FILL = ("", "own", "none")  # explanations that no fill can contradict; empty where the rows do not say
 REFERENCE_COLUMNS = [AGAINST, "mismatch"]
+_OF_TESTS = [
+    "low", "high", "t", "df", "p", "p_holm", "effect_low", "effect_high", "rank_biserial_low", "rank_biserial_high",
+    "p_permutation", "p_equivalent", "equivalent_low", "equivalent_high",
+]  # fmt: skip
 
 
 def mismatched(scores: pd.DataFrame) -> pd.Series:
@@ -77,6 +83,35 @@ def matched_cells(cells: Iterable[Cell], table: pd.DataFrame) -> Iterator[Cell]:
         dropped = apart.get(tuple(str(cell.names[name]) for name in CELL), set())
         kept = [name for name in cell.table if name not in dropped]
         yield cell._replace(table=cell.table[kept]) if dropped else cell
+
+
+def matched_pairs(pairs: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Tests of pairs without those of mismatches, which keep their difference only; Holm over the others.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        As `stats.clustered.tests_of_pairs` returns it, with further columns.
+    table : DataFrame
+        As `references` returns it, of the same scores.
+    """
+    apart = {
+        (*map(str, names), str(method)): str(against)
+        for *names, method, against in table.loc[table["mismatch"], [*CELL, "method", AGAINST]].itertuples(index=False)
+    }
+    if not apart:
+        return pairs
+    pairs = pairs.copy()
+    for at, pair in zip(pairs.index, pairs.to_dict("records"), strict=True):
+        cell = tuple(str(pair[name]) for name in CELL)
+        sides = [pair[side] for side in ("method_a", "method_b") if (*cell, pair[side]) in apart]
+        if sides:
+            notes = [f"{name} {mismatch_note(apart[*cell, name], str(pair['fill']))}" for name in sides]
+            pairs.loc[at, [name for name in _OF_TESTS if name in pairs]] = np.nan
+            pairs.loc[at, "note"] = "; ".join(filter(None, (pair["note"], *notes)))
+    for _, rows in pairs.groupby(CELL, dropna=False):
+        pairs.loc[rows.index, "p_holm"] = holm(rows["p"])
+    return pairs
 
 
 def mismatch_note(against: str, fill: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from serxai.benchmark.analysis.leaderboard import leaderboard
+from serxai.benchmark.analysis.pairs import compare_methods
 from serxai.benchmark.analysis.references import mismatched, references
 from serxai.benchmark.report.html import write_board
 from serxai.benchmark.report.tables import mark
@@ -87,6 +88,21 @@ def test_the_others_are_tested_as_if_mismatches_were_not_there(scores: pd.DataFr
     assert set(chosen["method"]) == {"saliency", "<odd & name>"} and len(chosen) == 4
     saliency = chosen[chosen["method"] == "saliency"]
     assert (saliency["p_bar"] <= 1).all() and np.isfinite(holm(chosen["p_bar"].to_numpy(dtype=float))).all()
+
+
+def test_compare_does_not_test_them(scores: pd.DataFrame) -> None:
+    """A pair with a mismatch keeps its difference only; Holm is over the others."""
+    pairs = compare_methods(scores, "abpc").pairs
+    apart = pairs[["method_a", "method_b"]].isin(["emolime", "oracle"]).any(axis=1)
+    assert apart.sum() == 9 and len(pairs) == 15
+    assert pairs.loc[apart, ["p", "p_holm", "low", "high"]].isna().all(axis=None)
+    assert pairs.loc[apart, "difference"].notna().all() and set(pairs.loc[apart, "finding"]) == {"no claim"}
+    assert pairs.loc[apart, "note"].str.contains("scored with attenuate: not tested").all()
+    np.testing.assert_allclose(pairs.loc[~apart, "p_holm"], holm(pairs.loc[~apart, "p"]))
+    assert pairs.loc[~apart, "p_holm"].notna().all()
+    matched = compare_methods(scores.drop(columns="explained_against"), "abpc").pairs
+    np.testing.assert_allclose(matched.loc[~apart, "p"], pairs.loc[~apart, "p"])
+    assert matched["p_holm"].notna().all()
 
 
 def test_every_board_marks_them(scores: pd.DataFrame, board: pd.DataFrame, tmp_path: Path) -> None:
