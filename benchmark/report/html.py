@@ -33,6 +33,8 @@ from ..analysis.references import AGAINST
 from ..stats.cluster_variance import MIN_SENTENCES, MIN_SPEAKERS, THESE_SENTENCES
 from ..stats.clustered import clustered_mean
 from ..storage.files import write_atomically
+from .conventions import LEGEND as CONVENTIONS_RULE
+from .conventions import ConventionTable
 from .escape import csv_safe
 from .figures.board import consistency, localisation, ranking
 from .figures.plausibility import page_tables
@@ -71,6 +73,7 @@ def write_board(
     out: str | Path,
     plausibility: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
+    conventions: Sequence[ConventionTable] = (),
 ) -> tuple[pd.DataFrame, Path]:
     """Write ``leaderboard.csv``, ``.md``, ``.tex``, the page ``index.html`` and its figures under ``figures/``.
 
@@ -89,6 +92,8 @@ def write_board(
         Of `plausibility_table`; default the rows computed from scores alone, `correctness_rows`.
     notes : sequence of str
         Warnings of the page, such as those of `merge_runs`.
+    conventions : sequence of ConventionTable
+        Of `conventions.read_conventions`: scores of the same maps under other conventions.
 
     Returns
     -------
@@ -110,7 +115,7 @@ def write_board(
         text = csv_safe(views).to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_atomically(out / VIEWS_FILE, text.encode())
     figures = draw_report_figures(board, out / "figures")
-    page = report_page(scores, board, infos, figures, fills, plausibility, notes, views)
+    page = report_page(scores, board, infos, figures, fills, plausibility, notes, views, conventions)
     write_atomically(out / "index.html", page.encode())
     return board, out / "index.html"
 
@@ -142,6 +147,7 @@ def report_page(
     plausibility: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
     views: pd.DataFrame | None = None,
+    conventions: Sequence[ConventionTable] = (),
 ) -> str:
     """Render the report of runs as HTML.
 
@@ -159,7 +165,7 @@ def report_page(
         Their `fill_spread.by_fill`; computed where it is not given.
     plausibility : DataFrame, optional
         See `write_board`.
-    notes : sequence of str
+    notes, conventions : sequence
         See `write_board`.
     views : DataFrame, optional
         Their `group_views.group_views`; computed where it is not given.
@@ -197,6 +203,8 @@ def report_page(
             arrows=ARROWS,
             settings=_settings(board, fills, views),
             views_rule=VIEWS_LEGEND,
+            conventions=conventions,
+            conventions_rule=CONVENTIONS_RULE,
             spread_rule=SPREAD_LEGEND,
             figures=figures,
             plausibility=[] if plausible.empty else page_tables(plausible),
