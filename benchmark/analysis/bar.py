@@ -4,7 +4,8 @@ In faithfulness and localisation a method is better if it is better than `random
 favourable, p the larger of the two. In sanity both baselines are the worst explanations by construction, so a method
 must be better than the score that the metric's record states (`MetricRecord.bar`). p-values are corrected by Holm over
 all marks of one family on the board: methods, metrics, conditions, fills, corpora and recognisers; baselines and
-references have none. A method with misses is tested (p = 1), so that it cannot shorten the family by abstaining.
+references have none. A method with misses is tested (p = 1), so that it cannot shorten the family by abstaining. One
+whose explanations do not match the fill of the score is not tested (`references`).
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def with_marks(board: pd.DataFrame, against_random: pd.DataFrame, against_energy
     Parameters
     ----------
     board : DataFrame
-        With the columns of `stats.clustered.CELL`, ``method``, ``baseline``, ``complete``, ``mean`` and ``p_sanity``.
+        With the columns of `stats.clustered.CELL`, ``method``, ``baseline``, ``complete``, ``mismatch``, ``mean`` and
+        ``p_sanity``.
     against_random, against_energy : DataFrame
         `stats.clustered.tests_against` of its cells.
 
@@ -69,8 +71,8 @@ def with_marks(board: pd.DataFrame, against_random: pd.DataFrame, against_energy
     -------
     DataFrame
         ``diff_energy`` is the oriented difference to `energy` on ``diff_energy_clips`` clips; ``p_bar`` the corrected p
-        of the bar. ``passes_bar`` is yes, no, ``no claim`` (too few speakers, or a baseline was not run), or empty:
-        baselines, and families without a bar.
+        of the bar. ``passes_bar`` is yes, no, ``no claim`` (too few speakers, a baseline was not run, or
+        a mismatch), or empty: baselines, and families without a bar.
     """
     keys = [*CELL, "method"]
     energy = against_energy[[*keys, "difference", "low", "high", "n_clips", "p"]].rename(
@@ -93,7 +95,7 @@ def with_marks(board: pd.DataFrame, against_random: pd.DataFrame, against_energy
         np.where(board["family"].isin(STATED_MARGIN), board["p_sanity"], np.nan),
     )
     marked = ~board["baseline"].astype(bool) & board["family"].isin(BAR_FAMILIES) & board["mean"].notna()
-    p = np.where(marked, np.where(board["complete"] | np.isnan(p), p, 1.0), np.nan)
+    p = np.where(marked & ~board["mismatch"], np.where(board["complete"] | np.isnan(p), p, 1.0), np.nan)
     corrected = np.full(len(board), np.nan)
     for family in BAR_FAMILIES:
         chosen = (board["family"] == family).to_numpy()

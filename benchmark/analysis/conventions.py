@@ -42,8 +42,8 @@ from ..run.execution import Execution
 from ..run.identity import Keys
 from ..run.workbench import Workbench
 from ..stats.clustered import clustered_mean
-from ..storage.score_rows import SCORE_COLUMNS
 from ..storage.store import Store
+from .references import AGAINST
 
 POWERS = (0.5, 1.0, 2.0)
 VIEWS = SIGNED, SIZE = ("signed", "size")
@@ -52,10 +52,8 @@ SETTING = [
     "corpus", "model", "trained_on", "seen_in_training", "space", "target_rule", "condition", "fill", "family",
     "metric", "direction",
 ]  # fmt: skip
-# what tells stored explanations apart; the fill they were made against, where score rows name it
-_AGAINST = "explained_against"
-_EXPLAINED = ["corpus", "model", "condition", "clip", "repeat", "method", "target"]
-_EXPLAINED += [_AGAINST] if _AGAINST in SCORE_COLUMNS else []
+# what tells stored explanations apart
+_EXPLAINED = ["corpus", "model", "condition", "clip", "repeat", "method", "target", AGAINST]
 _KEPT = [*SETTING, "method", "clip", "speaker", "emotion", "repeat"]
 VALUE_COLUMNS = [
     *_KEPT,
@@ -164,7 +162,7 @@ def scores_of_convention(
     found: list[dict[str, Any]] = []
     for e in store.explanations():
         facts = e._asdict() | {"method": e.attribution.method, "target": e.attribution.target}
-        facts[_AGAINST] = facts.get("against")
+        facts[AGAINST] = e.against
         for row in by_map.pop(tuple(facts[name] for name in _EXPLAINED), ()):
             found += scorer.values(row, e.attribution)
         progress("maps scored under other conventions", total - len(by_map), total)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import InputError
-from ...methods.records import baselines
+from ...methods.records import METHODS, baselines
 from ...metrics.records import FAMILIES, METRICS
 from ...metrics.verdict import board_grade, failed_properties
 from ..stats.cluster_variance import cluster_fit
@@ -30,6 +30,7 @@ from ..stats.clustered import (
 from .abstention import CompletedCell, completed, ranks
 from .bar import BAR_COLUMNS, DESCRIBED, ENERGY, RANDOM, sanity_p, with_marks
 from .fill_spread import SPREAD, by_fill, with_spread
+from .references import AGAINST, REFERENCE_COLUMNS, matched_cells, mismatch_note, references
 
 ALPHA = 0.05
 
@@ -38,6 +39,7 @@ RANKING_RULE = (
     "metrics; the others, near-copies of those, are only shown (where a family has no core metric, all count). "
     "A method without a score in one of the metrics that count is listed, not ranked. Where a metric is defined and a "
     "method that applies has no score, the worst one counts, and the method gets neither letter nor mark. "
+    "An explanation made against another fill than that of the score is marked and not tested. "
     "Complexity and cost are described, not ranked: less is not better."
 )
 
@@ -46,11 +48,11 @@ SETTING = ["corpus", "model", "trained_on", "seen_in_training", "space", "target
 RANKING = [*SETTING, "condition", "fill", "family"]
 
 BOARD_COLUMNS = [
-    *CELL, "method", "baseline", "rank", "mean", "low", "high", "n_clips", "n_ok", "n_failed", "n_skipped", "n_planned",
-    "n_misses", "coverage", "n_speakers", "n_sentences", "scope", "difference", "difference_low", "difference_high",
-    "difference_clips", "difference_planned", "difference_speakers", "p_holm", "effect", "superiority", "beats_random",
-    *BAR_COLUMNS, "group", "n_models", "models_low", "models_high", "sign_changes", *SPREAD, "model_calls",
-    "metric_qualified", "metric_fails", "note",
+    *CELL, "method", "baseline", "signed", *REFERENCE_COLUMNS, "rank", "mean", "low", "high", "n_clips", "n_ok",
+    "n_failed", "n_skipped", "n_planned", "n_misses", "coverage", "n_speakers", "n_sentences", "scope", "difference",
+    "difference_low", "difference_high", "difference_clips", "difference_planned", "difference_speakers", "p_holm",
+    "effect", "superiority", "beats_random", *BAR_COLUMNS, "group", "n_models", "models_low", "models_high",
+    "sign_changes", *SPREAD, "model_calls", "metric_qualified", "metric_fails", "note",
 ]  # fmt: skip
 
 
@@ -81,6 +83,8 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
         the sign of the difference is not the same for all of them. Where several fills were used, ``fill_low`` and
         ``fill_high`` are the least and the largest mean over ``n_fills`` fills, on the ``fill_clips`` clips, of
         ``fill_planned``, scored under all of them. ``model_calls`` is the mean cost of one score if computed alone.
+        ``signed`` says whether maps of the method take negative values (yes, no, or empty for a method without record).
+        Where ``mismatch`` is true (see `references`) there is no difference, p, letter or mark.
         ``metric_qualified`` is the metric's `metrics.verdict.board_grade`; ``metric_fails`` names the properties that
         it failed in its qualification.
 
@@ -92,9 +96,13 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     found = list(completed(cells(unique_scores(compact(scores)))))
     if not found:
         return pd.DataFrame(columns=BOARD_COLUMNS)
-    laid_out = [each.cell for each in found]
+    against = references(scores)
+    laid_out = list(matched_cells((each.cell for each in found), against))
     board = pd.concat([_cell_rows(each) for each in found], ignore_index=True)
     board["baseline"] = board["method"].isin(baselines())
+    board["signed"] = [_signed(str(name)) for name in board["method"]]
+    board = board.merge(against, on=[*CELL, "method"], how="left")
+    board["mismatch"] = board["mismatch"].astype(bool)
     against_random, against_energy = tests_against(laid_out, baseline), tests_against(laid_out, ENERGY)
     versus = against_random.rename(
         columns={
@@ -110,8 +118,12 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     columns = ["difference", "difference_low", "difference_high", *counts, "p_holm", "effect", "superiority", "of_test"]
     board = board.merge(versus[[*CELL, "method", *columns]], on=[*CELL, "method"], how="left")
     board = board.astype(dict.fromkeys(counts, "Int64"))  # the baseline has none
-    notes = board[["note", "of_test"]].fillna("")
-    board["note"] = ["; ".join(filter(None, pair)) for pair in notes.itertuples(index=False, name=None)]
+    board["of_reference"] = [
+        mismatch_note(row[AGAINST], row["fill"]) if row["mismatch"] else ""
+        for row in board[[AGAINST, "fill", "mismatch"]].to_dict("records")
+    ]
+    notes = board[["note", "of_reference", "of_test"]].fillna("")
+    board["note"] = ["; ".join(filter(None, texts)) for texts in notes.itertuples(index=False, name=None)]
     won = board["difference"].gt(0) & board["p_holm"].lt(ALPHA) & (board["baseline"] | board["complete"])
     board["beats_random"] = np.select(
         [board["method"] == baseline, board["p_holm"].isna(), won], ["", "no claim", "yes"], "no"
@@ -141,6 +153,12 @@ def unique_scores(scores: pd.DataFrame) -> pd.DataFrame:
             "Make one leaderboard for each."
         )
     return pd.concat([ok, scores[scores["status"] != "ok"]]).drop_duplicates(identity)
+
+
+def _signed(method: str) -> str:
+    if method not in METHODS:
+        return ""
+    return "yes" if METHODS.get(method).signed else "no"
 
 
 def _cell_rows(found: CompletedCell) -> pd.DataFrame:
@@ -193,7 +211,7 @@ def _with_letters(board: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     of_cell = dict(list(pairs.groupby(CELL, dropna=False)))
     letters = np.full(len(board), "", dtype=object)
     for cell, rows in board.groupby(CELL, dropna=False):
-        ranked = rows[rows["mean"].notna() & rows["complete"]].sort_values(["rank", "method"])
+        ranked = rows[rows["mean"].notna() & rows["complete"] & ~rows["mismatch"]].sort_values(["rank", "method"])
         if cell in of_cell:
             by_method = significance_groups(of_cell[cell], ranked["method"].tolist(), ALPHA)
             letters[rows.index] = [by_method.get(method, "") for method in rows["method"]]

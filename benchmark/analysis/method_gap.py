@@ -25,6 +25,7 @@ from ...methods.records import make_method
 from ..stats.clustered import CELL, Cell, cells, clustered_mean, per_clip, tests_of_pairs
 from ..storage.store import Store
 from .abstention import completed
+from .references import matched_pairs, references
 
 _PAIR = ["rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage"]
 # identity of what is explained; an explanation does not depend on metric and fill
@@ -130,7 +131,8 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
                     row |= _bounded(f"{quantity}_{side}", influence, *labels)
             rows.append(names | row)
     gaps = pd.DataFrame(rows)
-    return tests_of_pairs(laid_out).merge(gaps, on=[*CELL, "method_a", "method_b"], how="left")
+    tests = matched_pairs(tests_of_pairs(laid_out), references(chosen))
+    return tests.merge(gaps, on=[*CELL, "method_a", "method_b"], how="left")
 
 
 def repeats_of(store: Store, scores: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Repeats]]:

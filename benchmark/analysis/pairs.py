@@ -16,6 +16,7 @@ from ..stats.pair_details import details_of_pairs
 from ..stats.recognisers import between_models
 from ..stats.resampling import rank_intervals
 from .abstention import CompletedCell, completed
+from .references import matched_pairs, references
 
 ALPHA = 0.05
 NO_DIFFERENCE = "no difference shown"
@@ -53,7 +54,7 @@ def compare_methods(
     difference: float | None = None,
     methods: Sequence[str] = (),
 ) -> Comparison:
-    """Compare all pairs of methods; misses count as the worst score (`abstention`).
+    """Compare all pairs of methods; misses count as the worst score (`abstention`), mismatches are not tested.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def compare_methods(
     laid_out = [each.cell for each in found]
     keys = [*CELL, "method_a", "method_b"]
     pairs = tests_of_pairs(laid_out).merge(details_of_pairs(laid_out, margin, difference), on=keys, how="left")
-    pairs = pairs.merge(_more_of_pairs(found), on=keys, how="left")
+    pairs = matched_pairs(pairs.merge(_more_of_pairs(found), on=keys, how="left"), references(chosen))
     pairs["margin"] = np.nan if margin is None else margin
     pairs["finding"] = [_finding(row) for row in pairs.itertuples()]
     ranks = pd.concat([_ranks(each) for each in found], ignore_index=True)[RANKS]

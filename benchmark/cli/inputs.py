@@ -110,6 +110,16 @@ def export(arguments: Namespace) -> None:
     _folder("--out", arguments.out)
 
 
+def conventions(arguments: Namespace) -> None:
+    """Run folder, metrics and numbers of ``serxai conventions``."""
+    config = read_run_info(arguments.run).get("config", {})
+    _of_run("--metric", "metric", arguments.metric, config.get("metrics"))
+    if arguments.limit < 0:
+        raise InputError(f"--limit must be at least 0, got {arguments.limit}; 0 means all clips.")
+    if arguments.out is not None:
+        _folder("--out", arguments.out)
+
+
 def validate(arguments: Namespace) -> None:
     """Run folder and numbers of ``serxai validate``."""
     if arguments.sample < 0 or arguments.seed < 0:

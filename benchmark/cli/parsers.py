@@ -398,6 +398,28 @@ def _export(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 
+def _conventions(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "conventions",
+        "score a run's maps at powers 1/2, 1 and 2 and by size, beside the attainable best",
+        ".conventions:conventions",
+        """
+        serxai conventions runs/quick --out runs/quick/report
+        serxai conventions runs/quick --metric abpc --limit 8 --spend-calls
+        """,
+        "conventions",
+    )
+    parser.add_argument("run", type=nonempty_path, metavar="RUN", help=RUN_FOLDER)
+    add_many(parser, "--metric", "N", "metric of the run; default all that read the map alone, without a model call")
+    parser.add_argument("--limit", type=int, default=0, metavar="CLIPS", help="at most so many clips a corpus; 0: all")
+    parser.add_argument("--spend-calls", action="store_true", help="allow metrics that call the recogniser")
+    add_data_root(parser)
+    parser.add_argument(
+        "--out", type=nonempty_path, metavar="DIR", help="write the tables there; RUN/report: the report shows them"
+    )
+
+
 def _reproduce(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands,
@@ -468,6 +490,7 @@ COMMANDS = (
     _figures,
     _compare,
     _export,
+    _conventions,
     _reproduce,
     _validate,
 )

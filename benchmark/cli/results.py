@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..analysis.merge import merge_runs
 from ..report.catalogue import draw_figure
+from ..report.conventions import read_conventions
 from ..report.html import write_board
 from ..storage.clip_facts import with_clip_facts
 from ..storage.files import refuse_links, writing
@@ -22,9 +23,10 @@ def leaderboard(arguments: Namespace) -> int:
     """Write the leaderboard of one or several runs."""
     stores = [Store(path) for path in arguments.runs]
     scores, infos, notes = merged(stores, arguments.partial)
+    conventions = [table for store in stores for table in read_conventions(store.path / "report")]
     refuse_links(arguments.out, ["figures"])
     with writing(arguments.out, resumable=False):
-        _, page = write_board(scores, infos, arguments.out, notes=notes)
+        _, page = write_board(scores, infos, arguments.out, notes=notes, conventions=conventions)
     print_notes(notes)
     Console().print(f"leaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
     return 0

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from ...keys import digest
 from ..analysis.leaderboard import BOARD_COLUMNS
 from ..analysis.plausibility import plausibility_table
+from ..report.conventions import read_conventions
 from ..report.html import PLAUSIBILITY, write_board
 from ..report.text import terminal_table
 from ..run.config import RunConfig
@@ -47,7 +48,8 @@ def compute(config: RunConfig, execution: Execution, out: Path, as_json: bool) -
         print(board.to_json(orient="records"))
     else:
         console = Console()
-        console.print(terminal_table(board, config.metrics if len(config.metrics) <= IN_TERMINAL else None))
+        shown = config.metrics if len(config.metrics) <= IN_TERMINAL else None
+        console.print(terminal_table(board, shown, info["fills"]))
         _print_summary(console, config, info, out, page)
     return 1 if info["rows"]["failed"] else 0
 
@@ -56,7 +58,9 @@ def _report(store: Store, info: dict[str, Any], bars: Bars) -> tuple[pd.DataFram
     """Write the report, unless the one in the folder was made from the same scores by the same code."""
     folder = store.path / "report"
     page, kept = folder / "index.html", folder / "board.parquet"
-    made_of = digest(store.digest(), info["config"], info["versions"], info["git"]).encode()
+    conventions = read_conventions(folder)
+    shown = [[table.title, table.lines, table.note] for table in conventions]
+    made_of = digest(store.digest(), info["config"], info["versions"], info["git"], shown).encode()
     with suppress(OSError, ValueError, pa.ArrowException):
         file = pq.ParquetFile(pa.BufferReader(read_bytes(kept, MAX_FILE_BYTES)))
         check_parquet(file)
@@ -72,7 +76,7 @@ def _report(store: Store, info: dict[str, Any], bars: Bars) -> tuple[pd.DataFram
         (scores["family"] == "plausibility") & (scores["status"] == "ok") & (scores["condition"] == "clean")
     ).any()
     cues = plausibility_table(store, progress=bars, measured=False) if plausible else None
-    board, page = write_board(scores, [info], folder, cues)
+    board, page = write_board(scores, [info], folder, cues, conventions=conventions)
     table = pa.Table.from_pandas(board)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _MADE_OF: made_of})
     body = pa.BufferOutputStream()

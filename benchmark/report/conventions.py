@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ...errors import InputError
 from ..analysis.conventions import SETTING, SIGNED, SIZE, attainable_best, convention_pairs, convention_ranges
-from ..storage.files import write_atomically
+from ..storage.bounds import MAX_FILE_BYTES
+from ..storage.files import read_bytes, write_atomically
 from .escape import csv_safe, markdown_text
 from .tables import ARROWS, number, setting_title
 from .text import _markdown_table
 
+RANGES, PAIRS, BEST = "conventions.csv", "convention_pairs.csv", "attainable.csv"
+# types of the columns read from these files, beside those of `SETTING`, which are texts
+_READ: dict[str, dict[str, type]] = {
+    RANGES: dict.fromkeys(("rank", "root", "plain", "square", "range", "n_clips", "n_planned"), float)
+    | {"view": str, "method": str, "signed": bool},
+    PAIRS: {"view": str, "method_a": str, "method_b": str, "within_convention": bool},
+    BEST: dict.fromkeys(("share", "low", "high"), float) | {"method": str, "cells": str, "coefficients": str},
+}
 UNSIGNED = " (unsigned)"  # mark of a method whose maps hold no negative value
 LEGEND = (
     "Mean scores of the same maps with native values raised to the powers ½, 1 and 2 before they are summed onto the "
@@ -62,9 +73,41 @@ def convention_tables(values: pd.DataFrame) -> Iterator[ConventionTable]:
     values : DataFrame
         As `analysis.conventions.scores_of_convention` returns it.
     """
-    ranges, pairs = convention_ranges(values), convention_pairs(values)
+    yield from _tables(convention_ranges(values), convention_pairs(values), attainable_best(values))
+
+
+def read_conventions(folder: Path) -> list[ConventionTable]:
+    """`convention_tables` from the files that `write_conventions` wrote; empty where there are none.
+
+    Raises
+    ------
+    InputError
+        If a file is missing beside the others, or is none that `write_conventions` wrote.
+    """
+    if not (folder / RANGES).is_file():
+        return []
+    path = folder
+    try:
+        frames = []
+        for name, types in _READ.items():
+            path = folder / name
+            kinds = dict.fromkeys(SETTING, str) | types
+            numbers = {column: [""] for column, kind in types.items() if kind is float}
+            frames.append(
+                pd.read_csv(
+                    BytesIO(read_bytes(path, MAX_FILE_BYTES)), dtype=kinds, keep_default_na=False, na_values=numbers,
+                    usecols=list(kinds),
+                )
+            )  # fmt: skip
+        return list(_tables(*frames))
+    except (OSError, ValueError, KeyError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"{path}: damaged ({text}). Run `serxai conventions` again, or delete it.") from None
+
+
+def _tables(ranges: pd.DataFrame, pairs: pd.DataFrame, best: pd.DataFrame) -> Iterator[ConventionTable]:
     marked = pairs[(pairs["view"] == SIGNED) & pairs["within_convention"]]
-    best = attainable_best(values).set_index([*SETTING, "method"])
+    best = best.set_index([*SETTING, "method"])
     by_size = ranges[ranges["view"] == SIZE].set_index([*SETTING, "method"])
     for names, part in ranges[ranges["view"] == SIGNED].groupby(SETTING, dropna=False, sort=False):
         setting = dict(zip(SETTING, names, strict=True))
@@ -83,7 +126,7 @@ def convention_tables(values: pd.DataFrame) -> Iterator[ConventionTable]:
                     "–" if size is None else number(size["plain"]),
                     _share(share),
                     "" if share is None else share["coefficients"] or share["cells"],
-                    f"{row['n_clips']}/{row['n_planned']}",
+                    f"{row['n_clips']:.0f}/{row['n_planned']:.0f}",
                 ]
             )
         of_pairs = marked[(marked[SETTING].astype(str) == [str(name) for name in names]).all(axis=1)]
@@ -120,9 +163,9 @@ def write_conventions(values: pd.DataFrame, out: str | Path) -> dict[str, Path]:
         By file name.
     """
     frames = {
-        "conventions.csv": convention_ranges(values),
-        "convention_pairs.csv": convention_pairs(values),
-        "attainable.csv": attainable_best(values),
+        RANGES: convention_ranges(values),
+        PAIRS: convention_pairs(values),
+        BEST: attainable_best(values),
     }
     texts = {
         name: csv_safe(frame).to_csv(index=False, float_format="%.10g", lineterminator="\n")
@@ -136,7 +179,7 @@ def write_conventions(values: pd.DataFrame, out: str | Path) -> dict[str, Path]:
 
 
 def _rank(rank: Any) -> str:
-    return "–" if pd.isna(rank) else f"{rank}"
+    return "–" if pd.isna(rank) else f"{rank:.0f}"
 
 
 def _share(row: pd.Series | None) -> str:

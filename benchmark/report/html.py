@@ -29,13 +29,29 @@ from ..analysis.fill_spread import SpreadTable, by_fill, spread_tables
 from ..analysis.group_views import group_views
 from ..analysis.leaderboard import RANKING_RULE, SETTING, leaderboard, ordered
 from ..analysis.plausibility import correctness_rows
+from ..analysis.references import AGAINST
 from ..stats.cluster_variance import MIN_SENTENCES, MIN_SPEAKERS, THESE_SENTENCES
 from ..stats.clustered import clustered_mean
 from ..storage.files import write_atomically
+from .conventions import LEGEND as CONVENTIONS_RULE
+from .conventions import ConventionTable
 from .escape import csv_safe
 from .figures.board import consistency, localisation, ranking
 from .figures.plausibility import page_tables
-from .tables import ARROWS, BAR_RULE, Table, mark, number, setting_title, tables
+from .tables import (
+    ARROWS,
+    BAR_RULE,
+    MISMATCH,
+    MISMATCH_RULE,
+    UNSIGNED,
+    UNSIGNED_RULE,
+    Table,
+    mark,
+    mismatches,
+    number,
+    setting_title,
+    tables,
+)
 from .text import (
     DIFFERENCES,
     SPREAD_LEGEND,
@@ -57,6 +73,7 @@ def write_board(
     out: str | Path,
     plausibility: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
+    conventions: Sequence[ConventionTable] = (),
 ) -> tuple[pd.DataFrame, Path]:
     """Write ``leaderboard.csv``, ``.md``, ``.tex``, the page ``index.html`` and its figures under ``figures/``.
 
@@ -75,6 +92,8 @@ def write_board(
         Of `plausibility_table`; default the rows computed from scores alone, `correctness_rows`.
     notes : sequence of str
         Warnings of the page, such as those of `merge_runs`.
+    conventions : sequence of ConventionTable
+        Of `conventions.read_conventions`: scores of the same maps under other conventions.
 
     Returns
     -------
@@ -96,7 +115,7 @@ def write_board(
         text = csv_safe(views).to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_atomically(out / VIEWS_FILE, text.encode())
     figures = draw_report_figures(board, out / "figures")
-    page = report_page(scores, board, infos, figures, fills, plausibility, notes, views)
+    page = report_page(scores, board, infos, figures, fills, plausibility, notes, views, conventions)
     write_atomically(out / "index.html", page.encode())
     return board, out / "index.html"
 
@@ -128,6 +147,7 @@ def report_page(
     plausibility: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
     views: pd.DataFrame | None = None,
+    conventions: Sequence[ConventionTable] = (),
 ) -> str:
     """Render the report of runs as HTML.
 
@@ -145,7 +165,7 @@ def report_page(
         Their `fill_spread.by_fill`; computed where it is not given.
     plausibility : DataFrame, optional
         See `write_board`.
-    notes : sequence of str
+    notes, conventions : sequence
         See `write_board`.
     views : DataFrame, optional
         Their `group_views.group_views`; computed where it is not given.
@@ -176,11 +196,15 @@ def report_page(
             rule=RANKING_RULE,
             marks=legend(),
             bar_rule=BAR_RULE,
+            signs={"mismatch": MISMATCH, "unsigned": UNSIGNED},
+            sign_rules=f"{MISMATCH_RULE}. {UNSIGNED_RULE}",
             differences=["method", "metric", *DIFFERENCES, "note"],
             min_speakers=MIN_SPEAKERS,
             arrows=ARROWS,
             settings=_settings(board, fills, views),
             views_rule=VIEWS_LEGEND,
+            conventions=conventions,
+            conventions_rule=CONVENTIONS_RULE,
             spread_rule=SPREAD_LEGEND,
             figures=figures,
             plausibility=[] if plausible.empty else page_tables(plausible),
@@ -391,6 +415,7 @@ def _table(table: Table) -> dict[str, Any]:
         {
             "method": line.method,
             "baseline": line.baseline,
+            "unsigned": line.unsigned,
             "rank": line.rank,
             "cells": [_cell(line.cells.get(name)) for name in table.metrics],
             "clips": line.clips,
@@ -405,15 +430,17 @@ def _table(table: Table) -> dict[str, Any]:
         for line in table.lines
         if name in line.cells and pd.notna(line.cells[name][["difference", "diff_energy"]]).any()
     ]
-    metrics, note = list(table.metrics.items()), marks_note(table.metrics)
-    return {"title": table.title, "metrics": metrics, "marked": note, "lines": lines, "tests": tests}
+    notes = [note for note in (marks_note(table.metrics), mismatches(table)) if note]
+    metrics = list(table.metrics.items())
+    return {"title": table.title, "metrics": metrics, "marked": notes, "lines": lines, "tests": tests}
 
 
 def _cell(row: pd.Series | None) -> dict[str, Any] | None:
     if row is None:
         return None
     numbers = {name: _or_none(row[name]) for name in ("mean", "low", "high")}
-    return numbers | {"mark": mark(row), "group": row["group"], "misses": int(row["n_misses"])}
+    against = str(row[AGAINST]) if row["mismatch"] else ""
+    return numbers | {"mark": mark(row), "group": row["group"], "misses": int(row["n_misses"]), "against": against}
 
 
 def _or_none(value: Any) -> float | None:

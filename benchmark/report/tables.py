@@ -12,6 +12,7 @@ from ...metrics.record import MODEL_CALLS
 from ...metrics.records import METRICS
 from ..analysis.bar import BAR_FAMILIES, DESCRIBED
 from ..analysis.leaderboard import ALPHA, RANKING, SETTING, family_ranking
+from ..analysis.references import AGAINST
 from ..stats.clustered import MIN_SPEAKERS
 
 
@@ -23,6 +24,8 @@ class Line:
     ----------
     method : str
     baseline : bool
+    unsigned : bool
+        Whether no map of the method holds a negative value.
     rank : int or None
         Within the family.
     cells : dict of str to Series
@@ -37,6 +40,7 @@ class Line:
 
     method: str
     baseline: bool
+    unsigned: bool
     rank: int | None
     cells: dict[str, pd.Series]
     clips: str
@@ -61,6 +65,15 @@ class Table:
         return f"{self.family}, {self.condition}" + (f", fill {self.fill}" if self.fill else "")
 
 
+def mismatches(table: Table) -> str:
+    """Note below a table: methods that were not tested, what they were explained against; empty where there is none."""
+    found = {
+        line.method: str(row[AGAINST]) for line in table.lines for row in line.cells.values() if bool(row["mismatch"])
+    }
+    told = "; ".join(f"{method} against {against}" for method, against in found.items())
+    return f"{MISMATCH} not tested, explained {told}" if found else ""
+
+
 def tables(board: pd.DataFrame) -> Iterator[Table]:
     """Ranking tables of a board, one per setting, condition, fill and family."""
     ranking = {tuple(row[[*RANKING, "method"]]): row for _, row in family_ranking(board).iterrows()}
@@ -75,6 +88,7 @@ def tables(board: pd.DataFrame) -> Iterator[Table]:
                 Line(
                     method=str(method),
                     baseline=bool(ranked["baseline"]),
+                    unsigned=bool((rows["signed"] == "no").all()),
                     rank=None if pd.isna(ranked["rank"]) else int(ranked["rank"]),
                     cells={row["metric"]: row for _, row in rows.iterrows()},
                     clips=_span(rows["n_clips"]),
@@ -105,12 +119,18 @@ def number(value: float) -> str:
     return f"{value:.2f}" if size < 9.995 else f"{value:.1f}" if size < 99.95 else f"{value:.0f}"
 
 
+def flags(row: pd.Series) -> str:
+    """Signs of a score that has neither letter nor mark: ! misses, ≠ another reference than the fill of the score."""
+    return "!" * bool(row["n_misses"]) + MISMATCH * bool(row["mismatch"])
+
+
 def mark(row: pd.Series) -> str:
     """Significance mark: ▲ the method passes its family's bar, ▼ it is worse than random, else empty.
 
-    A method with misses has none. In families without a bar, ▲ means better than random.
+    A method with misses has none, nor has one explained against another fill. In families without a bar, ▲ means
+    better than random.
     """
-    if row["n_misses"] or row["family"] in DESCRIBED:
+    if row["n_misses"] or row["mismatch"] or row["family"] in DESCRIBED:
         return ""
     better = row["passes_bar"] if row["family"] in BAR_FAMILIES else row["beats_random"]
     if better == "yes":
@@ -119,6 +139,10 @@ def mark(row: pd.Series) -> str:
     return "▼" if worse else ""
 
 
+MISMATCH = "≠"
+UNSIGNED = "⁺"  # behind the name of a method
+MISMATCH_RULE = f"{MISMATCH} explained against another fill than that of the score: neither letter, test nor mark"
+UNSIGNED_RULE = f"{UNSIGNED} unsigned: maps of the method hold no negative value, so nothing speaks against the class"
 ARROWS = {"higher": "↑", "lower": "↓"}
 BAR_RULE = (
     "▲ better: in faithfulness and localisation than random and than energy (the larger p of the two), in sanity than "
@@ -127,7 +151,8 @@ BAR_RULE = (
 )
 MARKS = (
     f"* baseline; ± 95 % interval, speakers and, where known, sentences as clusters; {BAR_RULE}; no interval and no "
-    f"mark below {MIN_SPEAKERS} speakers; ! has misses, which count as the worst score, and no mark; – no score"
+    f"mark below {MIN_SPEAKERS} speakers; ! has misses, which count as the worst score, and no mark; "
+    f"{MISMATCH_RULE}; {UNSIGNED_RULE}; – no score"
 )
 
 

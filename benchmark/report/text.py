@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,22 @@ from ..analysis.leaderboard import RANKING_RULE, SETTING, ordered
 from ..stats.clustered import MIN_SPEAKERS
 from ..storage.files import write_atomically
 from .escape import csv_safe, markdown_text, one_line
-from .tables import ARROWS, BAR_RULE, MARKS, Table, calls_metrics, mark, number, setting_title, tables
+from .tables import (
+    ARROWS,
+    BAR_RULE,
+    MARKS,
+    MISMATCH_RULE,
+    UNSIGNED,
+    UNSIGNED_RULE,
+    Table,
+    calls_metrics,
+    flags,
+    mark,
+    mismatches,
+    number,
+    setting_title,
+    tables,
+)
 
 
 def write_leaderboard(board: pd.DataFrame, out: str | Path) -> dict[str, Path]:
@@ -48,8 +63,7 @@ def _mean(row: pd.Series) -> str:
 def _with_interval(row: pd.Series | None) -> str:
     if row is None or pd.isna(row["mean"]):
         return "–"
-    missed = "!" if row["n_misses"] else ""
-    return f"{_mean(row)}{missed}{mark(row)}{' ' + row['group'] if row['group'] else ''}"
+    return f"{_mean(row)}{flags(row)}{mark(row)}{' ' + row['group'] if row['group'] else ''}"
 
 
 def _grid(table: Table) -> list[list[str]]:
@@ -58,7 +72,7 @@ def _grid(table: Table) -> list[list[str]]:
     lines = [
         [
             "–" if line.rank is None else str(line.rank),
-            line.method + (" (baseline)" if line.baseline else ""),
+            line.method + UNSIGNED * line.unsigned + (" (baseline)" if line.baseline else ""),
             *(_with_interval(line.cells.get(name)) for name in table.metrics),
             line.clips,
             f"{line.coverage:.0%}",
@@ -154,7 +168,7 @@ _LEGEND = (
     f"{RANKING_RULE} Cells: mean, 95 % interval (speakers and, where known, sentences as clusters; none below "
     f"{MIN_SPEAKERS} speakers), ! misses count as the worst score, {BAR_RULE}. Letters: methods that share one are not "
     "distinguishable. Clips: those that a mean rests on; coverage: scores / planned, the lowest over the family's "
-    "metrics. – no score. "
+    f"metrics. {MISMATCH_RULE}. {UNSIGNED_RULE}. – no score. "
     f"{legend()}."
 )
 SPREAD_LEGEND = (
@@ -203,7 +217,7 @@ def as_markdown(board: pd.DataFrame) -> str:
             setting = table.setting
             parts.append(f"## {markdown_text(setting_title(setting))}")
         parts.append(f"### {markdown_text(table.title)}\n\n{_markdown_table(_grid(table), texts=2)}")
-        parts += [markdown_text(note) for note in [marks_note(table.metrics)] if note]
+        parts += [markdown_text(note) for note in (marks_note(table.metrics), mismatches(table)) if note]
         differences = difference_grid(table)
         if len(differences) > 1:
             title = f"Differences to random and energy, positive is better: {table.title}"
@@ -227,7 +241,7 @@ _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "▲": r"$^{\blacktriangle}$", "▼": r"$^{\blacktriangledown}$", "–": "--",
-    "†": r"$^{\dagger}$", "°": r"$^{\circ}$", "‡": r"$^{\ddagger}$", "…": r"\ldots{}",
+    "≠": r"$\neq$", "⁺": r"$^{+}$", "†": r"$^{\dagger}$", "°": r"$^{\circ}$", "‡": r"$^{\ddagger}$", "…": r"\ldots{}",
 }  # fmt: skip
 
 
@@ -235,7 +249,7 @@ def as_latex(board: pd.DataFrame) -> str:
     """All rankings, and the spread over fills where there are several, as LaTeX tables (needs booktabs and amssymb)."""
     parts = ["% needs \\usepackage{booktabs,amssymb}", f"% {_LEGEND}"]
     for table in tables(board):
-        note = marks_note(table.metrics)
+        note = "; ".join(filter(None, (marks_note(table.metrics), mismatches(table))))
         caption = f"{table.title}: {setting_title(table.setting)}" + (f". {note}" if note else "")
         parts.append(_latex_table(caption, _grid(table), texts=2))
         differences = difference_grid(table)
@@ -264,19 +278,25 @@ def _tex(text: str) -> str:
     return "".join(_TEX.get(c, c) for c in one_line(text))
 
 
-def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) -> Group:
+def terminal_table(
+    board: pd.DataFrame,
+    metrics: Sequence[str] | None = None,
+    fills: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+) -> Group:
     """Headline metrics of a board in 80 columns, one table per setting; the report holds all metrics.
 
     A metric is shown under ``clean``, or under its first condition where it is defined only for shifted clips. Its
     heading names the condition and gives the largest number of scores of any method, of those planned (a clip has one
-    per repeat); methods with fewer are listed below. Of several fills one is shown, and below it the range of the means
-    over all of them.
+    per repeat); methods with fewer are listed below. Of several fills the run's first is shown, and below it the range
+    of the means over all of them.
 
     Parameters
     ----------
     board : DataFrame
     metrics : sequence of str, optional
         Default: those whose record says ``headline``, or all metrics where the board holds none of them.
+    fills : dict of str to dict of str to sequence of str, optional
+        Fills by corpus and model in the run's order, as in its run.json; default the board's order.
 
     Returns
     -------
@@ -285,13 +305,14 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
     headline = [record.name for record in METRICS if record.headline]
     counts_calls = set(calls_metrics())
     baseline = set(baselines())
+    unsigned = set(board.loc[board["signed"] == "no", "method"])
     wanted = [m for m in metrics or headline if m in set(board["metric"])] or list(dict.fromkeys(board["metric"]))
     shown = board[board["metric"].isin(wanted)]
     # a metric that scored nothing here, or a method that was never scored, would only take room
     scored = shown["n_ok"] > 0
     shown = shown[shown["metric"].isin(shown.loc[scored, "metric"]) & shown["method"].isin(shown.loc[scored, "method"])]
     shown = shown[shown["condition"] == shown.groupby("metric")["condition"].transform(_plainest)]
-    shown = shown[shown["fill"] == shown.groupby([*SETTING, "metric"], dropna=False)["fill"].transform(_main_fill)]
+    shown = _of_first_fill(shown, fills or {})
     parts: list[Any] = []
     for names, part in shown.groupby([s for s in SETTING if s != "target_rule"], dropna=False, sort=False):
         setting = dict(zip((s for s in SETTING if s != "target_rule"), names, strict=True))
@@ -320,6 +341,7 @@ def terminal_table(board: pd.DataFrame, metrics: Sequence[str] | None = None) ->
         for method in ordered(part["method"], first):
             cells = [rows.loc[method] if method in rows.index else None for rows in cells_by]
             name = f"[italic]{escape(method)}[/]*" if method in baseline else escape(method)
+            name += UNSIGNED if method in unsigned else ""
             grid.add_row(*map(Text.from_markup, (name, *(_terminal_cell(row, counts_calls) for row in cells))))
         parts += [grid, *_fewer_clips(columns), *_terminal_differences(columns, first), *_terminal_spread(part, first)]
         parts.append(Text())
@@ -398,9 +420,14 @@ def _terminal_spread(part: pd.DataFrame, methods: Sequence[str]) -> Iterator[Any
     yield from (Text(), Text(title, style="bold"), grid)
 
 
-def _main_fill(fills: pd.Series) -> str:
-    """Fill shown by the terminal table: ``twin`` where there is one, else ``attenuate``, else the first."""
-    return next((name for name in ("twin", "attenuate") if (fills == name).any()), str(fills.iloc[0]))
+def _of_first_fill(rows: pd.DataFrame, fills: Mapping[str, Mapping[str, Sequence[str]]]) -> pd.DataFrame:
+    """Rows of each setting and metric under the first fill of the run that scored them, or the first that is there."""
+    first = pd.Series("", rows.index, dtype=object)
+    for _, part in rows.groupby([*SETTING, "metric"], dropna=False, sort=False):
+        row = part.iloc[0]
+        in_order = fills.get(row["corpus"], {}).get(row["model"], ())
+        first[part.index] = ordered(part["fill"].unique(), in_order)[0]
+    return rows[rows["fill"] == first]
 
 
 def _plainest(conditions: pd.Series) -> str:
@@ -416,4 +443,4 @@ def _terminal_cell(row: pd.Series | None, counts_calls: Collection[str]) -> str:
         return f"{row['mean']:.0f}" + (f" [dim]±{half:.0f}[/]" if pd.notna(half) else "")
     style = {"▲": "green", "▼": "red", "": "default"}[mark(row)]
     interval = f" [dim]±{number(half)}[/]" if pd.notna(half) else ""
-    return f"{number(row['mean'])}[{style}]{mark(row) or ('!' if row['n_misses'] else ' ')}[/]{interval}"
+    return f"{number(row['mean'])}[{style}]{mark(row) or flags(row) or ' '}[/]{interval}"

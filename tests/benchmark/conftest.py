@@ -55,7 +55,7 @@ def simulated_scores(
                                 "strength": {"clean": 0.0, "noise-20db": 20.0, "noise-10db": 10.0}[condition],
                                 "metric": metric, "family": family, "direction": direction, "space": "audio",
                                 "fill": "twin" if uses_fill else "",
-                                "explained_against": "twin" if uses_fill else "none",
+                                "explained_against": "twin" if method == "oracle" else "none",
                                 "clip": f"s{s:02}c{c}", "speaker": f"s{s:02}",
                                 "emotion": emotion, "predicted": emotion, "correct": True, "target": emotion,
                                 "target_rule": "predicted", "seed": 0, "repeat": 0,

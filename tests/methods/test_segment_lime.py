@@ -125,12 +125,12 @@ def test_fill_effects(clip, voice, tiny_cnn, ask):
         ("resynthesis", False),
         ("attenuate", False),
         ("attenuate", True),
-        ("zero", False),
-        ("zero", True),
         ("noise", False),
         ("noise", True),
         ("spectral-mean", False),
         ("spectral-mean", True),
+        ("zero", False),
+        ("zero", True),
     ]
     itself = asked.recogniser.log_odds(clip.samples[None])[0, 0]
     for key in (("none", False), ("resynthesis", False), ("attenuate", True)):

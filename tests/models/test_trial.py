@@ -245,6 +245,7 @@ def test_labels_that_are_no_emotions_are_renamed(monkeypatch: pytest.MonkeyPatch
     assert load(lambda: estimator(["anger", "fear"]), monkeypatch).classes == ("anger", "fear")
 
 
+@pytest.mark.long
 def test_a_module_that_imports_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("transformers")
     import subprocess

@@ -120,9 +120,14 @@ def test_every_output_shows_it(scores: pd.DataFrame, board: pd.DataFrame, tmp_pa
     assert text in line and line.endswith("| 35 of 42 |")
     assert text.replace("…", r"\ldots{}") in as_latex(board)
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(terminal_table(board))
+    console.print(terminal_table(board, fills={"planted": {"cnn": ["twin", "attenuate"]}}))
     printed = console.export_text()
-    assert "fill twin" in printed and "fill noise" not in printed and "over 3 fills" in printed
+    assert (
+        "fill twin" in printed
+        and "fill noise" not in printed
+        and "fill attenuate" not in printed
+        and "over 3 fills" in printed
+    )
     assert any(line.split()[:4] == ["emolime", *text.split()] for line in printed.splitlines())
     _, page = write_board(scores, [], tmp_path)
     assert "spread over fills" in page.read_text() and text in page.read_text()

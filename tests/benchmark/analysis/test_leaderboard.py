@@ -82,7 +82,7 @@ def test_missing_is_missing(scores: pd.DataFrame) -> None:
     assert row["beats_random"] == "no claim" and row["group"] == ""
     assert rows_of(board, "abpc").index[-1] == "saliency"
     assert rows_of(board, "abpc").loc["emolime", "group"] == "a"  # the others keep their letters
-    assert "| – | saliency | – | – | 0 | 0% |" in as_markdown(board)
+    assert "| – | saliency⁺ | – | – | 0 | 0% |" in as_markdown(board)
     ranked = family_ranking(board).query("family == 'faithfulness'").set_index("method")
     assert pd.isna(ranked.loc["saliency", "rank"]) and ranked.loc["saliency", "metrics"] == 0
 

@@ -184,7 +184,9 @@ def test_bad_input_exits_2_and_says_what_to_do(arguments: list[str], expected: s
     assert expected in result.stderr and "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "status", "ls", "explain", "train", "leaderboard", "figures", "compare"])
+@pytest.mark.parametrize(
+    "command", ["run", "status", "ls", "explain", "train", "leaderboard", "figures", "compare", "conventions"]
+)
 def test_help_has_examples(command: str, tmp_path: Path):
     result = serxai(command, "--help", cwd=tmp_path)
     assert result.returncode == 0 and f"serxai {command}" in result.stdout.split("examples:")[1]
@@ -220,8 +222,10 @@ def a_sound(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "kind",
-    ["stereo", "48 kHz", "silence"]  # test_load reads the others too
-    + [pytest.param(kind, marks=pytest.mark.long) for kind in ("mono16", "8 kHz", "float", "flac")],
+    ["stereo"]  # test_load reads the others too
+    + [
+        pytest.param(kind, marks=pytest.mark.long) for kind in ("48 kHz", "silence", "mono16", "8 kHz", "float", "flac")
+    ],
 )
 def test_explain_takes_any_readable_file(kind: str, a_sound: np.ndarray, tmp_path: Path):
     x, rate, name, options = a_sound, 16000, "a.wav", {}
@@ -247,6 +251,7 @@ def test_explain_takes_any_readable_file(kind: str, a_sound: np.ndarray, tmp_pat
     assert {"a.png", "a.json", "a.html", "a-emolime-kept.wav", "a-emolime-removed.wav"} <= made
 
 
+@pytest.mark.long
 def test_explain_twice_gives_identical_bytes(a_sound: np.ndarray, tmp_path: Path):
     soundfile.write(tmp_path / "a.wav", a_sound, 16000)
     for out in ("one", "two"):

@@ -57,6 +57,30 @@ def test_shipped_verdicts_are_those_of_the_results():
         assert set(verdict.notes) == {codes.get(text, text) for text in texts}
 
 
+@pytest.mark.skipif(not RESULTS.exists(), reason="results are not part of a wheel")
+def test_the_pages_count_what_the_table_holds():
+    """Both pages say first how many of the metrics tried on a ladder of truth qualify."""
+    verdicts = pd.read_csv(RESULTS / "verdicts.csv", keep_default_na=False)
+    of_truth = verdicts["ladder"] == "truth"
+    truth, grades = verdicts[of_truth], verdicts.loc[of_truth, "qualified"].value_counts()
+    names = sorted(truth.loc[truth["qualified"] == "yes", "metric"])
+    qualify = (
+        f"Of the {len(truth)} metrics tried on a ladder of truth, {grades['yes']} qualify: "
+        f"{' and '.join(f'`{name}`' for name in names)}; {grades['one fill']} are right under one fill at a time, "
+        f"{grades['no']} failed."
+    )
+    untested = verdicts["qualified"] == "not tested"
+    others = verdicts.loc[~of_truth & ~untested, "qualified"].value_counts()
+    assert set(grades.index) == {"yes", "one fill", "no"} and set(others.index) == {"yes", "no", "no claim"}
+    page, results = (" ".join(p.read_text("utf-8").split()) for p in (ROOT / "README.md", RESULTS / "README.md"))
+    assert qualify in page and qualify in results
+    assert f"The other {others.sum()} were tried on ladders that mostly restate" in page
+    assert (
+        f"{others.sum()} were tried: {others['yes']} pass, {others['no']} failed, of {others['no claim']} nothing can "
+        f"be claimed. {untested.sum()} were not tested"
+    ) in results
+
+
 def test_failed_metrics_are_marked():
     failed = {record.name: record.verdict.grade for record in METRICS if record.qualified is False and record.verdict}
     assert set(failed.values()) == {"no", "one fill"}

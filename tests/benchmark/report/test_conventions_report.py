@@ -7,10 +7,18 @@ import pandas as pd
 import pytest
 
 from serxai.benchmark.analysis.conventions import POWERS, SETTING, VALUE_COLUMNS, VIEWS
-from serxai.benchmark.cli.conventions import main
-from serxai.benchmark.report.conventions import UNSIGNED, as_markdown, convention_tables, write_conventions
+from serxai.benchmark.cli.main import main
+from serxai.benchmark.report.conventions import (
+    UNSIGNED,
+    as_markdown,
+    convention_tables,
+    read_conventions,
+    write_conventions,
+)
+from serxai.benchmark.report.html import write_board
 from serxai.benchmark.run.config import load_config
 from serxai.benchmark.run.runner import run
+from serxai.errors import InputError
 
 
 @pytest.fixture
@@ -59,6 +67,24 @@ def test_files_hold_the_same_numbers(values, tmp_path):
     assert text == as_markdown(values) and "Order within the range of convention: coarse and fine." in text
 
 
+def test_the_report_shows_the_files_of_a_run(values, tmp_path, make_scores):
+    """Read back, the tables are those that were written; a page without them does not mention them."""
+    values["value"] += 0.0013  # means that ten digits do not round over a tie
+    write_conventions(values, tmp_path / "kept")
+    tables = read_conventions(tmp_path / "kept")
+    assert tables == list(convention_tables(values))
+    scores = make_scores(speakers=6, conditions=("clean",))
+    page = write_board(scores, [], tmp_path / "a", conventions=tables)[1].read_text("utf-8")
+    assert 'id="conventions"' in page and tables[0].note in page and "coarse (unsigned)" in page
+    assert read_conventions(tmp_path) == []
+    assert 'id="conventions"' not in write_board(scores, [], tmp_path / "b")[1].read_text("utf-8")
+    for name, text in (("attainable.csv", "method\n1\n"), ("conventions.csv", ""), ("convention_pairs.csv", "\xff,")):
+        write_conventions(values, tmp_path / name)
+        (tmp_path / name / name).write_text(text, "latin-1")
+        with pytest.raises(InputError, match=f"{name}: damaged .* Run `serxai conventions` again"):
+            read_conventions(tmp_path / name)
+
+
 def test_the_command_tells_what_it_costs(tmp_path, capsys):
     config = load_config(
         models=["planted-rule"], methods=["random", "energy"], metrics=["rank-accuracy", "abpc"],
@@ -66,11 +92,20 @@ def test_the_command_tells_what_it_costs(tmp_path, capsys):
     )  # fmt: skip
     run(config, tmp_path / "run")
     out = tmp_path / "out"
-    assert main([str(tmp_path / "run"), "--out", str(out)]) == 0
+    command = ["conventions", str(tmp_path / "run")]
+    assert main([*command, "--out", str(out)]) == 0
     assert "rank-accuracy" in capsys.readouterr().out and (out / "attainable.csv").is_file()
-    assert main([str(tmp_path / "run"), "--metric", "abpc"]) == 2
+    assert main(["leaderboard", str(tmp_path / "run"), "--out", str(tmp_path / "board")]) == 0
+    assert 'id="conventions"' not in (tmp_path / "board" / "index.html").read_text("utf-8")
+    assert main([*command, "--out", str(tmp_path / "run" / "report")]) == 0
+    assert main(["leaderboard", str(tmp_path / "run"), "--out", str(tmp_path / "board")]) == 0
+    assert 'id="conventions"' in (tmp_path / "board" / "index.html").read_text("utf-8")
+    capsys.readouterr()
+    assert main([*command, "--metric", "abpc"]) == 2
     assert "at most 128 model calls; add --spend-calls" in capsys.readouterr().err
-    assert main([str(tmp_path / "run"), "--metric", "abpc", "--spend-calls"]) == 0
+    assert main([*command, "--metric", "abpc", "--spend-calls"]) == 0
     assert "abpc ↑, clean, fill attenuate" in capsys.readouterr().out
-    assert main([str(tmp_path / "none")]) == 2
+    assert main([*command, "--metric", "truth-auc"]) == 2 and main([*command, "--limit", "-1"]) == 2
+    assert "--limit must be at least 0" in capsys.readouterr().err
+    assert main(["conventions", str(tmp_path / "none")]) == 2
     assert "not a run folder" in capsys.readouterr().err

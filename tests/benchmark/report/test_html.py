@@ -109,12 +109,12 @@ def test_every_method_has_a_row_in_every_ranking(page: Page) -> None:
     rankings = [t for t in page.tables if t[0][:2] == ["method", "rank"]]
     assert len(rankings) == 11  # three families clean, four under each of two noise conditions
     for rows in rankings:
-        names = {row[0].removesuffix(" baseline") for row in rows[1:]}
+        names = {row[0].removesuffix(" baseline").removesuffix("⁺") for row in rows[1:]}
         assert names == {"random", "energy", "saliency", "emolime", "<odd & name>", "oracle"}
         assert all(len(row) == len(rows[0]) for row in rows)
         assert rows[0][-2:] == ["coverage", "calls"] and any("↑" in h or "↓" in h for h in rows[0])
     first = table(page, "faithfulness, clean, fill twin")
-    assert first[1][0] == "oracle baseline" and first[1][1] == "1" and "▲" not in first[1][2]
+    assert first[1][0] == "oracle⁺ baseline" and first[1][1] == "1" and "▲" not in first[1][2]
     assert first[2][0] == "emolime" and "▲" in first[2][2] and "…" in first[2][2]
     assert first[2][-3:] == ["48", "100 %", "256"]
 

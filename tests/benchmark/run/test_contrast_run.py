@@ -126,6 +126,7 @@ def test_one_class_against_itself_is_skipped(tmp_path: Path):
     assert set(others["status"]) == {"ok"} and list(others["target"]) == [f"{name}-neutral" for name in others.index]
 
 
+@pytest.mark.long
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "run"
     arguments = [

@@ -83,6 +83,7 @@ def test_killed_between_explanations_and_scores(config: RunConfig, whole: dict[s
     assert content(run(config, tmp_path / "run").path) == whole
 
 
+@pytest.mark.long
 def test_killed_with_two_workers_and_a_second_run_beside_it(config: RunConfig, whole: dict[str, bytes], tmp_path: Path):
     process = start(tmp_path, "--workers", 2)
     wait_for("run/scores/*.parquet", tmp_path, process)

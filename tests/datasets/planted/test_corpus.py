@@ -170,6 +170,7 @@ def test_a_clip_that_was_not_prepared_is_rendered_with_its_voice(corpus, tmp_pat
     assert asked == [[name for name in sorted(CLIP_IDS) if name.startswith("Female2-")]]
 
 
+@pytest.mark.long
 def test_two_that_render_at_once_leave_whole_clips(tmp_path):
     folder = tmp_path / "deep" / "planted-1"
     with ThreadPoolExecutor(2) as pool:
@@ -188,6 +189,7 @@ def test_a_renderer_that_dies_is_reported_and_leaves_nothing(tmp_path, monkeypat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_an_interrupted_rendering_keeps_what_is_finished_and_no_scratch(tmp_path):
     def interrupt(done, total):
         raise KeyboardInterrupt
@@ -230,6 +232,7 @@ def test_digest_follows_name_and_version():
     assert len(set(digests)) == len(digests) and load(RECORD).digest == digests[0]
 
 
+@pytest.mark.long
 def test_variants_differ_from_each_other_and_keep_the_rules(variants, corpus):
     seen = {corpus.clip("Denis-s2-anger").sha256}
     for name, variant in variants.items():
