@@ -1,1 +1,1 @@
-"""The top floor: plan, runner, store, statistics, leaderboard, figures and the command line."""
+"""Benchmark runs: planning, execution, storage, statistics, analysis, reports and the command line."""

@@ -1,4 +1,4 @@
-"""Beyond Saliency (Nasr, Ren & Johnson 2025, arXiv 2511.11691): where a map points, and what the voice does there.
+"""Beyond Saliency (Nasr, Ren & Johnson 2025, arXiv 2511.11691): acoustic cues of the salient part of a map.
 
 The salient part of any other method's map is either its top windows of 150 ms, as in the paper, or true time-frequency
 regions. The part's acoustic cues are compared with those of the rest of the clip, with the speaker's usual voice where

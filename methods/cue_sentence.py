@@ -1,4 +1,4 @@
-"""A cue table in plain sentences, for somebody who is no expert in voices."""
+"""Verbal summary of a cue table, for readers who are not phoneticians."""
 
 from __future__ import annotations
 

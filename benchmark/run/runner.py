@@ -1,4 +1,4 @@
-"""Running a plan: what is missing goes to an executor, most costly first; one run a folder, nothing computed twice."""
+"""Execution of a plan: missing shards go to an executor, most costly first; a run has one folder."""
 
 from __future__ import annotations
 
