@@ -1,7 +1,7 @@
 """Side by side of `emolime-paper` and the EmoLIME authors' own program, on black boxes with known weights.
 
-The authors' phases come from a generator whose state is not known; ``noise`` is what their repeats of one clip differ by,
-the scale on which a difference of weights is read.
+The authors' phases come from a generator whose state is not known; ``noise`` is what their repeats of one clip differ
+by, the scale on which a difference of weights is read.
 """
 
 from __future__ import annotations
