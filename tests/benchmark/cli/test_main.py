@@ -265,7 +265,10 @@ def test_explain_twice_gives_identical_bytes(a_sound: np.ndarray, tmp_path: Path
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
 
 
-@pytest.mark.parametrize("kind", ["empty", "no samples", "text", "nan", "too long", "too short", "folder"])
+@pytest.mark.parametrize(
+    "kind",
+    ["empty", "no samples", "text", "nan", "too long", "folder", pytest.param("too short", marks=pytest.mark.long)],
+)
 def test_explain_refuses_bad_files_by_name(kind: str, tmp_path: Path):
     path = tmp_path / "bad.wav"
     if kind == "empty":

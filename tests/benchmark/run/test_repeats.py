@@ -67,6 +67,7 @@ def explaining_again(repeats: int) -> RunConfig:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_metrics_that_explain_again_do_so_for_each_repeat(tmp_path: Path):
     """Each with its own draws, so that nothing depends on which repeats were scored beside it; at the cost foretold."""
     together = run(explaining_again(REPEATS), tmp_path / "together", Execution())

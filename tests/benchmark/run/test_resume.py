@@ -97,6 +97,7 @@ def test_a_forecast_tells_what_is_left(tmp_path: Path, capsys: pytest.CaptureFix
     assert (done["shards_done"], done["model_calls"], done["seconds"], done["bytes"]) == (fresh["shards"], 0, 0, 0)
 
 
+@pytest.mark.long
 def test_resuming_takes_the_settings_of_the_run_but_for_flags_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = ["--out", str(tmp_path / "run"), "--workers", "1", "--json"]
     assert main(["run", "--method", "energy", "--metric", "gini", "--condition", "clean", "--limit", "2", *out]) == 0
@@ -134,7 +135,7 @@ def test_the_report_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     made = []
     write = run_result.write_board
     monkeypatch.setattr(report, "draw_report_figures", lambda board, folder: [])  # seconds each
-    monkeypatch.setattr(run_result, "write_board", lambda *given: made.append(given) or write(*given))
+    monkeypatch.setattr(run_result, "write_board", lambda *given, **more: made.append(given) or write(*given, **more))
     command = ["run", "--method", "random", "--method", "energy", "--metric", "gini", "--condition", "clean", "--limit",
                "2", "--workers", "1", "--out", str(tmp_path / "run"), "--json"]  # fmt: skip
 

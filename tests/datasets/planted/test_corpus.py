@@ -89,6 +89,7 @@ def test_another_processor_may_differ_by_a_tolerance_only(corpus, name):
     np.testing.assert_allclose(found, FIRST_RENDERED[name], atol=0.25)
 
 
+@pytest.mark.long
 def test_samples_do_not_depend_on_order_subset_or_workers(corpus, tmp_path):
     few = [SOME[5], SOME[0], SOME[2]]
     other = PlantedCorpus(RECORD, tmp_path / "planted-1", workers=1)
