@@ -51,7 +51,20 @@ def build_store(path: Path, shards: int) -> Store:
             value=draw.normal(cells["method"] / METHODS), key=[digits[i * 32 : i * 32 + 32] for i in range(SHARD_ROWS)],
         )  # fmt: skip
         store.score_file(key).write_bytes(pack_scores(frame[SCORE_COLUMNS]))
-    store.write_info({"shards": keys})
+    store.write_info(
+        {
+            "config": {"corpora": ["planted"], "models": ["cnn"], "methods": ["random"], "metrics": ["m-0"]},
+            "status": "done",
+            "shards": keys,
+            "planned_rows": shards * SHARD_ROWS,
+            "corpora": {},
+            "models": {},
+            "fingerprints": {},
+            "execution": {},
+            "versions": {},
+            "clips": shards * CLIPS,
+        }  # fmt: skip
+    )
     return store
 
 
