@@ -63,7 +63,7 @@ def build_store(path: Path, shards: int) -> Store:
             "execution": {},
             "versions": {},
             "clips": shards * CLIPS,
-        }  # fmt: skip
+        }
     )
     return store
 
