@@ -15,6 +15,7 @@ import pandas as pd
 from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import InputError
 from ...methods.records import METHODS, baselines
+from ...metrics.record import DESCRIBED_FAMILIES
 from ...metrics.records import FAMILIES, METRICS
 from ...metrics.verdict import board_grade, failed_properties
 from ..stats.cluster_variance import cluster_fit
@@ -28,7 +29,7 @@ from ..stats.clustered import (
     tests_of_pairs,
 )
 from .abstention import CompletedCell, completed, ranks
-from .bar import BAR_COLUMNS, DESCRIBED, ENERGY, RANDOM, sanity_p, with_marks
+from .bar import BAR_COLUMNS, ENERGY, RANDOM, sanity_p, with_marks
 from .fill_spread import SPREAD, by_fill, with_spread
 from .references import AGAINST, REFERENCE_COLUMNS, matched_cells, mismatch_note, references
 
@@ -133,7 +134,7 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     board["metric_fails"] = [failed_properties(str(name)) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
     board = _with_letters(board, tests_of_pairs(laid_out))
-    described = board["family"].isin(DESCRIBED)
+    described = board["family"].isin(DESCRIBED_FAMILIES)
     board["rank"] = board["rank"].mask(described)
     for name in ("beats_random", "group"):
         board[name] = board[name].mask(described, "")

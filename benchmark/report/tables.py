@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...metrics.record import MODEL_CALLS
+from ...metrics.record import DESCRIBED_FAMILIES, MODEL_CALLS
 from ...metrics.records import METRICS
-from ..analysis.bar import BAR_FAMILIES, DESCRIBED
+from ..analysis.bar import BAR_FAMILIES
 from ..analysis.leaderboard import ALPHA, RANKING, SETTING, family_ranking
 from ..analysis.references import AGAINST
 from ..stats.clustered import MIN_SPEAKERS
@@ -130,7 +130,7 @@ def mark(row: pd.Series) -> str:
     A method with misses has none, nor has one explained against another fill. In families without a bar, ▲ means
     better than random.
     """
-    if row["n_misses"] or row["mismatch"] or row["family"] in DESCRIBED:
+    if row["n_misses"] or row["mismatch"] or row["family"] in DESCRIBED_FAMILIES:
         return ""
     better = row["passes_bar"] if row["family"] in BAR_FAMILIES else row["beats_random"]
     if better == "yes":

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib import rc_context
 
 from ....errors import InputError
+from ....metrics.record import DESCRIBED_FAMILIES
 from ....metrics.records import METRICS
 from ...analysis.abstention import completed
-from ...analysis.bar import DESCRIBED
 from ...analysis.leaderboard import unique_scores
 from ...analysis.pairs import order_over_cells
 from ...stats.clustered import cells
@@ -45,7 +45,7 @@ def orders(scores: pd.DataFrame) -> pd.DataFrame:
         core = [c for c in of_family if c.names["metric"] in METRICS and METRICS.get(c.names["metric"]).core]
         chosen = core or of_family
         order, methods = order_over_cells(chosen)
-        if order is None or family in DESCRIBED:
+        if order is None or family in DESCRIBED_FAMILIES:
             continue
         facts = {
             "n_cells": order.n_cells, "n_planned": len(chosen), "n_methods": len(methods),
