@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ...datasets.corpus import Corpus
 from ...datasets.shifts.conditions import CONDITIONS, Talkers
-from ...errors import InputError
+from ...errors import InputError, UnknownNameError
 from ...keys import digest
 from ...metrics.records import METRICS
 from ...models.foldmodels import Models
@@ -157,8 +157,8 @@ def make_plan(
     Raises
     ------
     InputError
-        If nothing is left to do: no clip of the emotions, no cell for the conditions; or if a model would have to be
-        trained and must not be.
+        If nothing is left to do: no clip of the emotions, no cell for the conditions; if no corpus has an emotion, or
+        no recogniser the target; or if a model would have to be trained and must not be.
     """
     bench = Workbench(execution, progress, train, config.ensemble)
     specs = resolve_methods(config)
@@ -166,8 +166,13 @@ def make_plan(
     cells: list[Cell] = []
     shards: list[Shard] = []
     fills: dict[tuple[str, str], Fills] = {}
-    for corpus_name, model in product(config.corpora, config.models):
-        used = bench.models(model, config.trained_on or corpus_name)
+    _refuse_unknown_emotions(config, [bench.corpus(name) for name in config.corpora])
+    pairs = {
+        (corpus_name, model): bench.models(model, config.trained_on or corpus_name)
+        for corpus_name, model in product(config.corpora, config.models)
+    }
+    _refuse_unknown_targets(config, list(pairs.values()))
+    for (corpus_name, model), used in pairs.items():
         models[model, used.trained_on] = used
         corpus = bench.corpus(corpus_name)
         clips = _chosen_clips(config, corpus)
@@ -190,6 +195,22 @@ def make_plan(
             ]
         shards += of_model
     return Plan(config, specs, bench.corpora, models, cells, shards, fills)
+
+
+def _refuse_unknown_emotions(config: RunConfig, corpora: Sequence[Corpus]) -> None:
+    """Refuse an emotion that is neither of the taxonomy nor a class of one of the corpora."""
+    known = {str(emotion) for corpus in corpora for emotion in corpus.table["emotion"].unique()}
+    for name in config.own_classes["emotions"]:
+        if name not in known:
+            raise InputError(f"emotions: {UnknownNameError('emotion of these corpora', name, known)}")
+
+
+def _refuse_unknown_targets(config: RunConfig, models: Sequence[Models]) -> None:
+    """Refuse a target that is neither of the taxonomy nor a class of one of the recognisers."""
+    for name in config.own_classes["target"]:
+        known = {str(known) for used in models for known in used.info["classes"]}
+        if name not in known:
+            raise InputError(f"target: {UnknownNameError('class of these recognisers', name, known)}")
 
 
 def _shards(
@@ -253,7 +274,8 @@ def _chosen_clips(config: RunConfig, corpus: Corpus) -> list[str]:
     """
     chosen = _known_clips(config, corpus)[: config.limit or None]
     if not chosen:
-        raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}.")
+        has = ", ".join(sorted(map(str, corpus.table["emotion"].unique())))
+        raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}; it has {has}.")
     return chosen
 
 

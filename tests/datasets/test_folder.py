@@ -12,7 +12,7 @@ import soundfile
 
 from serxai.datasets.corpora import CORPORA, corpus_forbidding_derivatives, load_corpus
 from serxai.datasets.corpus import TAXONOMY
-from serxai.datasets.folder import record_of_enclosing_folder
+from serxai.datasets.folder_description import record_of_enclosing_folder
 from serxai.datasets.folder_record import SYNONYMS
 from serxai.errors import InputError, UnknownNameError
 

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save, save_file
 
 from serxai.datasets.folds import Folds
 from serxai.errors import InputError, SerxaiError, UnknownNameError
-from serxai.models.checkpoint import Card, _is_pickle, load_card, load_recogniser, save_card, save_weights, weights_file
+from serxai.models.card import Card, is_pickle, load_card, save_card
+from serxai.models.checkpoint import load_recogniser, save_weights, weights_file
 from serxai.models.cnn import ResidualCNN
 from serxai.models.foldmodels import load_fold_models
 from serxai.models.front_end import LogMel
@@ -153,7 +154,7 @@ def test_safetensors_whose_header_length_looks_like_a_pickle_is_read(tmp_path: P
             break
     assert data[0] == 0x80
     (tmp_path / "fold-0.safetensors").write_bytes(data)
-    assert not _is_pickle(tmp_path / "fold-0.safetensors")
+    assert not is_pickle(tmp_path / "fold-0.safetensors")
 
 
 def test_some_other_file(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from serxai.datasets.authentic import authentic_clips, publisher_of
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError
 from serxai.models import network_training
-from serxai.models.checkpoint import ENSEMBLE, REFIT
+from serxai.models.card import ENSEMBLE, REFIT
 from serxai.models.exposure import TrainingExposure, samples_digest, share_speakers
 from serxai.models.foldmodels import FoldModels, load_fold_models
 from serxai.models.network_training import SETTINGS, Settings
