@@ -18,6 +18,7 @@ from ...datasets.corpus import TAXONOMY
 from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import InputError, UnknownNameError
 from ...methods.records import METHODS, make_method
+from ...metrics.record import QuantusRecord
 from ...metrics.records import METRICS
 from ...models.records import MODELS
 from ...registry import Registry
@@ -159,7 +160,7 @@ class RunConfig(BaseModel):
     def _known(cls, names: list[str], info: Any) -> list[str]:
         registry = _REGISTRIES[info.field_name]
         for name in names:
-            if registry is METRICS and name.endswith(":") and METRICS.get(name):
+            if isinstance(registry.get(name), QuantusRecord) and not registry.get(name).argument:
                 raise InputError(f"metric {name!r}: name one behind the colon, such as quantus:Sparseness.")
         return _without_repeats([registry.get(name).name for name in names])
 

@@ -157,8 +157,8 @@ def make_plan(
     Raises
     ------
     InputError
-        If nothing is left to do: no clip of the emotions, no cell for the conditions; if no corpus has an emotion, or
-        no recogniser the target; or if a model would have to be trained and must not be.
+        If nothing is left to do: no clip of the emotions, no cell for the conditions; if a corpus has no clip of an
+        emotion, or no recogniser the target; or if a model would have to be trained and must not be.
     """
     bench = Workbench(execution, progress, train, config.ensemble)
     specs = resolve_methods(config)
@@ -166,7 +166,8 @@ def make_plan(
     cells: list[Cell] = []
     shards: list[Shard] = []
     fills: dict[tuple[str, str], Fills] = {}
-    _refuse_unknown_emotions(config, [bench.corpus(name) for name in config.corpora])
+    # before models, which may have to be trained
+    clips_of = {name: _chosen_clips(config, bench.corpus(name)) for name in config.corpora}
     pairs = {
         (corpus_name, model): bench.models(model, config.trained_on or corpus_name)
         for corpus_name, model in product(config.corpora, config.models)
@@ -175,7 +176,7 @@ def make_plan(
     for (corpus_name, model), used in pairs.items():
         models[model, used.trained_on] = used
         corpus = bench.corpus(corpus_name)
-        clips = _chosen_clips(config, corpus)
+        clips = clips_of[corpus_name]
         chosen = fills[corpus_name, model] = choose_fills(
             config, specs, corpus, model, used, partial(bench.recogniser, model, used.trained_on), clips, measured,
             progress or no_progress,
@@ -195,14 +196,6 @@ def make_plan(
             ]
         shards += of_model
     return Plan(config, specs, bench.corpora, models, cells, shards, fills)
-
-
-def _refuse_unknown_emotions(config: RunConfig, corpora: Sequence[Corpus]) -> None:
-    """Refuse an emotion that is neither of the taxonomy nor a class of one of the corpora."""
-    known = {str(emotion) for corpus in corpora for emotion in corpus.table["emotion"].unique()}
-    for name in config.own_classes["emotions"]:
-        if name not in known:
-            raise InputError(f"emotions: {UnknownNameError('emotion of these corpora', name, known)}")
 
 
 def _refuse_unknown_targets(config: RunConfig, models: Sequence[Models]) -> None:
@@ -274,8 +267,7 @@ def _chosen_clips(config: RunConfig, corpus: Corpus) -> list[str]:
     """
     chosen = _known_clips(config, corpus)[: config.limit or None]
     if not chosen:
-        has = ", ".join(sorted(map(str, corpus.table["emotion"].unique())))
-        raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}; it has {has}.")
+        raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}.")
     return chosen
 
 
