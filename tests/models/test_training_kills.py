@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from serxai.keys import rng
 
 PARTS, KILLS, WORKERS = range(5), 2, (1, 2)  # tests, kills of each, processes
+TOTAL = len(PARTS) * KILLS * len(WORKERS)
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -61,15 +63,11 @@ def test_killed_at_random_moments(
         process = start(PROGRAM, out, workers)
         assert process.stdout.readline() == "begins\n"
         time.sleep(generator.uniform(0, seconds + 4 * (workers - 1)))  # a worker imports torch first
-        if process.poll() is not None:  # it had finished
-            assert files(out) == content
-            for path in out.iterdir():
-                path.unlink()
-            out.rmdir()
-            continue
         process.kill()
         killed += process.wait() == -signal.SIGKILL
-        assert not out.exists()
+        if out.exists():  # it had finished: the folder appears whole or not at all
+            assert files(out) == content
+            shutil.rmtree(out)
     process = start(PROGRAM, out, workers)
     assert process.wait() == 0 and files(out) == content
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "program.py"]
