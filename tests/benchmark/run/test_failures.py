@@ -108,7 +108,7 @@ def test_killed_with_two_workers_and_a_second_run_beside_it(config: RunConfig, w
 
 
 def test_there_are_a_hundred_kills() -> None:
-    """Of runs, of resumed ones and of trainings, all in `make test-long`; each ends with the bytes of the undisturbed."""
+    """Of runs, of resumed runs and of trainings, all in `make test-long`; each test ends with the undisturbed bytes."""
     assert len(MOMENTS) * len(WORKERS) * len(ATTEMPTS) + TRAININGS >= 100
 
 
