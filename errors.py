@@ -1,4 +1,4 @@
-"""Exceptions: input errors, failures of one clip, and `NotApplicable`, which makes a score row ``skipped``."""
+"""Exceptions (`NotApplicable` makes a score row ``skipped``), and the warning about a user's table."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ class UnknownNameError(InputError):
         near = get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
         super().__init__(f"unknown {kind} {name!r}. {hint}Known: {', '.join(known) or 'none'}.")
+
+
+class TableWarning(UserWarning):
+    """Remark on a user's table: rows left out, names that are nearly equal."""
 
 
 class ClipError(SerxaiError):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..errors import ClipError
+from .ogg import CAPTURE, unfinished
 
 if TYPE_CHECKING:
     import soundfile
@@ -138,6 +139,9 @@ def decode(path: Path, content: bytes | None = None, integers: bool = False) -> 
         if not stated and len(samples) > limit:
             raise _too_long(path, f"more than {MAX_SECONDS:.0f} s long (a stream that does not state its length)")
         truncated = f"{missing} bytes shorter than its header says" if missing else ""
+        if head.startswith(CAPTURE):
+            with path.open("rb") if content is None else BytesIO(content) as pages:
+                truncated = unfinished(pages)
         if stated and len(samples) < promised and not missing and _counts_frames(path, content, file.format):
             truncated = f"holds {len(samples) / rate:.2f} s of the {promised / rate:.2f} s in its header"
         return Decoded(samples, rate, file.format, truncated, missing)

@@ -79,7 +79,7 @@ def corpus_forbidding_derivatives(path: str | Path, data_root: str | Path | None
     CorpusRecord or None
     """
     from .corpus import file_digest
-    from .folder import record_of_enclosing_folder
+    from .folder_description import record_of_enclosing_folder
     from .manifest import publisher_checksums
 
     place, content = Path(path).resolve(), file_digest(Path(path))

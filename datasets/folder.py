@@ -37,25 +37,20 @@ label that is no emotion of the taxonomy may be a class of its own name: map it 
 
 from __future__ import annotations
 
-import re
-import tomllib
 import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from ..errors import InputError
+from ..errors import InputError, TableWarning
 from ..keys import digest
 from .corpus import APPLE_DOUBLE, COLUMNS, TAXONOMY, Corpus, CorpusRecord, data_root_or_default
 from .database import load_database
+from .folder_description import DESCRIPTION, ROLES, Description, Role, describe, nearest
 from .folder_files import find_files, some
-from .folder_record import RECORD
 from .labels import SYNONYMS, folded, misspelt
 from .speakers import clean_name, near_equal
 from .table import read_table
@@ -63,40 +58,9 @@ from .table import read_table
 if TYPE_CHECKING:
     import pandas as pd
 
-DESCRIPTION, DATABASE = "corpus.toml", "db.yaml"
+DATABASE = "db.yaml"
 TABLES = (".csv", ".tsv")
-Role = Literal["id", "file", "emotion", "speaker", "sex", "sentence"]
-# column names recognised without a mapping, case-insensitive
-ROLES: dict[Role, tuple[str, ...]] = {
-    "id": ("id",),
-    "file": ("file", "filename", "file_name", "filepath", "path", "wav", "audio"),
-    "emotion": ("emotion", "label", "emotion_label"),
-    "speaker": ("speaker", "speaker_id", "speakerid", "actor"),
-    "sex": ("sex", "gender"),
-    "sentence": ("sentence", "text", "transcription", "transcript"),
-}
-OWN_CLASS = re.compile(r"[^\W\d_][^\WA-Z]*")  # no hyphen: A-B is a contrast of two classes
 SEXES = {"f": "female", "woman": "female", "m": "male", "man": "male"}
-
-
-class Description(BaseModel):
-    """Schema of ``corpus.toml``; see the module's docstring for the keys."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    name: str = ""
-    table: str = ""
-    version: str = ""
-    licence: str = ""
-    citation: str = ""
-    language: str = ""
-    url: str = ""
-    level_comparable: bool = False
-    derivatives_allowed: bool = False
-    speakers: Literal["column", "one-per-file"] = "column"
-    missing_speakers: Literal["refuse", "leave-out"] = "refuse"
-    columns: dict[Role, str] = {}
-    labels: dict[str, str] = {}
 
 
 def load(
@@ -127,7 +91,7 @@ def load(
     path = _find(record, data_root)
     root = path if path.is_dir() else path.parent
     where = f"corpus {record.name!r}"
-    description = _describe(root / DESCRIPTION, where)
+    description = describe(root / DESCRIPTION, where)
     if path.is_dir() and (root / DATABASE).is_file() and Path(description.table).suffix.lower() not in TABLES:
         rows, header = _read_database(root, description, where)
         bases = [root]
@@ -153,34 +117,9 @@ def load(
     rows = rows.drop(columns="id", errors="ignore")
     remarks += files.remarks
     for remark in remarks:
-        warnings.warn(f"{where}: {remark}", stacklevel=2)
+        warnings.warn(f"{where}: {remark}", TableWarning, stacklevel=2)
     completed = _completed(record, rows.sort_index(), description, header, root)
     return Corpus(completed, rows, files.home, remarks=tuple(remarks))
-
-
-def record_of_enclosing_folder(path: Path) -> CorpusRecord | None:
-    """Record of the nearest folder above a file that has a ``corpus.toml``; None if there is none.
-
-    Only ``corpus.toml`` is read, not the table. An invalid ``corpus.toml`` counts as forbidding derived audio.
-
-    Parameters
-    ----------
-    path : Path
-        Absolute path of the file.
-    """
-    root = next((folder for folder in path.parents if (folder / DESCRIPTION).is_file()), None)
-    if root is None:
-        return None
-    try:
-        description = _describe(root / DESCRIPTION, str(root))
-    except InputError:
-        description = Description()
-    return replace(
-        RECORD,
-        name=f"{RECORD.name}{root}",
-        licence=description.licence or "unknown",
-        derivatives_allowed=description.derivatives_allowed,
-    )
 
 
 def _find(record: CorpusRecord, data_root: str | Path | None) -> Path:
@@ -198,46 +137,12 @@ def _find(record: CorpusRecord, data_root: str | Path | None) -> Path:
                 f"corpus {record.name!r}: {path} is not a table of clips; give a CSV ({' or '.join(TABLES)}), or a "
                 f"folder with a CSV, a {DESCRIPTION} or an audformat database."
             )
-    near = {n for p in places if p.parent.is_dir() for n in _near([p.name], (e.name for e in p.parent.iterdir()))}
+    near = {n for p in places if p.parent.is_dir() for n in nearest([p.name], (e.name for e in p.parent.iterdir()))}
     hint = f"Did you mean {' or '.join(sorted(near))}? " if near else ""
     raise InputError(
         f"corpus {record.name!r}: neither {' nor '.join(map(str, dict.fromkeys(places)))} exists. {hint}"
         "Give a CSV or a folder, relative to here or to --data-root."
     )
-
-
-def _describe(path: Path, where: str) -> Description:
-    if not path.is_file():
-        return Description()
-    try:
-        description = Description.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{where}: {path} is not TOML in UTF-8: {error}.") from None
-    except ValidationError as error:
-        faults = []
-        for fault in error.errors():
-            key = str(fault["loc"][0] if len(fault["loc"]) == 1 else fault["loc"][1])
-            near = _near([key], [*Description.model_fields, *ROLES]) if key not in Description.model_fields else []
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            faults.append(f"{'.'.join(str(part) for part in fault['loc'] if part != '[key]')}: {fault['msg']}{hint}")
-        raise InputError(
-            f"{where}: {path}: {'; '.join(faults)}. Allowed keys: {', '.join(Description.model_fields)}; "
-            f"columns: {', '.join(ROLES)}."
-        ) from None
-    own = {emotion for label, emotion in description.labels.items() if label == emotion}
-    strange = sorted(set(description.labels.values()) - {*TAXONOMY, "", *own})
-    if strange:
-        raise InputError(
-            f'{where}: {path}: labels map to {some(strange)}, allowed are {", ".join(TAXONOMY)}, "" to leave clips '
-            f"out, and a class of its own name, declared by mapping it to itself: {strange[0]!r} = {strange[0]!r}."
-        )
-    unfit = sorted(name for name in own if not OWN_CLASS.fullmatch(name))
-    if unfit:
-        raise InputError(
-            f"{where}: {path}: {some(unfit)} cannot name classes of their own: use small letters, digits and "
-            "underscores, beginning with a letter."
-        )
-    return description
 
 
 def _is_table(path: Path) -> bool:
@@ -250,7 +155,7 @@ def _choose_table(root: Path, description: Description, where: str) -> Path:
     if description.table:
         chosen = root / description.table
         if not chosen.is_file():
-            near = _near([chosen.name], names)
+            near = nearest([chosen.name], names)
             hint = f" Did you mean {near[0]!r}?" if near else f" CSVs there: {', '.join(names) or 'none'}."
             raise InputError(
                 f"{where}: {root / DESCRIPTION} names the table {description.table!r}, which is not there.{hint}"
@@ -286,7 +191,7 @@ def _roles(names: Iterable[str], description: Description, where: str) -> dict[R
         asked = description.columns.get(role)
         if asked is not None:
             if asked not in names:
-                near = _near([asked], names)
+                near = nearest([asked], names)
                 hint = f"Did you mean {near[0]!r}? " if near else ""
                 raise InputError(
                     f"{where}: {DESCRIPTION} takes {role} from a column {asked!r}, which is not there. {hint}"
@@ -308,7 +213,7 @@ def _roles(names: Iterable[str], description: Description, where: str) -> dict[R
     for role in needed:
         if role in columns:
             continue
-        near = _near(ROLES[role], set(names) - set(columns.values()))
+        near = nearest(ROLES[role], set(names) - set(columns.values()))
         hint = f"Perhaps {near[0]!r}? " if near else ""
         why = (
             " Without speakers, folds would leak them from training into testing; if each file truly has a speaker of "
@@ -367,7 +272,7 @@ def _read_database(root: Path, description: Description, where: str) -> tuple[pd
     except Exception as error:  # its YAML, CSV and Parquet parsers raise errors of many types
         raise InputError(f"{where}: {root} cannot be read as an audformat database: {error}.") from error
     if description.table and description.table not in database.tables:
-        near = _near([description.table], database.tables)
+        near = nearest([description.table], database.tables)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise InputError(f"{where}: no table {description.table!r}. {hint}Tables: {', '.join(database.tables)}.")
     names = dict.fromkeys(database.schemes)
@@ -481,9 +386,3 @@ def _completed(
         label_map={label: emotion for label, emotion in (SYNONYMS | description.labels).items() if emotion in present},
         url=description.url or header.get("url") or root.resolve().as_uri(),
     )
-
-
-def _near(words: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Closest known name of each word, case-insensitive; words without a close match are dropped."""
-    known = {name.casefold(): name for name in known}
-    return [known[hit] for word in words for hit in get_close_matches(word.casefold(), known, n=1, cutoff=0.6)]

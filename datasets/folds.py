@@ -84,7 +84,7 @@ class Folds:
             content = json.loads(Path(path).read_text("utf-8"))
             folds = cls({fold: tuple(names) for fold, names in content["speakers"].items()})
             stored = content["digest"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"{path}: not a file of folds ({error}); write it with Folds.save.") from None
         if stored != folds.digest:
             raise InputError(f"{path}: speakers do not match the digest; the file was edited. Write it again.")

@@ -464,7 +464,7 @@ def _sidecar(path: Path) -> dict[str, Any]:
         return {}
     try:
         metadata = json.loads(sidecar.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{sidecar}: not a JSON file ({error}).") from None
     if not isinstance(metadata, dict):
         raise InputError(f"{sidecar}: holds {type(metadata).__name__}; it must hold an object with 'classes'.")

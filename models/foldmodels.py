@@ -15,7 +15,8 @@ from ..datasets.authentic import authentic_clips
 from ..datasets.corpora import CORPORA
 from ..datasets.folds import Folds
 from ..errors import InputError
-from .checkpoint import CARD, ENSEMBLE, REFIT, Card, load_card, load_recogniser
+from .card import CARD, ENSEMBLE, REFIT, Card, load_card
+from .checkpoint import load_recogniser
 from .ensemble import ensemble
 from .exposure import NO, UNKNOWN, YES, TrainingExposure, samples_digest, share_speakers
 from .records import MODELS

@@ -11,6 +11,7 @@ workers.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from .._lifetime import die_with_parent
 from ..errors import ClipError
 from ..keys import digest, rng
 from .augment import Augmentation, augment
@@ -206,7 +208,12 @@ def _train_folds(
             )
         return {fold: results[fold] for fold in folds}
     # spawned, not forked: a forked torch can hang on locks its threads held
-    with ProcessPoolExecutor(min(workers, len(left)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(left)),
+        get_context("spawn"),
+        die_with_parent,  # before it imports torch, which takes seconds in which the parent may be killed
+        (os.getpid(),),
+    ) as pool:
         jobs: dict[Future, str] = {pool.submit(_train_fold, data, fold, folder): fold for fold in left}
         waiting = set(jobs)
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..datasets.corpora import CORPORA, load_corpus
 from ..datasets.corpus import cache_root
 from ..errors import InputError
-from .checkpoint import CARD, Card
+from .card import CARD, Card
 from .factory import model_kind
 from .foldmodels import FoldModels, ForeignModel, Models, find_bundled, load_fold_models
 from .training import add_refit, plan_training, train

@@ -6,6 +6,7 @@ speakers of a fold are used for the report only.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -14,14 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ..datasets.authentic import authentic_clips
 from ..errors import InputError
-from .augment import Augmentation
-from .checkpoint import CARD, REFIT, Card, Origin, TrainingClips, save_card, weights_file
+from ..schema_faults import field_faults
+from .card import CARD, REFIT, Card, Origin, TrainingClips, save_card
+from .checkpoint import check_folds, weights_file
 from .claim import claimed
 from .factory import model_kind
 from .foldmodels import FoldModels, load_fold_models
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
 
 COMMON_EMOTIONS = ("anger", "happiness", "neutral", "sadness")
+MAX_SETTING = 100_000  # of steps, batch, width, frames
 LIBRARIES = ("torch", "numpy", "librosa", "scikit-learn", "praat-parselmouth", "safetensors")
 
 Progress = Callable[[int, int], None]
@@ -227,17 +231,19 @@ def add_refit(models: FoldModels, corpus: Corpus, progress: Progress | None = No
         "the mean of its folds with --ensemble."
     )
     missing = f"{folder}: has no model refitted on all speakers"
+    check_folds(folder, card)  # a folder without them is damaged, and no refit makes it whole
     # the planted corpus is rendered on each machine, equal within a tolerance: its version identifies it
     same = (
         corpus.record.version == card.corpus.version if corpus.record.twinned else corpus.digest == card.corpus.digest
     )
     if corpus.name != card.corpus.name or not same:
         raise InputError(f"{missing}, and corpus {corpus.name!r} here is not what its folds were trained on. {again}")
-    if card.training.get("version") != VERSION:
+    training = _TrainingFacts.of(card, folder)
+    if training.version != VERSION:
         raise InputError(f"{missing}, and its folds were trained by another version of the procedure. {again}")
     clips = tuple(sorted(corpus.table.index[corpus.table["emotion"].isin(card.classes)]))
-    settings = _settings(card)
-    task = TrainingTask(card.recogniser, corpus, card.classes, clips, models.folds, settings, card.training["seed"])
+    settings = _settings(card, training, folder)
+    task = TrainingTask(card.recogniser, corpus, card.classes, clips, models.folds, settings, training.seed)
     with tempfile.TemporaryDirectory(prefix="serxai-refit-") as scratch:
         work = Path(scratch)
         result = _fit(task, {REFIT: ()}, work, work, 1, progress)
@@ -254,13 +260,38 @@ def add_refit(models: FoldModels, corpus: Corpus, progress: Progress | None = No
     return complete
 
 
-def _settings(card: Card) -> Settings | HeadSettings:
-    stored = dict(card.training["settings"])
-    if model_kind(card.recogniser) != "network":
-        return HeadSettings(**stored)
-    augmentation = dict(stored.pop("augmentation"))
-    augmentation["snr_db"] = tuple(augmentation["snr_db"])
-    return Settings(**stored, augmentation=Augmentation(**augmentation))
+class _TrainingFacts(BaseModel):
+    """What a card says of its training, as far as training a refit needs it."""
+
+    model_config = ConfigDict(strict=True)
+
+    version: str
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, card: Card, folder: Path) -> _TrainingFacts:
+        try:
+            return cls.model_validate(card.training)
+        except ValidationError as error:
+            raise InputError(
+                f"{folder / CARD}: damaged, in 'training' ({field_faults(error)}). Train it again."
+            ) from None
+
+
+def _settings(card: Card, training: _TrainingFacts, folder: Path) -> Settings | HeadSettings:
+    """Hyperparameters of a card; they come from a file, so none may ask for any amount of time or memory."""
+    schema = TypeAdapter(Settings if model_kind(card.recogniser) == "network" else HeadSettings)
+    try:
+        settings: Settings | HeadSettings = schema.validate_json(json.dumps(training.settings), strict=True)
+    except ValidationError as error:
+        fault = field_faults(error)
+    else:
+        large = [name for name, value in asdict(settings).items() if isinstance(value, int) and value > MAX_SETTING]
+        if not large:
+            return settings
+        fault = f"field {large[0]!r}: above {MAX_SETTING}"
+    raise InputError(f"{folder / CARD}: damaged, in 'training.settings' ({fault}). Train it again.")
 
 
 def _fit(

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..datasets.corpus import Corpus
 from ..errors import ClipError, InputError
-from .checkpoint import ENSEMBLE, REFIT
+from .card import ENSEMBLE, REFIT
 from .exposure import NO, UNKNOWN, YES
 from .extractor import FeatureRecogniser
 from .foldmodels import FoldModels, Models

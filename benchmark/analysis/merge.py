@@ -71,12 +71,8 @@ def merge_runs(stores: Sequence[Store], partial: bool = False) -> MergedScores:
     tables, notes = [], []
     for store, info in zip(stores, infos, strict=True):
         table, gaps = _table(store, info)
-        if gaps and not partial:
-            more = f"; and {len(gaps) - SHOWN} more" if len(gaps) > SHOWN else ""
-            raise InputError(
-                f"{store.path}: incomplete ({'; '.join(gaps[:SHOWN])}{more}). Finish it with `serxai run --resume`, "
-                "or give --partial for a board that is marked as incomplete."
-            )
+        if not partial:
+            _refuse(store, gaps, "or give --partial for a board that is marked as incomplete")
         notes += [f"Incomplete: {store.path.name}: {gap}." for gap in gaps]
         tables.append(table)
     if not any(table.num_rows for table in tables):
@@ -101,7 +97,32 @@ def merge_runs(stores: Sequence[Store], partial: bool = False) -> MergedScores:
     return MergedScores(scores, renamed, notes)
 
 
+def refuse_incomplete(store: Store) -> None:
+    """Refuse a run that is not complete, for results that carry no mark, such as a figure.
+
+    Parameters
+    ----------
+    store : Store
+
+    Raises
+    ------
+    InputError
+        If it is still going, lacks planned rows or files, or holds unsealed files or values that are not allowed.
+    """
+    _, gaps = _table(store, store.info)
+    _refuse(store, gaps, "or see what it has with `serxai leaderboard --partial`")
+
+
 # -- complete or marked ------------------------------------------------------------------------------------------------
+
+
+def _refuse(store: Store, gaps: Sequence[str], otherwise: str) -> None:
+    if gaps:
+        more = f"; and {len(gaps) - SHOWN} more" if len(gaps) > SHOWN else ""
+        raise InputError(
+            f"{store.path}: incomplete ({'; '.join(gaps[:SHOWN])}{more}). Finish it with `serxai run --resume`, "
+            f"{otherwise}."
+        )
 
 
 def _table(store: Store, info: Mapping[str, Any]) -> tuple[pa.Table, list[str]]:

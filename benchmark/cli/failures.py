@@ -63,6 +63,8 @@ def _foreseen(error: BaseException) -> str:
         return "a path holds a null byte; correct it in the file or flag that names it."
     if isinstance(error, RuntimeError) and "home directory" in str(error):
         return "a path begins with ~ and the name of no user of this machine; write the path in full."
+    if isinstance(error, RecursionError) and "JSON" in str(error):  # json says so of what nobody nests on purpose
+        return "a JSON file is damaged: it is nested too deeply. Fetch or write the file again."
     return ""
 
 

@@ -5,7 +5,6 @@ Each function takes the parsed arguments and returns nothing. Errors begin with 
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Iterable
 from importlib.resources import files
@@ -16,6 +15,7 @@ from ...datasets.corpora import CORPORA, layout_of
 from ...datasets.corpus import not_found
 from ...errors import InputError, UnknownNameError
 from ...methods.records import METHODS
+from ...models.card import load_card
 from ...models.records import MODELS
 from ...registry import Registry
 from ..report.catalogue import FIGURES
@@ -169,14 +169,15 @@ def _of_run(flag: str, kind: str, names: Iterable[str], known: Iterable[str] | N
 
 
 def _target(target: str, model: str, trained_on: str, checkpoint: Path | None) -> None:
-    """Refuse a class that the model's card does not list; without a card, the loaded recogniser refuses it."""
-    card = files("serxai.models") / "bundled" / f"{model}-{trained_on}" if checkpoint is None else checkpoint
-    path = card / "model.json"
-    if target == "predicted" or not path.is_file():
-        return
-    try:
-        classes = json.loads(path.read_text("utf-8"))["classes"]
-    except (ValueError, KeyError, TypeError):
+    """Refuse a damaged card, and a class that it does not list; without a card, the loaded recogniser refuses it."""
+    if checkpoint is not None and MODELS.get(model).kind != "foreign":
+        classes = load_card(checkpoint).classes
+    else:
+        bundled = Path(str(files("serxai.models"))) / "bundled" / f"{model}-{trained_on}"
+        if checkpoint is not None or not bundled.is_dir():
+            return
+        classes = load_card(bundled).classes
+    if target == "predicted":
         return
     if target not in {*classes, *(f"{a}-{b}" for a in classes for b in classes if a != b)}:
         raise InputError(

@@ -17,6 +17,7 @@ from io import TextIOWrapper
 from typing import Any
 
 from ... import __version__
+from ...errors import TableWarning
 from ...registry import PluginWarning
 from .arguments import Parser, add_debug
 from .parsers import COMMANDS
@@ -59,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(show: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """Print the warning of a broken package in one line, any other as Python does."""
-    if issubclass(category, PluginWarning):
+    """Print warnings of broken packages and of tables in one line, any other as Python does."""
+    if issubclass(category, PluginWarning | TableWarning):
         print(f"serxai: {printable(str(message))}", file=sys.stderr)
     else:
         show(message, category, *where)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..analysis.merge import merge_runs
+from ..analysis.merge import merge_runs, refuse_incomplete
 from ..report.catalogue import draw_figure
 from ..report.conventions import read_conventions
 from ..report.html import write_board
@@ -57,9 +57,11 @@ def print_notes(notes: Iterable[str]) -> None:
 
 def figures(arguments: Namespace) -> int:
     """Draw one figure by name."""
-    Store(arguments.run).refuse_damage()
+    store = Store(arguments.run)
+    store.refuse_damage()
+    refuse_incomplete(store)
     with Bars() as bars, writing(arguments.out, resumable=False):
-        paths = draw_figure(arguments.name, Store(arguments.run), arguments.out, arguments.data_root, bars)
+        paths = draw_figure(arguments.name, store, arguments.out, arguments.data_root, bars)
     for path in paths:
         Console().print(str(path), highlight=False, soft_wrap=True)
     return 0

@@ -34,6 +34,7 @@ def run(arguments: Namespace) -> int:
         arguments.preset,
         _earlier(arguments),
         notify=_note,
+        own_classes=bool(arguments.checkpoint),
         corpora=arguments.corpus,
         models=arguments.model,
         methods=arguments.method,

@@ -115,7 +115,7 @@ class TrialWorker:
         use_one_thread()
         self.config = config
         self.folder = folder
-        self.bench = Workbench(execution)
+        self.bench = Workbench(execution, quiet=True)
 
     def compute(self, task: TrialTask, done: Callable[[str], None] = lambda clip: None, attempt: int = 1) -> None:
         """Compute the trials of a task that have no rows yet, and write them.

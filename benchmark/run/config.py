@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ from ...datasets.corpus import TAXONOMY
 from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import InputError, UnknownNameError
 from ...methods.records import METHODS, make_method
+from ...metrics.record import QuantusRecord
 from ...metrics.records import METRICS
 from ...models.records import MODELS
 from ...registry import Registry
@@ -33,6 +35,7 @@ _REGISTRIES: dict[str, Registry] = {
     "conditions": CONDITIONS,
     "clean_only": METRICS,
 }
+CLASS_NAME = re.compile(r"[^\W\d_][^-\[\]<>]{0,63}")  # no hyphen: A-B is a contrast of two classes
 ALL, CORE = "all", "core"  # words that stand for several names
 SHIFT = "noise-20db"  # for metrics of shifted clips, where nothing else names a shift
 # settings whose names --resume adds to those of the run
@@ -93,11 +96,12 @@ class RunConfig(BaseModel):
     clean_only : list of str
         Metrics that are not scored under shifted conditions, to save their model calls.
     emotions : list of str
-        Clips of these emotions (of the common taxonomy) are explained.
+        Clips of these emotions are explained: of the common taxonomy, or classes of a corpus' own name.
     target : str
-        ``predicted`` (the class predicted on the clean clip), ``true``, or the name of an emotion; or the contrast of
-        two, as in ``anger-sadness``, ``true-neutral`` and ``predicted-runner-up``: why the one rather than the other,
-        where the runner-up is the likeliest other class on the clean clip.
+        ``predicted`` (the class predicted on the clean clip), ``true``, or the name of an emotion or of a
+        recogniser's own class; or the contrast of two, as in ``anger-sadness``, ``true-neutral`` and
+        ``predicted-runner-up``: why the one rather than the other, where the runner-up is the likeliest other class on
+        the clean clip.
     fills : list of str
         Fill operators, or ``all``; used whatever their reach (see `run.reach`). ``twin`` is left out on corpora whose
         clips have none.
@@ -154,29 +158,41 @@ class RunConfig(BaseModel):
     @field_validator("corpora", "models", "methods", "metrics", "conditions", "clean_only")
     @classmethod
     def _known(cls, names: list[str], info: Any) -> list[str]:
-        return _without_repeats([_REGISTRIES[info.field_name].get(name).name for name in names])
-
-    @field_validator("fills", "candidate_fills", "emotions")
-    @classmethod
-    def _known_words(cls, names: list[str], info: Any) -> list[str]:
-        kind, known = ("emotion", TAXONOMY) if info.field_name == "emotions" else ("fill", FILL_NAMES)
+        registry = _REGISTRIES[info.field_name]
         for name in names:
-            if name not in known:
-                raise UnknownNameError(kind, name, known)
+            if isinstance(registry.get(name), QuantusRecord) and not registry.get(name).argument:
+                raise InputError(f"metric {name!r}: name one behind the colon, such as quantus:Sparseness.")
+        return _without_repeats([registry.get(name).name for name in names])
+
+    @field_validator("fills", "candidate_fills")
+    @classmethod
+    def _known_fills(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in FILL_NAMES:
+                raise UnknownNameError("fill", name, FILL_NAMES)
+        return _without_repeats(names)
+
+    @field_validator("emotions")
+    @classmethod
+    def _possible_emotions(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if not possible_class(name):
+                raise UnknownNameError("emotion", name, TAXONOMY)
         return _without_repeats(names)
 
     @field_validator("target")
     @classmethod
-    def _known_target(cls, name: str) -> str:
-        one, contrasted, other = name.partition("-")  # no emotion holds a "-"
-        known = (*RULES, *TAXONOMY)
-        if not contrasted and one not in known:
-            raise UnknownNameError("target", name, (*known, "A-B"))
-        if contrasted and (one not in known or other not in (*TAXONOMY, RUNNER_UP) or one == other):
+    def _possible_target(cls, name: str) -> str:
+        one, contrasted, other = name.partition("-")  # no class holds a "-"
+        if not contrasted and not possible_class(one):
+            raise UnknownNameError("target", name, (*RULES, *TAXONOMY, "A-B"))
+        if contrasted and not (possible_class(one) and (other == RUNNER_UP or possible_class(other)) and one != other):
             raise InputError(
-                f"target {name!r}: a contrast is A-B: why A rather than B. A is one of {', '.join(known)}, B of "
-                f"{', '.join(TAXONOMY)}, {RUNNER_UP}, and not A."
+                f"target {name!r}: a contrast is A-B: why A rather than B. A is a class of the recogniser, such as "
+                f"{', '.join(TAXONOMY)}, or one of {', '.join(RULES)}; B is another class or {RUNNER_UP}."
             )
+        if contrasted and other in RULES:
+            raise InputError(f"target {name!r}: {other!r} can only be the first of a contrast, A in A-B.")
         return name
 
     @field_validator("parameters")
@@ -213,10 +229,22 @@ class RunConfig(BaseModel):
             )
         return self
 
+    @property
+    def own_classes(self) -> dict[str, list[str]]:
+        """Names among `emotions` and `target` that are not of the common taxonomy, by key."""
+        sides = [side for side in self.target.split("-", 1) if side not in (*RULES, RUNNER_UP)]
+        named = {"emotions": self.emotions, "target": sides}
+        return {key: [name for name in names if name not in TAXONOMY] for key, names in named.items()}
+
     def fills_for(self, corpus: str) -> list[str]:
         """Fill operators asked for, or else the candidates; without ``twin`` where the corpus' clips have none."""
         twinned = CORPORA.get(corpus).twinned
         return [name for name in self.fills or self.candidate_fills if name != "twin" or twinned]
+
+
+def possible_class(name: str) -> bool:
+    """Whether a name may be a class: of the taxonomy, or one that only a corpus or recogniser knows."""
+    return name in TAXONOMY or (CLASS_NAME.fullmatch(name) is not None and name.isprintable())
 
 
 def _groups(key: str) -> dict[str, list[str]]:
@@ -246,6 +274,7 @@ def load_config(
     preset: str | None = None,
     earlier: Mapping[str, Any] | None = None,
     notify: Callable[[str], None] = lambda message: None,
+    own_classes: bool = False,
     **overrides: Any,
 ) -> RunConfig:
     """Merge a preset (default ``quick``), a TOML file and overrides, later ones winning key by key.
@@ -264,6 +293,9 @@ def load_config(
         (`ADDED`); other settings replace them.
     notify : callable, optional
         Called with a sentence about settings that were neither given nor taken from the preset.
+    own_classes : bool
+        Whether checkpoints bring classes of their own, so that planning must judge emotions and target. Otherwise
+        those that no corpus and no recogniser of the run can have are refused here.
     **overrides
         Keys of `RunConfig`; None and empty lists change nothing. ``parameters`` are added to those set already.
 
@@ -272,7 +304,7 @@ def load_config(
     InputError
         For a missing or malformed file, an unknown key or name (with near misses), or a value out of range.
     """
-    merged = dict(earlier) if earlier is not None else _read_preset(preset or "quick")
+    merged = dict(earlier) if earlier is not None else _read_preset("quick" if preset is None else preset)
     given = read_toml(path) if path is not None else {}
     named = {key: value for key, value in overrides.items() if value not in (None, [], (), {})}
     if earlier is not None:
@@ -290,6 +322,8 @@ def load_config(
     shifts = [name for name in merged.get("conditions", ()) if name not in ("clean", ALL)] or [SHIFT]
     merged |= given | ({"conditions": ["clean"]} if implied else {})
     config = validate_settings(RunConfig, merged, path, {key: f"--{_FLAGS.get(key, key)}" for key in named})
+    if not own_classes and earlier is None:
+        _refuse_unknown_classes(config, path, named)
     shifted = [name for name in config.metrics if METRICS.get(name).conditions == "shifted"]
     if not implied or not shifted:
         return config
@@ -298,6 +332,19 @@ def load_config(
         "name conditions with --condition to choose others."
     )
     return config.model_copy(update={"conditions": ["clean", shifts[0]]})
+
+
+def _refuse_unknown_classes(config: RunConfig, path: Path | None, named: Mapping[str, Any]) -> None:
+    """Refuse classes of no taxonomy where every corpus and recogniser is registered with the taxonomy's alone."""
+    if any(":" in name for name in (*config.corpora, *config.models, config.trained_on or "")):
+        return  # user data and models may have classes of their own
+    known = {*TAXONOMY}.union(*(CORPORA.get(name).emotions for name in config.corpora))
+    for key, kind, allowed in (("emotions", "emotion", known), ("target", "target", {*known, *RULES, "A-B"})):
+        for name in config.own_classes[key]:
+            if name not in known:
+                of_file = f"config{f' {path}' if path else ''}: key {key!r}"
+                where = f"--{_FLAGS.get(key, key)}" if key in named else of_file
+                raise InputError(f"{where}: {UnknownNameError(kind, name, allowed)}")
 
 
 def _added(earlier: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ...datasets.corpus import Corpus
 from ...datasets.shifts.conditions import CONDITIONS, Talkers
-from ...errors import InputError
+from ...errors import InputError, UnknownNameError
 from ...keys import digest
 from ...metrics.records import METRICS
 from ...models.foldmodels import Models
@@ -157,8 +157,8 @@ def make_plan(
     Raises
     ------
     InputError
-        If nothing is left to do: no clip of the emotions, no cell for the conditions; or if a model would have to be
-        trained and must not be.
+        If nothing is left to do: no clip of the emotions, no cell for the conditions; if a corpus has no clip of an
+        emotion, or no recogniser the target; or if a model would have to be trained and must not be.
     """
     bench = Workbench(execution, progress, train, config.ensemble)
     specs = resolve_methods(config)
@@ -166,11 +166,17 @@ def make_plan(
     cells: list[Cell] = []
     shards: list[Shard] = []
     fills: dict[tuple[str, str], Fills] = {}
-    for corpus_name, model in product(config.corpora, config.models):
-        used = bench.models(model, config.trained_on or corpus_name)
+    # before models, which may have to be trained
+    clips_of = {name: _chosen_clips(config, bench.corpus(name)) for name in config.corpora}
+    pairs = {
+        (corpus_name, model): bench.models(model, config.trained_on or corpus_name)
+        for corpus_name, model in product(config.corpora, config.models)
+    }
+    _refuse_unknown_targets(config, list(pairs.values()))
+    for (corpus_name, model), used in pairs.items():
         models[model, used.trained_on] = used
         corpus = bench.corpus(corpus_name)
-        clips = _chosen_clips(config, corpus)
+        clips = clips_of[corpus_name]
         chosen = fills[corpus_name, model] = choose_fills(
             config, specs, corpus, model, used, partial(bench.recogniser, model, used.trained_on), clips, measured,
             progress or no_progress,
@@ -190,6 +196,14 @@ def make_plan(
             ]
         shards += of_model
     return Plan(config, specs, bench.corpora, models, cells, shards, fills)
+
+
+def _refuse_unknown_targets(config: RunConfig, models: Sequence[Models]) -> None:
+    """Refuse a target that is neither of the taxonomy nor a class of one of the recognisers."""
+    for name in config.own_classes["target"]:
+        known = {str(known) for used in models for known in used.info["classes"]}
+        if name not in known:
+            raise InputError(f"target: {UnknownNameError('class of these recognisers', name, known)}")
 
 
 def _shards(

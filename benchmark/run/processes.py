@@ -6,13 +6,14 @@ import ctypes
 import os
 import pickle
 import resource
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+from ..._lifetime import die_with_parent
 
 
 def use_one_thread() -> None:
@@ -75,11 +76,3 @@ def run_with_parent(parent: int, target: str, pipe: Connection, arguments: bytes
     module, name = target.split(":")
     given = pickle.loads(arguments)  # noqa: S301  (from the parent, as multiprocessing itself passes arguments)
     getattr(import_module(module), name)(pipe, *given)
-
-
-def die_with_parent(parent: int) -> None:
-    """Have Linux kill this process when `parent` ends; elsewhere it ends at its next message to the parent."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 
 from ...datasets.corpora import load_corpus
 from ...datasets.corpus import Corpus
-from ...errors import InputError
+from ...errors import InputError, TableWarning
 from ...models.foldmodels import Models
 from ...models.obtain import obtain_models
 from ...models.recogniser import Recogniser
@@ -25,6 +26,8 @@ class Workbench:
         Whether models that have not been trained on a corpus yet are trained.
     ensemble : bool
         Whether the mean of the fold models takes the place of the refit; see `models.obtain.obtain_models`.
+    quiet : bool
+        Whether remarks on tables are left out, as in a worker, whose parent has loaded the same ones.
 
     Attributes
     ----------
@@ -38,12 +41,14 @@ class Workbench:
         progress: Progress | None = None,
         train: bool = True,
         ensemble: bool = False,
+        quiet: bool = False,
     ) -> None:
         self.execution = execution or Execution()
         self.corpora: dict[str, Corpus] = {}
         self._progress = progress or no_progress
         self._train = train
         self._ensemble = ensemble
+        self._quiet = quiet
         self._models: dict[tuple[str, str], Models] = {}
         self._recogniser: tuple[tuple[str, str, str], Recogniser] | None = None
 
@@ -51,7 +56,10 @@ class Workbench:
         """The corpus of this name, rendered first where it is a planted one."""
         if name not in self.corpora:
             rendering = partial(self._progress, f"rendering {name}")
-            self.corpora[name] = load_corpus(name, self.execution.data_root, rendering)
+            with warnings.catch_warnings():
+                if self._quiet:
+                    warnings.simplefilter("ignore", TableWarning)
+                self.corpora[name] = load_corpus(name, self.execution.data_root, rendering)
         return self.corpora[name]
 
     def models(self, model: str, trained_on: str) -> Models:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from ...schema_faults import field_faults
 from .files import read_bytes
 
 MAX_JSON_BYTES = 64 * 2**20
@@ -21,7 +22,6 @@ SEEN = ("no", "yes", "unknown")
 FINISHED = ("done", "done with failures")
 # allowed words of score columns that no registry extends
 WORDS = {"status": STATUSES, "direction": DIRECTIONS, "seen_in_training": SEEN}
-_SHOWN = 3  # faults of one file that are named
 
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -53,6 +53,21 @@ class CorpusFacts(_Facts):
     citation: str = ""
 
 
+class TrainingCorpus(_Facts):
+    """Training corpus of a model, as its card names it."""
+
+    name: str
+
+
+class ModelFacts(_Facts):
+    """What run.json says of a recogniser: its card."""
+
+    recogniser: str = ""
+    version: str = ""
+    classes: list[str] = []
+    corpus: TrainingCorpus | None = None
+
+
 class Execution(_Facts):
     """How a run was computed."""
 
@@ -71,7 +86,7 @@ class RunInfo(_Facts):
     shards: list[Key]
     planned_rows: Count
     corpora: dict[str, CorpusFacts]
-    models: dict[str, dict[str, Any]]
+    models: dict[str, ModelFacts]
     execution: Execution
     versions: dict[str, str] = {}
     fingerprints: dict[str, str] = {}
@@ -157,18 +172,5 @@ def faults(content: dict[str, Any], schema: type[BaseModel]) -> str:
     try:
         schema.model_validate(content)
     except ValidationError as error:
-        found = error.errors()
-        named = [f"field {'.'.join(map(_short, fault['loc']))!r}: {_said(fault)}" for fault in found[:_SHOWN]]
-        return "; ".join(named) + (f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+        return field_faults(error)
     return ""
-
-
-def _said(fault: Any) -> str:
-    text = fault["msg"].lower()
-    return text if fault["type"] == "missing" else f"{text}, got {_short(repr(fault['input']))}"
-
-
-def _short(text: object, most: int = 60) -> str:
-    """A text in one line, cut to a bounded length."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= most else line[: most - 3] + "..."

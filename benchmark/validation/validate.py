@@ -368,7 +368,9 @@ def _models_here(
     card: dict[str, Any], info: dict[str, Any], corpora: dict[str, Corpus], given: GivenModels
 ) -> Models | None:
     """Models of a run on this machine: bundled, cached or given by this command; None where not available."""
-    name = card["recogniser"]
+    name = card.get("recogniser", "")
+    if not name:
+        raise InputError("run.json does not name its recogniser")
     given.admit(name, name in info["execution"].get("checkpoints", {}))
     trained_on = card["corpus"]["name"] if "corpus" in card else ""
 

@@ -62,7 +62,7 @@ def read_truth(folder: Path, name: str) -> dict[str, Any] | None:
     try:
         truth = json.loads(truth_path(folder, name).read_text("utf-8"))
         whole = all(_sha256(wav_path(folder, kind, name)) == truth["sha256"][kind] for kind in KINDS)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return truth if whole else None
 

@@ -12,7 +12,7 @@ import soundfile
 
 from serxai.datasets.corpora import CORPORA, corpus_forbidding_derivatives, load_corpus
 from serxai.datasets.corpus import TAXONOMY
-from serxai.datasets.folder import record_of_enclosing_folder
+from serxai.datasets.folder_description import record_of_enclosing_folder
 from serxai.datasets.folder_record import SYNONYMS
 from serxai.errors import InputError, UnknownNameError
 
@@ -213,6 +213,15 @@ def test_one_speaker_a_file_must_be_said(data: Path) -> None:
         ("[columns]\nspeker = 'x'", r"columns\.speker.*did you mean 'speaker'\?"),
         ("[labels]\nang = 'rage'", "labels map to rage, allowed are anger"),
         ("[columns]\nemotion = 'emotoin'", r"from a column 'emotoin'.*Did you mean 'emotion'\?"),
+        ("a = " + "[" * 5000 + "]" * 5000, "not TOML"),
+        ("version = " + "9" * 5000, "not TOML"),
+        ("citation = '" + "x" * 3000 + "'", "citation: String should have at most 2000 characters"),
+        ('name = "\\u001b[2J"', "name: String should match pattern"),
+        (
+            "[labels]\n" + "".join(f"l{i} = 'anger'\n" for i in range(1500)),
+            "labels: Dictionary should have at most 1000",
+        ),
+        ("# " + "x" * 1_000_001, "more than 1000000 bytes"),
         ("table = 'label.csv'", r"the table 'label.csv'.*Did you mean 'labels.csv'\?"),
     ],
 )

@@ -7,10 +7,14 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,7 @@ from serxai.tests.hostile.catalogue import CASES, process_cases, quick_cases
 from serxai.tests.hostile.run_folder import BASE
 
 SECONDS, MEGABYTES = 20.0, 2000  # of one command
+KILOBYTES = 2**20 if sys.platform == "darwin" else 2**10  # units of `ru_maxrss` in a megabyte
 OUTPUT = "out"  # where commands are told to write
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -60,7 +65,7 @@ def contents(folder: Path) -> dict[str, str]:
     return found
 
 
-def judge(case: Case, status: int, err: str, out: str, seconds: float) -> list[str]:
+def judge(case: Case, status: int, err: str, out: str, seconds: float, megabytes: float) -> list[str]:
     """What the command did wrong."""
     faults = []
     if status not in case.allowed:
@@ -75,6 +80,8 @@ def judge(case: Case, status: int, err: str, out: str, seconds: float) -> list[s
         faults.append("no message")
     if seconds > SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)):  # a busy machine is no failure
         faults.append(f"{seconds:.0f} s")
+    if megabytes > MEGABYTES:
+        faults.append(f"{megabytes:.0f} MB")
     return faults and [f"{case.name}: {', '.join(faults)}: {err.strip()[-300:]}"]
 
 
@@ -86,6 +93,34 @@ def touched(case: Case, before: dict[str, str], folder: Path) -> list[str]:
     return faults
 
 
+def peak_megabytes(*, reset: bool = False) -> float:
+    """Most memory this process held since the last reset (where the system has no reset: since its start)."""
+    if reset:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KILOBYTES
+
+
+def wait_for(process: subprocess.Popen[bytes], seconds: float) -> tuple[int | None, float]:
+    """Exit status of a process, None if it had to be killed, and the most memory it held, in megabytes."""
+    late = threading.Event()
+
+    def kill() -> None:
+        late.set()
+        os.kill(process.pid, signal.SIGKILL)  # not waited for yet, so that the number is still its own
+
+    timer = threading.Timer(seconds, kill)
+    timer.start()
+    _, status, used = os.wait4(process.pid, 0)  # unlike RUSAGE_CHILDREN, of this child alone
+    timer.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return None if late.is_set() else process.returncode, used.ru_maxrss / KILOBYTES
+
+
 def run_here(case: Case, folder: Path, base_run: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """Run one case in this process."""
     prepare(case, folder, base_run)
@@ -95,7 +130,7 @@ def run_here(case: Case, folder: Path, base_run: Path, capsys: pytest.CaptureFix
         for name, value in case.environment.items():
             patch.setenv(name, value)
         sys.modules.pop(EVIL, None)
-        held, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+        held, start = peak_megabytes(reset=True), time.perf_counter()
         capsys.readouterr()
         try:
             status = main(list(case.argv))
@@ -104,25 +139,40 @@ def run_here(case: Case, folder: Path, base_run: Path, capsys: pytest.CaptureFix
         except BaseException as error:
             return [f"{case.name}: raised {type(error).__name__}: {error}"]
         seconds, captured = time.perf_counter() - start, capsys.readouterr()
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held) / 1024
-    faults = judge(case, status, captured.err, captured.out, seconds) + touched(case, before, folder)
-    return faults + [f"{case.name}: {grown:.0f} MB"] * (grown > MEGABYTES)
+    return judge(case, status, captured.err, captured.out, seconds, megabytes=peak_megabytes() - held) + touched(
+        case, before, folder
+    )
 
 
 def run_apart(case: Case, folder: Path, base_run: Path) -> list[str]:
     """Run one case in a process of its own."""
     prepare(case, folder, base_run)
     before, start = contents(folder), time.perf_counter()
-    try:
-        result = subprocess.run(
-            [sys.executable, "-m", "serxai.benchmark.cli", *case.argv], cwd=folder, capture_output=True,
-            timeout=6 * SECONDS, env=os.environ | dict(case.environment),
+    with tempfile.TemporaryFile() as out_file, tempfile.TemporaryFile() as err_file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serxai.benchmark.cli", *case.argv], cwd=folder, stdin=subprocess.DEVNULL,
+            stdout=out_file, stderr=err_file, env=os.environ | dict(case.environment),
         )  # fmt: skip
-    except subprocess.TimeoutExpired:
+        status, megabytes = wait_for(process, 6 * SECONDS)
+        seconds = time.perf_counter() - start
+        encoding = "utf-16" if "utf-16" in case.environment.values() else "utf-8"
+        out, err = (os.pread(file.fileno(), 10**7, 0).decode(encoding, "replace") for file in (out_file, err_file))
+    if status is None:
         return [f"{case.name}: more than {6 * SECONDS:.0f} s"]
-    encoding = "utf-16" if "utf-16" in case.environment.values() else "utf-8"
-    out, err = (text.decode(encoding, "replace") for text in (result.stdout, result.stderr))
-    return judge(case, result.returncode, err, out, time.perf_counter() - start) + touched(case, before, folder)
+    return judge(case, status, err, out, seconds, megabytes) + touched(case, before, folder)
+
+
+def test_memory_of_a_process_is_seen(tmp_path: Path) -> None:
+    held = "x = bytearray(300_000_000); print(len(x))"
+    process = subprocess.Popen([sys.executable, "-c", held], stdout=subprocess.DEVNULL)
+    status, megabytes = wait_for(process, 60)
+    assert status == 0 and 280 < megabytes < 400
+    before = peak_megabytes(reset=True)
+    held = bytearray(300_000_000)
+    del held
+    assert 280 < peak_megabytes() - before < 400 and peak_megabytes(reset=True) < before + 280
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert wait_for(process, 0.2)[0] is None
 
 
 def test_there_are_enough_of_every_kind() -> None:

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save, save_file
 
 from serxai.datasets.folds import Folds
 from serxai.errors import InputError, SerxaiError, UnknownNameError
-from serxai.models.checkpoint import Card, _is_pickle, load_card, load_recogniser, save_card, save_weights, weights_file
+from serxai.models.card import Card, is_pickle, load_card, save_card
+from serxai.models.checkpoint import load_recogniser, save_weights, weights_file
 from serxai.models.cnn import ResidualCNN
 from serxai.models.foldmodels import load_fold_models
 from serxai.models.front_end import LogMel
@@ -153,7 +154,7 @@ def test_safetensors_whose_header_length_looks_like_a_pickle_is_read(tmp_path: P
             break
     assert data[0] == 0x80
     (tmp_path / "fold-0.safetensors").write_bytes(data)
-    assert not _is_pickle(tmp_path / "fold-0.safetensors")
+    assert not is_pickle(tmp_path / "fold-0.safetensors")
 
 
 def test_some_other_file(tmp_path: Path) -> None:
@@ -223,7 +224,15 @@ def test_tensors_that_do_not_fit(folder: Path, change: str) -> None:
         ({"folds": {"../0": ["a"]}, "weights": {"../0": "0" * 64}}, "folds"),
         ({"weights": {"0": "abc", "1": "def"}}, "weights"),
         ({"surprise": 1}, "surprise"),
-        ({"corpus": {"name": "tiny"}}, r"corpus\.version"),
+        ({"corpus": {"name": "tiny"}}, r"field 'corpus\.version': field required"),
+        ({"corpus": {"name": "t", "version": "1", "digest": "../x"}}, r"field 'corpus\.digest'"),
+        ({"version": 3}, "field 'version': input should be a valid string, got 3"),
+        ({"classes": ["", "b", "c"]}, r"field 'classes\.0'"),
+        ({"network": {"n_classes": 3, "width": 10**12}}, "field 'network': parameter 'width'"),
+        ({"front_end": {"hop": [[1]]}}, "field 'front_end': parameter 'hop'"),
+        ({"front_end": {"path": "x" * 5000}}, "field 'front_end': parameter 'path'"),
+        ({"folds": {"0": ["a", 3], "1": ["c"]}}, r"field 'folds\.0\.1'"),
+        ({"version": 1, "format": 3, "recogniser": [], "classes": 1, "scores": 2}, "and 2 more"),
     ],
 )
 def test_cards_that_contradict_themselves(folder: Path, changes: dict, message: str) -> None:
@@ -232,7 +241,7 @@ def test_cards_that_contradict_themselves(folder: Path, changes: dict, message: 
         load_card(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00\x01"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00\x01", "[" * 100_000])
 def test_cards_that_are_no_cards(folder: Path, text: str) -> None:
     (folder / "model.json").write_text(text)
     with pytest.raises(InputError, match="not a model card"):

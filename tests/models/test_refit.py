@@ -15,7 +15,7 @@ from serxai.datasets.authentic import authentic_clips, publisher_of
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError
 from serxai.models import network_training
-from serxai.models.checkpoint import ENSEMBLE, REFIT
+from serxai.models.card import ENSEMBLE, REFIT
 from serxai.models.exposure import TrainingExposure, samples_digest, share_speakers
 from serxai.models.foldmodels import FoldModels, load_fold_models
 from serxai.models.network_training import SETTINGS, Settings
@@ -114,6 +114,27 @@ def test_no_refit_is_trained_on_other_data(old: Path, make_tiny_corpus) -> None:
         add_refit(load_fold_models(old), make_tiny_corpus(takes=3))
     with pytest.raises(InputError, match="not what its folds were trained on"):
         add_refit(load_fold_models(old), make_tiny_corpus(name="other"))
+
+
+def test_no_refit_is_trained_for_a_damaged_folder(old: Path, make_tiny_corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_training, "train_network", lambda *args, **kwargs: pytest.fail("trained"))
+    card = json.loads((old / "model.json").read_text())
+    training = card["training"]
+    for changed, said in (
+        ({"seed": -1}, "field 'seed'"),
+        ({"settings": []}, "field 'settings'"),
+        ({"settings": training["settings"] | {"steps": 10**9}}, "field 'steps': above"),
+        ({"settings": training["settings"] | {"steps": "many"}}, "field 'steps'"),
+        ({"settings": training["settings"] | {"augmentation": 1}}, "field 'augmentation'"),
+    ):
+        (old / "model.json").write_text(json.dumps(card | {"training": training | changed}))
+        with pytest.raises(InputError, match=rf"model\.json: damaged, in 'training.*{said}"):
+            add_refit(load_fold_models(old), make_tiny_corpus())
+    (old / "model.json").write_text(json.dumps(card))
+    (old / "fold-1.safetensors").unlink()
+    with pytest.raises(InputError, match="the folder is incomplete"):
+        add_refit(load_fold_models(old), make_tiny_corpus())
+    assert not (old / "refit.safetensors").exists()
 
 
 def test_a_foreign_model_has_nothing_to_average() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,6 +108,21 @@ def test_three_of_seven_score_files_deleted(scores: pd.DataFrame, make_run, tmp_
     page = (tmp_path / "board" / "index.html").read_text("utf-8")
     assert "Incomplete: run: 3 of 7 score files are missing." in page
     assert f"Incomplete: run: {left} of {len(scores)} planned rows." in page
+
+
+def test_figures_are_drawn_of_complete_runs_only(scores: pd.DataFrame, make_run, tmp_path: Path, capsys):
+    store = make_run(tmp_path / "run", scores)
+    draw = ["figures", "ranking", "--run", str(store.path), "--out", str(tmp_path / "figures")]
+    assert main(draw) == 0
+    (tmp_path / "figures" / "ranking.png").unlink()
+    for change in ({"status": "running"}, {"planned_rows": len(scores) + 1}):
+        make_run(tmp_path / "short", scores, **change)
+        capsys.readouterr()
+        assert main([*draw[:3], str(tmp_path / "short"), *draw[4:]]) == 2
+        assert "incomplete" in (said := capsys.readouterr().err) and "serxai run --resume" in said
+        shutil.rmtree(tmp_path / "short")
+    next(iter((store.path / "scores").iterdir())).unlink()
+    assert main(draw) == 2 and not (tmp_path / "figures" / "ranking.png").exists()
 
 
 def put(store: Store, column: str, value: object, row: int = 0) -> Store:

@@ -17,7 +17,8 @@ from serxai.benchmark.validation.validate import validate
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError
 from serxai.models import checkpoint as checkpoints
-from serxai.models.checkpoint import load_card, load_recogniser
+from serxai.models.card import load_card
+from serxai.models.checkpoint import load_recogniser
 from serxai.models.foldmodels import BUNDLED, FoldModels, ForeignModel
 from serxai.models.trust import NO_PERMISSION, Permission
 

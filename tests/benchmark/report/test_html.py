@@ -194,6 +194,17 @@ def explanation() -> dict:
     }
 
 
+def test_an_explanation_page_shows_the_remarks_on_the_recording() -> None:
+    remarks = [
+        {"kind": "clipped", "detail": "3 <b> runs", "unusable": False},
+        {"kind": "silent", "detail": "no sound", "unusable": True},
+    ]
+    text = explanation_page(explanation() | {"remarks": remarks}, b"\x89PNG", {})
+    assert '<p class="warn">The recording: clipped: 3 &lt;b&gt; runs.</p>' in text
+    assert "silent: no sound; there is nothing to explain in it, and serxai run skips it." in text
+    assert "The recording:" not in explanation_page(explanation(), b"\x89PNG", {})
+
+
 def test_explanation_page() -> None:
     text = explanation_page(explanation(), b"\x89PNG", {"emolime": ("a-kept.wav", "a-removed.wav")})
     page = Page(text)

@@ -18,6 +18,7 @@ from serxai.benchmark.run.execution import Execution
 from serxai.benchmark.run.runner import run
 from serxai.errors import InputError
 from serxai.keys import rng
+from serxai.tests.models.test_training_kills import TOTAL as TRAININGS
 
 CLIPS = 12
 SETTINGS = {
@@ -29,6 +30,9 @@ COMMAND = [
     sys.executable, "-m", "serxai.benchmark.cli", "run", "--limit", str(CLIPS), "--out", "run",
     *(part for flag in FLAGS for name in SETTINGS[flag] for part in (f"--{flag[:-1]}", name)),
 ]  # fmt: skip
+
+
+MOMENTS, WORKERS, ATTEMPTS = range(20), (1, 2), ([], ["--resume"])  # each attempt is killed
 
 
 @pytest.fixture(scope="module")
@@ -103,15 +107,20 @@ def test_killed_with_two_workers_and_a_second_run_beside_it(config: RunConfig, w
     assert content(run(config, tmp_path / "run").path) == whole
 
 
+def test_there_are_a_hundred_kills() -> None:
+    """Of runs, of resumed runs and of trainings, all in `make test-long`; each test ends with the undisturbed bytes."""
+    assert len(MOMENTS) * len(WORKERS) * len(ATTEMPTS) + TRAININGS >= 100
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("moment", range(20))
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("workers", WORKERS)
 def test_killed_at_a_random_moment(
     moment: int, workers: int, config: RunConfig, whole: dict[str, bytes], tmp_path: Path
 ):
     """Killed at a random moment, resumed and killed again, then left to finish."""
     generator = rng("kill", workers, moment)
-    for resume in ([], ["--resume"]):
+    for resume in ATTEMPTS:
         process = start(tmp_path, "--workers", workers, *(resume if (tmp_path / "run" / "run.json").exists() else []))
         wait_for("run/run.json", tmp_path, process)
         time.sleep(generator.uniform(0, 4))
