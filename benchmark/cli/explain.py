@@ -227,8 +227,8 @@ def interaction_table(attribution: Attribution) -> Table:
     for number in range(1, len(labels) + 1):
         grid.add_column(str(number), justify="right", no_wrap=True)
     for i, label in enumerate(labels):
-        cells = [f"[bold]{x:+.2f}[/]" if i == j else f"{x:+.2f}" for j, x in enumerate(effects[i])]
-        grid.add_row(f"{i + 1} {label}", *cells)
+        cells = [Text(f"{x:+.2f}", style="bold" if i == j else "") for j, x in enumerate(effects[i])]
+        grid.add_row(Text(f"{i + 1} {label}"), *cells)
     return grid
 
 

@@ -167,7 +167,7 @@ def mark(row: pd.Series) -> str:
     return "▼" if worse else ""
 
 
-ADDITIVITY = "additivity"  # the metric that boards tell in a line
+ADDITIVITY, RECOGNISER = "additivity", "recogniser"  # the metric that boards tell in a line, and its family
 MISMATCH = "≠"
 UNSIGNED = "⁺"  # behind the name of a method
 MISMATCH_RULE = f"{MISMATCH} explained against another fill than that of the score: neither letter, test nor mark"

@@ -25,6 +25,7 @@ from .tables import (
     BAR_RULE,
     MARKS,
     MISMATCH_RULE,
+    RECOGNISER,
     UNSIGNED,
     UNSIGNED_RULE,
     Table,
@@ -340,7 +341,9 @@ def terminal_table(
             most = _most_covered(rows)
             where += [f"{most['n_ok']} of {most['n_planned']}"]
             title = "calls" if metric in counts_calls else labelled(metric).replace("-", "-\n")
-            head = "\n".join([title, f"[dim]{ARROWS[rows['direction'].iloc[0]]} better", *map(escape, where)]) + "[/]"
+            better = f"{ARROWS[rows['direction'].iloc[0]]} better"
+            better = "described" if rows["family"].iloc[0] == RECOGNISER else better
+            head = "\n".join([title, f"[dim]{better}", *map(escape, where)]) + "[/]"
             grid.add_column(Text.from_markup(head), justify="right", vertical="bottom", no_wrap=True)
         first = columns[0][1].sort_values(["rank", "method"], na_position="last")["method"].tolist()
         cells_by = [rows.set_index("method") for _, rows in columns]

@@ -17,8 +17,8 @@ from .maps import AGAINST_TO_FOR
 from .style import INK, STYLE, footnote, new_figure, save, title
 
 LEGEND = (
-    "Diagonal: what a band does by itself. Off it: what two bands do together beyond what each does; green raises the "
-    "response when both are kept, vermilion lowers it. A band's weight is its main effect plus half of its "
+    "Diagonal: the main effect of a band. Off it: what two bands do together beyond what each does; green: they need "
+    "each other, vermilion: one stands in for the other. A band's weight is its main effect plus half of its "
     "interactions."
 )
 

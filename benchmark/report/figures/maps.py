@@ -186,7 +186,7 @@ def explanation_overlay(
                 ax=ax,
                 pad=0.015,
                 aspect=18,
-                extend="neither" if largest == scale else "both",
+                extend="neither" if largest == scale else "max" if unsigned else "both",
                 format=FuncFormatter(lambda x, _: f"{x:.2g}"),
                 ticks=[0, largest] if unsigned else [-largest, 0, largest],
             )

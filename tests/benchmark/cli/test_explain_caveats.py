@@ -12,13 +12,15 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from matplotlib.colors import to_hex
 from rich.console import Console
 
 from serxai.audio import SAMPLE_RATE
 from serxai.benchmark.api import ClipExplanation, explain
 from serxai.benchmark.cli.explain import as_json, caveats_of, interaction_table, write_explanation
 from serxai.benchmark.report.figures.interactions import interaction_matrix, part_labels
-from serxai.benchmark.report.figures.maps import colour_legend
+from serxai.benchmark.report.figures.maps import AGAINST, FOR, colour_legend, tint
+from serxai.benchmark.report.figures.style import BLUE, new_figure
 from serxai.errors import InputError
 from serxai.keys import rng
 from serxai.methods.explainer import Request
@@ -76,7 +78,7 @@ def test_interactions_are_drawn_and_tabled(trained, audio, tmp_path):
     assert page.count("<caption>Main effects (diagonal) and interactions of the bands</caption>") == 1
     assert f"<strong>{found.interactions[2, 2]:+.2f}</strong>" in page and "plus half of its interactions" in page
     buffer = io.StringIO()
-    Console(file=buffer, width=120).print(interaction_table(found))
+    Console(file=buffer, width=80, markup=False).print(interaction_table(found))
     lines = buffer.getvalue().splitlines()[2:]
     assert [line.split("Hz")[0] + "Hz" for line in lines] == [f"{i + 1} {x}" for i, x in enumerate(part_labels(found))]
     assert lines[3].split("Hz")[1].split() == [f"{x:+.2f}" for x in found.interactions[3]]
@@ -112,6 +114,14 @@ def test_a_poor_surrogate_says_so_on_the_page(trained, audio, tmp_path):
     page = write_explanation(explained, audio, tmp_path, "not here", effects(trained))["page"].read_text("utf-8")
     assert '<p class="warn">Poor fit: its surrogate explains 10% of what the masked copies do (R² 0.096)' in page
     assert "The map is not to be read: " in page and "speaks most" not in page
+
+
+def test_a_map_without_sign_has_a_colour_of_its_own():
+    ax = new_figure(2, 2).subplots()
+    for unsigned, colours in ((True, {BLUE}), (False, {FOR, AGAINST})):
+        tint(ax, (np.array([0, 500, 8000]), np.array([0, 1.0])), np.array([[1.0], [0.5 if unsigned else -0.5]]), 1.0,
+             unsigned)  # fmt: skip
+        assert {to_hex(colour).upper() for colour in ax.collections[-1].get_facecolor()} == colours
 
 
 def test_a_legend_of_maps_without_sign_speaks_of_no_evidence():

@@ -60,6 +60,13 @@ def test_it_stands_on_every_board(board: pd.DataFrame, scores: pd.DataFrame):
         assert text.count("Additivity of the recogniser (fill noise") == 1
 
 
+def test_the_terminal_calls_it_described_not_better(board: pd.DataFrame):
+    buffer = io.StringIO()
+    Console(file=buffer, width=1000).print(terminal_table(board, ["deletion", "additivity"]))
+    text = buffer.getvalue()
+    assert text.count("described") == 1 and text.count("↓ better") == 1 and "↑ better" not in text
+
+
 def test_it_ranks_and_marks_nothing(board: pd.DataFrame):
     rows = board[board["metric"] == "additivity"].set_index(["fill", "method"])
     assert rows["rank"].isna().all() and (rows["group"] == "").all() and not rows["n_misses"].any()
