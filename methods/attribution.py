@@ -36,6 +36,9 @@ class Attribution:
     table : array, float32, shape (2 ** parts,), optional
         Responses that the values were computed from, where every mask of the parts was scored once: the log-odds of
         what is explained, in the order of `masks.all_masks`. Stored with a run.
+    interactions : array, float64, shape (parts, parts), optional
+        Main effects of the parts on the diagonal and their pairwise interactions off it (`band-interactions`). Not
+        stored with a run.
     base : Attribution, optional
         Attribution of another method from which this one was derived. Not stored with a run.
     model_calls : int
@@ -51,6 +54,7 @@ class Attribution:
     channels: dict[str, np.ndarray] = field(default_factory=dict)
     errors: np.ndarray | None = None
     table: np.ndarray | None = field(default=None, repr=False)
+    interactions: np.ndarray | None = field(default=None, repr=False)
     base: Attribution | None = field(default=None, repr=False)
     model_calls: int = 0
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..cues.records import CUES
 from ..errors import InputError
 from .attribution import Attribution
+from .caveats import LEAST_SOURCES
 
 NOTICEABLE = 1.0  # standard deviations: less is what random windows, or other clips of the speaker, do as well
 DEGREES = ((3.0, "far "), (2.0, "clearly "), (NOTICEABLE, "somewhat "))
@@ -21,6 +22,8 @@ REST = "the rest of the clip"
 ENDINGS = {
     "expected": "as most sources expect of {target}",
     "unexpected": "against what most sources expect of {target}",
+    "expected by one": "as the only source on it expects of {target}",
+    "unexpected by one": "against what the only source on it expects of {target}",
     "disputed": "on which the sources disagree",
 }
 
@@ -30,7 +33,8 @@ def sentence(attribution: Attribution) -> str:
 
     A cue is named where a source expects something of it and the salient windows stand out in it by more than random
     windows of the clip usually do; a cue without that comparison (``contrast_z`` is None) is never named. It counts as
-    expected, or not, by the majority of sources, and as disputed where they split evenly. Where the table holds z
+    expected, or not, by the majority of at least `LEAST_SOURCES` sources, or by the only source, which is then called
+    that; and as disputed where they split evenly. Where the table holds z
     values, a last sentence says how the voice compares with the speaker's.
     A pause is called one, and held against no source: that it is softer than the voice is no sign of sadness.
 
@@ -57,7 +61,8 @@ def sentence(attribution: Attribution) -> str:
     clear = [row for row in judged if abs(row["contrast_z"]) >= NOTICEABLE]
     groups: dict[str, list[str]] = {kind: [] for kind in ENDINGS}
     for row in clear:
-        groups[verdict(row)].append(_phrase(row))
+        alone = " by one" if len(votes(row)) < LEAST_SOURCES else ""
+        groups[verdict(row) + alone].append(_phrase(row))
     clauses = [
         f"{_listed(phrases)}, {ENDINGS[kind].format(target=attribution.target)}"
         for kind, phrases in groups.items()

@@ -241,6 +241,21 @@ METHODS: Registry[MethodRecord] = Registry(
             signed=True,
         ),
         MethodRecord(
+            name="band-interactions",
+            target=".methods.shapley:BandInteractions",
+            summary="pairwise interactions of 8 frequency bands; map: main effects plus half of the interactions",
+            version="1",
+            licence=_OWN,
+            citation="Grabisch & Roubens 1999, An axiomatic approach to the concept of interaction among players, "
+            "International Journal of Game Theory 28; Bordt & von Luxburg 2023, AISTATS, arXiv 2209.04012",
+            family="lime",
+            needs="black box",
+            cost="256 (shared with emolime)",
+            resolution=_BANDS,
+            reference="fill",
+            signed=True,
+        ),
+        MethodRecord(
             name="band-forest",
             target=".methods.shapley:BandForest",
             summary="importance of 8 frequency bands for a random forest that imitates the recogniser",

@@ -1,14 +1,18 @@
-"""Shapley and Banzhaf values, leave-one-out and random-forest importance of bands, words and other parts of a clip.
+"""Shapley and Banzhaf values, interactions, leave-one-out and forest importance of bands, words and other parts.
 
 Band methods use the same full mask table as `emolime`; in one run its 256 model calls are made once.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from .attribution import Attribution
 from .emolime import PAPER_BANDS, PAPER_MASKS
 from .explainer import Request
+from .mask_tables import second_order_effects, variance_shares
 from .masking_base import EXACT_PARTS, PartMethod, PartWeights
 from .masks import MaskTable, paired_masks
 from .surrogates import banzhaf_values, forest_importance, kernel_shap, leave_one_out, lime_weights, shapley_values
@@ -47,6 +51,57 @@ class BandBanzhaf(_FullTableMethod):
     def interpret(self, table: MaskTable, request: Request) -> PartWeights:
         """See `surrogates.banzhaf_values`."""
         return PartWeights(banzhaf_values(table.response(request, self.response)), None, {})
+
+
+class BandInteractions(_FullTableMethod):
+    """Main effects and pairwise interactions of the bands, exact: second-order effects of the full mask table.
+
+    The map holds for each band its main effect plus half of its interactions: its Shapley value (`index` ``shapley``)
+    or Banzhaf value (``banzhaf``), so that it is scored on the plane as `band-shapley` or `band-banzhaf` is.
+
+    Parameters
+    ----------
+    partition, fill, response, match_level
+        See `PartMethod`.
+    index : {'shapley', 'banzhaf'}
+        Interaction index, see `mask_tables.second_order_effects`. ``banzhaf`` is the functional analysis of variance
+        over all masks alike (Walsh), to which the shares of the variance in ``details`` refer; the map of ``shapley``
+        adds up to the response to the clip minus that to the fill.
+    """
+
+    name = "band-interactions"
+
+    def __init__(
+        self,
+        partition: str = PAPER_BANDS,
+        index: str = "shapley",
+        fill: str = "attenuate",
+        response: str = "log-odds",
+        match_level: bool = False,
+    ) -> None:
+        super().__init__(partition, fill, response, match_level)
+        self.index = index
+
+    def interpret(self, table: MaskTable, request: Request) -> PartWeights:
+        """Sum main effects and half interactions; ``details``: ``additive`` and ``with_pairs``, shares of the variance.
+
+        They are left out for a constant table.
+        """
+        effects = self._effects(table, request)
+        shares = zip(("additive", "with_pairs"), variance_shares(self._values(table, request)), strict=True)
+        details = {name: share for name, share in shares if np.isfinite(share)}
+        return PartWeights((effects.sum(axis=1) + effects.diagonal()) / 2, None, details)
+
+    def read(self, table: MaskTable, request: Request) -> Attribution:
+        """See `PartMethod.read`; with ``interactions``."""
+        return replace(super().read(table, request), interactions=self._effects(table, request))
+
+    def _effects(self, table: MaskTable, request: Request) -> np.ndarray:
+        return second_order_effects(self._values(table, request), self.index)
+
+    def _values(self, table: MaskTable, request: Request) -> np.ndarray:
+        """Response to each mask, in the method's own kind."""
+        return table.response(request, self.response)
 
 
 class BandForest(_FullTableMethod):

@@ -9,13 +9,14 @@ from ..errors import InputError, UnknownNameError
 from ..registry import Record
 from .qualified import Verdict, verdict_of
 
-FAMILIES = ("faithfulness", "localisation", "robustness", "sanity", "complexity", "plausibility", "cost")
+FAMILIES = ("faithfulness", "localisation", "robustness", "sanity", "complexity", "plausibility", "cost", "recogniser")
 DIRECTIONS = ("higher", "lower")
 CONDITIONS = ("any", "shifted", "clean")
 COMPANIONS = ("clean", "repeat", "other")
 SPACES = ("audio", "features")
 INVARIANT_FAMILIES = ("faithfulness", "localisation", "sanity")  # whose core metrics read the order of cells alone
-DESCRIBED_FAMILIES = ("complexity", "cost")  # less is not better: shown, never ranked
+UNJUDGED_FAMILIES = ("cost", "recogniser")  # count, or describe what is explained: no map is judged
+DESCRIBED_FAMILIES = ("complexity", *UNJUDGED_FAMILIES)  # less is not better: shown, never ranked
 MODEL_CALLS = "model calls"  # unit of the metric that boards print beside every score
 MAX_REEXPLAIN_CALLS = 64  # of one explanation, for metrics that call the method again
 OVER_BUDGET = "explains again, which is done for methods of at most"  # how the reason of such a skip begins
@@ -28,7 +29,8 @@ class MetricRecord(Record):
     Attributes
     ----------
     family : str
-        One of `FAMILIES`; rankings are made within a family.
+        One of `FAMILIES`; rankings are made within a family. Metrics of ``recogniser`` describe the recogniser under
+        the fill and read the same from all methods that can tell.
     direction : {'higher', 'lower'}
         Which of two scores is the better one.
     perfect : float or None

@@ -404,6 +404,13 @@ METRICS: Registry[MetricRecord] = Registry(
             "serxai, docs/metrics",
             random=0.5, low=0.0, high=1.0, invariant=True,
         ),
+        _metric(
+            "additivity", "additivity:Additivity", "recogniser", "higher", "none: reads the method's own mask table",
+            "share of the variance of a full mask table (log-odds) that main effects of bands explain",
+            "Hoeffding 1948, Annals of Mathematical Statistics 19(3) (functional analysis of variance); Walsh 1923",
+            core=True, low=0.0, high=1.0, uses_fill=True, conditions="clean", invariant=True,
+            scale="1: weights of bands say all, 0: interactions alone",
+        ),
     ],
 )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Grades and marks of metrics as boards and tables show them.
 
 Marks: ° qualified under one fill at a time, † failed, ‡ no verdict; no mark: qualified. A variant (``name:argument``)
-that was not qualified itself has the verdict of the metric that it narrows. Metrics of cost count and judge nothing:
-the grade does not apply, and they have no mark. This module imports nothing heavy.
+that was not qualified itself has the verdict of the metric that it narrows. Metrics of cost and of the
+recogniser judge no map: the grade does not apply, and they have no mark. This module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .qualified import NO, ONE_FILL, Verdict
-from .record import MetricRecord
+from .record import UNJUDGED_FAMILIES, MetricRecord
 from .records import METRICS
 
 NO_VERDICT, NOT_APPLICABLE = "no verdict", "not applicable"
@@ -53,7 +53,7 @@ def board_grade(metric: str) -> str:
     -------
     {'yes', 'one fill', 'no', 'no verdict', 'not applicable'}
         ``one fill``: it orders explanations rightly under each fill, but not alike; ``no verdict``: its present version
-        was not tested, or nothing could be claimed; ``not applicable``: it counts cost.
+        was not tested, or nothing could be claimed; ``not applicable``: it judges no map (`UNJUDGED_FAMILIES`).
 
     Examples
     --------
@@ -62,7 +62,7 @@ def board_grade(metric: str) -> str:
     """
     record = record_of_verdict(metric)
     if record is None or record.verdict is None or record.verdict.qualified is None:
-        return NOT_APPLICABLE if record is not None and record.family == "cost" else NO_VERDICT
+        return NOT_APPLICABLE if record is not None and record.family in UNJUDGED_FAMILIES else NO_VERDICT
     return record.verdict.grade
 
 

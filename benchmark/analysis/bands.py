@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ...keys import rng
+from ...methods.mask_tables import RESPONSES, banzhaf_interactions, delta_auc, share_kept, variance_shares
 from ..stats.clustered import clustered_mean
 from ..stats.clustered_proportion import clustered_share
 from ..storage.store import Store
 from .authors import digitised_weights
-from .mask_tables import RESPONSES, delta_auc, interactions, share_kept, variance_shares
 
 MAX_PARTS = 16  # an explanation by at most so many parts is exported unless methods are named
 SPLITS = 200
@@ -173,7 +173,7 @@ def _split_half(weights: Sequence[np.ndarray], generator: np.random.Generator) -
 
 
 def table_facts(store: Store, methods: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """What the stored mask tables say of each clip (see `mask_tables`), without a model call.
+    """What the stored mask tables say of each clip (see `methods.mask_tables`), without a model call.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def table_facts(store: Store, methods: Sequence[str] = ()) -> tuple[pd.DataFrame
                 curve = {"removed": removed, "removed_first": float(first), "at_random": float(at_random)}
                 steps.append(of_clip | curve)
         clips.append(of_clip | {"repeat": explanation.repeat} | shares)
-        found = interactions(table)
+        found = banzhaf_interactions(table)
         pairs += [
             of_clip | {"part": i, "other": j, "interaction": found[i, j]} for i in range(len(found)) for j in range(i)
         ]

@@ -31,6 +31,7 @@ from ...keys import rng
 from ...methods.attribution import Attribution
 from ...metrics.case import Case, Explained
 from ...metrics.localisation import case_truth_mask
+from ...metrics.record import UNJUDGED_FAMILIES
 from ...metrics.records import METRICS, MetricRecord, make_metric
 from ...metrics.resolution import AGAINST_TRUTH, Resolution, expected_at_random, resolution_of, truth_at
 from ...models.recogniser import Recogniser
@@ -189,7 +190,7 @@ def _wanted(store: Store, metrics: Sequence[str], limit: int) -> pd.DataFrame:
     chosen = list(metrics) or [name for name in known if of_map_alone(METRICS.get(name))]
     for name in chosen:
         record = METRICS.get(name)
-        if record.explains or record.companions or record.family in ("cost", "plausibility"):
+        if record.explains or record.companions or record.family in (*UNJUDGED_FAMILIES, "plausibility"):
             raise InputError(
                 f"conventions: metric {name!r} reads more than one stored map; take metrics of faithfulness, "
                 "localisation or complexity that do not explain again."

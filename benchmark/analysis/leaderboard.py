@@ -41,7 +41,8 @@ RANKING_RULE = (
     "A method without a score in one of the metrics that count is listed, not ranked. Where a metric is defined and a "
     "method that applies has no score, the worst one counts, and the method gets neither letter nor mark. "
     "An explanation made against another fill than that of the score is marked and not tested. "
-    "Complexity and cost are described, not ranked: less is not better."
+    "Complexity and cost are described, not ranked: less is not better. So is what metrics of the recogniser say: it "
+    "holds for all methods."
 )
 
 # columns within which methods are ranked

@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
+from rich.table import Table
 from rich.text import Text
 
 from ...audio import SAMPLE_RATE
 from ...datasets.corpora import CORPORA, corpus_forbidding_derivatives, load_corpus
 from ...methods.attribution import Attribution
+from ...methods.caveats import LEAST_RESPONSE, Caveat, caveats, largest_response
 from ...methods.explainer import Request
 from ...methods.masks import FillEffect, fill_effects
+from ...methods.reading import reading
 from ..api import DEFAULT_METHODS, ClipExplanation, explain, kept_and_removed
 from ..report.catalogue import explanation_overlay
 from ..report.figures.cues import beyond_saliency_figure
+from ..report.figures.interactions import interaction_matrix, part_labels
 from ..report.figures.maps import MAX_BANDS, channel_maps
 from ..report.html import explanation_page
-from ..run.reach import LEAST
 from ..storage.files import write_atomically, writing
 from .console import Bars, Console, styled
 from .params import parameters_option
@@ -90,8 +93,10 @@ def write_explanation(
     out.mkdir(parents=True, exist_ok=True)
     stem = audio.stem
     title = _title(explained, audio)
-    files = {"picture": explanation_overlay(explained.clip.samples, explained.attributions, title, out / f"{stem}.png")}
-    cues, channels = {}, {}
+    found = caveats_of(explained, fills)
+    overlay = explanation_overlay(explained.clip.samples, explained.attributions, title, out / f"{stem}.png", found)
+    files = {"picture": overlay}
+    cues, channels, interactions = {}, {}, {}
     for name, attribution in explained.attributions.items():
         if attribution.channels:
             file = out / f"{_file_name(stem, name)}-channels.png"
@@ -101,8 +106,11 @@ def write_explanation(
         if attribution.cues:
             file = out / f"{_file_name(stem, name)}.png"
             cues[name] = files[f"picture of {name}"] = beyond_saliency_figure(
-                explained.clip.samples, attribution, title, file
+                explained.clip.samples, attribution, title, file, reading(attribution, found[name])
             )
+        if attribution.interactions is not None:
+            file = out / f"{_file_name(stem, name)}-interactions.png"
+            interactions[name] = files[f"interactions of {name}"] = interaction_matrix(attribution, title, file)
     sounds: dict[str, tuple[str, str]] = {}
     for name, attribution in () if withheld else explained.attributions.items():
         names = f"{_file_name(stem, name)}-kept.wav", f"{_file_name(stem, name)}-removed.wav"
@@ -118,6 +126,7 @@ def write_explanation(
         sounds,
         {name: file.read_bytes() for name, file in cues.items()},
         {name: file.read_bytes() for name, file in channels.items()},
+        {name: file.read_bytes() for name, file in interactions.items()},
     )
     write_atomically(files["page"], page.encode())
     return files
@@ -141,6 +150,7 @@ def as_json(
     explained: ClipExplanation, audio: Path, withheld: str = "", fills: Sequence[FillEffect] = ()
 ) -> dict[str, Any]:
     """All results but the samples as JSON types; deterministic."""
+    found = caveats_of(explained, fills)
     return {
         "audio": audio.name,
         "clip_sha256": explained.clip.sha256,
@@ -153,7 +163,7 @@ def as_json(
         "target": explained.target,
         "contrast": explained.contrast,
         "explanations": {
-            name: {"parameters": explained.parameters.get(name, {})} | _attribution(a, explained)
+            name: {"parameters": explained.parameters.get(name, {})} | _attribution(a, explained, found[name])
             for name, a in explained.attributions.items()
         },
         "failures": explained.failures,
@@ -163,7 +173,14 @@ def as_json(
     }
 
 
-def _attribution(attribution: Attribution, explained: ClipExplanation) -> dict[str, Any]:
+def caveats_of(explained: ClipExplanation, fills: Sequence[FillEffect]) -> dict[str, tuple[Caveat, ...]]:
+    """Caveats of each explanation, by method; the response is judged by all that was removed from the clip."""
+    response = largest_response(fills, (a.table for a in explained.attributions.values()))
+    return {name: caveats(attribution, response) for name, attribution in explained.attributions.items()}
+
+
+def _attribution(attribution: Attribution, explained: ClipExplanation, found: Sequence[Caveat]) -> dict[str, Any]:
+    matrix = attribution.interactions
     return {
         "values": attribution.values.tolist(),
         "errors": None if attribution.errors is None else attribution.errors.tolist(),
@@ -173,26 +190,10 @@ def _attribution(attribution: Attribution, explained: ClipExplanation) -> dict[s
         "model_calls": attribution.model_calls,
         "details": attribution.details,
         "cues": list(attribution.cues),
-        "sentence": sentence(attribution),
+        "interactions": None if matrix is None else {"parts": part_labels(attribution), "effects": matrix.tolist()},
+        "sentence": reading(attribution, found),
+        "caveats": [asdict(caveat) | {"unreadable": caveat.unreadable} for caveat in found],
     }
-
-
-def sentence(attribution: Attribution) -> str:
-    """Summarise an attribution in one sentence: by its cue table if it has one, else by its most relevant cell."""
-    if attribution.cues:
-        from ...methods.cue_sentence import sentence as cue_sentence
-
-        return cue_sentence(attribution)
-    values = attribution.values
-    if not (values > 0).any():
-        return f"Nothing in the clip speaks for {attribution.target}."
-    row, column = divmod(int(values.argmax()), values.shape[1])
-    low, high = attribution.grid.freq_edges_hz[row : row + 2]
-    text = f"What speaks most for {attribution.target} lies at {low:.0f}-{high:.0f} Hz"
-    if values.shape[1] == 1:
-        return text + "."
-    start, end = attribution.grid.time_edges_s[column : column + 2]
-    return text + f", {max(start, 0):.2f}-{end:.2f} s."
 
 
 def weight_lines(attribution: Attribution) -> list[str]:
@@ -214,6 +215,23 @@ def weight_lines(attribution: Attribution) -> list[str]:
     return [*lines, f"{fit}with all kept {details['full']:.3f}{clip}, with all removed {details['none']:.3f}"]
 
 
+def interaction_table(attribution: Attribution) -> Table:
+    """Table of main effects (bold) and pairwise interactions: what two parts do together beyond what each does."""
+    labels, effects = part_labels(attribution), attribution.interactions
+    assert effects is not None
+    grid = Table(
+        title="main effects (bold) and interactions of two",
+        title_justify="left", title_style="dim", box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold",
+    )  # fmt: skip
+    grid.add_column("", no_wrap=True)
+    for number in range(1, len(labels) + 1):
+        grid.add_column(str(number), justify="right", no_wrap=True)
+    for i, label in enumerate(labels):
+        cells = [Text(f"{x:+.2f}", style="bold" if i == j else "") for j, x in enumerate(effects[i])]
+        grid.add_row(Text(f"{i + 1} {label}"), *cells)
+    return grid
+
+
 def fill_lines(fills: Sequence[FillEffect]) -> list[str]:
     """Lines with the effect of each fill on the prediction, and the warnings of extreme ones."""
     unfilled = {"none": "the clip", "resynthesis": "resynthesised with nothing removed"}
@@ -227,9 +245,9 @@ def fill_lines(fills: Sequence[FillEffect]) -> list[str]:
     lines = [f"probability: {'; '.join([*controls, *replaced])}"] if fills else []
     falls = [f"{e.fill} {e.fall:.2f}" for e in fills if e.fill not in unfilled and not e.match_level]
     lines += [f"fall of the log-odds with all of it replaced: {', '.join(falls)}"] if falls else []
-    weak = [e.fill for e in fills if e.fill not in unfilled and not e.match_level and e.fall < LEAST]
+    weak = [e.fill for e in fills if e.fill not in unfilled and not e.match_level and e.fall < LEAST_RESPONSE]
     if weak:
-        lines.append(f"no reach on this clip (a fall below {LEAST:g}): {', '.join(weak)}")
+        lines.append(f"no reach on this clip (a fall below {LEAST_RESPONSE:g}): {', '.join(weak)}")
     return lines + [e.note for e in fills if e.note]
 
 
@@ -242,10 +260,14 @@ def _print(explained: ClipExplanation, files: dict[str, Path], fills: Sequence[F
         console.print(f"Whether {corpus} holds this speaker is unknown.", style="yellow")
     elif explained.seen_in_training == "yes":
         console.print(f"The model was trained on this clip or on this speaker ({corpus}).", style="yellow")
+    found = caveats_of(explained, fills)
     for name, attribution in explained.attributions.items():
-        console.print(styled("bold", name, f" ({attribution.model_calls} model calls): {sentence(attribution)}"))
+        said = reading(attribution, found[name])
+        console.print(styled("bold", name, f" ({attribution.model_calls} model calls): {said}"))
         for line in weight_lines(attribution):
             console.print(f"  {line}", highlight=False)
+        if attribution.interactions is not None:
+            console.print(interaction_table(attribution))
     for name, reason in explained.failures.items():
         console.print(styled("red", f"{name} could not explain the clip:", f" {reason}"))
     for line in fill_lines(fills):

@@ -118,7 +118,8 @@ def ladder_kind(record: MetricRecord) -> str:
         return "stability" if record.explains else "consistency"
     if record.family == "sanity":
         return "dependence" if record.explains else "independence"
-    raise NotApplicable(f"metrics of family {record.family!r} count, they do not judge a map")
+    what = "describe the recogniser" if record.family == "recogniser" else "count"
+    raise NotApplicable(f"metrics of family {record.family!r} {what}, they do not judge a map")
 
 
 class ClipTrials:

@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...cues.records import CUES
 from ...datasets.shifts.conditions import CONDITIONS
+from ...methods.caveats import UNSIGNED as UNSIGNED_MAP
 from ...methods.records import METHODS
 from ...metrics.records import METRICS
 from ...metrics.verdict import board_grade, labelled, legend, mark_meaning, marks_note
@@ -37,6 +38,8 @@ from .conventions import LEGEND as CONVENTIONS_RULE
 from .conventions import ConventionTable
 from .escape import csv_safe
 from .figures.board import consistency, localisation, ranking
+from .figures.interactions import LEGEND as INTERACTIONS
+from .figures.maps import colour_legend
 from .figures.plausibility import page_tables
 from .tables import (
     ARROWS,
@@ -46,6 +49,7 @@ from .tables import (
     UNSIGNED,
     UNSIGNED_RULE,
     Table,
+    additivity_notes,
     mark,
     mismatches,
     number,
@@ -229,6 +233,7 @@ def explanation_page(
     sounds: Mapping[str, tuple[str, str]],
     cue_pictures: Mapping[str, bytes] | None = None,
     channel_pictures: Mapping[str, bytes] | None = None,
+    interaction_pictures: Mapping[str, bytes] | None = None,
 ) -> str:
     """Render the page of one explained file as HTML.
 
@@ -244,7 +249,10 @@ def explanation_page(
         By method, PNG of its cues.
     channel_pictures : dict of str to bytes, optional
         By method, PNG of its conditional maps.
+    interaction_pictures : dict of str to bytes, optional
+        By method, PNG of its interactions.
     """
+    kinds = [[caveat["kind"] for caveat in found.get("caveats", ())] for found in summary["explanations"].values()]
     return (
         _environment()
         .get_template("explanation.html.j2")
@@ -254,6 +262,9 @@ def explanation_page(
             picture=_as_uri(picture),
             cue_pictures={name: _as_uri(png) for name, png in (cue_pictures or {}).items()},
             channel_pictures={name: _as_uri(png) for name, png in (channel_pictures or {}).items()},
+            interaction_pictures={name: _as_uri(png) for name, png in (interaction_pictures or {}).items()},
+            interactions_legend=INTERACTIONS,
+            legend=colour_legend((UNSIGNED_MAP in of_map for of_map in kinds), summary["target"]),
             sounds={name: sounds.get(name) for name in summary["explanations"]},
         )
     )
@@ -385,6 +396,7 @@ def _settings(board: pd.DataFrame, fills: pd.DataFrame, views: pd.DataFrame) -> 
     return [
         {
             "title": setting_title(setting),
+            "notes": additivity_notes(board, setting),
             "tables": [_table(t) for t in members],
             "spreads": [_spread(t, fills) for t in spreads if t.setting == setting],
             "views": list(_views(views, setting)),

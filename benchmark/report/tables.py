@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,6 +106,34 @@ def _span(counts: pd.Series) -> str:
     return str(least) if least == most else f"{least}–{most}"
 
 
+def additivity_notes(board: pd.DataFrame, setting: Mapping[str, str]) -> list[str]:
+    """Lines on how much of the recogniser's response weights of single bands can say, one per condition and fill.
+
+    The metric `additivity` is the same for all methods that scored every mask of the same bands; the row with the most
+    clips is told.
+
+    Parameters
+    ----------
+    board : DataFrame
+    setting : dict of str to str
+        Values of some columns of `SETTING`.
+    """
+    rows = board[(board["metric"] == ADDITIVITY) & board["mean"].notna() & ~board["mismatch"].astype(bool)]
+    for column, value in setting.items():
+        rows = rows[rows[column] == value]
+    notes = []
+    for (condition, fill), part in rows.groupby(["condition", "fill"], sort=False):
+        row = part.sort_values("n_clips", kind="stable").iloc[-1]
+        interval = "" if pd.isna(row["low"]) else f" [{number(row['low'])}, {number(row['high'])}]"
+        where = f"fill {fill}" + (f", {condition}" if condition != "clean" else "")
+        notes.append(
+            f"Additivity of the recogniser ({where}, {row['n_clips']} clips): {number(row['mean'])}{interval} of the "
+            "variance under removal of bands is that of single bands; the rest is interaction, which no weight of a "
+            "band can show"
+        )
+    return notes
+
+
 def calls_metrics() -> list[str]:
     """Metrics that count model calls, by the unit of their records."""
     return [record.name for record in METRICS if record.unit == MODEL_CALLS]
@@ -139,6 +167,7 @@ def mark(row: pd.Series) -> str:
     return "▼" if worse else ""
 
 
+ADDITIVITY, RECOGNISER = "additivity", "recogniser"  # the metric that boards tell in a line, and its family
 MISMATCH = "≠"
 UNSIGNED = "⁺"  # behind the name of a method
 MISMATCH_RULE = f"{MISMATCH} explained against another fill than that of the score: neither letter, test nor mark"

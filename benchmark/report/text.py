@@ -25,9 +25,11 @@ from .tables import (
     BAR_RULE,
     MARKS,
     MISMATCH_RULE,
+    RECOGNISER,
     UNSIGNED,
     UNSIGNED_RULE,
     Table,
+    additivity_notes,
     calls_metrics,
     flags,
     mark,
@@ -216,6 +218,7 @@ def as_markdown(board: pd.DataFrame) -> str:
         if table.setting != setting:
             setting = table.setting
             parts.append(f"## {markdown_text(setting_title(setting))}")
+            parts += map(markdown_text, additivity_notes(board, setting))
         parts.append(f"### {markdown_text(table.title)}\n\n{_markdown_table(_grid(table), texts=2)}")
         parts += [markdown_text(note) for note in (marks_note(table.metrics), mismatches(table)) if note]
         differences = difference_grid(table)
@@ -248,7 +251,11 @@ _TEX = {
 def as_latex(board: pd.DataFrame) -> str:
     """All rankings, and the spread over fills where there are several, as LaTeX tables (needs booktabs and amssymb)."""
     parts = ["% needs \\usepackage{booktabs,amssymb}", f"% {_LEGEND}"]
+    setting = None
     for table in tables(board):
+        if table.setting != setting:
+            setting = table.setting
+            parts += [_tex(f"{setting_title(setting)}: {note}.") for note in additivity_notes(board, setting)]
         note = "; ".join(filter(None, (marks_note(table.metrics), mismatches(table))))
         caption = f"{table.title}: {setting_title(table.setting)}" + (f". {note}" if note else "")
         parts.append(_latex_table(caption, _grid(table), texts=2))
@@ -334,7 +341,9 @@ def terminal_table(
             most = _most_covered(rows)
             where += [f"{most['n_ok']} of {most['n_planned']}"]
             title = "calls" if metric in counts_calls else labelled(metric).replace("-", "-\n")
-            head = "\n".join([title, f"[dim]{ARROWS[rows['direction'].iloc[0]]} better", *map(escape, where)]) + "[/]"
+            better = f"{ARROWS[rows['direction'].iloc[0]]} better"
+            better = "described" if rows["family"].iloc[0] == RECOGNISER else better
+            head = "\n".join([title, f"[dim]{better}", *map(escape, where)]) + "[/]"
             grid.add_column(Text.from_markup(head), justify="right", vertical="bottom", no_wrap=True)
         first = columns[0][1].sort_values(["rank", "method"], na_position="last")["method"].tolist()
         cells_by = [rows.set_index("method") for _, rows in columns]
@@ -344,6 +353,7 @@ def terminal_table(
             name += UNSIGNED if method in unsigned else ""
             grid.add_row(*map(Text.from_markup, (name, *(_terminal_cell(row, counts_calls) for row in cells))))
         parts += [grid, *_fewer_clips(columns), *_terminal_differences(columns, first), *_terminal_spread(part, first)]
+        parts += [Text(note, style="dim") for note in additivity_notes(board, setting)]
         parts.append(Text())
     named = [metric for metric in wanted if metric in set(shown["metric"])]
     rules = "; ".join(filter(None, (MARKS, legend(named))))

@@ -3,8 +3,8 @@
 The *reach* of a fill for a recogniser is the fall of the target's log-odds when whole clips are replaced by it: the
 mean over clips, with an interval clustered by speaker. A fill that leaves the prediction as it is cannot tell
 explanations apart. Where the configuration names no fill, the first candidates are used whose reach is at least
-`LEAST` by the lower bound; by the mean below `MIN_SPEAKERS` speakers, where there is no bound, or `FEW` clips, where
-it says little.
+`LEAST_RESPONSE` by the lower bound; by the mean below `MIN_SPEAKERS` speakers, where there is no bound, or `FEW` clips,
+where it says little.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 
 from ...datasets.corpus import Corpus
 from ...keys import digest
+from ...methods.caveats import LEAST_RESPONSE
 from ...metrics.records import METRICS
 from ...models.foldmodels import Models
 from ...models.recogniser import Recogniser
@@ -31,7 +32,6 @@ from .identity import Keys, clip_identity
 from .method_spec import MethodSpec
 
 CLIPS = 64  # of a run, at most, on which reach is measured; the first ones are balanced over speakers and emotions
-LEAST = 1.0  # log-odds
 FEW = 12  # clips
 VERSION = "1"
 DIGITS = 6  # stored: fewer than what the number of threads may move
@@ -68,9 +68,9 @@ class Reach:
 
     @property
     def enough(self) -> bool:
-        """Whether the lower bound is at least `LEAST`; the mean where the bound says little."""
+        """Whether the lower bound is at least `LEAST_RESPONSE`; the mean where the bound says little."""
         bound = self.low if self.certain else self.mean
-        return bound is not None and bound >= LEAST
+        return bound is not None and bound >= LEAST_RESPONSE
 
     @property
     def certain(self) -> bool:
@@ -179,8 +179,8 @@ def _chosen(config: RunConfig, tried: Sequence[str], reach: Sequence[Reach]) -> 
         return (best.fill,), ""
     told = ", ".join(f"{one.fill} {one}" for one in reach)
     return (tried[0],), (
-        f"no reach: replacing the whole clip lowers the target's log-odds by less than {LEAST:g} ({told}); name a fill "
-        "with --fill to score with it all the same"
+        f"no reach: replacing the whole clip lowers the target's log-odds by less than {LEAST_RESPONSE:g} ({told}); "
+        "name a fill with --fill to score with it all the same"
     )
 
 

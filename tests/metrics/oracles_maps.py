@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import torch
 from scipy.stats import entropy as scipy_entropy
 from scipy.stats import spearmanr
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import auc as sklearn_auc
 from sklearn.metrics import jaccard_score, roc_auc_score
 
-from serxai.audio import Plane
+from serxai.audio import Grid, Plane, band_edges_hz
 from serxai.keys import rng
 from serxai.methods.attribution import Attribution
+from serxai.metrics.case import Explained
 from serxai.metrics.localisation import case_truth_mask
 from serxai.metrics.sanity import PARTS, randomised
 from serxai.metrics.sensitivity import noisy_copies, representations
@@ -120,6 +123,17 @@ def _(scored: Scored) -> Pairs:
     counts = [round(i * order.size / STEPS) for i in range(STEPS + 1)]
     gone = [sum(energy[cell] for cell in order[:count]) / energy.sum() for count in counts]
     yield scored("energy-removed"), sklearn_auc(np.array(counts) / order.size, gone)
+
+
+@oracle("additivity", "scikit-learn LinearRegression, mask by mask", 1e-5)
+def _(scored: Scored) -> Pairs:
+    """R squared of a regression on the bands: every mask counts alike."""
+    case = scored.case
+    grid = Grid(band_edges_hz(8), [0, case.clip.duration_s])
+    masks = np.array(list(product((0, 1), repeat=8)))[:, ::-1].copy()
+    left = scored.left(masks.reshape(-1, 8, 1), grid)
+    made = Explained(Attribution(np.ones((8, 1)), grid, case.target, "drawn", table=left))
+    yield scored("additivity", made), LinearRegression().fit(masks, left).score(masks, left)
 
 
 # -- robustness, sanity ------------------------------------------------------------------------------------------------

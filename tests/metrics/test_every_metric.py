@@ -15,8 +15,10 @@ from serxai.metrics.case import Case, Explained, work_of
 from serxai.metrics.records import METRICS, make_metric
 from serxai.metrics.trajectory import RANDOM_TRAJECTORIES, STEPS
 
-# plausibility asks for voices, tracks and cues: it has tests of its own
-OWN = [record.name for record in METRICS if not record.name.endswith(":") and record.family != "plausibility"]
+# plausibility asks for voices, tracks and cues, and what describes the recogniser for mask tables: they have tests
+# of their own
+ELSEWHERE = ("plausibility", "recogniser")
+OWN = [record.name for record in METRICS if not record.name.endswith(":") and record.family not in ELSEWHERE]
 COMPANIONS = {"consistency": 3, "input-independence": 1}
 # one of each family of metrics, for what holds for all
 FAMILIES = {"direction-agreement:": "JL", "causal-cue-fidelity:": "f0_level", "quantus:": "PixelFlipping"}
@@ -186,7 +188,8 @@ def test_odd_methods_have_a_score_or_a_reason(case, kind):
     scored = {name for name, (value, _) in found.items() if value != "not applicable"}
     if kind in ("ties", "tiny"):
         # an annotation; a map that moves; a clip unlike another
-        needs_more = {name for name in EVERY if name.startswith(("weak-", "relative-"))} | {"consistency"}
+        needs_more = {name for name in EVERY if name.startswith(("weak-", "relative-"))}
+        needs_more |= {"consistency", "additivity"}  # the latter a full mask table
         assert set(EVERY) - scored <= needs_more
     assert {"deletion", "rank-accuracy", "truth-auc", "explanation-calls"} <= scored
     assert ("gini" in scored, "mass-accuracy" in scored) == (kind != "zero", kind not in ("zero", "negative"))
@@ -202,7 +205,8 @@ def test_every_metric_moves_maps_finer_and_coarser_than_the_grid(case, shape):
         value, told = outcome(name, case, explained)
         assert told if value == "not applicable" else np.isfinite(value), (name, told)
         silent = shape == (1, 1) or (shape[1] == 1 and METRICS.get(name).family == "plausibility")
-        needs_more = name.startswith("weak-") or name == "consistency"  # an annotation; a method that repeats itself
+        # an annotation; a method that repeats itself; a full mask table
+        needs_more = name.startswith("weak-") or name in ("consistency", "additivity")
         assert value != "not applicable" or silent or needs_more, (name, told)
 
 

@@ -93,6 +93,8 @@ def score(case: Case, record: MetricRecord, transform: Callable[[np.ndarray], np
 def test_the_record_says_whether_only_the_order_counts(case, record: MetricRecord):
     if record.space == "features" and not record.invariant:
         pytest.skip("quantus: metrics are cross-checks; none claims to read the order alone")
+    if record.family == "recogniser":
+        pytest.skip("reads no map, but the table that it was made from")
     changes = []
     for sign in (1, -1):  # infidelity gives all maps that point the wrong way the same score
         plain = score(case, record, lambda x, sign=sign: sign * x)

@@ -10,6 +10,7 @@ import pytest
 
 from serxai.benchmark.cli.main import main
 from serxai.metrics.qualified import Verdict, committed_verdicts
+from serxai.metrics.record import UNJUDGED_FAMILIES
 from serxai.metrics.records import METRICS, make_metric
 from serxai.metrics.verdict import (
     board_grade,
@@ -36,7 +37,7 @@ def test_unmarked_is_qualified_or_cost() -> None:
         holder = record_of_verdict(record.name)
         assert holder is not None
         grade = "" if holder.verdict is None else holder.verdict.grade
-        unmarked = grade == "yes" or record.family == "cost"
+        unmarked = grade == "yes" or record.family in UNJUDGED_FAMILIES
         expected = "" if unmarked else {"one fill": "°", "no": "†"}.get(grade, "‡")
         assert labelled(record.name) == record.name + expected
         assert (board_grade(record.name) == "yes") == (holder.qualified is True)

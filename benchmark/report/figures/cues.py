@@ -16,20 +16,24 @@ from ....cues.records import CUES, LEVEL_CUES, REGION_CUES
 from ....errors import InputError
 from ....methods.attribution import Attribution
 from ....methods.beyond_saliency import PRAAT
-from ....methods.cue_sentence import BESIDE, sentence, verdict, votes
-from .maps import AGAINST, FOR, spectrogram, tint
+from ....methods.caveats import is_unsigned
+from ....methods.cue_sentence import BESIDE, verdict, votes
+from ....methods.reading import reading
+from .maps import AGAINST, FOR, colour_legend, spectrogram, tint
 from .style import BLUE, GREY, INK, STYLE, footnote, new_figure, save
 
 LIMIT_Z = 8.0  # longest bar; larger values are printed beside it, so that one outlier does not flatten the others
 EXPECTED = {"expected": FOR, "unexpected": AGAINST, "disputed": GREY, "": GREY}
 
 
-def beyond_saliency_figure(samples: np.ndarray, attribution: Attribution, heading: str, picture: str | Path) -> Path:
+def beyond_saliency_figure(
+    samples: np.ndarray, attribution: Attribution, heading: str, picture: str | Path, said: str | None = None
+) -> Path:
     """Draw map, salient boxes on spectrogram and waveform, and standardised cues; the CSV holds the cue table.
 
     Where the cue table holds z values against the speaker's reference, bars show them, with a ring for the rest of the
     clip; else bars show the contrast with the rest in standard deviations of random windows. The tinted half of a row
-    is the side that most sources expect.
+    is the side that most sources (or the only one) expect.
 
     Parameters
     ----------
@@ -38,6 +42,8 @@ def beyond_saliency_figure(samples: np.ndarray, attribution: Attribution, headin
         By `BeyondSaliency`.
     heading : str
     picture : path
+    said : str, optional
+        What the explanation says, in a sentence; default `methods.reading.reading`.
 
     Raises
     ------
@@ -68,11 +74,12 @@ def beyond_saliency_figure(samples: np.ndarray, attribution: Attribution, headin
         below.set(xlabel="time / s", xlim=(0, duration))
         right.suptitle("4. What the voice does there", x=0.02, ha="left", fontweight="bold", fontsize=10)
         _bars(right.subplots(), attribution)
-        figure.suptitle(f"{heading}\n{fill(sentence(attribution), 150)}", x=0.01, ha="left", fontsize=10.5)
+        figure.suptitle(f"{heading}\n{fill(said or reading(attribution), 150)}", x=0.01, ha="left", fontsize=10.5)
         footnote(
             figure,
-            f"1: green speaks for {attribution.target}, vermilion against it. 4: a tinted half is the side on which "
-            "most sources expect the cue (beside it: how many of those that expect a change); green bars lie there, "
+            f"1: {colour_legend([is_unsigned(base)], attribution.target)}. 4: a tinted half is the side on which most "
+            "sources, or the only one, expect the cue (beside it: how many of those that expect a change); green bars "
+            "lie there, "
             "vermilion ones do not, grey ones have no source or as many for as against.",
         )
         return save(figure, cue_numbers(attribution), picture, svg=False)
@@ -82,7 +89,7 @@ def _map(ax: Any, base: Attribution) -> None:
     values = base.values.astype(np.float64)
     largest = float(np.quantile(np.abs(values), 0.995 if values.size > 64 else 1.0)) or float(np.abs(values).max())
     limits = ax.get_xlim()
-    tint(ax, (base.grid.freq_edges_hz, base.grid.time_edges_s), values, largest or 1.0)
+    tint(ax, (base.grid.freq_edges_hz, base.grid.time_edges_s), values, largest or 1.0, is_unsigned(base))
     ax.set_xlim(limits)
 
 

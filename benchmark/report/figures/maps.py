@@ -5,7 +5,7 @@ Each function writes ``picture`` (PNG) and the numbers as CSV beside it, and ret
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from ....audio import SAMPLE_RATE, Plane, scoring_grid
 from ....errors import InputError
 from ....methods.attribution import Attribution
-from .style import INK, STYLE, footnote, new_figure, save, title
+from ....methods.caveats import NO_RESPONSE, POOR_FIT, Caveat, is_unsigned
+from .style import BLUE, GREY, INK, STYLE, footnote, new_figure, save, title
 
 FOR, AGAINST = "#009E73", "#D55E00"  # Okabe and Ito's bluish green and vermilion
 AGAINST_TO_FOR = LinearSegmentedColormap.from_list("against-for", [AGAINST, "#ffffff", FOR])
+MAGNITUDE = LinearSegmentedColormap.from_list("magnitude", ["#ffffff", BLUE])  # of maps without sign
+REMARKS = {NO_RESPONSE: "nothing to explain", POOR_FIT: "poor fit, not to be read"}  # behind a panel's title
 FLOOR_DB = -70.0
 MAX_HZ = SAMPLE_RATE / 2
 TICKS_HZ = (0, 250, 500, 1000, 2000, 4000, 8000)
@@ -64,13 +67,41 @@ def spectrogram(ax: Any, samples: np.ndarray) -> float:
     return plane.duration_s
 
 
-def tint(ax: Any, attribution_edges: tuple[np.ndarray, np.ndarray], values: np.ndarray, largest: float) -> None:
-    """Draw relevance over the spectrogram: colour by sign, opacity by magnitude."""
+def colour_legend(unsigned: Iterable[bool], target: str = "the target") -> str:
+    """Meaning of the colours of maps with and without sign.
+
+    Parameters
+    ----------
+    unsigned : iterable of bool
+        Of each map drawn, see `methods.caveats.is_unsigned`.
+    target : str
+
+    Examples
+    --------
+    >>> colour_legend([True], "anger")
+    'blue: relevant, for or against (a map without sign); the fainter, the less relevant'
+    """
+    kinds = set(unsigned)
+    parts = [f"green: for {target}, vermilion: against it"] * (False in kinds)
+    parts += ["blue: relevant, for or against (a map without sign)"] * (True in kinds)
+    return "; ".join([*parts, "the fainter, the less relevant"])
+
+
+def tint(
+    ax: Any,
+    attribution_edges: tuple[np.ndarray, np.ndarray],
+    values: np.ndarray,
+    largest: float,
+    unsigned: bool = False,
+) -> None:
+    """Draw relevance over the spectrogram: colour by sign, blue for maps without sign, opacity by magnitude."""
     freqs, times = attribution_edges
     norm = Normalize(-largest, largest)
     strength = np.abs(values) / largest
     # hue by sign alone: the colour map's white centre would cover the spectrogram under weak cells
     colours = AGAINST_TO_FOR(norm(np.sign(values) * largest))
+    if unsigned:
+        colours = MAGNITUDE(np.ones(values.shape))
     colours[..., 3] = 0.75 * np.clip(strength, 0, 1) ** 0.8
     mesh = ax.pcolormesh(times, np.clip(freqs, 0, MAX_HZ), values, norm=norm, cmap=AGAINST_TO_FOR, rasterized=True)
     mesh.set_array(None)
@@ -100,11 +131,16 @@ def print_weights(
 
 
 def explanation_overlay(
-    samples: np.ndarray, maps: Mapping[str, Attribution], heading: str, picture: str | Path
+    samples: np.ndarray,
+    maps: Mapping[str, Attribution],
+    heading: str,
+    picture: str | Path,
+    caveats: Mapping[str, Sequence[Caveat]] | None = None,
 ) -> Path:
     """Draw each explanation over the clip's spectrogram, one panel per method.
 
-    Green speaks for the target, vermilion against it; opacity grows with relevance. The CSV holds every cell.
+    Green speaks for the target, vermilion against it; maps without sign are blue; opacity grows with relevance. A map
+    that is not to be read says so in its title. The CSV holds every cell.
 
     Parameters
     ----------
@@ -113,6 +149,8 @@ def explanation_overlay(
     heading : str
         E.g. file, target and probability.
     picture : path
+    caveats : dict of str to sequence of Caveat, optional
+        By method, see `methods.caveats`.
 
     Raises
     ------
@@ -134,26 +172,29 @@ def explanation_overlay(
             largest = scale if values.size <= 64 else float(np.quantile(np.abs(values), 0.995)) or scale
             bands = grid.shape[1] == 1 and grid.shape[0] <= MAX_BANDS
             times = np.clip(grid.time_edges_s, 0, duration) if bands else grid.time_edges_s
-            tint(ax, (grid.freq_edges_hz, times), values, largest)
+            unsigned = is_unsigned(attribution)
+            tint(ax, (grid.freq_edges_hz, times), values, largest, unsigned)
             if bands:
                 print_weights(ax, grid.freq_edges_hz, values[:, 0], duration, attribution.errors)
             ax.set_xlim(0, duration)
             fit = f" (R² {attribution.details['r2']:.2f})" if "r2" in attribution.details else ""
-            ax.set_title(f"{name}: {attribution.target}{fit}", loc="left", fontweight="bold")
+            remark = next((REMARKS[c.kind] for c in (caveats or {}).get(name, ()) if c.unreadable), "")
+            heading_of_panel = f"{name}: {attribution.target}{fit}" + (f": {remark}" if remark else "")
+            ax.set_title(heading_of_panel, loc="left", fontweight="bold", color=GREY if remark else INK)
             figure.colorbar(
-                _colours(largest),
+                _colours(largest, unsigned),
                 ax=ax,
                 pad=0.015,
                 aspect=18,
-                extend="neither" if largest == scale else "both",
+                extend="neither" if largest == scale else "max" if unsigned else "both",
                 format=FuncFormatter(lambda x, _: f"{x:.2g}"),
-                ticks=[-largest, 0, largest],
+                ticks=[0, largest] if unsigned else [-largest, 0, largest],
             )
         for ax in axes.ravel()[len(maps) :]:
             ax.set_axis_off()
         _label_outer(axes, len(maps))
         title(figure, heading)
-        footnote(figure, "green: for the target, vermilion: against it; the fainter, the less relevant")
+        footnote(figure, colour_legend(map(is_unsigned, maps.values())))
         return save(figure, _cells_of(maps), picture, svg=False)
 
 
@@ -227,9 +268,11 @@ def _label_outer(axes: np.ndarray, used: int) -> None:
             ax.tick_params(labelbottom=True)
 
 
-def _colours(largest: float) -> Any:
+def _colours(largest: float, unsigned: bool = False) -> Any:
     from matplotlib.cm import ScalarMappable
 
+    if unsigned:
+        return ScalarMappable(Normalize(0, largest), MAGNITUDE)
     return ScalarMappable(Normalize(-largest, largest), AGAINST_TO_FOR)
 
 

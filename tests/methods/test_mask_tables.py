@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from serxai.benchmark.analysis.mask_tables import (
+from serxai.errors import InputError
+from serxai.methods.mask_tables import (
     as_response,
+    banzhaf_interactions,
     delta_auc,
-    interactions,
     share_kept,
     variance_shares,
     walsh_coefficients,
 )
-from serxai.errors import InputError
 from serxai.methods.masks import all_masks
 
 
@@ -66,7 +66,7 @@ def test_additive_and_constant_tables():
 def test_interactions_by_second_differences(response: str):
     table = drawn(4, 7)
     f = as_response(table, response)
-    found = interactions(table, response)
+    found = banzhaf_interactions(table, response)
     assert np.array_equal(found, found.T) and not found.diagonal().any()
     for i, j in combinations(range(4), 2):
         others = [k for k in range(4) if k not in (i, j)]

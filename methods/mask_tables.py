@@ -1,4 +1,4 @@
-"""What a full table of masks and responses says beyond the weights: no model call is needed.
+"""Additivity, pairwise interactions and label curves of a full mask table; no model call is needed.
 
 Conventions
 -----------
@@ -13,13 +13,18 @@ from CoughLIME (Wullenweber, Akman & Schuller 2022).
 
 from __future__ import annotations
 
+from itertools import combinations
+from math import comb
+
 import numpy as np
 from scipy.special import expit
 
-from ...errors import InputError
-from ...methods.masks import all_masks
+from ..errors import InputError
+from .masks import all_masks
+from .surrogates import banzhaf_values, shapley_values
 
 RESPONSES = ("log-odds", "probability")
+INDICES = ("shapley", "banzhaf")
 
 
 def number_of_parts(table: np.ndarray) -> int:
@@ -91,10 +96,11 @@ def variance_shares(table: np.ndarray, response: str = "log-odds") -> tuple[floa
     return float(squares[order == 1].sum() / total), float(squares[(order == 1) | (order == 2)].sum() / total)
 
 
-def interactions(table: np.ndarray, response: str = "log-odds") -> np.ndarray:
-    """Pairwise interaction: what two parts add together beyond what each adds, mean over all masks of the others.
+def banzhaf_interactions(table: np.ndarray, response: str = "log-odds") -> np.ndarray:
+    """Banzhaf interaction index of each pair: what two parts add together beyond what each adds alone.
 
-    The Banzhaf interaction index (Grabisch & Roubens 1999, International Journal of Game Theory 28).
+    The mean of the second difference over all masks of the other parts, four times the pair's Walsh coefficient
+    (Grabisch & Roubens 1999, International Journal of Game Theory 28).
 
     Parameters
     ----------
@@ -112,6 +118,69 @@ def interactions(table: np.ndarray, response: str = "log-odds") -> np.ndarray:
     for i in range(parts):
         for j in range(i):
             found[i, j] = found[j, i] = 4 * coefficients[1 << i | 1 << j]
+    return found
+
+
+def shapley_interactions(table: np.ndarray, response: str = "log-odds") -> np.ndarray:
+    """Shapley interaction index of each pair: the second difference, weighted as the Shapley value weights orders.
+
+    A mask that keeps s of the other ``parts - 2`` parts has weight ``1 / ((parts - 1) comb(parts - 2, s))``, so that
+    each s counts alike (Grabisch & Roubens 1999).
+
+    Parameters
+    ----------
+    table : array, shape (2 ** parts,)
+    response : {'log-odds', 'probability'}
+
+    Returns
+    -------
+    array, float64, shape (parts, parts)
+        Symmetric; the diagonal is 0. Sign as of `banzhaf_interactions`.
+    """
+    parts, values = number_of_parts(table), as_response(table, response)
+    masks = all_masks(parts)
+    size = masks.sum(axis=1, dtype=np.int64)
+    weights = np.array([1 / ((parts - 1) * comb(parts - 2, s)) for s in range(parts - 1)])
+    found = np.zeros((parts, parts))
+    for i, j in combinations(range(parts), 2):
+        rows = np.flatnonzero((masks[:, i] == 0) & (masks[:, j] == 0))
+        a, b = 1 << i, 1 << j
+        second = values[rows | a | b] - values[rows | a] - values[rows | b] + values[rows]
+        found[i, j] = found[j, i] = weights[size[rows]] @ second
+    return found
+
+
+def second_order_effects(table: np.ndarray, index: str = "shapley", response: str = "log-odds") -> np.ndarray:
+    """Main effects and pairwise interactions, as a matrix whose halved off-diagonal entries add up to part values.
+
+    Off the diagonal stands the interaction index of two parts; on it the *main effect* of a part, its value less half
+    of its interactions. A main effect plus half of the part's interactions is therefore its Shapley value (index
+    ``shapley``: order 2 of the k-Shapley interaction values, Lundberg et al. 2020, Nature Machine Intelligence 2; Bordt
+    & von Luxburg 2023, AISTATS) or its Banzhaf value (index ``banzhaf``: the coefficients of the best least-squares
+    approximation by single parts and pairs, Hammer & Holzman 1992, ZOR 36).
+
+    Parameters
+    ----------
+    table : array, shape (2 ** parts,)
+    index : {'shapley', 'banzhaf'}
+    response : {'log-odds', 'probability'}
+
+    Returns
+    -------
+    array, float64, shape (parts, parts)
+        Symmetric.
+
+    Raises
+    ------
+    InputError
+        For another index.
+    """
+    if index not in INDICES:
+        raise InputError(f"interaction index {index!r} is not known; take {' or '.join(INDICES)}.")
+    shapley = index == "shapley"
+    found = (shapley_interactions if shapley else banzhaf_interactions)(table, response)
+    values = (shapley_values if shapley else banzhaf_values)(as_response(table, response))
+    found[np.diag_indices_from(found)] = values - found.sum(axis=1) / 2
     return found
 
 

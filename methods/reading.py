@@ -1,0 +1,66 @@
+"""One sentence on what an explanation says, or why it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .attribution import Attribution
+from .caveats import INTERACTIONS, NO_RESPONSE, Caveat, caveats, ignores_recogniser, is_unsigned
+from .cue_sentence import sentence as cue_sentence
+
+
+def reading(attribution: Attribution, found: Sequence[Caveat] | None = None) -> str:
+    """Summarise an explanation: by its cue table if it has one, else by its most relevant cell.
+
+    Where a caveat forbids to read the map, the caveat stands in place of the summary.
+
+    Parameters
+    ----------
+    attribution : Attribution
+    found : sequence of Caveat, optional
+        Its caveats; default those known from the attribution alone.
+    """
+    found = caveats(attribution) if found is None else found
+    if ignores_recogniser(attribution):
+        return f"A baseline, which does not ask the recogniser: it says nothing about {attribution.target}."
+    for caveat in found:
+        if caveat.unreadable:
+            start = "There is nothing to explain" if caveat.kind == NO_RESPONSE else "The map is not to be read"
+            return f"{start}: {caveat.detail}."
+    text = cue_sentence(attribution) if attribution.cues else _most_relevant(attribution)
+    return text + "".join(f" But {caveat.detail}." for caveat in found if caveat.kind == INTERACTIONS)
+
+
+def _most_relevant(attribution: Attribution) -> str:
+    values, target = attribution.values, attribution.target
+    if not (values > 0).any():
+        return f"Nothing in the clip speaks for {target}."
+    row, column = divmod(int(values.argmax()), values.shape[1])
+    place = _band(attribution, row)
+    if values.shape[1] > 1:
+        start, end = attribution.grid.time_edges_s[column : column + 2]
+        place += f", {max(start, 0):.2f}-{end:.2f} s"
+    if is_unsigned(attribution):
+        return f"What matters most to {target} lies at {place}; whether for or against it, this map does not say."
+    return f"What speaks most for {target} lies at {place}.{_strongest_pair(attribution)}"
+
+
+def _strongest_pair(attribution: Attribution) -> str:
+    """Sentence on the pair of bands that interacts most; empty for methods without interactions."""
+    if attribution.interactions is None or attribution.values.shape[1] > 1:
+        return ""
+    pairs = np.triu(attribution.interactions, 1)
+    if not pairs.any():
+        return ""
+    i, j = np.unravel_index(int(np.abs(pairs).argmax()), pairs.shape)
+    return (
+        f" Strongest pair: {_band(attribution, int(i))} and {_band(attribution, int(j))} together do "
+        f"{pairs[i, j]:+.2f} beyond what each does."
+    )
+
+
+def _band(attribution: Attribution, row: int) -> str:
+    low, high = attribution.grid.freq_edges_hz[row : row + 2]
+    return f"{low:.0f}-{high:.0f} Hz"
