@@ -14,18 +14,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..datasets.authentic import authentic_clips
 from ..errors import InputError
 from .augment import Augmentation
+from .cache import cached
 from .checkpoint import CARD, REFIT, Card, Origin, TrainingClips, save_card, weights_file
 from .claim import claimed
 from .factory import model_kind
 from .foldmodels import FoldModels, load_fold_models
 from .head_training import HeadSettings, fit_heads
+from .layer_choice import AUTO
 from .network_training import SETTINGS, Settings, fit_networks
 from .records import MODELS
 from .scores import INTERVAL, calibration_error, confusion, score
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
 
 COMMON_EMOTIONS = ("anger", "happiness", "neutral", "sadness")
+BACKBONE: dict[str, Any] = {"layer": AUTO, "pooling": "mean+sd"}  # defaults of `models.hf.Backbone` in training
 LIBRARIES = ("torch", "numpy", "librosa", "scikit-learn", "praat-parselmouth", "safetensors")
 
 Progress = Callable[[int, int], None]
@@ -49,6 +52,7 @@ def plan_training(
     seed: int = 0,
     emotions: Sequence[str] | None = None,
     width: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> TrainingTask:
     """Plan a training: choose classes, clips, folds and settings.
 
@@ -64,6 +68,8 @@ def plan_training(
         and papers compare), else all emotions that every fold has in its training part.
     width : int, optional
         Of a network's first layer; default: the setting of the corpus.
+    options : mapping, optional
+        Of a Hugging Face backbone: ``layer`` and ``pooling``; default: `BACKBONE`.
 
     Raises
     ------
@@ -77,6 +83,12 @@ def plan_training(
         raise InputError(f"model {name!r} is used as it comes and cannot be trained; see `serxai ls models`.")
     if width is not None and kind != "network":
         raise InputError(f"width is a setting of networks; model {name!r} has no layers to widen. Leave it out.")
+    options = {name: value for name, value in (options or {}).items() if value is not None}
+    backbone = MODELS.get(name).kind == "hf"
+    if options and not backbone:
+        raise InputError(
+            f"{', '.join(options)}: settings of Hugging Face backbones (hf:PATH); model {name!r} has none."
+        )
     split = corpus.folds(folds)
     table = corpus.table
     speakers = table.groupby("emotion")["speaker"].agg(set)
@@ -97,18 +109,19 @@ def plan_training(
     if kind == "network":
         settings = SETTINGS.get(corpus.name, Settings())
         settings = settings if width is None else replace(settings, width=width)
-    return TrainingTask(name, corpus, classes, clips, split, settings, seed)
+    return TrainingTask(name, corpus, classes, clips, split, settings, seed, (BACKBONE | options) if backbone else {})
 
 
 def train_fold_models(
     name: str,
     corpus: Corpus,
-    out: str | Path,
+    out: str | Path | None,
     *,
     folds: int = 5,
     seed: int = 0,
     emotions: Sequence[str] | None = None,
     width: int | None = None,
+    options: Mapping[str, Any] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> FoldModels:
@@ -119,8 +132,9 @@ def train_fold_models(
     name : str
         Model in the registry.
     corpus : Corpus
-    out : path
-        Folder to write; must not exist or be empty.
+    out : path or None
+        Folder to write; must not exist or be empty. None: the cache, where `models.obtain` finds models of the default
+        folds, seed and options; what lies there is not trained again.
     folds : int
         Speaker-grouped; more than there are speakers means leave one speaker out.
     seed : int
@@ -128,6 +142,8 @@ def train_fold_models(
         Default: see `plan_training`.
     width : int, optional
         Channels of the first layer; default: the corpus' entry in `SETTINGS`, else that of `Settings`.
+    options : mapping, optional
+        Of a Hugging Face backbone; see `plan_training`.
     workers : int, optional
         Processes; default: the cores at hand, at most one a fold. The weights do not depend on it.
     progress : callable, optional
@@ -142,10 +158,12 @@ def train_fold_models(
     InputError
         If `out` holds something or another process trains into it, or for what `plan_training` refuses.
     """
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    out = None if out is None else Path(out)
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not an empty folder; choose another folder for the trained models.")
-    task = plan_training(name, corpus, folds=folds, seed=seed, emotions=emotions, width=width)
+    task = plan_training(name, corpus, folds=folds, seed=seed, emotions=emotions, width=width, options=options)
+    if out is None:
+        return train(task, cached(task), workers=workers, progress=progress)
     return train(task, out, workers=workers, progress=progress, wait=False)
 
 
@@ -237,7 +255,10 @@ def add_refit(models: FoldModels, corpus: Corpus, progress: Progress | None = No
         raise InputError(f"{missing}, and its folds were trained by another version of the procedure. {again}")
     clips = tuple(sorted(corpus.table.index[corpus.table["emotion"].isin(card.classes)]))
     settings = _settings(card)
-    task = TrainingTask(card.recogniser, corpus, card.classes, clips, models.folds, settings, card.training["seed"])
+    options = {name: card.front_end[name] for name in BACKBONE if name in card.front_end}
+    task = TrainingTask(
+        card.recogniser, corpus, card.classes, clips, models.folds, settings, card.training["seed"], options
+    )
     with tempfile.TemporaryDirectory(prefix="serxai-refit-") as scratch:
         work = Path(scratch)
         result = _fit(task, {REFIT: ()}, work, work, 1, progress)
@@ -317,6 +338,7 @@ def _card(task: TrainingTask, result: TrainingResult) -> Card:
             "folds": folds,
             "confusion": confusion(labels, predicted, n_classes).tolist(),
             "calibration_error": calibration_error(labels, np.exp(result.log_probabilities)),
+            **({"layers": result.layers} if result.layers else {}),
         },
         training={
             "version": VERSION,
