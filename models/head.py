@@ -100,12 +100,14 @@ def log_probabilities(z: torch.Tensor) -> torch.Tensor:
 
 
 def fit_machine(X: np.ndarray, y: np.ndarray, seed: int, C: float) -> Pipeline:
-    """Standardisation and linear SVMs without calibration, for validation."""
+    """Standardisation and linear SVMs, classes weighted equally, without calibration: for validation."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
 
-    return make_pipeline(StandardScaler(), LinearSVC(C=C, random_state=seed, **MACHINE)).fit(X, y)
+    return make_pipeline(StandardScaler(), LinearSVC(C=C, random_state=seed, class_weight="balanced", **MACHINE)).fit(
+        X, y
+    )
 
 
 def fit_head(

@@ -29,11 +29,12 @@ class HeadSettings:
 
     Attributes
     ----------
-    C : float
-        Inverse strength of the support vector machine's regularisation, on standardised features.
+    C : float or None
+        Inverse strength of the support vector machine's regularisation, on standardised features. None: chosen for each
+        fold by validation within its training part; see `models.layer_choice`.
     """
 
-    C: float = 1e-3
+    C: float | None = 1e-3
 
 
 def fit_heads(
@@ -100,5 +101,8 @@ def fit_heads(
     network |= {"n_states": extractor.states} if weighted else {}
     chosen = {fold: one.layer for fold, one in fitted.items() if one.layer is not None}
     front_end = extractor.params | ({"layers": chosen} if chosen else {})
+    strengths = {} if task.settings.C is not None else {fold: one.C for fold, one in fitted.items()}
     layers = {fold: one.layers for fold, one in fitted.items() if one.layers}
-    return TrainingResult(front_end, network, weights, tuple(kept), tuple(digests), predicted, left_out, layers)
+    return TrainingResult(
+        front_end, network, weights, tuple(kept), tuple(digests), predicted, left_out, layers, strengths
+    )

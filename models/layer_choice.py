@@ -1,7 +1,9 @@
 """Linear heads on the hidden states of a transformer: which state, or which weighted sum of all.
 
-The choice is part of the training: it is made for each fold by speaker-grouped validation within the fold's training
-part, so that the speakers who are held out stay held out. The weights of the sum are learned on the training part.
+The choice is part of the training: state and regularisation are chosen for each fold by speaker-grouped validation
+within the fold's training part, so that the speakers who are held out stay held out. The weights of the sum are learned
+on the training part. Validation takes the machines of `models.head` with classes of equal weight and without
+calibration, which corrects for the classes' shares in the head that is kept and would cost six times as much here.
 
 Conventions
 -----------
@@ -24,6 +26,7 @@ from .scores import score
 
 AUTO, WEIGHTED = "auto", "weighted"  # settings of a layer
 VALIDATION_FOLDS = 10  # at most; fewer where there are fewer speakers
+CHOICES = (1e-3, 3e-3, 1e-2)  # inverse strengths of regularisation; states are compared at the middle one
 PENALTY = 1e-2  # of the squared weights of the linear layer that the sum's weights are learned with
 STEPS = 100  # of L-BFGS
 
@@ -35,6 +38,8 @@ class FittedHead:
     Attributes
     ----------
     head : LinearHead
+    C : float
+        Inverse strength of regularisation.
     layer : int or None
         Hidden state that it reads; None where it reads all features.
     layers : list of dict
@@ -42,6 +47,7 @@ class FittedHead:
     """
 
     head: LinearHead
+    C: float
     layer: int | None = None
     layers: list[dict[str, Any]] = field(default_factory=list)
 
@@ -60,7 +66,7 @@ def fit_states(
     n_classes: int,
     seed: int,
     *,
-    C: float = 1e-3,
+    C: float | None = 1e-3,
     states: int = 0,
     weighted: bool = False,
 ) -> FittedHead:
@@ -72,8 +78,10 @@ def fit_states(
     y : array of int, shape (n,)
     groups : array, shape (n,)
         Speakers.
-    n_classes, seed, C
+    n_classes, seed
         As `models.head.fit_head`.
+    C : float or None
+        Inverse strength of regularisation; None: the best of `CHOICES` in validation.
     states : int
         0 for features without states, which the head reads as they are.
     weighted : bool
@@ -84,17 +92,22 @@ def fit_states(
     InputError
         For what `models.head.fit_head` refuses.
     """
-    if states == 0:
-        return FittedHead(fit_head(X, y, groups, n_classes, seed, C=C))
+    layer, rows, features, weights, scale = None, [], X, None, None
     if weighted:
         weights, scale = learn_weights(X, y, n_classes, states)
-        head = WeightedHead.around(fit_head(mixed(X, weights, scale), y, groups, n_classes, seed, C=C), weights, scale)
-        shares = np.exp(weights - weights.max())
-        rows = [{"layer": k, "weight": float(share)} for k, share in enumerate(shares / shares.sum())]
-        return FittedHead(head, None, rows)
-    rows = validate_states(X, y, groups, n_classes, seed, states, C)
-    best = max(range(states), key=lambda k: (rows[k]["uar"], -k))
-    return FittedHead(fit_head(_state(X, best, states), y, groups, n_classes, seed, C=C), best, rows)
+        features = mixed(X, weights, scale)
+        rows = [{"layer": k, "weight": float(share)} for k, share in enumerate(_softmax(weights))]
+    elif states:
+        rows = validate_states(X, y, groups, n_classes, seed, states, C or CHOICES[1])
+        layer = max(range(states), key=lambda k: (rows[k]["uar"], -k))
+        features = _state(X, layer, states)
+    if C is None:
+        found = {c: _validated(features, y, groups, n_classes, seed, c)["uar"] for c in CHOICES}
+        C = max(CHOICES, key=lambda c: (found[c], -c))
+    head = fit_head(features, y, groups, n_classes, seed, C=C)
+    if weights is not None and scale is not None:
+        head = WeightedHead.around(head, weights, scale)
+    return FittedHead(head, C, layer, rows)
 
 
 def validate_states(
@@ -107,19 +120,23 @@ def validate_states(
     list of dict
         ``layer``, and what `models.scores.score` gives.
     """
+    return [
+        {"layer": layer} | _validated(_state(X, layer, states), y, groups, n_classes, seed, C)
+        for layer in range(states)
+    ]
+
+
+def _validated(X: np.ndarray, y: np.ndarray, groups: np.ndarray, n_classes: int, seed: int, C: float) -> dict[str, Any]:
+    """Score of a machine on speakers that it was not fitted to; see `models.scores.score`."""
     splits = list(_splits(y, groups, n_classes))
     if not splits:
         raise InputError(
-            f"{len(np.unique(groups))} speakers cannot be split so that each part has all {n_classes} classes, so no "
-            "layer can be chosen; name one with --layer."
+            f"{len(np.unique(groups))} speakers cannot be split so that each part has all {n_classes} classes, so "
+            "nothing can be chosen by validation; train with --layer last --pooling mean."
         )
     tested = np.concatenate([test for _, test in splits])
-    rows = []
-    for layer in range(states):
-        part = _state(X, layer, states)
-        guesses = [fit_machine(part[train], y[train], seed, C).predict(part[test]) for train, test in splits]
-        rows.append({"layer": layer} | score(y[tested], np.concatenate(guesses), groups[tested], n_classes))
-    return rows
+    guesses = [fit_machine(X[train], y[train], seed, C).predict(X[test]) for train, test in splits]
+    return score(y[tested], np.concatenate(guesses), groups[tested], n_classes)
 
 
 def _splits(y: np.ndarray, groups: np.ndarray, n_classes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -172,12 +189,15 @@ def learn_weights(X: np.ndarray, y: np.ndarray, n_classes: int, states: int) -> 
 
 def mixed(X: np.ndarray, weights: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Weighted sums of states: (n, states * dim) -> (n, dim)."""
-    shares = np.exp(weights - weights.max())
-    shares /= shares.sum()
-    result: np.ndarray = np.einsum("l,nld->nd", shares / scale, X.reshape(len(X), len(weights), -1))
+    result: np.ndarray = np.einsum("l,nld->nd", _softmax(weights) / scale, X.reshape(len(X), len(weights), -1))
     return result
 
 
 def _state(X: np.ndarray, layer: int, states: int) -> np.ndarray:
     dim = X.shape[1] // states
     return X[:, layer * dim : (layer + 1) * dim]
+
+
+def _softmax(weights: np.ndarray) -> np.ndarray:
+    shares: np.ndarray = np.exp(weights - weights.max())
+    return shares / shares.sum()

@@ -105,11 +105,13 @@ def plan_training(
             f"corpus {corpus.name!r}: training needs at least 2 emotions, got {', '.join(classes) or 'none'}."
         )
     clips = tuple(sorted(table.index[table["emotion"].isin(classes)]))
-    settings: Settings | HeadSettings = HeadSettings()
+    options = (BACKBONE | options) if backbone else {}
+    plain = options == {"layer": "last", "pooling": "mean"}  # a head as they were before there was a choice
+    settings: Settings | HeadSettings = HeadSettings(None) if backbone and not plain else HeadSettings()
     if kind == "network":
         settings = SETTINGS.get(corpus.name, Settings())
         settings = settings if width is None else replace(settings, width=width)
-    return TrainingTask(name, corpus, classes, clips, split, settings, seed, (BACKBONE | options) if backbone else {})
+    return TrainingTask(name, corpus, classes, clips, split, settings, seed, options)
 
 
 def train_fold_models(
@@ -345,6 +347,7 @@ def _card(task: TrainingTask, result: TrainingResult) -> Card:
             "seed": task.seed,
             "settings": asdict(task.settings),
             "left_out": result.left_out,
+            **({"C": result.strengths} if result.strengths else {}),
         },
         libraries={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
     )
