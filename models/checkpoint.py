@@ -24,7 +24,7 @@ from ..keys import digest
 from .card import CARD, REFIT, Card, is_pickle
 from .factory import make_extractor, model_kind
 from .front_end import LogMel
-from .head import LinearHead
+from .head import make_head
 from .recogniser import Recogniser, TorchRecogniser
 from .records import MODELS
 
@@ -70,7 +70,7 @@ def load_recogniser(
         path, sha256 = weights_file(folder, fold), weights[fold]
         if model_kind(card.recogniser) == "network":
             return _build_network(card, path, sha256, device)
-        return _build_head(card, path, sha256, device, trust)
+        return _build_head(card, fold, path, sha256, device, trust)
     except TypeError as error:
         raise InputError(f"{folder / CARD}: the front end's or network's parameters do not fit: {error}.") from None
 
@@ -87,13 +87,15 @@ def _build_network(card: Card, path: Path, sha256: str, device: str | torch.devi
     return TorchRecogniser(card.recogniser, card.classes, front_end, network, fingerprint, card.corpus.name, device)
 
 
-def _build_head(card: Card, path: Path, sha256: str, device: str | torch.device, trust: bool) -> Recogniser:
-    given = {name: value for name, value in card.front_end.items() if name != "trust"}
+def _build_head(card: Card, fold: str, path: Path, sha256: str, device: str | torch.device, trust: bool) -> Recogniser:
+    given = {name: value for name, value in card.front_end.items() if name not in ("trust", "layers")}
+    if "layers" in card.front_end:  # chosen fold by fold
+        given["layer"] = dict(card.front_end["layers"]).get(fold, given.get("layer"))
     extractor = make_extractor(
         card.recogniser, **given, **({"trust": True} if trust and MODELS.get(card.recogniser).kind == "hf" else {})
     )
-    state = _load_weights(path, sha256, partial(LinearHead, **card.network))
-    head = LinearHead(**card.network)
+    state = _load_weights(path, sha256, partial(make_head, **card.network))
+    head = make_head(**card.network)
     head.load_state_dict(state)
     fingerprint = digest("head", sha256, card.recogniser, extractor.fingerprint, card.network, card.classes)
     return extractor.recogniser(card.recogniser, card.classes, head, fingerprint, card.corpus.name, device)

@@ -81,7 +81,8 @@ def ensemble(members: Sequence[Recogniser]) -> Recogniser:
         return FeatureRecogniser(name, classes, first.extractor, EnsembleHead(heads), fingerprint, trained_on)
     networks = [_network(member) for member in members]
     network: nn.Module = EnsembleNetwork(networks)
-    if isinstance(networks[0], HeadedNetwork):  # a body for all heads: one pass through it
+    # a body for all heads: one pass through it, unless the folds chose different layers
+    if isinstance(networks[0], HeadedNetwork) and len({getattr(n.body, "layers", None) for n in networks}) == 1:
         network = HeadedNetwork(networks[0].body, EnsembleHead([cast(HeadedNetwork, n).head for n in networks]))
     if isinstance(first, WaveformRecogniser):
         return WaveformRecogniser(name, classes, network, fingerprint, trained_on, first.device, first.min_samples)

@@ -29,11 +29,15 @@ class Extractor(ABC):
         Digest of everything the output depends on (weights, configuration, version of a library).
     min_samples : int
         Shortest waveform it takes.
+    states : int
+        Number of hidden states whose vectors stand side by side in `features`, for training to choose one or to weigh
+        them; 0 where there is one vector.
     """
 
     params: dict[str, Any]
     fingerprint: str
     min_samples: int
+    states: int = 0
 
     @abstractmethod
     def features(self, waveforms: np.ndarray) -> np.ndarray:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 PLATT_FOLDS = 5  # at most; fewer where there are fewer speakers
 # the hinge of Cortes & Vapnik; liblinear shrinks the intercept as one more weight, scaled it is nearly free
@@ -45,6 +48,44 @@ class LinearHead(nn.Module):
         return self.platt_a * (standard @ self.weight.T + self.bias) + self.platt_b
 
 
+class WeightedHead(LinearHead):
+    """Linear head on a weighted sum of hidden states: (n, n_states * dim) to raw log-odds (n, n_classes), float64.
+
+    The sum is ``sum_l softmax(layer_weights)_l x_l / layer_scale_l``, of pooled vectors: means, and standard deviations
+    where there are such (the sum of standard deviations is not that of the summed states).
+
+    Parameters
+    ----------
+    n_classes, dim, n_states : int
+    """
+
+    layer_scale: torch.Tensor
+
+    def __init__(self, n_classes: int, dim: int, n_states: int) -> None:
+        super().__init__(n_classes, dim)
+        self.layer_weights = _frozen(torch.zeros(n_states, dtype=torch.float64))
+        self.register_buffer("layer_scale", torch.ones(n_states, dtype=torch.float64))
+
+    @classmethod
+    def around(cls, head: LinearHead, weights: np.ndarray, scale: np.ndarray) -> WeightedHead:
+        """Put a sum of states before a head that was fitted to it."""
+        made = cls(len(head.bias), head.mean.numel(), len(weights))
+        learned = {"layer_weights": torch.from_numpy(weights), "layer_scale": torch.from_numpy(scale)}
+        made.load_state_dict(head.state_dict() | learned)
+        return made.eval()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Raw one-vs-rest log-odds, differentiable: (n, n_states * dim) -> (n, n_classes)."""
+        states = features.double().reshape(len(features), len(self.layer_weights), -1)
+        shares = self.layer_weights.softmax(dim=0) / self.layer_scale
+        return super().forward((shares[:, None] * states).sum(dim=1))
+
+
+def make_head(**network: int) -> LinearHead:
+    """Head of a card's parameters: `WeightedHead` where they count states."""
+    return WeightedHead(**network) if "n_states" in network else LinearHead(**network)
+
+
 def _frozen(values: torch.Tensor) -> nn.Parameter:
     return nn.Parameter(values, requires_grad=False)
 
@@ -56,6 +97,17 @@ def log_probabilities(z: torch.Tensor) -> torch.Tensor:
     of a softmax they make `recogniser.one_vs_rest` the log-odds of the normalised probabilities.
     """
     return nn.functional.logsigmoid(z).log_softmax(dim=1)
+
+
+def fit_machine(X: np.ndarray, y: np.ndarray, seed: int, C: float) -> Pipeline:
+    """Standardisation and linear SVMs, classes weighted equally, without calibration: for validation."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    return make_pipeline(StandardScaler(), LinearSVC(C=C, random_state=seed, class_weight="balanced", **MACHINE)).fit(
+        X, y
+    )
 
 
 def fit_head(

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ..errors import ClipError, InputError
 from .checkpoint import save_weights, weights_file
 from .exposure import samples_digest
 from .extractor import Extractor
-from .head import fit_head, log_probabilities
+from .head import log_probabilities
+from .layer_choice import WEIGHTED, FittedHead, fit_states
 from .training_result import TrainingResult
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ class HeadSettings:
 
     Attributes
     ----------
-    C : float
-        Inverse strength of the support vector machine's regularisation, on standardised features.
+    C : float or None
+        Inverse strength of the support vector machine's regularisation, on standardised features. None: chosen for each
+        fold by validation within its training part; see `models.layer_choice`.
     """
 
-    C: float = 1e-3
+    C: float | None = 1e-3
 
 
 def fit_heads(
@@ -84,15 +85,24 @@ def fit_heads(
     labels = rows["emotion"].map({emotion: i for i, emotion in enumerate(task.classes)}).to_numpy(dtype=np.int64)
     speakers = rows["speaker"].to_numpy(dtype=str)
     predicted, weights = np.full((len(kept), len(task.classes)), np.nan), {}
+    fitted: dict[str, FittedHead] = {}
+    weighted = extractor.params.get("layer") == WEIGHTED
     for done, (fold, names) in enumerate(parts.items()):
         report(len(task.clips) + done, total)
         mine = np.isin(speakers, names)
-        head = fit_head(
-            features[~mine], labels[~mine], speakers[~mine], len(task.classes), task.seed, C=task.settings.C
-        )
-        weights[fold] = save_weights(head, weights_file(folder, fold))
-        with torch.inference_mode():
-            predicted[mine] = log_probabilities(head(torch.as_tensor(features[mine]))).numpy()
+        fitted[fold] = fit_states(
+            features[~mine], labels[~mine], speakers[~mine], len(task.classes), task.seed,
+            C=task.settings.C, states=extractor.states, weighted=weighted,
+        )  # fmt: skip
+        weights[fold] = save_weights(fitted[fold].head, weights_file(folder, fold))
+        predicted[mine] = log_probabilities(fitted[fold].raw(features[mine])).numpy()
     report(total, total)
-    network = {"n_classes": len(task.classes), "dim": features.shape[1]}
-    return TrainingResult(extractor.params, network, weights, tuple(kept), tuple(digests), predicted, left_out)
+    network = {"n_classes": len(task.classes), "dim": features.shape[1] // max(extractor.states, 1)}
+    network |= {"n_states": extractor.states} if weighted else {}
+    chosen = {fold: one.layer for fold, one in fitted.items() if one.layer is not None}
+    front_end = extractor.params | ({"layers": chosen} if chosen else {})
+    strengths = {} if task.settings.C is not None else {fold: one.C for fold, one in fitted.items()}
+    layers = {fold: one.layers for fold, one in fitted.items() if one.layers}
+    return TrainingResult(
+        front_end, network, weights, tuple(kept), tuple(digests), predicted, left_out, layers, strengths
+    )

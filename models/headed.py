@@ -11,7 +11,7 @@ from torch import nn
 from ..errors import ClipError
 from .extractor import Extractor
 from .head import log_probabilities
-from .recogniser import BATCH
+from .recogniser import BATCH, TorchRecogniser
 
 
 class HeadedNetwork(nn.Module):
@@ -37,6 +37,22 @@ class HeadedNetwork(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Shape (n, ...) -> (n, n_classes), float64."""
         return log_probabilities(self.raw(x))
+
+
+class HeadedRecogniser(TorchRecogniser):
+    """Recogniser on a feature map whose network may have outputs before they are normalised over classes."""
+
+    def raw(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
+        """One-vs-rest log-odds, not normalised over classes, where the network has such; else log-odds.
+
+        Shape (n, n_samples) -> (n, n_classes).
+        """
+        raw = getattr(self.network, "raw", None)
+        if raw is None:
+            return self.log_odds(waveforms)
+        tensor = self.checked(waveforms).to(self.device)
+        with self.metered(), torch.no_grad():
+            return torch.cat([raw(self.front_end(rows)) for rows in tensor.split(self.batch)]).double().cpu().numpy()
 
 
 class TorchExtractor(Extractor):

@@ -1,37 +1,33 @@
-"""Hugging Face checkpoints on waveforms (wav2vec 2.0, HuBERT, WavLM, ...): ``hf:PATH_OR_HUB_ID``.
+"""Hugging Face checkpoints (wav2vec 2.0, HuBERT, WavLM, Whisper, AST, W2V-BERT, ...): ``hf:PATH_OR_HUB_ID``.
 
-A checkpoint with a classifier is used as it comes. One without is a *backbone*: its last hidden state is averaged over
-time, as in EmoLIME (Hjuler, Clemmensen, Das 2025), and ``serxai train`` fits a linear head on it. So is one whose head
-transformers does not know, such as the regression head of ``audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim``,
-the paper's backbone: the head is left aside.
+A checkpoint with a classifier is used as it comes, Whisper's with the 30 s of input it was trained on. One without is a
+*backbone*: statistics over time of one of its hidden states, or of all, are the features of a linear head that ``serxai
+train`` fits. EmoLIME (Hjuler, Clemmensen, Das 2025) averages the last state; SUPERB (Yang et al. 2021) learns a
+weighted sum of all. So is a checkpoint whose head transformers does not know, such as the regression head of
+``audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim``, EmoLIME's backbone: the head is left aside.
 
 Rows of a batch are copies of one clip and so of one length: nothing is padded in time and no attention mask is needed,
 also by models with group norm, whose output padding would change.
-
-Weights are read from safetensors alone, and no code of a checkpoint is run, unless the user trusts it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from .. import _torchvision  # noqa: F401  (before transformers)
-from ..audio import SAMPLE_RATE
 from ..datasets.labels import class_names
 from ..errors import InputError
 from ..keys import digest
 from .head import LinearHead, log_probabilities
-from .headed import HeadedNetwork, TorchExtractor
+from .headed import HeadedNetwork, HeadedRecogniser, TorchExtractor
+from .hf_files import fingerprint, read_config, read_json, read_weights
+from .hf_front_ends import LogMelFrontEnd, Standardise, make_front_end
+from .hf_states import AUTO, LAST, WEIGHTED, PooledStates, check_states, inputs_of, last_state, make_encoder
+from .recogniser import Recogniser
 from .waveform import WaveformRecogniser
 
 if TYPE_CHECKING:
@@ -39,64 +35,35 @@ if TYPE_CHECKING:
 
     from .record import ModelRecord
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-EPSILON = 1e-7  # of the feature extractor's normalisation
-
-
-class Standardise(nn.Module):
-    """Optional standardisation of each waveform to mean 0 and variance 1, as in the checkpoint's feature extractor."""
-
-    def __init__(self, active: bool) -> None:
-        super().__init__()
-        self.active = active
-
-    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Shape (n, n_samples), unchanged."""
-        if not self.active:
-            return waveforms
-        centred = waveforms - waveforms.mean(dim=1, keepdim=True)
-        return centred / (centred.square().mean(dim=1, keepdim=True) + EPSILON).sqrt()
-
 
 class Classifier(nn.Module):
-    """Classifier of a checkpoint: (n, n_samples) -> logits of a softmax.
+    """Classifier of a checkpoint: waveforms, or feature maps of its front end, -> logits of a softmax.
 
     Parameters
     ----------
-    standardise : Standardise
+    inputs : nn.Module
+        Before the model; see `models.hf_states.inputs_of`.
     model : PreTrainedModel
     one_vs_rest : bool
         Whether the checkpoint's outputs are a logistic function each. They are then normalised over classes.
     """
 
-    def __init__(self, standardise: Standardise, model: PreTrainedModel, one_vs_rest: bool) -> None:
+    def __init__(self, inputs: nn.Module, model: PreTrainedModel, one_vs_rest: bool) -> None:
         super().__init__()
-        self.standardise, self.model, self.one_vs_rest = standardise, model, one_vs_rest
+        self.inputs, self.model, self.one_vs_rest = inputs, model, one_vs_rest
 
-    def raw(self, waveforms: torch.Tensor) -> torch.Tensor:
+    def raw(self, x: torch.Tensor) -> torch.Tensor:
         """The checkpoint's logits."""
-        return self.model(self.standardise(waveforms)).logits
+        return self.model(self.inputs(x)).logits
 
-    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of a softmax."""
-        logits = self.raw(waveforms)
+        logits = self.raw(x)
         return log_probabilities(logits) if self.one_vs_rest else logits
 
 
-class MeanState(nn.Module):
-    """Time-averaged last hidden state of a backbone: (n, n_samples) -> (n, dim)."""
-
-    def __init__(self, standardise: Standardise, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.standardise, self.model = standardise, model
-
-    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Features of each waveform."""
-        return self.model(self.standardise(waveforms)).last_hidden_state.mean(dim=1)
-
-
 class Backbone(TorchExtractor):
-    """Mean-pooled last hidden state of a checkpoint without a classifier that transformers knows.
+    """Pooled hidden states of a checkpoint without a classifier that transformers knows.
 
     Parameters
     ----------
@@ -104,28 +71,57 @@ class Backbone(TorchExtractor):
         Folder or hub id.
     trust : bool
         Whether pickled weights may be read and the checkpoint's own code may be run.
+    layer : int or str
+        Hidden state (see `models.hf_states`); ``last``; ``auto``, one that training chooses; ``weighted``, a sum of all
+        whose weights the head learns. With the two latter `features` holds all states, side by side.
+    pooling : {'mean', 'mean+sd'}
+
+    Attributes
+    ----------
+    front_end : nn.Module or None
+        Log-mel front end; None for a model of waveforms, whose standardisation is part of `body`.
+    body : PooledStates
+    encoder : str
+        Digest of the encoder and its front end, whatever the layer.
+    states : int
+        Number of states in `features` where `layer` is ``auto`` or ``weighted``, else 0.
 
     Raises
     ------
     InputError
-        If the checkpoint is missing, damaged, pickled, made for another sampling rate, or not a model of waveforms.
+        If the checkpoint is missing, damaged, pickled, made for another sampling rate, or not a model of waveforms or
+        of the log-mel features of Whisper, AST or W2V-BERT; if it has no such layer.
     """
 
     part = "backbone"
 
-    def __init__(self, path: str, trust: bool = False) -> None:
-        from transformers import AutoModel
-
-        config = _config(path, trust)
-        standardise = Standardise(_normalises(path))
-        self.body = MeanState(standardise, _weights(AutoModel, path, trust)).eval().requires_grad_(False)
-        self.params: dict[str, Any] = {"path": path}  # without `trust`: a card gives no permission
-        self.min_samples = _min_samples(config, path)
-        self.fingerprint = _fingerprint(self.body, config, standardise)
+    def __init__(self, path: str, trust: bool = False, layer: int | str = LAST, pooling: str = "mean") -> None:
+        config = read_config(path, trust)
+        front_end = make_front_end(path, config, padded=False)
+        self.min_samples = _min_samples(front_end, config, path)
+        model = _encoder(path, trust, config)
+        last = last_state(model)
+        check_states(path, layer, pooling, last)
+        every = layer in (AUTO, WEIGHTED)
+        if every and getattr(config, "add_adapter", False):
+            raise InputError(
+                f"layer = {layer!r}: hf:{path} has an adapter, so its last hidden state is of another kind; give a "
+                f"number from 0 to {last - 1}, or {LAST!r}."
+            )
+        self.encoder = fingerprint(model, config, front_end.params)
+        self.states = last + 1 if every else 0
+        layers = range(last + 1) if every else [last if layer == LAST else int(layer)]
+        encoder = make_encoder(front_end, model, list(layers))
+        self.front_end = None if isinstance(front_end, Standardise) else front_end.eval()
+        self.body = PooledStates(encoder, list(layers), pooling).eval().requires_grad_(False)
+        chosen = {"layer": layer, "pooling": pooling}
+        plain = chosen == {"layer": LAST, "pooling": "mean"}  # as in models trained before there was a choice
+        self.params: dict[str, Any] = {"path": path} | ({} if plain else chosen)  # without `trust`: no card permits
+        self.fingerprint = self.encoder if plain else digest("hf states", self.encoder, layer, pooling)
 
     def vectors(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Mean states, shape (n, n_samples) -> (n, dim)."""
-        return self.body(waveforms)
+        """Pooled states, shape (n, n_samples) -> (n, dim), or (n, states * dim)."""
+        return self.body(waveforms if self.front_end is None else self.front_end(waveforms))
 
     def recogniser(
         self,
@@ -135,10 +131,12 @@ class Backbone(TorchExtractor):
         fingerprint: str,
         trained_on: str = "",
         device: str | torch.device = "cpu",
-    ) -> WaveformRecogniser:
+    ) -> Recogniser:
         """A differentiable recogniser of the backbone and a trained head."""
         network = HeadedNetwork(self.body, head)
-        return WaveformRecogniser(name, classes, network, fingerprint, trained_on, device, self.min_samples)
+        if self.front_end is None:
+            return WaveformRecogniser(name, classes, network, fingerprint, trained_on, device, self.min_samples)
+        return HeadedRecogniser(name, classes, self.front_end, network, fingerprint, trained_on, device)
 
 
 def has_classifier(path: str) -> bool:
@@ -152,13 +150,13 @@ def has_classifier(path: str) -> bool:
     from transformers.models.auto.modeling_auto import MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES as KNOWN
 
     names = {name for value in KNOWN.values() for name in ([value] if isinstance(value, str) else value)}
-    given = _json(path, "config.json").get("architectures")
+    given = read_json(path, "config.json").get("architectures")
     return isinstance(given, list) and any(isinstance(name, str) and name in names for name in given)
 
 
 def load(
     record: ModelRecord, checkpoint: Path | None = None, trust: bool = False, device: str = "cpu"
-) -> WaveformRecogniser:
+) -> WaveformRecogniser | HeadedRecogniser:
     """Load a checkpoint with a classifier.
 
     Parameters
@@ -174,13 +172,13 @@ def load(
     Raises
     ------
     InputError
-        If the checkpoint is missing, damaged, pickled, made for another sampling rate, not a model of waveforms, or
-        its labels are not emotions.
+        If the checkpoint is missing, damaged, pickled, made for another sampling rate, not a model of waveforms or of
+        log-mel features that are known here, or its labels are not emotions.
     """
     from transformers import AutoModelForAudioClassification
 
     path = str(checkpoint or record.argument)
-    config = _config(path, trust)
+    config = read_config(path, trust)
     if not has_classifier(path):
         raise InputError(
             f"hf:{path}: has no classifier that transformers knows ({', '.join(config.architectures or ['none'])}). "
@@ -190,13 +188,14 @@ def load(
     if kind == "regression":
         raise InputError(f"hf:{path}: predicts numbers (problem_type 'regression'), not classes.")
     classes = emotions(path, config)
-    standardise = Standardise(_normalises(path))
-    model = _weights(AutoModelForAudioClassification, path, trust)
-    module = Classifier(standardise, model, kind == "multi_label_classification")
-    fingerprint = _fingerprint(module, config, standardise)
-    return WaveformRecogniser(
-        record.name, classes, module, fingerprint, device=device, min_samples=_min_samples(config, path)
-    )
+    front_end = make_front_end(path, config, padded=True)
+    min_samples = _min_samples(front_end, config, path)
+    model = read_weights(AutoModelForAudioClassification, path, trust)
+    identity = fingerprint(model, config, front_end.params)
+    network = Classifier(inputs_of(front_end), model, kind == "multi_label_classification")
+    if isinstance(front_end, Standardise):
+        return WaveformRecogniser(record.name, classes, network, identity, device=device, min_samples=min_samples)
+    return HeadedRecogniser(record.name, classes, front_end, network, identity, device=device)
 
 
 def emotions(path: str, config: PreTrainedConfig) -> tuple[str, ...]:
@@ -212,136 +211,24 @@ def emotions(path: str, config: PreTrainedConfig) -> tuple[str, ...]:
     return class_names(labels, f"hf:{path}", "name them in the checkpoint's config.json, entry 'id2label'")
 
 
-def _json(path: str, name: str) -> dict[str, Any]:
-    """Read a JSON file of a checkpoint from a folder or the hub."""
-    from transformers.utils import cached_file
+def _encoder(path: str, trust: bool, config: PreTrainedConfig) -> PreTrainedModel:
+    """Load a model without a head; of Whisper, which has a decoder too, the encoder alone."""
+    if config.model_type != "whisper":
+        from transformers import AutoModel
 
-    folder = Path(path)
-    if not folder.is_dir() and not HUB_ID.fullmatch(path):  # nothing to look for, least of all in the network
-        raise InputError(
-            f"hf:{path}: no such folder, nor a hub id. Give a folder written by save_pretrained, or OWNER/NAME."
-        )
-    try:
-        file = folder / name if folder.is_dir() else Path(str(cached_file(path, name)))
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"hf:{path}: cannot read its {name} ({_first_line(error)}). Give a folder written by save_pretrained, or a "
-            "hub id OWNER/NAME that can be reached."
-        ) from None
-    if not isinstance(content, dict):
-        raise InputError(f"hf:{path}: {name} holds {type(content).__name__}, not named values.")
-    return content
+        return read_weights(AutoModel, path, trust)
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    return read_weights(WhisperEncoder, path, trust, key_mapping={r"^(model\.)?encoder\.": ""})
 
 
-def _config(path: str, trust: bool) -> PreTrainedConfig:
-    from transformers import AutoConfig
+def _min_samples(front_end: Standardise | LogMelFrontEnd, config: PreTrainedConfig, path: str) -> int:
+    """Window of a log-mel front end; of a model of waveforms, the receptive field of one output frame.
 
-    kernel = _foreign_kernel(_json(path, "config.json"))
-    if kernel and not trust:
-        raise InputError(f"hf:{path}: its config.json names code to fetch, {kernel}. If you trust it, give --trust.")
-    try:
-        return AutoConfig.from_pretrained(path, trust_remote_code=trust)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"hf:{path}: transformers does not know this model ({_first_line(error)}). If it brings code of its own "
-            "and you trust that, give --trust."
-        ) from None
-
-
-def _foreign_kernel(settings: Mapping[str, Any]) -> str:
-    """First entry that names an attention kernel of the hub, as in ``"attn_implementation": "OWNER/NAME"``."""
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            found = _foreign_kernel(value)
-            if found:
-                return found
-        elif name.strip("_").startswith(("attn_impl", "experts_impl")) and isinstance(value, str) and "/" in value:
-            return f"{name} = {value!r}"
-    return ""
-
-
-def _normalises(path: str) -> bool:
-    """Whether the checkpoint's feature extractor standardises waveforms; its other settings are checked.
-
-    Raises
-    ------
-    InputError
-        If it is made for another sampling rate than 16 kHz, or does not take waveforms.
+    Or that of the frames that are squeezed into one (SEW).
     """
-    settings = _front_end_settings(path)
-    kind, rate = settings.get("feature_extractor_type"), settings.get("sampling_rate", SAMPLE_RATE)
-    if kind not in (None, "Wav2Vec2FeatureExtractor") or settings.get("feature_size", 1) != 1:
-        raise InputError(f"hf:{path}: its feature extractor is {kind}; serxai takes checkpoints on plain waveforms.")
-    if rate != SAMPLE_RATE:
-        raise InputError(f"hf:{path}: made for {rate} Hz; serxai works at {SAMPLE_RATE} Hz only.")
-    return bool(settings.get("do_normalize", True))
-
-
-def _front_end_settings(path: str) -> dict[str, Any]:
-    """Settings of the feature extractor: a file of their own, or an entry of what transformers 5 writes."""
-    try:
-        return _json(path, "preprocessor_config.json")
-    except InputError as error:
-        try:
-            settings = _json(path, "processor_config.json").get("feature_extractor")
-        except InputError:
-            raise error from None
-    if not isinstance(settings, dict):
-        raise InputError(
-            f"hf:{path}: its processor_config.json has no entry 'feature_extractor'; save the feature extractor beside "
-            "the model with save_pretrained."
-        )
-    return settings
-
-
-def _weights(auto: Any, path: str, trust: bool) -> PreTrainedModel:
-    """Load a model with its weights, float32; no weight may be missing."""
-    try:
-        with _quiet():
-            model, info = auto.from_pretrained(
-                path,
-                use_safetensors=None if trust else True,
-                trust_remote_code=trust,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InputError(
-            f"hf:{path}: its weights cannot be read ({_first_line(error)}). serxai reads safetensors; pickled weights "
-            "can run any code and are read only with --trust."
-        ) from None
-    # the mask vector is for training only
-    missing = sorted(name for name in info["missing_keys"] if not name.endswith("masked_spec_embed"))
-    missing += sorted(str(entry[0]) for entry in info["mismatched_keys"])
-    if missing:
-        raise InputError(
-            f"hf:{path}: lacks weights of this shape: {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}."
-        )
-    broken = next((name for name, tensor in model.state_dict().items() if not bool(torch.isfinite(tensor).all())), None)
-    if broken:
-        raise InputError(f"hf:{path}: tensor {broken!r} holds NaN or infinite weights.")
-    return cast("PreTrainedModel", model)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' progress bars and load report."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
-def _min_samples(config: PreTrainedConfig, path: str) -> int:
-    """Receptive field in samples of one output frame, or of the frames that are squeezed into one (SEW)."""
+    if not isinstance(front_end, Standardise):
+        return front_end.min_samples
     try:
         layers = list(zip(config.conv_kernel, config.conv_stride, strict=True))
     except AttributeError:
@@ -350,20 +237,3 @@ def _min_samples(config: PreTrainedConfig, path: str) -> int:
     for kernel, stride in reversed(layers):
         samples = (samples - 1) * stride + kernel
     return samples
-
-
-def _fingerprint(module: nn.Module, config: PreTrainedConfig, standardise: Standardise) -> str:
-    """Digest of weights, configuration and front end."""
-    import transformers
-
-    weights = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        weights.update(name.encode())
-        weights.update(tensor.contiguous().numpy().tobytes())
-    settings = {name: value for name, value in config.to_dict().items() if not name.startswith("_")}
-    settings.pop("transformers_version", None)
-    return digest("hf", transformers.__version__, weights.hexdigest(), settings, standardise.active)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

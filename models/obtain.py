@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..datasets.corpora import CORPORA, load_corpus
-from ..datasets.corpus import cache_root
 from ..errors import InputError
+from .cache import cached
 from .card import CARD, Card
 from .factory import model_kind
 from .foldmodels import FoldModels, ForeignModel, Models, find_bundled, load_fold_models
@@ -179,11 +178,6 @@ def load_models(
     return models
 
 
-def cache_folder() -> Path:
-    """Cache folder of trained models: ``models`` in ``SERXAI_CACHE``, else in the user's cache folder."""
-    return cache_root() / "models"
-
-
 def obtain_fold_models(
     model: str,
     corpus: Corpus,
@@ -212,7 +206,7 @@ def obtain_fold_models(
         If the corpus cannot be trained on, or what is cached is damaged.
     """
     task = plan_training(model, corpus, emotions=emotions)
-    return _find(task) or train(task, _cached(task), progress=progress)
+    return _find(task) or train(task, cached(task), progress=progress)
 
 
 def find_fold_models(model: str, corpus: Corpus, *, emotions: Sequence[str] | None = None) -> FoldModels | None:
@@ -237,15 +231,10 @@ def _find(task: TrainingTask) -> FoldModels | None:
         <= {speaker for held_out in bundled.card.folds.values() for speaker in held_out}
     ):
         return bundled
-    folder = _cached(task)
+    folder = cached(task)
     if not (folder / CARD).is_file():
         return None
     try:
         return load_fold_models(folder)
     except InputError as error:
         raise InputError(f"{error} The folder is a cache: delete it, and the models are trained again.") from None
-
-
-def _cached(task: TrainingTask) -> Path:
-    named = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{task.name}-{task.corpus.name}")  # a name may contain a path
-    return cache_folder() / f"{named[:80]}-{task.key}"

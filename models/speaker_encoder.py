@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import librosa
 import numpy as np
@@ -22,8 +22,7 @@ from torch import nn
 from ..audio import SAMPLE_RATE, Grid
 from ..errors import InputError
 from ..keys import digest
-from .headed import HeadedNetwork, TorchExtractor
-from .recogniser import TorchRecogniser
+from .headed import HeadedNetwork, HeadedRecogniser, TorchExtractor
 
 if TYPE_CHECKING:
     from .head import LinearHead
@@ -79,17 +78,6 @@ class StateStatistics(nn.Module):
         return torch.cat([states.mean(dim=1), spread], dim=1)
 
 
-class EmbeddingRecogniser(TorchRecogniser):
-    """Recogniser of a linear head on the encoder's states."""
-
-    def raw(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
-        """One-vs-rest log-odds of the head, not normalised over classes: (n, n_samples) -> (n, n_classes)."""
-        network = cast(HeadedNetwork, self.network)
-        tensor = self.checked(waveforms).to(self.device)
-        with self.metered(), torch.no_grad():
-            return torch.cat([network.raw(self.front_end(rows)) for rows in tensor.split(self.batch)]).cpu().numpy()
-
-
 class SpeakerEmbedding(TorchExtractor):
     """Mean and standard deviation of the speaker encoder's states.
 
@@ -127,10 +115,10 @@ class SpeakerEmbedding(TorchExtractor):
         fingerprint: str,
         trained_on: str = "",
         device: str | torch.device = "cpu",
-    ) -> EmbeddingRecogniser:
+    ) -> HeadedRecogniser:
         """Build the differentiable recogniser of the encoder and a trained head."""
         network = HeadedNetwork(self.body, head)
-        return EmbeddingRecogniser(name, classes, self.front_end, network, fingerprint, trained_on, device)
+        return HeadedRecogniser(name, classes, self.front_end, network, fingerprint, trained_on, device)
 
 
 def weights_path() -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ class TrainingTask:
     folds : Folds
     settings : Settings or HeadSettings
     seed : int
+    options : dict
+        Parameters of the feature extractor that are not its own defaults.
     """
 
     name: str
@@ -43,11 +46,12 @@ class TrainingTask:
     folds: Folds
     settings: Any
     seed: int
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def extractor(self) -> Extractor | None:
         """Feature extractor of a linear head; None for a network."""
-        return make_extractor(self.name) if model_kind(self.name) == "head" else None
+        return make_extractor(self.name, **self.options) if model_kind(self.name) == "head" else None
 
     @property
     def key(self) -> str:

@@ -23,12 +23,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ..datasets.authentic import authentic_clips
 from ..errors import InputError
 from ..schema_faults import field_faults
+from .cache import cached
 from .card import CARD, REFIT, Card, Origin, TrainingClips, save_card
 from .checkpoint import check_folds, weights_file
 from .claim import claimed
 from .factory import model_kind
 from .foldmodels import FoldModels, load_fold_models
 from .head_training import HeadSettings, fit_heads
+from .layer_choice import AUTO
 from .network_training import SETTINGS, Settings, fit_networks
 from .records import MODELS
 from .scores import INTERVAL, calibration_error, confusion, score
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
 
 COMMON_EMOTIONS = ("anger", "happiness", "neutral", "sadness")
+BACKBONE: dict[str, Any] = {"layer": AUTO, "pooling": "mean+sd"}  # defaults of `models.hf.Backbone` in training
 MAX_SETTING = 100_000  # of steps, batch, width, frames
 LIBRARIES = ("torch", "numpy", "librosa", "scikit-learn", "praat-parselmouth", "safetensors")
 
@@ -53,6 +56,7 @@ def plan_training(
     seed: int = 0,
     emotions: Sequence[str] | None = None,
     width: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> TrainingTask:
     """Plan a training: choose classes, clips, folds and settings.
 
@@ -68,6 +72,8 @@ def plan_training(
         and papers compare), else all emotions that every fold has in its training part.
     width : int, optional
         Of a network's first layer; default: the setting of the corpus.
+    options : mapping, optional
+        Of a Hugging Face backbone: ``layer`` and ``pooling``; default: `BACKBONE`.
 
     Raises
     ------
@@ -81,6 +87,12 @@ def plan_training(
         raise InputError(f"model {name!r} is used as it comes and cannot be trained; see `serxai ls models`.")
     if width is not None and kind != "network":
         raise InputError(f"width is a setting of networks; model {name!r} has no layers to widen. Leave it out.")
+    options = {name: value for name, value in (options or {}).items() if value is not None}
+    backbone = MODELS.get(name).kind == "hf"
+    if options and not backbone:
+        raise InputError(
+            f"{', '.join(options)}: settings of Hugging Face backbones (hf:PATH); model {name!r} has none."
+        )
     split = corpus.folds(folds)
     table = corpus.table
     speakers = table.groupby("emotion")["speaker"].agg(set)
@@ -97,22 +109,25 @@ def plan_training(
             f"corpus {corpus.name!r}: training needs at least 2 emotions, got {', '.join(classes) or 'none'}."
         )
     clips = tuple(sorted(table.index[table["emotion"].isin(classes)]))
-    settings: Settings | HeadSettings = HeadSettings()
+    options = (BACKBONE | options) if backbone else {}
+    plain = options == {"layer": "last", "pooling": "mean"}  # a head as they were before there was a choice
+    settings: Settings | HeadSettings = HeadSettings(None) if backbone and not plain else HeadSettings()
     if kind == "network":
         settings = SETTINGS.get(corpus.name, Settings())
         settings = settings if width is None else replace(settings, width=width)
-    return TrainingTask(name, corpus, classes, clips, split, settings, seed)
+    return TrainingTask(name, corpus, classes, clips, split, settings, seed, options)
 
 
 def train_fold_models(
     name: str,
     corpus: Corpus,
-    out: str | Path,
+    out: str | Path | None,
     *,
     folds: int = 5,
     seed: int = 0,
     emotions: Sequence[str] | None = None,
     width: int | None = None,
+    options: Mapping[str, Any] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> FoldModels:
@@ -123,8 +138,9 @@ def train_fold_models(
     name : str
         Model in the registry.
     corpus : Corpus
-    out : path
-        Folder to write; must not exist or be empty.
+    out : path or None
+        Folder to write; must not exist or be empty. None: the cache, where `models.obtain` finds models of the default
+        folds, seed and options; what lies there is not trained again.
     folds : int
         Speaker-grouped; more than there are speakers means leave one speaker out.
     seed : int
@@ -132,6 +148,8 @@ def train_fold_models(
         Default: see `plan_training`.
     width : int, optional
         Channels of the first layer; default: the corpus' entry in `SETTINGS`, else that of `Settings`.
+    options : mapping, optional
+        Of a Hugging Face backbone; see `plan_training`.
     workers : int, optional
         Processes; default: the cores at hand, at most one a fold. The weights do not depend on it.
     progress : callable, optional
@@ -146,10 +164,12 @@ def train_fold_models(
     InputError
         If `out` holds something or another process trains into it, or for what `plan_training` refuses.
     """
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    out = None if out is None else Path(out)
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not an empty folder; choose another folder for the trained models.")
-    task = plan_training(name, corpus, folds=folds, seed=seed, emotions=emotions, width=width)
+    task = plan_training(name, corpus, folds=folds, seed=seed, emotions=emotions, width=width, options=options)
+    if out is None:
+        return train(task, cached(task), workers=workers, progress=progress)
     return train(task, out, workers=workers, progress=progress, wait=False)
 
 
@@ -243,7 +263,8 @@ def add_refit(models: FoldModels, corpus: Corpus, progress: Progress | None = No
         raise InputError(f"{missing}, and its folds were trained by another version of the procedure. {again}")
     clips = tuple(sorted(corpus.table.index[corpus.table["emotion"].isin(card.classes)]))
     settings = _settings(card, training, folder)
-    task = TrainingTask(card.recogniser, corpus, card.classes, clips, models.folds, settings, training.seed)
+    options = {name: card.front_end[name] for name in BACKBONE if name in card.front_end}
+    task = TrainingTask(card.recogniser, corpus, card.classes, clips, models.folds, settings, training.seed, options)
     with tempfile.TemporaryDirectory(prefix="serxai-refit-") as scratch:
         work = Path(scratch)
         result = _fit(task, {REFIT: ()}, work, work, 1, progress)
@@ -348,12 +369,14 @@ def _card(task: TrainingTask, result: TrainingResult) -> Card:
             "folds": folds,
             "confusion": confusion(labels, predicted, n_classes).tolist(),
             "calibration_error": calibration_error(labels, np.exp(result.log_probabilities)),
+            **({"layers": result.layers} if result.layers else {}),
         },
         training={
             "version": VERSION,
             "seed": task.seed,
             "settings": asdict(task.settings),
             "left_out": result.left_out,
+            **({"C": result.strengths} if result.strengths else {}),
         },
         libraries={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
     )

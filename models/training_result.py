@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,10 @@ class TrainingResult:
         By the model of the fold that holds the clip's speaker out; NaN where no such fold was trained.
     left_out : dict of str to str
         Ids of the clips that could not be used, with the reason.
+    strengths : dict of str to float
+        Inverse strength of regularisation, by fold, where it was chosen.
+    layers : dict of str to list of dict
+        Validation of each hidden state, by fold, where one was chosen; see `models.layer_choice.FittedHead`.
     """
 
     front_end: dict[str, Any]
@@ -35,3 +39,5 @@ class TrainingResult:
     digests: tuple[str, ...]
     log_probabilities: np.ndarray
     left_out: dict[str, str]
+    layers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    strengths: dict[str, float] = field(default_factory=dict)

@@ -21,6 +21,8 @@ from ...registry import Registry
 from ..report.catalogue import FIGURES
 from ..storage.run_info import read_run_info
 
+LAYERS = ("auto", "weighted", "last")  # words of --layer, beside the numbers of hidden states
+
 
 def explain(arguments: Namespace) -> None:
     """Names, checkpoint, output folder, target and sound file of ``serxai explain``."""
@@ -43,7 +45,14 @@ def train(arguments: Namespace) -> None:
         raise InputError(
             f"--folds must be at least 2, got {arguments.folds}; more than speakers leaves one out at a time."
         )
-    _folder("--out", arguments.out)
+    if arguments.layer is not None and not (arguments.layer.isdecimal() or arguments.layer in LAYERS):
+        raise InputError(f"--layer {arguments.layer}: give a number of a hidden state, or {', '.join(LAYERS)}.")
+    if not arguments.model.startswith("hf:"):
+        for flag, given in (("--layer", arguments.layer), ("--pooling", arguments.pooling)):
+            if given is not None:
+                raise InputError(f"{flag}: a setting of Hugging Face backbones; model {arguments.model!r} has none.")
+    if arguments.out is not None:
+        _folder("--out", arguments.out)
     _corpora("--corpus", [arguments.corpus], arguments.data_root)
 
 

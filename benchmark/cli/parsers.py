@@ -234,19 +234,31 @@ def _train(commands: argparse._SubParsersAction) -> None:
         """
         serxai train cnn --corpus emodb --data-root DIR --out models/emodb
         serxai train cnn --corpus planted --out models/planted
+        serxai train hf:PATH --corpus emodb --data-root DIR --layer 2 --pooling mean --out models/hf
         """,
         "train",
     )
     parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
     parser.add_argument("--corpus", required=True, metavar="N", help="training corpus; see: serxai ls corpora")
     add_data_root(parser)
-    parser.add_argument("--out", type=nonempty_path, required=True, metavar="DIR", help="folder to write the models to")
+    parser.add_argument(
+        "--out", type=nonempty_path, metavar="DIR", help="folder to write the models to; default: the cache of `run`"
+    )
     add_many(
         parser, "--emotion", "N", "emotion class to train on; default the four common ones, if the corpus has them"
     )
     parser.add_argument("--folds", type=int, metavar="N", help="speaker-grouped folds; default 5")
     parser.add_argument(
         "--width", type=int, metavar="N", help="channels of the first layer; default depends on the corpus"
+    )
+    parser.add_argument(
+        "--layer",
+        metavar="N|auto|weighted|last",
+        help="hidden state of a Hugging Face backbone, 0 to its layers; auto: chosen by speaker-grouped validation; "
+        "weighted: a learned sum of all; default auto",
+    )
+    parser.add_argument(
+        "--pooling", choices=("mean", "mean+sd"), help="statistics over time of the hidden state; default mean+sd"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of weights and batches; default 0")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")

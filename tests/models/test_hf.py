@@ -125,7 +125,7 @@ def test_outputs_one_vs_rest_are_normalised_and_kept(tmp_path: Path) -> None:
     model = load(record(write(tmp_path, problem_type="multi_label_classification")))
     waveforms = noise(9)
     with torch.no_grad():
-        z = model.module.model(model.module.standardise(torch.from_numpy(waveforms))).logits.numpy()
+        z = model.module.model(model.module.inputs(torch.from_numpy(waveforms))).logits.numpy()
     np.testing.assert_allclose(model.raw(waveforms), z, atol=1e-5)
     p = 1 / (1 + np.exp(-z))
     np.testing.assert_allclose(model.predict_proba(waveforms), p / p.sum(axis=1, keepdims=True), atol=1e-5)

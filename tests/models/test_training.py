@@ -13,10 +13,11 @@ import torch
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError, UnknownNameError
 from serxai.models import network_training, training
+from serxai.models.cache import cache_folder
 from serxai.models.checkpoint import weights_file
 from serxai.models.front_end import LogMel
 from serxai.models.network_training import SETTINGS, Settings, random_crop
-from serxai.models.obtain import cache_folder, obtain_fold_models
+from serxai.models.obtain import obtain_fold_models
 from serxai.models.training import plan_training, train, train_fold_models
 
 FAST = Settings(width=4, steps=60, batch=8, crop_frames=40, learning_rate=1e-2, averaging=0.9)
