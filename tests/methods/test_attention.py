@@ -20,16 +20,21 @@ from serxai.methods.explainer import Request
 from serxai.methods.inspection import view_of
 from serxai.methods.records import METHODS, make_method
 from serxai.methods.relevance_rules import RelevanceRules
-from serxai.models.recogniser import Recogniser
+from serxai.models.recogniser import Recogniser, TorchRecogniser
 from serxai.models.records import MODELS
 from serxai.models.waveform import WaveformRecogniser
 
 pytest.importorskip("transformers")
 
-from serxai.models.hf import load
+from serxai.models.head import LinearHead
+from serxai.models.hf import Backbone, load
 
 CHECKPOINTS: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[1] / "models" / "tiny_checkpoints.py"))
-ARCHITECTURES = ["wav2vec2", "wav2vec2, norms first", "hubert", "wavlm", "wavlm, norms first"]
+ON_WAVEFORMS = ["wav2vec2", "wav2vec2, norms first", "hubert", "wavlm", "wavlm, norms first"]
+ON_FEATURES = ["whisper", "whisper, state 2", "ast", "w2v-bert"]
+ARCHITECTURES = ON_WAVEFORMS + ON_FEATURES
+WITH_POSITIONS = ("whisper", "ast", "wavlm")  # w2v-bert's relative positions multiply the queries, none is added
+CLASSES = ("anger", "happiness", "neutral", "sadness")
 NAMES = [record.name for record in METHODS if record.needs == "attention"]
 MAPS = ["attention-rollout", "attention-relevance"]
 PROPAGATIONS = ["attn-lrp", "attn-lrp-values"]
@@ -37,9 +42,19 @@ PROPAGATIONS = ["attn-lrp", "attn-lrp-values"]
 
 @pytest.fixture(scope="module")
 def recognisers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recogniser]:
-    """A classifier of each architecture."""
-    found = {}
-    for label in ARCHITECTURES:
+    """A classifier of each architecture, of log-mel features a backbone with a head of random weights."""
+    found: dict[str, Recogniser] = {}
+    for label in ON_FEATURES:
+        name, _, variant = label.partition(", ")
+        folder = CHECKPOINTS["WRITERS"][name](tmp_path_factory.mktemp("checkpoint"))
+        backbone = Backbone(str(folder), **({"layer": 2, "pooling": "mean+sd"} if variant else {}))
+        width = CHECKPOINTS["WIDTH"] * (2 if variant else 1)
+        head = LinearHead(len(CLASSES), width)
+        generator = torch.Generator().manual_seed(0)
+        for tensor in (head.weight, head.bias, head.mean, head.platt_b):
+            tensor.data = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+        found[label] = backbone.recogniser(label, CLASSES, head, label)
+    for label in ON_WAVEFORMS:
         name, _, variant = label.partition(", ")
         options = {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True} if variant else {}
         folder = CHECKPOINTS["WRITERS"][name](tmp_path_factory.mktemp("checkpoint"), classifier=True, **options)
@@ -49,11 +64,18 @@ def recognisers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recognise
 
 @pytest.fixture(scope="module")
 def clip() -> Clip:
-    return Clip("speech", CHECKPOINTS["speech_like"](2400))
+    return Clip("speech", CHECKPOINTS["speech_like"](3200))
 
 
 def request(recogniser: Recogniser, clip: Clip, target: str = "anger", contrast: str | None = None) -> Request:
     return Request(recogniser, clip, target, ("s",), contrast=contrast)
+
+
+def raw_scores(recogniser: Recogniser, clip: Clip) -> np.ndarray:
+    with torch.no_grad():
+        samples = torch.as_tensor(clip.samples)
+        features = recogniser.features(samples) if isinstance(recogniser, TorchRecogniser) else samples[None]
+        return recogniser.raw_scores(features)[0].numpy()
 
 
 # -- on each architecture ----------------------------------------------------------------------------------------------
@@ -64,7 +86,7 @@ def request(recogniser: Recogniser, clip: Clip, target: str = "anger", contrast:
 def test_books_balance(label, name, recognisers, clip):
     """Input, biases, positions and what the softmax takes are the response, for each class and for a contrast."""
     recogniser = recognisers[label]
-    raw = recogniser.raw(clip.samples[None])[0]
+    raw = raw_scores(recogniser, clip)
     for target, contrast in (("anger", None), ("sadness", None), ("anger", "neutral")):
         found = make_method(name).attribute(request(recogniser, clip, target, contrast))
         details = found.details
@@ -73,7 +95,9 @@ def test_books_balance(label, name, recognisers, clip):
         shares = [details[key] for key in ("conserved", "bias_share", "position_share", "softmax_share")]
         assert sum(shares) == pytest.approx(1, abs=1e-3 * max(1, *map(abs, shares)))
         assert details["conserved"] * start == pytest.approx(float(found.values.sum(dtype=float)), rel=1e-3, abs=1e-5)
-        assert (details["position_share"] != 0) == (name == "attn-lrp" and label.startswith("wavlm"))
+        # the position bias of WavLM is one of attention scores, which are constants there
+        positions = label.startswith(WITH_POSITIONS) and not (label.startswith("wavlm") and name == "attn-lrp-values")
+        assert (details["position_share"] != 0) == positions
         assert (details["softmax_share"] != 0) == (name == "attn-lrp")
 
 
@@ -102,7 +126,7 @@ def test_calls_determinism_and_the_model_left_alone(label, name, recognisers, cl
 def test_batch_size_does_not_matter(label, name, recognisers, clip):
     """One clip at a time goes through the network, whatever the recogniser's batch."""
     recogniser, sizes, maps = recognisers[label], set(), []
-    hook = recogniser.module.register_forward_pre_hook(lambda module, args: sizes.add(len(args[0])))
+    hook = network_of(recogniser).register_forward_pre_hook(lambda module, args: sizes.add(len(args[0])))
     batch = recogniser.batch
     for recogniser.batch in (8, 1):
         maps.append(make_method(name).attribute(request(recogniser, clip)).values)
@@ -115,14 +139,14 @@ def test_batch_size_does_not_matter(label, name, recognisers, clip):
 def test_values_of_the_network_are_kept(label, recognisers, clip):
     """Attention that is computed step by step gives the network's own scores."""
     recogniser = recognisers[label]
-    expected = recogniser.raw(clip.samples[None])[0]
+    expected = raw_scores(recogniser, clip)
     for name in PROPAGATIONS:
         for target in recogniser.classes:
             found = make_method(name).attribute(request(recogniser, clip, target)).details["start"]
             assert found == pytest.approx(recogniser.response(expected, target), rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize("label", ARCHITECTURES)
+@pytest.mark.parametrize("label", ON_WAVEFORMS)
 def test_attention_is_what_transformers_returns(label, recognisers, clip):
     """Recorded weights against the model's own, where it returns those of every head; WavLM's are averaged."""
     recogniser, recorder = recognisers[label], AttentionRecorder()
@@ -148,8 +172,9 @@ def test_attention_is_what_transformers_returns(label, recognisers, clip):
 def test_rollout_and_relevance_by_loops(label, recognisers, clip):
     """The papers' formulas over recorded weights and gradients of their log-odds, entry by entry."""
     recogniser, recorder = recognisers[label], AttentionRecorder()
+    view = view_of(request(recogniser, clip), "test")
     with recorder:
-        y = recogniser.waveform_log_odds(torch.as_tensor(clip.samples)[None].requires_grad_())[0, 0]
+        y = view.response(view.values.detach().requires_grad_())[0]
     gradients = [g[0].numpy() for g in torch.autograd.grad(y, recorder.kept)]
     weights = [w[0].detach().numpy() for w in recorder.kept]
     n = weights[0].shape[-1]
@@ -161,20 +186,40 @@ def test_rollout_and_relevance_by_loops(label, recognisers, clip):
         relevance = relevance + sum(np.maximum(weight[h] * gradient[h], 0) for h in range(heads)) / heads @ relevance
     for name, matrix in (("attention-rollout", rollout), ("attention-relevance", relevance - np.eye(n))):
         found = make_method(name).attribute(request(recogniser, clip)).values
-        np.testing.assert_allclose(found[0], matrix.mean(axis=0), rtol=1e-3, atol=1e-6 * matrix.max())
+        expected = matrix.mean(axis=0)
+        if label == "ast":  # class tokens are read; 4 rows of patches over frequency
+            expected = matrix[:2].mean(axis=0)[2:].reshape(4, -1).sum(axis=0)
+        np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=1e-6 * matrix.max())
 
 
 @pytest.mark.parametrize("name", MAPS)
 def test_maps_are_over_time_with_tokens_in_their_places(name, recognisers, clip):
     """A token hears 20 samples and neighbours are 10 apart: kernels 10 and 3, strides 5 and 2."""
     found = make_method(name).attribute(request(recognisers["hubert"], clip))
-    assert found.grid.shape == (1, 239)
+    assert found.grid.shape == (1, 319)
     assert found.grid.freq_edges_hz.tolist() == [0, 8000]
     centres = (found.grid.time_edges_s[1:] + found.grid.time_edges_s[:-1]) / 2
-    np.testing.assert_allclose(centres * 16_000, 9.5 + 10 * np.arange(239), atol=1e-6)
+    np.testing.assert_allclose(centres * 16_000, 9.5 + 10 * np.arange(319), atol=1e-6)
     assert found.values.min() >= 0
     if name == "attention-rollout":
         assert found.values.sum() == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "label, first_s, step_s, n", [("whisper", 0.0, 0.02, 10), ("ast", 0.0875, 0.16, 16), ("w2v-bert", 0.01, 0.02, 10)]
+)
+def test_tokens_on_log_mel_features_lie_in_their_places(label, first_s, step_s, n, recognisers, clip):
+    """Whisper: frames of 10 ms, every second one; AST: patches of 16 frames, padding behind the clip included.
+
+    Frames of AST are centred 12.5 ms after they begin. W2V-BERT's tokens have no known place: equal parts of the clip.
+    """
+    found = make_method("attention-rollout").attribute(request(recognisers[label], clip))
+    centres = (found.grid.time_edges_s[1:] + found.grid.time_edges_s[:-1]) / 2
+    expected = first_s + step_s * np.arange(n)
+    if label == "w2v-bert":
+        n = centres.size
+        expected = (np.arange(n) + 0.5) * clip.duration_s / n
+    np.testing.assert_allclose(centres, expected, atol=1e-6)
 
 
 def test_rollout_ignores_the_target_and_others_do_not(recognisers, clip):
