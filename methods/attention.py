@@ -258,6 +258,11 @@ def network_of(recogniser: Differentiable) -> nn.Module:
     return recogniser.module if hasattr(recogniser, "module") else recogniser.network
 
 
+def has_attention_modules(network: nn.Module) -> bool:
+    """Whether a module's class is called attention."""
+    return any("attention" in type(module).__name__.lower() for module in network.modules())
+
+
 def check_attention(recogniser: Differentiable, method: str) -> None:
     """Raise `NotApplicable` if a recogniser's network has no attention.
 
@@ -265,7 +270,7 @@ def check_attention(recogniser: Differentiable, method: str) -> None:
     counted as a call.
     """
     network = network_of(recogniser)
-    if any("attention" in type(module).__name__.lower() for module in network.modules()):
+    if has_attention_modules(network):
         return
     calls, recorder = recogniser.calls, AttentionRecorder()
     silence = torch.zeros(max(int(PROBE_S * SAMPLE_RATE), recogniser.min_samples), device=recogniser.device)

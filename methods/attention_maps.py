@@ -47,6 +47,7 @@ class AttentionMap(Explainer):
             If the clip is too short, or the gradient is not finite.
         """
         recogniser = differentiable(request.recogniser, self.name)
+        check_attention(recogniser, self.name)
         with recogniser.metered():
             view = view_of(request, self.name)
             recorder = AttentionRecorder()

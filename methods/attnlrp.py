@@ -54,6 +54,7 @@ class AttnLrp(Explainer):
         """
         recogniser = differentiable(request.recogniser, self.name)
         request.response(torch.zeros(1, len(recogniser.classes)))  # raises for an unknown class
+        check_attention(recogniser, self.name)
         with recogniser.metered():
             view = view_of(request, self.name)
             relevance, details = self.propagate(view)
