@@ -26,12 +26,14 @@ from .. import _torchvision  # noqa: F401  (before zennit)
 from ..audio import Grid
 from ..errors import InputError, NotApplicable
 from ..models.recogniser import TorchRecogniser
+from .attention import has_attention_modules
 
 import zennit.layer  # isort: skip
 import zennit.types  # isort: skip
 
 TOLERANCE = 1e-5  # largest difference between the logits of copy and network, relative where they exceed 1
 
+_ATTENTION = "it has attention: softmax and products of branches, for which attn-lrp has rules"
 _SUMS = (operator.add, operator.iadd, torch.add, "add", "add_")
 _ACTIVATIONS: dict[Any, Callable[..., nn.Module]] = {
     torch.relu: nn.ReLU,
@@ -214,12 +216,13 @@ def canonical(recogniser: TorchRecogniser, method: str) -> Canonical:
     try:
         graph = fx.Tracer().trace(network)
     except Exception as error:  # a user's forward may raise anything when called with a torch.fx proxy
-        why = " ".join(str(error).split())[:120]
+        why = _ATTENTION if has_attention_modules(network) else " ".join(str(error).split())[:120]
         raise NotApplicable(f"{method}: the network of {recogniser.name!r} cannot be followed ({why})") from None
     try:
         form = _Rewriter(network, graph).form()
     except NotApplicable as error:
-        raise NotApplicable(f"{method}: the network of {recogniser.name!r} {error}") from None
+        why = f"cannot be followed ({_ATTENTION})" if has_attention_modules(network) else str(error)
+        raise NotApplicable(f"{method}: the network of {recogniser.name!r} {why}") from None
 
     def count(module: nn.Module, args: tuple[Any, ...]) -> None:
         recogniser.calls += len(args[0])

@@ -51,6 +51,8 @@ class View:
         Maps like `values` to log-odds of every class, (n, parts, n_freq, n_time) -> (n, n_classes).
     represent : callable
         Waveform of the clip's length to a map like `values`.
+    inputs : callable
+        Maps like `values` to what the recogniser's network takes, differentiable.
     """
 
     request: Request
@@ -60,6 +62,7 @@ class View:
     silence: float
     log_odds: Callable[[torch.Tensor], torch.Tensor]
     represent: Callable[[torch.Tensor], torch.Tensor]
+    inputs: Callable[[torch.Tensor], torch.Tensor]
 
     @cached_property
     def plane(self) -> Plane:
@@ -153,17 +156,21 @@ def view_of(request: Request, method: str) -> View:
             silence=cast(FrontEnd, recogniser.front_end).floor,
             log_odds=recogniser.feature_log_odds,
             represent=recogniser.features,
+            inputs=lambda maps: maps,
         )
     network, plane = recogniser, Plane(request.clip.samples, recogniser.device)
 
+    def inputs(maps: torch.Tensor) -> torch.Tensor:
+        return plane.istft(torch.complex(maps[:, 0], maps[:, 1]))
+
     def log_odds(maps: torch.Tensor) -> torch.Tensor:
-        return network.waveform_log_odds(plane.istft(torch.complex(maps[:, 0], maps[:, 1])))
+        return network.waveform_log_odds(inputs(maps))
 
     def represent(waveform: torch.Tensor) -> torch.Tensor:
         return torch.view_as_real(plane.stft(waveform)).permute(2, 0, 1)[None]
 
     grid = grid_of(samples.numel(), recogniser)
-    return View(request, recogniser, represent(plane.samples), grid, 0.0, log_odds, represent)
+    return View(request, recogniser, represent(plane.samples), grid, 0.0, log_odds, represent, inputs)
 
 
 def differentiable(recogniser: Recogniser, method: str) -> Differentiable:

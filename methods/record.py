@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ..errors import InputError
 from ..registry import Record
 
-FAMILIES = ("gradient", "relevance", "occlusion", "lime", "cue-referenced", "baseline")
-NEEDS = ("gradient", "features", "black box", "none", "truth")
+FAMILIES = ("gradient", "relevance", "attention", "occlusion", "lime", "cue-referenced", "baseline")
+NEEDS = ("gradient", "features", "attention", "black box", "none", "truth")
 REFERENCES = ("fill", "own", "none", "base")
 
 
@@ -20,9 +20,10 @@ class MethodRecord(Record):
     ----------
     family : str
         One of `FAMILIES`; ``baseline`` for references that explain no recogniser (see `methods.records.baselines`).
-    needs : {'gradient', 'features', 'black box', 'none', 'truth'}
-        What it requires: a differentiable recogniser, a network on a feature map (whose layers it may inspect), any
-        recogniser, or none; ``truth`` requires a clip of the planted corpus.
+    needs : {'gradient', 'features', 'attention', 'black box', 'none', 'truth'}
+        What it requires: a differentiable recogniser, a network on a feature map (whose layers it may inspect), a
+        differentiable recogniser with self-attention, any recogniser, or none; ``truth`` requires a clip of
+        the planted corpus.
     cost : str
         Copies that go through the recogniser for one explanation, as text.
     resolution : str

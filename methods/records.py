@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..registry import Registry
+from .attention_records import RECORDS as ATTENTION
 from .gradient_records import RECORDS as GRADIENT
 from .record import FAMILIES, NEEDS, MethodRecord
 
@@ -40,6 +41,7 @@ METHODS: Registry[MethodRecord] = Registry(
     MethodRecord,
     [
         *GRADIENT,
+        *ATTENTION,
         MethodRecord(
             name="occlusion",
             target=".methods.occlusion:Occlusion",

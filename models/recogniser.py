@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -302,6 +302,36 @@ class TorchRecogniser(Recogniser):
     def feature_log_odds(self, features: torch.Tensor) -> torch.Tensor:
         """Log-odds of every class from feature maps, differentiable: (n, 1, F, T) -> (n, n_classes)."""
         return one_vs_rest(self.network(features))
+
+    def raw_scores(self, features: torch.Tensor) -> torch.Tensor:
+        """Output of the last linear layer, differentiable: (n, 1, F, T) -> (n, n_classes); see `raw_scores`."""
+        return raw_scores(self.network, features, self._count)
+
+
+def raw_scores(
+    network: nn.Module, inputs: torch.Tensor, count: Callable[[nn.Module, tuple[Any, ...]], None]
+) -> torch.Tensor:
+    """Scores of every class before they are normalised over classes.
+
+    Parameters
+    ----------
+    network : nn.Module
+        With a method ``raw`` that returns one-vs-rest log-odds, or with logits as its output.
+    inputs : Tensor
+    count : callable
+        The network's forward hook that counts model calls; ``raw`` does not trigger it.
+
+    Returns
+    -------
+    Tensor, shape (n, n_classes)
+    """
+    raw = getattr(network, "raw", None)
+    if raw is None:
+        logits: torch.Tensor = network(inputs)
+        return logits
+    count(network, (inputs,))
+    scores: torch.Tensor = raw(inputs)
+    return scores
 
 
 def pass_bytes(network: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor) -> float:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..audio import SAMPLE_RATE
-from .recogniser import PROBE_S, Recogniser, one_vs_rest, pass_bytes
+from .recogniser import PROBE_S, Recogniser, one_vs_rest, pass_bytes, raw_scores
 
 
 class WaveformRecogniser(Recogniser):
@@ -81,6 +81,10 @@ class WaveformRecogniser(Recogniser):
     def waveform_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Log-odds of every class, differentiable: (n, n_samples) on `device` -> (n, n_classes)."""
         return one_vs_rest(self.module(waveforms))
+
+    def raw_scores(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Output of the last linear layer, differentiable: (n, n_samples) -> (n, n_classes); see `raw_scores`."""
+        return raw_scores(self.module, waveforms, self._count)
 
     def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

@@ -51,7 +51,8 @@ MODEL_METHODS = {
     record.name: smaller(record.name)
     for record in METHODS
     # beyond-saliency-paper-crp reads the map of crp-paper in the authors' own layer, which these networks do not have
-    if record.needs not in ("none", "truth") and not record.name.endswith((":", "-paper-crp"))
+    # transformers have tests of their own
+    if record.needs not in ("none", "truth", "attention") and not record.name.endswith((":", "-paper-crp"))
 } | VARIANTS
 ALL_METHODS = MODEL_METHODS | {"random": {}, "energy": {}}
 

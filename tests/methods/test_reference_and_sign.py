@@ -35,6 +35,8 @@ def clips() -> tuple[Clip, ...]:
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long) if n in SLOW else n for n in NAMES])
 def test_maps_have_the_sign_that_the_record_tells(name: str):
     """Unsigned maps are never negative; signed ones are somewhere, over clips and targets."""
+    if METHODS.get(name).needs == "attention":
+        pytest.skip("needs a transformer: tests/methods/test_attention.py")
     if name in NOT_HERE:
         pytest.skip("needs the authors' checkpoint: tests/methods/test_real_clips.py")
     recogniser = load_model("planted-rule" if name == "rule-truth" else "cnn")
