@@ -2,10 +2,10 @@
 
 Conventions
 -----------
-Both maps have the shape (n_freq, n_time) of one grid, row 0 the lowest band. Every measure is symmetric, does not change
-when a map is multiplied by a positive number, is 1 for equal maps, and is higher for more similar maps. What a raw value
-means depends on the maps: smooth or coarse maps are alike by chance more often than fine ones. Therefore similarities
-are read between a floor (maps of other clips) and a ceiling (a repeat with another seed), see
+Both maps have the shape (n_freq, n_time) of one grid, row 0 the lowest band. Every measure is symmetric, does not
+change when a map is multiplied by a positive number, is 1 for equal maps, and is higher for more similar maps. What a
+raw value means depends on the maps: smooth or coarse maps are alike by chance more often than fine ones. Therefore
+similarities are read between a floor (maps of other clips) and a ceiling (a repeat with another seed), see
 `benchmark.analysis.robustness`.
 
 `MEASURES` holds the measures by name; each takes two maps and raises `NotApplicable` where it is undefined.
@@ -118,8 +118,8 @@ def sign_agreement(a: np.ndarray, b: np.ndarray) -> float:
 def transport_similarity(a: np.ndarray, b: np.ndarray) -> float:
     """One less the sliced Wasserstein distance of the positive relevance, 0..1.
 
-    The plane is the unit square: frequency in rows of the grid and relative time. Positive relevance, scaled to a sum of
-    1, is projected onto 16 directions; the earth mover's distance along each is the area between the two cumulative
+    The plane is the unit square: frequency in rows of the grid and relative time. Positive relevance, scaled to a sum
+    of 1, is projected onto 16 directions; the earth mover's distance along each is the area between the two cumulative
     distributions, and their mean is divided by the extent of the square along them (Rabin, Peyre, Delon, Bernot 2011,
     "Wasserstein barycenter and its application to texture mixing").
 
@@ -218,16 +218,3 @@ def measure(name: str) -> Measure:
     if name not in MEASURES:
         raise UnknownNameError("measure of similarity", name, list(MEASURES))
     return MEASURES[name]
-
-
-def above_chance(similarity: float, cells: float) -> bool:
-    """Whether a rank correlation is larger than that of unrelated maps of so many cells, by three standard deviations.
-
-    Parameters
-    ----------
-    similarity : float
-    cells : float
-        Cells that the maps resolve (`resolution.measured_resolution`), not those of the grid they are stored on: eight
-        bands repeated over 40 columns are eight cells.
-    """
-    return bool(cells > 1 and similarity >= CHANCE_SD / np.sqrt(cells - 1))

@@ -219,7 +219,6 @@ def test_skewed_differences_are_not_rejected_too_often(speakers: int):
     drawn = Drawn(speakers=speakers, clips=clips)
     names = [c["speaker"] for c in drawn.clips]
     for _ in range(experiments):
-        own, other = (0.5 + skewed(generator, (len(names),)) for _ in range(2))
         effect = 0.05 * generator.normal(size=speakers)
         rows = pd.DataFrame(drawn.clips).assign(
             axis="shift", corpus="emodb", model="cnn (emodb)", other="noise-10db", unchanged=True, floor=0.0
