@@ -231,17 +231,8 @@ class ShardScorer:
                 heard = (clip.duration_s, clip.time_map)
             if clip_id in self.shard.clips:
                 first = spec is self.specs[method].scored_with(self.shard.fills[0])
-                origin = (
-                    self.clips.corpus.name,
-                    self.shard.model,
-                    clip_id,
-                    condition,
-                    repeat,
-                    spec.against,
-                    first,
-                    *heard,
-                )
-                self.explanations[key] = Explanation(attribution, *origin)
+                where = (self.clips.corpus.name, self.shard.model, clip_id, condition, repeat)
+                self.explanations[key] = Explanation(attribution, *where, spec.against, first, *heard)
             return attribution
 
         made_for = against if self.specs[method].by_fill else ""
