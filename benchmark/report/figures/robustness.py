@@ -91,8 +91,8 @@ def draw_shift(table: pd.DataFrame, picture: str | Path) -> Path:
         footnote(
             figure,
             f"clips whose predicted class is unchanged, {part['n_clips'].min()} to {part['n_clips'].max()} of "
-            f"{part['n_all'].max()}; grey: from floor (other clips) to ceiling (a repeat), means over methods; strength as "
-            "measured; dashed: baselines. A map that ignores the recogniser is stable too: see the bar in faithfulness",
+            f"{part['n_all'].max()}; grey: from floor (other clips) to ceiling (a repeat), means over methods; strength "
+            "as measured; dashed: baselines. A map that ignores the recogniser is stable too: see the bar in faithfulness",
         )
         return save(figure, part, picture)
 
@@ -212,8 +212,8 @@ def draw_emolime_robustness(maps: Sequence[StoredMap], method: str, picture: str
         title(figure, f"band weights of {method} by recogniser, emotion and corpus")
         footnote(
             figure,
-            "weights of a clip scaled to a sum of absolute values of 1, means over speakers with 95 % intervals (none below "
-            "6 speakers); r: correlation with the published line (in brackets: with the other emotions' lines)",
+            "weights of a clip scaled to a sum of absolute values of 1, means with 95 % intervals (none below 6 "
+            "speakers); r: correlation with the published line (in brackets: with the other emotions' lines)",
         )
         return save(figure, profiles, picture)
 
