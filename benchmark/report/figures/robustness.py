@@ -91,8 +91,8 @@ def draw_shift(table: pd.DataFrame, picture: str | Path) -> Path:
         footnote(
             figure,
             f"clips whose predicted class is unchanged, {part['n_clips'].min()} to {part['n_clips'].max()} of "
-            f"{part['n_all'].max()}; grey: from floor (other clips) to ceiling (a repeat), means over methods; strength "
-            "as measured; dashed: baselines. A map that ignores the recogniser is stable too: see the bar in faithfulness",
+            f"{part['n_all'].max()}; grey: floor (other clips) to ceiling (a repeat), means over methods; strength as "
+            "measured; dashed: baselines. A map that ignores the recogniser is stable too: see the bar in faithfulness",
         )
         return save(figure, part, picture)
 
