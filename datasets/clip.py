@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -122,14 +122,7 @@ class Clip:
         -------
         array, float64, same shape
         """
-        times_s = np.asarray(times_s, dtype=np.float64)
-        if not self.time_map:
-            return times_s
-        recorded, here = np.array(self.time_map).T
-        rates = np.diff(recorded) / np.diff(here)
-        before, after = np.minimum(times_s - here[0], 0), np.maximum(times_s - here[-1], 0)
-        times: np.ndarray = np.interp(times_s, here, recorded) + before * rates[0] + after * rates[-1]
-        return times
+        return recorded_times(times_s, self.time_map)
 
     @cached_property
     def cue_tracks(self) -> CueTracks:
@@ -176,6 +169,30 @@ class Clip:
         plant = replace(clip.plant, words=warped(clip.plant.words)) if clip.plant is not None else None
         marks = {kind: warped(intervals) for kind, intervals in clip.marks.items()}
         return replace(clip, words=warped(clip.words), phones=warped(clip.phones), marks=marks, plant=plant)
+
+
+def recorded_times(times_s: np.ndarray, time_map: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Invert a time map; see `Clip.to_recorded_time`.
+
+    Parameters
+    ----------
+    times_s : array
+        In seconds.
+    time_map : sequence of (float, float)
+        As `Clip.time_map`.
+
+    Returns
+    -------
+    array, float64, same shape
+    """
+    times_s = np.asarray(times_s, dtype=np.float64)
+    if not time_map:
+        return times_s
+    recorded, here = np.array(time_map).T
+    rates = np.diff(recorded) / np.diff(here)
+    before, after = np.minimum(times_s - here[0], 0), np.maximum(times_s - here[-1], 0)
+    times: np.ndarray = np.interp(times_s, here, recorded) + before * rates[0] + after * rates[-1]
+    return times
 
 
 def _as_tuples(words: tuple[Word, ...]) -> list[tuple[str, float, float]]:

@@ -24,7 +24,7 @@ from ..errors import NotApplicable, UnknownNameError
 from ..keys import rng
 from .case import CLIP_LOG_ODDS, Case, Explained, Outcome
 from .cue_edits import EDITS, UNVOICED, edited, faded, has_pitch, resynthesised, stretch_weights
-from .robustness import rank_correlation
+from .similarity import rank_correlation
 
 N_STRETCHES = 16  # the copies of one amount fill two batches of 8
 LOG_ODDS_RESOLUTION = 1e-6  # log-odds

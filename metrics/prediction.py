@@ -36,7 +36,7 @@ from .removals import (
     single_removal_work,
     single_removals,
 )
-from .robustness import rank_correlation
+from .similarity import rank_correlation
 from .trajectory import super_grid
 
 CORRELATION_SIZE = SUBSET_SHARES.index(1 / 4)  # index of the set size used by faithfulness-correlation

@@ -18,37 +18,12 @@ Consistency is undefined for a method whose repeats correlate no more than by ch
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 from ..errors import InputError, NotApplicable
 from .case import Case, Explained, Metric, Outcome
+from .similarity import CHANCE_SD, rank_correlation
 
 MIN_RANGE = 0.05  # least difference of ceiling and floor; below it the quotient is dominated by noise
-CHANCE_SD = 3.0  # unrelated maps of n cells correlate with standard deviation 1 / sqrt(n - 1)
-
-
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation of two maps, mean ranks for equal cells.
-
-    Parameters
-    ----------
-    a, b : array, same shape
-
-    Returns
-    -------
-    float
-        -1..1.
-
-    Raises
-    ------
-    NotApplicable
-        If a map is constant (a map of one cell is).
-    """
-    x, y = (rankdata(m, axis=None) - (m.size + 1) / 2 for m in (a, b))
-    scale = np.sqrt((x @ x) * (y @ y))
-    if scale == 0:
-        raise NotApplicable("rank correlation is undefined: a map is constant")
-    return float(np.clip(x @ y / scale, -1, 1))
 
 
 def consistency(similarity: float, ceiling: float, floor: float) -> float:

@@ -35,8 +35,8 @@ from ..keys import digest, rng
 from ..models.recogniser import Recogniser
 from .case import CLIP_LOG_ODDS, Case, Explained, Metric, Outcome
 from .reexplain import explainer_of, explanation_calls
-from .robustness import rank_correlation
 from .sensitivity import network_of
+from .similarity import rank_correlation
 
 R = TypeVar("R", bound=Recogniser)
 

@@ -19,7 +19,7 @@ from ...errors import NotApplicable
 from ...methods.attribution import Attribution
 from ...methods.records import METHODS
 from ...metrics.case import summed_on
-from ...metrics.robustness import rank_correlation
+from ...metrics.similarity import rank_correlation
 from ..stats.clustered import clustered_mean
 from ..storage.store import Explanation
 from .leaderboard import ordered

@@ -79,7 +79,7 @@ def merge_runs(stores: Sequence[Store], partial: bool = False) -> MergedScores:
         raise InputError(f"{', '.join(str(s.path) for s in stores)}: no scores yet; finish the run with --resume.")
     names = [str(store.path) for store in stores]
     _same_versions(tables, names)
-    corpus_labels, model_labels = _corpus_labels(infos), _model_labels(infos)
+    corpus_labels, model_labels = shown_names(infos)
     frames = [table.to_pandas() for table in tables]
     del tables
     for i, frame in enumerate(frames):
@@ -160,6 +160,26 @@ def _table(store: Store, info: Mapping[str, Any]) -> tuple[pa.Table, list[str]]:
 
 
 # -- identity ----------------------------------------------------------------------------------------------------------
+
+
+def shown_names(
+    infos: Sequence[Mapping[str, Any]],
+) -> tuple[list[dict[str, str]], list[dict[tuple[str, str], str]]]:
+    """Names under which the corpora and models of runs are shown, where one name stands for several identities.
+
+    Parameters
+    ----------
+    infos : sequence of mapping
+        Content of each run's run.json.
+
+    Returns
+    -------
+    corpora : list of dict of str to str
+        For each run, shown name by name.
+    models : list of dict of (str, str) to str
+        For each run, shown name by (model, training corpus).
+    """
+    return _corpus_labels(infos), _model_labels(infos)
 
 
 def _corpus_labels(infos: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

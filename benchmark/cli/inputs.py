@@ -112,6 +112,17 @@ def compare(arguments: Namespace) -> None:
         raise InputError(f"--method must name two or more methods, got {arguments.method[0]}; repeat it, or leave out.")
 
 
+def robustness(arguments: Namespace) -> None:
+    """Run folders, methods and output folder of ``serxai robustness``."""
+    infos = [read_run_info(folder) for folder in arguments.runs]
+    _of_run("--method", "method", arguments.method, [name for info in infos for name in info["config"]["methods"]])
+    if arguments.out is not None:
+        _folder("--out", arguments.out)
+
+
+claims = robustness  # the same arguments are checked
+
+
 def export(arguments: Namespace) -> None:
     """Run folder and methods of ``serxai export``."""
     config = read_run_info(arguments.run).get("config", {})

@@ -211,8 +211,10 @@ class ShardScorer:
 
         def make() -> Attribution:
             key = self.keys.explanation(clip_id, condition, method, target, repeat, against)
-            attribution = self.store.explanation(key)
-            if attribution is None:
+            stored = self.store.explanation(key)
+            if stored is not None:
+                attribution, heard = stored.attribution, (stored.duration_s, stored.time_map)
+            else:
                 base = None
                 if spec.base:
                     base = self._explanation(clip_id, condition, spec.base.name, target, repeat, against)
@@ -226,10 +228,11 @@ class ShardScorer:
                 if base:  # an explanation from a base costs what the base cost as well
                     attribution = replace(attribution, model_calls=attribution.model_calls + base.model_calls)
                 self.timing["explanations"][key] = time.perf_counter() - start
+                heard = (clip.duration_s, clip.time_map)
             if clip_id in self.shard.clips:
                 first = spec is self.specs[method].scored_with(self.shard.fills[0])
-                origin = (self.clips.corpus.name, self.shard.model, clip_id, condition, repeat, spec.against, first)
-                self.explanations[key] = Explanation(attribution, *origin)
+                where = (self.clips.corpus.name, self.shard.model, clip_id, condition, repeat)
+                self.explanations[key] = Explanation(attribution, *where, spec.against, first, *heard)
             return attribution
 
         made_for = against if self.specs[method].by_fill else ""

@@ -32,6 +32,10 @@ class Explanation(NamedTuple):
     first : bool
         Whether it is the one that metrics without a fill score: of the method's explanations against several fills,
         that against the run's first.
+    duration_s : float
+        Length of the clip under its condition, in seconds; 0 in files of earlier versions.
+    time_map : tuple of (float, float)
+        As `datasets.clip.Clip.time_map`.
     """
 
     attribution: Attribution
@@ -42,6 +46,8 @@ class Explanation(NamedTuple):
     repeat: int
     against: str = "none"
     first: bool = True
+    duration_s: float = 0.0
+    time_map: tuple[tuple[float, float], ...] = ()
 
 
 def pack_explanations(explanations: dict[str, Explanation], predictions: dict[str, np.ndarray]) -> bytes:
@@ -135,7 +141,9 @@ def read_explanation(archive: zipfile.ZipFile, key: str) -> Explanation:
         table=_table(archive, key),
         **{name: meta[name] for name in _META} | {"cues": tuple(meta["cues"])},
     )
-    return Explanation(attribution, **{name: meta[name] for name in _ORIGIN if name in meta})
+    origin = {name: meta[name] for name in _ORIGIN if name in meta}
+    origin["time_map"] = tuple(map(tuple, origin.get("time_map", ())))
+    return Explanation(attribution, **origin)
 
 
 def _table(archive: zipfile.ZipFile, key: str) -> np.ndarray | None:

@@ -138,6 +138,8 @@ class ExplanationFacts(_Facts):
     repeat: Count
     against: str = "none"
     first: bool = True
+    duration_s: Seconds = 0.0
+    time_map: list[Annotated[list[Seconds], Field(min_length=2, max_length=2)]] = []
 
 
 def read_json(path: Path, schema: type[BaseModel] | None = None) -> dict[str, Any]:

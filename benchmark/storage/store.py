@@ -32,7 +32,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import InputError
-from ...methods.attribution import Attribution
 from .bounds import MAX_FILE_BYTES, load_array
 from .explanations import (
     DAMAGE,
@@ -180,11 +179,11 @@ class Store:
                 tables.append(table.filter(pc.not_equal(table["status"], "failed")))
         return pa.concat_tables(tables).sort_by("key").combine_chunks()
 
-    def explanation(self, key: str) -> Attribution | None:
-        """Earlier attribution by key; None if there is none, or it is damaged."""
+    def explanation(self, key: str) -> Explanation | None:
+        """Earlier explanation by key; None if there is none, or it is damaged."""
         path = self._entry(f"{key}/values.npy")
         try:
-            return read_explanation(self._opened(path), key).attribution if path else None
+            return read_explanation(self._opened(path), key) if path else None
         except DAMAGE:
             return None
 

@@ -12,7 +12,8 @@ from serxai.audio import Grid, scoring_grid
 from serxai.errors import InputError, NotApplicable
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.records import make_metric
-from serxai.metrics.robustness import consistency, rank_correlation
+from serxai.metrics.robustness import consistency
+from serxai.metrics.similarity import rank_correlation
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -69,9 +69,10 @@ def test_round_trip_is_exact(tmp_path: Path):
     pd.testing.assert_frame_equal(
         again.scores(), score_frame([a_row("r0"), a_row("r1", status="failed", value=np.nan)])
     )
-    found = again.explanation("e1")
+    stored = again.explanation("e1")
     expected = an_explanation(1).attribution
-    assert found is not None
+    assert stored is not None
+    found = stored.attribution
     assert np.array_equal(found.values, expected.values) and found.grid == expected.grid
     assert (found.details, found.cues, found.model_calls) == (expected.details, expected.cues, expected.model_calls)
     assert np.array_equal(again.prediction("p"), np.arange(4.0))
@@ -218,7 +219,7 @@ def test_explanations_are_looked_up_without_opening_each_file_again(tmp_path: Pa
     for shard in range(4):
         for i in range(10):
             found = store.explanation(f"s{shard}-{i}")
-            assert found is not None and np.array_equal(found.values, an_explanation(i).attribution.values)
+            assert found is not None and np.array_equal(found.attribution.values, an_explanation(i).attribution.values)
         assert store.prediction(f"p{shard}") is not None
     assert len(opened) == 4 + 4  # once for what is inside, once for reading
 
@@ -234,5 +235,5 @@ def test_a_damaged_explanation_counts_as_absent(tmp_path: Path):
         for i in range(3):
             found = store.explanation(f"e{i}")
             lost += found is None
-            assert found is None or np.array_equal(found.values, an_explanation(i).attribution.values)
+            assert found is None or np.array_equal(found.attribution.values, an_explanation(i).attribution.values)
     assert lost > 10

@@ -1,0 +1,285 @@
+"""The claims of the EmoLIME paper, decided for every method on explanations of one or several runs.
+
+Conventions
+-----------
+A claim is *supported* where the effect that it states is above 0 with its whole 95 % interval, *contradicted* where it
+is below 0 with its whole interval, else *undecided*; below 6 speakers it is *described only*, and *not testable* where
+the runs lack what it needs. Corpora and recognisers are fixed: two or three of them are no sample of others.
+
+The clips are those of condition ``clean`` explained for the class that the run's target rule names. Weights of a clip
+are relevance in EmoLIME's eight bands, scaled to a sum of absolute values of 1 (maps of methods without frequency bands
+of their own are summed over them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ...errors import NotApplicable
+from ...metrics.similarity import PROFILE_BANDS, band_profile, profile_correlation
+from ..stats.cluster_variance import LEVEL
+from ..stats.clustered import Estimate, clustered_mean
+from ..stats.multiplicity import holm
+from .authors import digitised_weights
+from .corpus_axis import ProfileContrast, kind_of, profile_contrast, profiles_of
+from .stored_maps import StoredMap
+
+HIGH_AROUSAL, LOW_AROUSAL = ("anger", "happiness", "fear"), ("sadness", "neutral", "boredom")
+LOW_BANDS = 1  # of 8: below 386 Hz, the band that EmoLIME's figure labels 0-1 kHz
+HIGH_BANDS = 3  # of 8: above 2484 Hz
+HAND_CRAFTED = ("opensmile-svc", "praat-svc")  # recognisers without deep features
+PUBLISHED = "published weights"
+WORDS = ("supported", "contradicted", "undecided", "described only", "not testable")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One effect of one claim.
+
+    Attributes
+    ----------
+    claim : str
+        Paper and number, e.g. ``EmoLIME 1``.
+    method : str
+    setting : str
+        Corpora and recognisers.
+    effect : str
+        What is estimated, in words; positive favours the claim.
+    estimate, low, high, p : float
+        NaN where it cannot be estimated.
+    n_clips, n_speakers : int
+    verdict : str
+        One of `WORDS`.
+    note : str
+        What is fixed, what else was found, what cannot be told.
+    """
+
+    claim: str
+    method: str
+    setting: str
+    effect: str
+    estimate: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    p: float = np.nan
+    n_clips: int = 0
+    n_speakers: int = 0
+    verdict: str = "not testable"
+    note: str = ""
+
+
+def verdict_of(estimate: float, low: float, high: float) -> str:
+    """Word of an estimate with its interval; see the module."""
+    if not np.isfinite(estimate):
+        return "not testable"
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "described only"
+    return "supported" if low > 0 else "contradicted" if high < 0 else "undecided"
+
+
+def emolime_claims(maps: Sequence[StoredMap], methods: Sequence[str] = ()) -> list[Finding]:
+    """Findings on EmoLIME's three claims, those on the weights published with it first.
+
+    Parameters
+    ----------
+    maps : sequence of StoredMap
+    methods : sequence of str
+        Default all that explained clean clips.
+    """
+    clean = [one for one in maps if one.condition == "clean" and one.repeat == 0]
+    chosen = list(methods) or sorted({one.method for one in clean})
+    found = list(published_claim())
+    for method in chosen:
+        found += across_models_and_corpora(clean, method)
+    for method in chosen:
+        found += low_bands(clean, method)
+    for method in chosen:
+        found += high_bands_and_arousal(clean, method)
+    return found
+
+
+# -- claim 1: more alike across recognisers than across corpora --------------------------------------------------------
+
+CLAIM_1 = "EmoLIME 1"
+
+
+def across_models_and_corpora(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
+    """Similarity of profiles across recognisers less that across corpora, with and without the lowest band."""
+    profiles = profiles_of(maps, method)
+    corpora, models = ({cell[k] for cell in profiles.cells} for k in (0, 1))
+    setting = _setting(corpora, models)
+    if len(corpora) < 2 or len(models) < 2:
+        yield Finding(
+            CLAIM_1, method, setting, "similarity across recognisers - across corpora",
+            note="needs two corpora, each explained by the same two kinds of recogniser",
+        )  # fmt: skip
+        return
+    for shared in (False, True):
+        for lowest in (True, False):
+            chosen = profiles if lowest else profiles.above_lowest()
+            found = profile_contrast(chosen, shared)
+            bands = "8 bands" if lowest else "without the lowest band"
+            heard = "same clips for both recognisers" if shared else "disjoint speakers"
+            yield Finding(
+                CLAIM_1, method, setting, f"similarity across recognisers - across corpora ({bands}, {heard})",
+                found.difference, found.low, found.high, found.p, found.n_clips, sum(found.speakers.values()),
+                verdict_of(found.difference, found.low, found.high), _profile_note(found),
+            )  # fmt: skip
+
+
+def _profile_note(found: ProfileContrast) -> str:
+    means = ", ".join(f"{kind} {value:.2f}" for kind, value in found.means.items())
+    by_emotion = "; ".join(
+        f"{e} {d:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else "")
+        for e, (d, low, high) in found.by_emotion.items()
+        if np.isfinite(d)
+    )
+    labels = f"; exchanged labels p = {found.p_permutation:.3f}" if np.isfinite(found.p_permutation) else ""
+    return (
+        f"means: {means}; by emotion: {by_emotion}{labels}. Fixed: {found.n_corpora} corpora, {found.n_models} "
+        "recognisers; others may differ"
+    )
+
+
+def published_claim() -> Iterator[Finding]:
+    """Claim 1 on the weights read off the paper's figure: one difference for each of four emotions, no clips."""
+    table = digitised_weights()
+    for corpora in (("EMODB", "RAVDESS", "IEMOCAP"), ("EMODB", "RAVDESS")):
+        part = table[table["corpus"].isin(corpora)]
+        for first in (0, 1):
+            by_emotion = {e: _published_difference(of_emotion, first) for e, of_emotion in part.groupby("emotion")}
+            values = np.array(list(by_emotion.values()))
+            test = stats.ttest_1samp(values, 0)
+            half = stats.t.ppf((1 + LEVEL) / 2, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size)
+            low, high = values.mean() - half, values.mean() + half
+            told = "; ".join(f"{e} {d:+.2f}" for e, d in by_emotion.items())
+            yield Finding(
+                CLAIM_1, PUBLISHED, _setting(corpora, ("ComParE", "wav2vec2")),
+                f"cosine across recognisers - across corpora ({'8 bands' if not first else 'without the lowest band'})",
+                float(values.mean()), float(low), float(high), float(test.pvalue), 0, 0,
+                verdict_of(values.mean(), low, high),
+                f"by emotion: {told}. Interval and p over four emotions, the only replicates that were published",
+            )  # fmt: skip
+
+
+def _published_difference(part: pd.DataFrame, first_band: int) -> float:
+    weights = {
+        named: rows.sort_values("band")["weight"].to_numpy()[first_band:]
+        for named, rows in part.groupby(["model", "corpus"])
+    }
+    across: dict[str, list[float]] = {"models": [], "corpora": []}
+    for (one, a), (other, b) in combinations(weights.items(), 2):
+        differ = [k for k in range(2) if one[k] != other[k]]
+        if len(differ) == 1:
+            cosine = a @ b / np.sqrt((a @ a) * (b @ b))
+            across["models" if differ == [0] else "corpora"].append(cosine)
+    return float(np.mean(across["models"]) - np.mean(across["corpora"]))
+
+
+# -- claims 2 and 3: low bands, high bands and arousal -----------------------------------------------------------------
+
+CLAIM_2, CLAIM_3 = "EmoLIME 2", "EmoLIME 3"
+
+
+def band_weights(maps: Iterable[StoredMap], method: str) -> pd.DataFrame:
+    """Weights of each clean clip: corpus, model, clip, speaker, sentence, emotion explained, and bands 0 to 7."""
+    rows = []
+    for one in maps:
+        if one.method != method:
+            continue
+        profile = band_profile(one.values)
+        if np.abs(profile).sum() > 0:
+            place = (one.corpus, kind_of(one.model), one.clip, one.speaker, one.sentence, one.target)
+            rows.append((*place, *(profile / np.abs(profile).sum())))
+    columns = ["corpus", "model", "clip", "speaker", "sentence", "emotion", *range(PROFILE_BANDS)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def low_bands(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
+    """Claim 2, "low bands drive some emotions with deep features": the lowest band against the mean of the others.
+
+    One finding for each corpus and recogniser: the emotion with the smallest p, corrected by Holm over its emotions.
+    """
+    for (corpus, model), part in band_weights(maps, method).groupby(["corpus", "model"], sort=False):
+        lead = part[list(range(LOW_BANDS))].mean(axis=1) - part[list(range(LOW_BANDS, PROFILE_BANDS))].mean(axis=1)
+        found = {e: _estimate(lead[of_e.index], of_e) for e, of_e in part.groupby("emotion", sort=True)}
+        p = dict(zip(found, holm([e.p for e in found.values()]), strict=True))
+        best = max(found, key=lambda e: (found[e].mean / found[e].se) if found[e].se > 0 else -np.inf)
+        drives = [e for e in found if p[e] < 1 - LEVEL and found[e].mean > 0]
+        estimate, deep = found[best], model not in HAND_CRAFTED
+        verdict = "supported" if drives else verdict_of(estimate.mean, *estimate.bounds)
+        # of several emotions the best one was chosen: its own interval does not decide
+        verdict = "undecided" if verdict == "supported" and not drives else verdict
+        told = "; ".join(f"{e} {v.mean:+.3f} (Holm p {p[e]:.3f})" for e, v in found.items())
+        yield Finding(
+            CLAIM_2 if deep else f"{CLAIM_2}, hand-crafted features", method, _setting((corpus,), (model,)),
+            f"weight below 386 Hz - mean of the other bands, {best}", estimate.mean, *estimate.bounds, p[best],
+            estimate.n_clips, estimate.n_speakers, verdict, f"driven: {', '.join(drives) or 'none'}; {told}",
+        )  # fmt: skip
+
+
+def high_bands_and_arousal(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
+    """Claim 3, "high bands go with arousal": weight above 2484 Hz, high less low arousal, within speakers."""
+    for (corpus, model), part in band_weights(maps, method).groupby(["corpus", "model"], sort=False):
+        high = part[list(range(PROFILE_BANDS - HIGH_BANDS, PROFILE_BANDS))].mean(axis=1)
+        part = part.assign(high=high)
+        means = [
+            part[part["emotion"].isin(kind)].groupby("speaker")["high"].mean() for kind in (HIGH_AROUSAL, LOW_AROUSAL)
+        ]
+        difference = (means[0] - means[1]).dropna()
+        estimate = clustered_mean(difference.to_numpy(), difference.index.tolist())
+        yield Finding(
+            CLAIM_3, method, _setting((corpus,), (model,)),
+            "weight above 2.5 kHz, emotions of high - of low arousal", estimate.mean, *estimate.bounds, estimate.p,
+            len(part), estimate.n_speakers, verdict_of(estimate.mean, *estimate.bounds),
+            f"high arousal {means[0].mean():+.3f}, low arousal {means[1].mean():+.3f} (means over speakers)",
+        )  # fmt: skip
+
+
+def _estimate(values: pd.Series, facts: pd.DataFrame) -> Estimate:
+    sentences = facts["sentence"].tolist() if facts["sentence"].ne("").all() else None
+    return clustered_mean(values.to_numpy(), facts["speaker"].tolist(), sentences)
+
+
+def _setting(corpora: Iterable[str], models: Iterable[str]) -> str:
+    return f"{', '.join(sorted(corpora))}; {', '.join(sorted(models))}"
+
+
+def published_correlations(maps: Sequence[StoredMap], method: str) -> pd.DataFrame:
+    """Correlation of our profiles with the published ones of the same corpus, over bands.
+
+    Returns
+    -------
+    DataFrame
+        ``corpus``, ``model``, ``emotion``, ``published`` (ComParE or wav2vec2), ``same`` (correlation with the panel of
+        the same emotion) and ``other`` (mean of the other emotions' panels: what any panel gives).
+    """
+    table = digitised_weights().assign(corpus=lambda t: t["corpus"].str.lower())
+    panels = {
+        named: rows.sort_values("band")["weight"].to_numpy()
+        for named, rows in table.groupby(["corpus", "model", "emotion"])
+    }
+    found = []
+    weights = band_weights(maps, method)
+    for (corpus, model, emotion), part in weights.groupby(["corpus", "model", "emotion"], sort=False):
+        own = part.groupby("speaker")[list(range(PROFILE_BANDS))].mean().mean().to_numpy()
+        for theirs in ("ComParE", "wav2vec2"):
+            if (corpus, theirs, emotion) not in panels:
+                continue
+            values = {e: _correlation(own, panel) for (c, m, e), panel in panels.items() if (c, m) == (corpus, theirs)}
+            others = [v for e, v in values.items() if e != emotion]
+            found.append((corpus, model, emotion, theirs, values[emotion], float(np.mean(others))))
+    return pd.DataFrame(found, columns=["corpus", "model", "emotion", "published", "same", "other"])
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    try:
+        return profile_correlation(a, b)
+    except NotApplicable:
+        return np.nan

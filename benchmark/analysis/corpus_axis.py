@@ -1,0 +1,323 @@
+"""Profiles of emotions across corpora, recognisers and emotions: which of these changes an explanation most.
+
+A *profile* is the mean relevance of eight frequency bands (those of EmoLIME), each clip's scaled to a sum of absolute
+values of 1, averaged over the clips of a speaker for which one emotion is explained, then over speakers. Four means of
+correlations are compared, over all pairs of profiles that differ in one thing alone:
+
+- ``models``: same corpus and emotion, two kinds of recogniser;
+- ``corpora``: same kind of recogniser and emotion, two corpora;
+- ``emotions``: same corpus and recogniser, two emotions (what profiles without any information share: the floor);
+- ``split half``: nothing differs but the speakers (the ceiling).
+
+Like with like: two recognisers are compared on the same clips, two corpora never, and the shared clips alone make
+profiles alike. So by default both profiles of every pair come from *disjoint halves* of each corpus' speakers, means
+over `SPLITS` splits; ``shared`` gives the comparison as EmoLIME's paper shows it.
+
+Intervals are a jackknife over speakers within corpora, for which corpora, recognisers and emotions are fixed: they say
+nothing about other corpora. The permutation test asks that beside: labels (corpus, recogniser) of the profiles of each
+emotion are exchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ...keys import rng
+from ...metrics.similarity import PROFILE_BANDS, band_profile
+from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
+from .stored_maps import StoredMap
+
+SPLITS = 50
+PERMUTATIONS = 2_000
+KINDS = ("models", "corpora", "emotions", "split half")
+Cell = tuple[str, str, str]  # corpus, kind of recogniser, emotion explained
+
+
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """Profiles by speaker of one method.
+
+    Attributes
+    ----------
+    cells : list of (str, str, str)
+        Corpus, kind of recogniser and emotion of each profile.
+    values : list of array, shape (speakers of the corpus, 8)
+        For each cell; NaN where a speaker has no clip for which the emotion is explained.
+    n_clips : int
+    """
+
+    cells: list[Cell]
+    values: list[np.ndarray]
+    n_clips: int
+
+    @property
+    def speakers(self) -> dict[str, int]:
+        """Number of speakers of each corpus."""
+        return {cell[0]: len(values) for cell, values in zip(self.cells, self.values, strict=True)}
+
+    def above_lowest(self) -> Profiles:
+        """The profiles without the lowest band."""
+        return Profiles(self.cells, [v[:, 1:] for v in self.values], self.n_clips)
+
+
+@dataclass(frozen=True)
+class ProfileContrast:
+    """Difference of two of the means with its interval.
+
+    Attributes
+    ----------
+    means : dict of str to float
+        By kind of pair, see the module.
+    difference, low, high, p : float
+        Of ``models - corpora``; interval and p by the jackknife over speakers, NaN where a corpus has fewer than 6.
+    p_permutation : float
+        One-sided, of exchanged labels; NaN where there is nothing to exchange.
+    by_emotion : dict of str to (float, float, float)
+        Difference with interval of each emotion.
+    n_clips, n_corpora, n_models : int
+    speakers : dict of str to int
+    """
+
+    means: dict[str, float]
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_permutation: float
+    by_emotion: dict[str, tuple[float, float, float]]
+    n_clips: int
+    n_corpora: int
+    n_models: int
+    speakers: dict[str, int]
+
+
+def kind_of(model: str) -> str:
+    """Kind of a recogniser: its name without the digest that tells several apart."""
+    return model.partition("@")[0]
+
+
+def profiles_of(maps: Sequence[StoredMap], method: str) -> Profiles:
+    """Profiles by speaker of a method's clean maps, first repeats.
+
+    Parameters
+    ----------
+    maps : sequence of StoredMap
+        A corpus explained by several trainings of one kind of recogniser counts each of them as the same kind.
+    method : str
+    """
+    rows = []
+    for one in maps:
+        if one.method == method and one.condition == "clean" and one.repeat == 0:
+            profile = band_profile(one.values)
+            scale = np.abs(profile).sum()
+            if scale > 0:
+                cell = (one.corpus, kind_of(one.model), one.target)
+                rows.append((*cell, one.speaker, *(profile / scale)))
+    table = pd.DataFrame(rows, columns=["corpus", "model", "emotion", "speaker", *range(PROFILE_BANDS)])
+    speakers = {corpus: sorted(part["speaker"].unique()) for corpus, part in table.groupby("corpus")}
+    cells, values = [], []
+    for (corpus, model, emotion), part in table.groupby(["corpus", "model", "emotion"]):
+        by_speaker = part.groupby("speaker")[list(range(PROFILE_BANDS))].mean().reindex(speakers[corpus])
+        cells.append((corpus, model, emotion))
+        values.append(by_speaker.to_numpy())
+    return Profiles(cells, values, len(rows))
+
+
+# -- pairs -------------------------------------------------------------------------------------------------------------
+
+
+def pair_masks(cells: Sequence[Cell], emotion: str | None = None) -> dict[str, np.ndarray]:
+    """Which pairs of profiles are of each of `KINDS`, bool, shape (cells, cells).
+
+    Parameters
+    ----------
+    cells : sequence of (str, str, str)
+    emotion : str, optional
+        Only pairs of this emotion; default all.
+    """
+    labels = np.array(cells, dtype=object).reshape(-1, 3)
+    same = [labels[:, k][:, None] == labels[:, k][None, :] for k in range(3)]
+    of_emotion = np.full(len(labels), emotion is None) | (labels[:, 2] == emotion)
+    wanted = of_emotion[:, None] & of_emotion[None, :]
+    return {
+        "models": same[0] & ~same[1] & same[2] & wanted,
+        "corpora": ~same[0] & same[1] & same[2] & wanted,
+        "emotions": same[0] & same[1] & ~same[2] & wanted,
+        "split half": same[0] & same[1] & same[2] & wanted,
+    }
+
+
+def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of each row of one array with each of another, NaN for constant rows."""
+
+    def unit(x: np.ndarray) -> np.ndarray:
+        centred = x - x.mean(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scaled: np.ndarray = centred / np.sqrt(np.sum(centred**2, axis=1, keepdims=True))
+        return scaled
+
+    found: np.ndarray = unit(first) @ unit(second).T
+    return found
+
+
+Weights = Mapping[str, np.ndarray]  # by corpus: which speakers, shape (speakers,)
+
+
+def _means(profiles: Profiles, chosen: Weights) -> np.ndarray:
+    """Mean profile of each cell over chosen speakers, shape (cells, bands); NaN where none has it."""
+    found = np.full((len(profiles.cells), profiles.values[0].shape[1]), np.nan)
+    for i, (cell, values) in enumerate(zip(profiles.cells, profiles.values, strict=True)):
+        rows = values[chosen[cell[0]]]
+        rows = rows[np.isfinite(rows[:, 0])]
+        if len(rows):
+            found[i] = rows.mean(axis=0)
+    return found
+
+
+def similarity_matrix(profiles: Profiles, kept: Weights, shared: bool, seed: int = 0) -> np.ndarray:
+    """Correlation of each pair of cells over the kept speakers, shape (cells, cells).
+
+    Parameters
+    ----------
+    profiles : Profiles
+    kept : mapping of str to bool array
+        Speakers of each corpus that count.
+    shared : bool
+        Both profiles of a pair from all speakers; else from disjoint halves, mean over `SPLITS` splits. The splits
+        do not depend on which speakers are kept.
+    seed : int
+    """
+    if shared:
+        own = _means(profiles, kept)
+        return correlations(own, own)
+    total, count = 0.0, 0.0
+    for split in range(SPLITS):
+        halves: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = {}, {}
+        for corpus, n in profiles.speakers.items():
+            order = rng("profile halves", seed, split, corpus).permutation(n)
+            for half, members in zip(halves, (order[::2], order[1::2]), strict=True):
+                half[corpus] = np.isin(np.arange(n), members) & kept[corpus]
+        one, other = (_means(profiles, half) for half in halves)
+        found = correlations(one, other)
+        for matrix in (found, found.T):
+            total = total + np.nan_to_num(matrix)
+            count = count + np.isfinite(matrix)
+    with np.errstate(invalid="ignore"):
+        mean: np.ndarray = np.asarray(total) / np.asarray(count)
+    return mean
+
+
+def _mean_of(matrix: np.ndarray, mask: np.ndarray) -> float:
+    known = matrix[mask]
+    known = known[np.isfinite(known)]
+    return float(known.mean()) if known.size else np.nan
+
+
+# -- the contrast ------------------------------------------------------------------------------------------------------
+
+
+def profile_contrast(profiles: Profiles, shared: bool = False, seed: int = 0) -> ProfileContrast:
+    """Whether profiles are more alike across recognisers than across corpora.
+
+    Parameters
+    ----------
+    profiles : Profiles
+    shared : bool
+        See `similarity_matrix`.
+    seed : int
+    """
+    everyone = {corpus: np.ones(n, dtype=bool) for corpus, n in profiles.speakers.items()}
+    emotions = sorted({cell[2] for cell in profiles.cells})
+    masks = {None: pair_masks(profiles.cells)} | {e: pair_masks(profiles.cells, e) for e in emotions}
+
+    def differences(matrix: np.ndarray) -> np.ndarray:
+        return np.array([_mean_of(matrix, m["models"]) - _mean_of(matrix, m["corpora"]) for m in masks.values()])
+
+    whole = similarity_matrix(profiles, everyone, shared, seed)
+    estimate = differences(whole)
+    low, high, p = _jackknife(
+        estimate, lambda kept: differences(similarity_matrix(profiles, kept, shared, seed)), everyone
+    )
+    return ProfileContrast(
+        means={kind: _mean_of(whole, masks[None][kind]) for kind in KINDS if not (shared and kind == "split half")},
+        difference=float(estimate[0]),
+        low=float(low[0]),
+        high=float(high[0]),
+        p=float(p[0]),
+        p_permutation=label_permutation(profiles.cells, whole, seed),
+        by_emotion={e: (float(estimate[i]), float(low[i]), float(high[i])) for i, e in enumerate(emotions, 1)},
+        n_clips=profiles.n_clips,
+        n_corpora=len({cell[0] for cell in profiles.cells}),
+        n_models=len({cell[1] for cell in profiles.cells}),
+        speakers=profiles.speakers,
+    )
+
+
+def _jackknife(
+    estimate: np.ndarray, again: Callable[[Weights], np.ndarray], everyone: Weights, level: float = LEVEL
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Interval and p of estimates by the jackknife over speakers within corpora, shape of `estimate` each.
+
+    The variance is the sum over corpora of (n - 1) / n times the squared deviations of the leave-one-out estimates; the
+    degrees of freedom are Welch and Satterthwaite's. NaN where a corpus has fewer than 6 speakers.
+    """
+    unknown = np.full(estimate.shape, np.nan)
+    if min(map(len, everyone.values())) < MIN_SPEAKERS:
+        return unknown, unknown, unknown
+    parts, df = [], []
+    for corpus, members in everyone.items():
+        n = len(members)
+        left_out = []
+        for speaker in range(n):
+            kept = dict(everyone) | {corpus: np.arange(n) != speaker}
+            left_out.append(again(kept))
+        spread = np.array(left_out)
+        parts.append((n - 1) / n * np.sum((spread - spread.mean(axis=0)) ** 2, axis=0))
+        df.append(n - 1)
+    variance = np.sum(parts, axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        freedom = variance**2 / np.sum([part**2 / d for part, d in zip(parts, df, strict=True)], axis=0)
+        se = np.sqrt(variance)
+        half = stats.t.ppf((1 + level) / 2, freedom) * se
+        p = 2 * stats.t.sf(np.abs(estimate) / se, freedom)
+    return estimate - half, estimate + half, p
+
+
+def label_permutation(
+    cells: Sequence[Cell], matrix: np.ndarray, seed: int = 0, permutations: int = PERMUTATIONS
+) -> float:
+    """One-sided p of models - corpora when labels (corpus, recogniser) are exchanged within emotions.
+
+    Parameters
+    ----------
+    cells : sequence of (str, str, str)
+    matrix : array, shape (cells, cells)
+        Similarity of each pair.
+    seed : int
+    permutations : int
+
+    Returns
+    -------
+    float
+        (1 + permutations that reach the difference) / (1 + permutations); NaN where no pair differs in the corpus, or
+        none in the recogniser.
+    """
+    masks = pair_masks(cells)
+    if not (masks["models"].any() and masks["corpora"].any()):
+        return np.nan
+    observed = _mean_of(matrix, masks["models"]) - _mean_of(matrix, masks["corpora"])
+    emotions = np.array([cell[2] for cell in cells], dtype=object)
+    groups = [np.flatnonzero(emotions == e) for e in sorted(set(emotions))]
+    draw, reached = rng("profile labels", seed), 0
+    for _ in range(permutations):
+        order = np.arange(len(cells))
+        for group in groups:
+            order[group] = draw.permutation(group)
+        moved = matrix[np.ix_(order, order)]
+        reached += _mean_of(moved, masks["models"]) - _mean_of(moved, masks["corpora"]) >= observed - 1e-12
+    return (1 + reached) / (1 + permutations)

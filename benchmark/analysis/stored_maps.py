@@ -1,0 +1,154 @@
+"""Explanations of one or several runs as maps on the scoring grid of the clip as recorded, with the facts of the clip.
+
+What analyses across conditions, recognisers, corpora and retrainings start from. No model is called, no audio read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...audio import Grid, scoring_grid
+from ...datasets.clip import recorded_times
+from ...errors import InputError
+from ...metrics.case import summed_on
+from ...metrics.resolution import resolution_of
+from ..storage.clip_facts import read_clip_facts
+from ..storage.store import Explanation, Store
+from .merge import shown_names
+
+_FACTS = ["corpus", "model", "trained_on", "condition", "clip", "speaker", "emotion", "predicted", "strength"]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredMap:
+    """One explanation.
+
+    Attributes
+    ----------
+    corpus, model, trained_on, method, condition, clip, target : str
+        `model` is the shown name: with a short digest where several recognisers have one name.
+    repeat : int
+    speaker, sentence, sex, emotion, predicted : str
+        `predicted` under the condition; empty where not known.
+    strength : float
+        Measured strength of the condition.
+    duration_s : float
+        Of the clip as recorded.
+    values : array, shape (16, n)
+        Sums over the cells of the scoring grid of the clip as recorded.
+    cells : int
+        Cells that the map resolves (`metrics.resolution`).
+    """
+
+    corpus: str
+    model: str
+    trained_on: str
+    method: str
+    condition: str
+    clip: str
+    target: str
+    repeat: int
+    speaker: str
+    sentence: str
+    sex: str
+    emotion: str
+    predicted: str
+    strength: float
+    duration_s: float
+    values: np.ndarray
+    cells: int
+
+    @property
+    def recogniser(self) -> str:
+        """Model with its training corpus."""
+        return f"{self.model} ({self.trained_on})" if self.trained_on else self.model
+
+    def on(self, columns: int) -> np.ndarray:
+        """The map with its time axis stretched to so many columns, shape (16, columns)."""
+        have = self.values.shape[1]
+        if have == columns:
+            return self.values
+        running = np.concatenate([np.zeros((len(self.values), 1)), np.cumsum(self.values, axis=1)], axis=1)
+        at = np.linspace(0, have, columns + 1)
+        left = np.minimum(at.astype(int), have - 1)
+        filled = running[:, left] + (at - left) * self.values[:, left]
+        moved: np.ndarray = np.diff(filled, axis=1)
+        return moved
+
+
+def stored_maps(stores: Sequence[Store], methods: Sequence[str] = ()) -> list[StoredMap]:
+    """Maps of the runs' explanations, each once; of explanations against several fills the one against the first.
+
+    Parameters
+    ----------
+    stores : sequence of Store
+    methods : sequence of str
+        Default all.
+
+    Raises
+    ------
+    InputError
+        If a run holds no explanation that says how long its clip is, as those of earlier versions do not.
+    """
+    corpus_names, model_names = shown_names([store.info for store in stores])
+    found: dict[tuple, StoredMap] = {}
+    for store, corpora, models in zip(stores, corpus_names, model_names, strict=True):
+        facts = _facts(store)
+        for e in store.explanations():
+            if not e.first or (methods and e.attribution.method not in methods):
+                continue
+            known = facts.get((e.corpus, e.model, e.condition, e.clip)) or facts.get((e.corpus, e.model, "", e.clip))
+            if known is None:
+                continue
+            one = _stored_map(store, e, known)
+            named = {
+                "corpus": corpora.get(e.corpus, e.corpus),
+                "model": models.get((e.model, one.trained_on), e.model),
+            }
+            one = StoredMap(**{**vars(one), **named})
+            found[one.corpus, one.recogniser, one.method, one.condition, one.repeat, one.clip, one.target] = one
+    return list(found.values())
+
+
+def _stored_map(store: Store, e: Explanation, facts: dict[str, object]) -> StoredMap:
+    if not e.duration_s > 0:
+        raise InputError(
+            f"{store.path}: explanations of an earlier version, without the length of their clips; compute them again "
+            "in another folder (`serxai run --out`)."
+        )
+    recorded_s = e.time_map[-1][0] if e.time_map else e.duration_s
+    own, grid = e.attribution.grid, scoring_grid(recorded_s)
+    native = Grid(own.freq_edges_hz, recorded_times(own.time_edges_s, e.time_map))
+    resolution = resolution_of(e.attribution.values, native, grid)
+    return StoredMap(
+        corpus=e.corpus,
+        model=e.model,
+        method=e.attribution.method,
+        condition=e.condition,
+        clip=e.clip,
+        target=e.attribution.target,
+        repeat=e.repeat,
+        duration_s=recorded_s,
+        values=summed_on(e.attribution.values, native, grid),
+        cells=min(resolution.rows, grid.shape[0]) * min(resolution.columns, grid.shape[1]),
+        **facts,  # type: ignore[arg-type]
+    )
+
+
+def _facts(store: Store) -> dict[tuple[str, str, str, str], dict[str, object]]:
+    """Facts of each (corpus, model, condition, clip); under condition "" those of companions without own rows."""
+    rows = store.scores(_FACTS)
+    rows = rows[rows["predicted"] != ""]
+    sentences = read_clip_facts(store.path).drop_duplicates(["corpus", "clip"])
+    rows = rows.sort_values("strength").drop_duplicates(_FACTS[:5]).merge(sentences, "left", ["corpus", "clip"])
+    rows[["sentence", "sex"]] = rows[["sentence", "sex"]].fillna("")
+    told = {}
+    for row in rows.to_dict("records"):
+        place = (row.pop("corpus"), row.pop("model"), row.pop("condition"), row.pop("clip"))
+        told[place] = row
+        if place[2] != "clean":
+            told.setdefault((place[0], place[1], "", place[3]), row | {"predicted": "", "strength": np.nan})
+    return told

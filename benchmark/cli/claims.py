@@ -1,0 +1,172 @@
+"""``serxai robustness`` and ``claims``: what explanations of several runs say together."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from ...errors import InputError
+from ...methods.records import METHODS
+from ..analysis.claims import CLAIM_1, Finding, emolime_claims
+from ..analysis.leaderboard import leaderboard, ordered
+from ..analysis.robustness import PAIR, against_energy, clip_rows, pooled
+from ..analysis.stored_maps import StoredMap, stored_maps
+from ..report.escape import csv_safe
+from ..report.tables import number
+from ..report.text import p_text
+from ..storage.files import write_atomically, writing
+from ..storage.store import Store
+from .console import Bars, Console
+from .results import merged, print_notes
+
+BAR_METRIC = "abpc"  # whose bar a method must pass to be ranked by robustness
+LEGEND = (
+    "Score: (similarity - floor) / (ceiling - floor), means over clips whose predicted class is unchanged, [95 %] by a "
+    "jackknife over speakers; floor: other clips of the class, ceiling: a repeat with another seed. p: contrast "
+    "(similarity - floor) against `energy` on the same clips, Holm over methods. Ranked: methods that beat `random` "
+    f"and `energy` on {BAR_METRIC}, where two or more do; a map that does not look at the recogniser is robust as well."
+)
+
+
+def robustness(arguments: Namespace) -> int:
+    """Print similarity of explanations on four axes, and write the tables to ``--out``."""
+    stores = [Store(path) for path in arguments.runs]
+    scores, _, notes = merged(stores, arguments.partial)
+    print_notes(notes)
+    passed = _passed(scores)
+    with Bars() as bars:
+        maps = stored_maps(stores, arguments.method)
+        rows = clip_rows(maps, arguments.measure, arguments.axis or ("shift", "model", "retraining", "seed"), 0, bars)
+    if rows.empty:
+        raise InputError(
+            "robustness: the runs hold no two explanations of one clip to compare. Score a shifted condition "
+            "(`serxai run --condition clean --condition noise-10db`), repeat (`--repeats 2`), or give the runs of "
+            "several recognisers."
+        )
+    table = pooled(rows)
+    tests = [against_energy(part, passed.get((corpus, model), ())) for (corpus, model), part in _by(rows)]
+    tested = pd.concat([t for t in tests if len(t)] or tests[:1], ignore_index=True)
+    told = {"low": "difference_low", "high": "difference_high"}
+    table = table.merge(
+        tested[[*PAIR, "difference", "low", "high", "p_holm", "ranked"]].rename(columns=told), "left", PAIR
+    )
+    table["ranked"] = table["ranked"].eq(True)
+    if arguments.out is not None:
+        with writing(arguments.out, resumable=False):
+            _write(table, arguments.out / "robustness.csv")
+            _write(rows, arguments.out / "robustness_clips.csv")
+    if arguments.json:
+        print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
+        return 0
+    console = Console()
+    for (axis, corpus, model, other), part in table.groupby(PAIR[:4], sort=False):
+        console.print(_robustness_table(part, f"{axis}: {corpus}, {model}" + (f" / {other}" if other else "")))
+        if not part["ranked"].any():
+            console.print(
+                f"No ranking: fewer than two methods beat random and energy on {BAR_METRIC} here.", style="dim"
+            )
+    console.print(LEGEND, style="dim", highlight=False, markup=False)
+    return 0
+
+
+def _by(rows: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    return [((str(c), str(m)), part) for (c, m), part in rows.groupby(["corpus", "model"], sort=False)]
+
+
+def _passed(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
+    """Methods that pass the bar on abpc, clean, under the first fill, by corpus and recogniser."""
+    chosen = scores[(scores["metric"] == BAR_METRIC) & (scores["condition"] == "clean")]
+    if chosen.empty:
+        return {}
+    board = leaderboard(chosen)
+    first = chosen.groupby(["corpus", "model"], observed=True)["fill"].first()
+    found: dict[tuple[str, str], set[str]] = {}
+    for row in board.to_dict("records"):
+        if row["passes_bar"] == True and row["fill"] == first[row["corpus"], row["model"]]:  # noqa: E712
+            title = f"{row['model']} ({row['trained_on']})" if row["trained_on"] else row["model"]
+            found.setdefault((row["corpus"], title), set()).add(row["method"])
+    return found
+
+
+def _robustness_table(part: pd.DataFrame, title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    names = (
+        "method",
+        "score [95 %]",
+        "similarity",
+        "floor",
+        "ceiling",
+        "changed",
+        "all clips",
+        "clips",
+        "p vs energy",
+        "",
+    )
+    for name in names:
+        table.add_column(name, justify="left" if name in ("method", "") else "right")
+    places = {name: i for i, name in enumerate(ordered(part["method"], METHODS.names()))}
+    part = part.sort_values("method", key=lambda c: c.map(places))
+    for row in part.sort_values("score", ascending=False, kind="stable", na_position="last").to_dict("records"):
+        interval = f" [{number(row['low'])}, {number(row['high'])}]" if np.isfinite(row["low"]) else ""
+        table.add_row(
+            row["method"], f"{number(row['score'])}{interval}",
+            *(number(row[c]) for c in ("similarity", "floor", "ceiling", "changed", "all_score")),
+            str(row["n_clips"]), p_text(row["p_holm"]),
+            "ranked" if row["ranked"] else row["note"],
+        )  # fmt: skip
+    return table
+
+
+def claims(arguments: Namespace) -> int:
+    """Decide the papers' claims, for every method of the runs."""
+    stores = [Store(path) for path in arguments.runs]
+    for store in stores:
+        if not arguments.partial:
+            store.refuse_damage()
+    maps: list[StoredMap] = stored_maps(stores, arguments.method)
+    found = emolime_claims(maps)
+    if arguments.out is not None:
+        with writing(arguments.out, resumable=False):
+            _write(pd.DataFrame([asdict(one) for one in found]), arguments.out / "claims.csv")
+    if arguments.json:
+        print(json.dumps(json.loads(pd.DataFrame([asdict(one) for one in found]).to_json(orient="records")), indent=2))
+        return 0
+    _print_findings(found)
+    return 0
+
+
+MEANING = {
+    CLAIM_1: "explanations are more alike across recognisers than across corpora",
+    "EmoLIME 2": "low bands drive some emotions with deep features",
+    "EmoLIME 3": "high bands go with arousal",
+}
+
+
+def _print_findings(found: Sequence[Finding]) -> None:
+    console = Console()
+    for claim, meaning in MEANING.items():
+        console.print(f"{claim}: {meaning}", style="bold", highlight=False, markup=False)
+        for one in found:
+            if not one.claim.startswith(claim):
+                continue
+            aside = f" ({one.claim.removeprefix(claim + ', ')})" if one.claim != claim else ""
+            interval = f" [{number(one.low)}, {number(one.high)}]" if np.isfinite(one.low) else ""
+            p = f", p {p_text(one.p)}" if np.isfinite(one.p) else ""
+            n = f", {one.n_clips} clips, {one.n_speakers} speakers" if one.n_clips else ""
+            told = f"  {one.verdict}: {one.method}{aside}, {one.setting}: {one.effect}: {number(one.estimate)}"
+            console.print(f"{told}{interval}{p}{n}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"    {one.note}", style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    buffer = BytesIO()
+    csv_safe(table).to_csv(buffer, index=False, lineterminator="\n")
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,128 @@
+"""``serxai robustness`` and ``claims`` on run folders whose explanations are known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from serxai.audio import scoring_grid
+from serxai.benchmark.analysis.robustness import AXES
+from serxai.benchmark.cli import robustness_parsers
+from serxai.benchmark.cli.main import main
+from serxai.benchmark.storage.clip_facts import write_clip_facts
+from serxai.benchmark.storage.store import Explanation, Store
+from serxai.keys import digest, rng
+from serxai.methods.attribution import Attribution
+from serxai.metrics.similarity import MEASURES
+
+METHODS = ("saliency", "emolime", "energy", "random")
+DURATION_S = 1.6
+
+
+def write_run(path: Path, make_scores, make_run, corpus: str, model: str, loudest_band: int) -> Store:
+    """A run whose maps are a bump at a band by emotion, moved by `loudest_band`, under noise with noise added."""
+    scores = make_scores(speakers=7, clips=4, conditions=("clean", "noise-10db"))
+    scores = scores[scores["method"].isin(METHODS) & scores["metric"].isin(["abpc", "consistency"])]
+    scores = scores.assign(corpus=corpus, model=model, trained_on=corpus)
+    info = {
+        "models": {f"{model} trained on {corpus}": {"recogniser": model}},
+        "fingerprints": {f"{model} trained on {corpus}, fold 0": digest(corpus, model)},
+    }
+    store = make_run(path, scores, 1, **info)
+    grid = scoring_grid(DURATION_S)
+    found = {}
+    named = scores.drop_duplicates(["method", "condition", "clip"])
+    for row in named.to_dict("records"):
+        own = rng("map", corpus, row["method"], row["clip"]).normal(size=grid.shape)
+        band = 2 * (("anger", "happiness", "neutral", "sadness").index(row["emotion"]) + loudest_band + 3)
+        own[band : band + 2] += 4
+        if row["condition"] != "clean":
+            own = own + rng("shift", row["method"], row["clip"]).normal(size=grid.shape)
+        for repeat in (0, 1) if row["method"] == "random" and row["condition"] == "clean" else (0,):
+            values = own if not repeat else rng("again", row["clip"]).normal(size=grid.shape)
+            attribution = Attribution(values, grid, row["emotion"], row["method"])
+            key = digest(corpus, model, row["method"], row["condition"], row["clip"], repeat)
+            found[key] = Explanation(
+                attribution, corpus, model, row["clip"], row["condition"], repeat, duration_s=DURATION_S
+            )
+    timing = {"model_calls": 3, "attempts": 1, "clips": {}, "explanations": {}}
+    store.write_shard(store.info["shards"][0], scores.to_dict("records"), found, {}, timing)
+    clips = scores.drop_duplicates("clip")
+    write_clip_facts(path, [(corpus, clip, f"t{clip[-1]}", "f") for clip in clips["clip"]])
+    return store
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, make_scores: Callable, make_run: Callable) -> list[str]:
+    """Two corpora, each explained by two recognisers; corpora move the profile by a band, recognisers do not."""
+    folder = tmp_path_factory.mktemp("runs")
+    written = []
+    for at, corpus in enumerate(("emodb", "ravdess")):
+        for model in ("opensmile-svc", "embedding"):
+            path = folder / f"{corpus}-{model}"
+            write_run(path, make_scores, make_run, corpus, model, at)
+            written.append(str(path))
+    return written
+
+
+def test_the_parsers_know_all_axes_and_measures():
+    assert robustness_parsers.AXES == AXES and tuple(MEASURES) == robustness_parsers.MEASURES
+
+
+def test_robustness_prints_and_writes_every_axis_that_the_runs_allow(runs, tmp_path: Path, capsys):
+    assert main(["robustness", *runs[:2], "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert "shift: emodb, embedding (emodb) / noise-10db" in told and "model: emodb" in told
+    table = pd.read_csv(tmp_path / "out" / "robustness.csv")
+    assert set(table["axis"]) == {"shift", "model", "seed"}
+    shift = table[(table["axis"] == "shift") & (table["corpus"] == "emodb")].set_index(["model", "method"])
+    assert shift.loc["embedding (emodb)", "saliency"]["score"] == pytest.approx(
+        shift.loc["embedding (emodb)", "emolime"]["score"], abs=0.15
+    )
+    assert shift.loc[("embedding (emodb)", "random"), "note"]  # no score, and why
+    assert not shift["ranked"].any() or shift[shift["ranked"]]["score"].notna().all()
+    clips = pd.read_csv(tmp_path / "out" / "robustness_clips.csv")
+    assert {"similarity", "floor", "ceiling"} <= set(clips.columns)
+
+
+def test_robustness_as_json_and_with_another_measure(runs, capsys):
+    assert (
+        main(["robustness", runs[0], "--axis", "shift", "--measure", "cosine", "--method", "saliency", "--json"]) == 0
+    )
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["method"] == "saliency" and 0 < row["similarity"] < 1 and row["n_speakers"] == 7
+
+
+def test_claims_find_what_was_put_into_the_maps(runs, tmp_path: Path, capsys):
+    assert main(["claims", *runs, "--method", "emolime", "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert "EmoLIME 1: explanations are more alike across recognisers than across corpora" in told
+    table = pd.read_csv(tmp_path / "out" / "claims.csv")
+    first = table[(table["claim"] == "EmoLIME 1") & (table["method"] == "emolime")]
+    assert len(first) == 4 and (first["verdict"] == "supported").all() and (first["low"] > 0).all()
+    # bands above 2.5 kHz: sadness and neutral have theirs higher up than anger and happiness
+    assert (table[table["claim"] == "EmoLIME 3"]["verdict"] == "contradicted").all()
+    published = table[table["method"] == "published weights"]
+    assert published["p"].round(2).tolist()[0] == 0.09  # three corpora, all bands
+    assert published["p"].round(2).tolist()[1] == 0.50  # without the lowest
+
+
+def test_one_recogniser_decides_nothing_about_recognisers(runs, capsys):
+    assert main(["claims", runs[0], "--method", "emolime", "--json"]) == 0
+    found = [f for f in json.loads(capsys.readouterr().out) if f["claim"] == "EmoLIME 1" and f["method"] == "emolime"]
+    assert [f["verdict"] for f in found] == ["not testable"] and "two corpora" in found[0]["note"]
+
+
+def test_runs_of_earlier_versions_are_refused_with_what_to_do(tmp_path: Path, make_scores, make_run, capsys):
+    make_run(tmp_path / "old", make_scores(speakers=6, clips=4).replace({"clip": {"s00c0": "clip-0"}}), 1)
+    assert main(["robustness", str(tmp_path / "old"), "--partial"]) == 2
+    assert "another folder" in capsys.readouterr().err
+
+
+def test_an_unknown_method_is_refused_before_anything_is_read(runs, capsys):
+    assert main(["claims", runs[0], "--method", "emolme"]) == 2
+    assert "emolime" in capsys.readouterr().err
