@@ -31,7 +31,8 @@ from serxai.models.hf import Backbone, load
 CHECKPOINTS: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[1] / "models" / "tiny_checkpoints.py"))
 ON_WAVEFORMS = ["wav2vec2", "wav2vec2, norms first", "hubert", "wavlm", "wavlm, norms first"]
 ON_FEATURES = ["whisper", "whisper, state 2", "ast", "w2v-bert"]
-ARCHITECTURES = ON_WAVEFORMS + ON_FEATURES
+CLASSIFIERS = ["whisper, classifier", "ast, classifier"]
+ARCHITECTURES = ON_WAVEFORMS + ON_FEATURES + CLASSIFIERS
 WITH_POSITIONS = ("whisper", "ast", "wavlm")  # w2v-bert's relative positions multiply the queries, none is added
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 HAS_ATTENTION = "cannot be followed .*it has attention: .* attn-lrp has rules"
@@ -54,9 +55,13 @@ def recognisers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recognise
         for tensor in (head.weight, head.bias, head.mean, head.platt_b):
             tensor.data = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
         found[label] = backbone.recogniser(label, CLASSES, head, label)
-    for label in ON_WAVEFORMS:
+    for label in (*ON_WAVEFORMS, *CLASSIFIERS):
         name, _, variant = label.partition(", ")
-        options = {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True} if variant else {}
+        options: dict[str, Any] = {}
+        if variant == "norms first":
+            options = {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True}
+        elif name == "whisper":
+            options = {"max_source_positions": 100}  # 2 s instead of 30
         folder = CHECKPOINTS["WRITERS"][name](tmp_path_factory.mktemp("checkpoint"), classifier=True, **options)
         found[label] = load(MODELS.get(f"hf:{folder}"))
     return found
@@ -158,7 +163,7 @@ def test_attention_is_what_transformers_returns(label, recognisers, clip):
         inner.set_attn_implementation("eager")
     try:
         with torch.no_grad():
-            theirs = inner(recogniser.module.standardise(samples), output_attentions=True).attentions
+            theirs = inner(recogniser.module.inputs(samples), output_attentions=True).attentions
     finally:
         if not label.startswith("wavlm"):
             inner.set_attn_implementation("sdpa")
@@ -187,7 +192,7 @@ def test_rollout_and_relevance_by_loops(label, recognisers, clip):
     for name, matrix in (("attention-rollout", rollout), ("attention-relevance", relevance - np.eye(n))):
         found = make_method(name).attribute(request(recogniser, clip)).values
         expected = matrix.mean(axis=0)
-        if label == "ast":  # class tokens are read; 4 rows of patches over frequency
+        if label.startswith("ast"):  # class tokens are read; 4 rows of patches over frequency
             expected = matrix[:2].mean(axis=0)[2:].reshape(4, -1).sum(axis=0)
         np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=1e-6 * matrix.max())
 
