@@ -76,7 +76,7 @@ class WeightedHead(LinearHead):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Raw one-vs-rest log-odds, differentiable: (n, n_states * dim) -> (n, n_classes)."""
-        states = features.double().reshape(len(features), len(self.layer_weights), -1)
+        states = features.double().reshape(len(features), len(self.layer_weights), self.mean.numel())
         shares = self.layer_weights.softmax(dim=0) / self.layer_scale
         return super().forward((shares[:, None] * states).sum(dim=1))
 
