@@ -30,12 +30,14 @@ def _bounded(parameters: dict[str, Any]) -> dict[str, Any]:
     if len(parameters) > MAX_PARAMETERS:
         raise ValueError(f"{len(parameters)} parameters, at most {MAX_PARAMETERS} are allowed")
     for name, value in parameters.items():
-        values = value if isinstance(value, list | tuple) else [value]
+        # a mapping holds a value for each fold, such as the hidden state that was chosen there
+        held = [*value, *value.values()] if isinstance(value, dict) else value
+        values = held if isinstance(held, list | tuple) else [held]
         if len(values) > MAX_PARAMETERS:
             raise ValueError(f"parameter {name!r} holds {len(values)} values, at most {MAX_PARAMETERS} are allowed")
         for each in values:
             if not _plain(each):
-                raise ValueError(f"parameter {name!r} is no number, text or list of them within bounds")
+                raise ValueError(f"parameter {name!r} is no number, text, list or mapping of them within bounds")
     return parameters
 
 

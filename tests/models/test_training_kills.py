@@ -91,12 +91,14 @@ def alive(pid: int) -> bool:
 def test_workers_die_with_their_parent_even_while_they_start(seconds: float, tmp_path: Path) -> None:
     process = start(SLOW, tmp_path / "model", 2)
     deadline = time.monotonic() + 60
-    while len(workers := children(process.pid)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(seconds)
-    assert len(workers) == 2
-    process.kill()
-    process.wait()
+    try:
+        while len(workers := children(process.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(seconds)
+        assert len(workers) == 2
+    finally:  # an interrupted test must not leave a training behind that keeps two cores busy
+        process.kill()
+        process.wait()
     deadline = time.monotonic() + 10
     while any(map(alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
