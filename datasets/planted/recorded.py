@@ -26,17 +26,17 @@ PEAK = 0.17  # of the recording before edits, the same for all emotions; headroo
 CONTEXT_S = 0.10  # cut out on either side of a stretch, for the pitch tracker
 MOST_TARGETS, MOST_DISTRACTORS = 3, 2
 
-# change of each cue by the sham: 95th percentile of |twin - recording| in the targets of all clips, in the cue's unit
+# change of each cue by the sham: 95th percentile of |twin - recording| in the targets of 60 neutral clips, in its unit
 SHAM_CHANGE = MappingProxyType(
     {
-        "f0_level": 0.084,
-        "f0_variability": 0.08,
-        "loudness": 0.075,
-        "loudness_variability": 0.231,
-        "high_frequency_energy": 0.374,
-        "jitter": 0.831,
-        "shimmer": 2.177,
-        "hnr": 2.37,
+        "f0_level": 0.644,
+        "f0_variability": 1.762,
+        "loudness": 0.274,
+        "loudness_variability": 0.35,
+        "high_frequency_energy": 1.642,
+        "jitter": 1.82,
+        "shimmer": 3.606,
+        "hnr": 1.616,
     }
 )
 

@@ -27,17 +27,17 @@ from .truth import CROSSFADE_S
 SPLICE_S = 0.45
 MOST_TARGETS = 2
 
-# change of each cue by a splice of neutral speech: 95th percentile of |twin - recording| in the targets of all clips
+# change of each cue by a splice of neutral speech: 95th percentile of |twin - recording| in 60 neutral clips' targets
 SHAM_CHANGE = MappingProxyType(
     {
-        "f0_level": 3.0,
-        "f0_variability": 2.0,
-        "loudness": 1.0,
-        "loudness_variability": 4.0,
-        "high_frequency_energy": 6.0,
-        "jitter": 1.5,
-        "shimmer": 6.0,
-        "hnr": 6.0,
+        "f0_level": 5.865,
+        "f0_variability": 4.88,
+        "loudness": 0.234,
+        "loudness_variability": 4.092,
+        "high_frequency_energy": 10.419,
+        "jitter": 2.367,
+        "shimmer": 7.688,
+        "hnr": 7.998,
     }
 )
 

@@ -105,7 +105,7 @@ def test_the_fall_is_that_of_the_stretch_a_recogniser_listens_to(heard, relied_o
     assert table["n"].eq(48).all() and table.loc["target", "duration_s"] == pytest.approx(0.25)
     for kind in ("target", "sham", "distractor"):
         fall = rows[rows["kind"] == kind]["fall"]
-        assert (fall.abs() > 0.01).all() if kind == relied_on else (fall.abs() < 1e-6).all()
+        assert fall.abs().mean() > 0.1 if kind == relied_on else fall.abs().max() < 1e-6
     if relied_on == "target":
         # the louder half of the target's energy is gone: 0.15 s at 6 dB and 0.25 s at 0 dB of 0.4 s at 6 dB
         expected = 10 * 10 * np.log10(0.4 * 4 / (0.15 * 4 + 0.25))
