@@ -15,7 +15,8 @@ def authentic_clips(corpus: Corpus, clips: Iterable[str]) -> set[str]:
 
     A file is authentic if it has the SHA-256 that the publisher's checksum list gives for its name, or the one that the
     folder's ``manifest.csv`` gives for a copy made from that file (another sampling rate, another container). Clips of
-    the planted corpora are synthesised here, so they always are. No clip of a corpus without published checksums is.
+    the planted corpora are synthesised here, so they always are; those rendered from recordings are as authentic as the
+    recordings. No clip of a corpus without published checksums is.
 
     Parameters
     ----------
@@ -29,6 +30,13 @@ def authentic_clips(corpus: Corpus, clips: Iterable[str]) -> set[str]:
         If the folder's manifest cannot be read.
     """
     clips = list(clips)
+    if corpus.record.rendered_from:
+        from .planted.from_emodb import RecordedPlants  # imports torch, as rendering needs it
+
+        assert isinstance(corpus, RecordedPlants)
+        recordings = {clip: corpus.recordings(clip) for clip in clips}
+        genuine = authentic_clips(corpus.source, sorted(set().union(*recordings.values())))
+        return {clip for clip, used in recordings.items() if used <= genuine}
     if corpus.record.twinned:
         return set(clips)
     official = {_name(file): sha256 for file, sha256 in publisher_checksums(corpus.record).items()}

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..registry import Registry
 from .corpus import Corpus, CorpusRecord, Layout
 from .folder_record import RECORD as FOLDER
+from .planted.record import FROM_EMODB, SPLICED
 from .planted.record import RECORDS as PLANTED
 from .publishers.crema_d import RECORD as CREMA_D
 from .publishers.emodb import RECORD as EMODB
@@ -21,7 +22,7 @@ from .publishers.tess import RECORD as TESS
 CORPORA: Registry[CorpusRecord] = Registry(
     "corpus",
     CorpusRecord,
-    [*PLANTED, EMODB, RAVDESS, TESS, CREMA_D, SAVEE, IEMOCAP, IEMOCAP_EXCITED, NEMO, FOLDER],
+    [*PLANTED, FROM_EMODB, SPLICED, EMODB, RAVDESS, TESS, CREMA_D, SAVEE, IEMOCAP, IEMOCAP_EXCITED, NEMO, FOLDER],
     plural="corpora",
 )
 

@@ -65,6 +65,8 @@ class CorpusRecord(Record):
         Folder below the data root; default: the name.
     twinned : bool
         Whether each clip has a neutral twin, as fill ``twin`` needs.
+    rendered_from : str
+        Corpus whose recordings in the user's data root this one is rendered from; empty where it is not.
     voices : str
         Identifier shared by corpora with the same speakers; empty where no other corpus has these speakers.
 
@@ -87,6 +89,7 @@ class CorpusRecord(Record):
     sample_rate: int = 0
     folder: str = ""
     twinned: bool = False
+    rendered_from: str = ""
     voices: str = ""
 
     def __post_init__(self) -> None:

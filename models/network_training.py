@@ -14,7 +14,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,6 +89,8 @@ _PLANTED = Settings(
 SETTINGS: dict[str, Settings] = dict.fromkeys(
     ("planted", "planted-medium", "planted-hard", "planted-band", "planted-de"), _PLANTED
 )
+# these last up to 4 s, and a crop may miss a clip's one planted stretch
+SETTINGS |= dict.fromkeys(("planted-emodb", "spliced"), replace(_PLANTED, crop_frames=230))
 
 
 @dataclass(frozen=True, eq=False)

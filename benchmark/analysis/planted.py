@@ -1,6 +1,6 @@
 """Reliance of a recogniser on the planted cues, the premise of every score with a ground truth.
 
-``python -m serxai.benchmark.cli.corpus_planted [CORPUS]`` prints, as Markdown, in how many clips Praat and librosa
+``serxai corpus planted CORPUS`` prints, as Markdown, in how many clips Praat and librosa
 measure each planted cue, and a recogniser's recall with the cues removed. Conventions:
 
 - Each voice is classified by the fold model that was not trained on it.
@@ -22,7 +22,7 @@ import pandas as pd
 from ...audio import Plane, scoring_grid
 from ...audio.fills import FILLS, fill_spectrum
 from ...datasets.clip import Clip
-from ...datasets.planted.corpus import PlantedCorpus
+from ...datasets.planted.corpus import RenderedCorpus
 from ...datasets.planted.truth import truth_map, truth_mask
 from ...errors import InputError
 from ...keys import rng
@@ -49,7 +49,7 @@ def treated_waveforms(clip: Clip) -> np.ndarray:
 
 
 def treated_predictions(
-    corpus: PlantedCorpus,
+    corpus: RenderedCorpus,
     models: FoldModels,
     clip_ids: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -58,7 +58,7 @@ def treated_predictions(
 
     Parameters
     ----------
-    corpus : PlantedCorpus
+    corpus : RenderedCorpus
     models : FoldModels
         Trained on a corpus with the same voices.
     clip_ids : sequence of str, optional

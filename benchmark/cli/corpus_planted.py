@@ -1,69 +1,183 @@
-"""Report on a recogniser's reliance on the planted cues: ``python -m serxai.benchmark.cli.corpus_planted``."""
+"""``serxai corpus planted``: presence of planted cues, and a recogniser's reliance on them and on nothing else."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Iterator, Sequence
+import json
+from argparse import Namespace
+from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ...datasets.corpora import load_corpus
 from ...datasets.planted.check import cue_table, measured_changes
-from ...datasets.planted.corpus import PlantedCorpus
+from ...datasets.planted.corpus import RenderedCorpus
+from ...datasets.planted.from_emodb import RecordedPlants
+from ...datasets.probes import RARE
 from ...errors import InputError
-from ...models.obtain import obtain_fold_models
+from ...models.obtain import load_models
 from ..analysis.planted import reliance, treated_predictions
+from ..analysis.planted_stretches import fall_table, falls, shortcuts
 from .console import Bars
 
+FOUND = 0.8  # least share of clips in which a cue must be found in its direction
+ENOUGH_UAR = 0.85  # of a recogniser whose explanations are held to the planted truth
+ALPHA = 0.05
 
-def markdown(changes: pd.DataFrame, recalls: pd.DataFrame) -> Iterator[str]:
-    """Lines of the two Markdown tables.
+
+class Check(NamedTuple):
+    """One requirement: its name, whether it holds, and the figure; `of` is ``corpus`` or ``recogniser``."""
+
+    name: str
+    of: str
+    holds: bool
+    figure: str
+
+
+def planted(arguments: Namespace) -> int:
+    """Check a planted corpus and a recogniser on it; exit status 1 if a requirement on the corpus does not hold."""
+    with Bars() as bars:
+        progress = partial(bars, f"rendering {arguments.name}")
+        corpus = load_corpus(arguments.name, arguments.data_root, progress)
+        if not isinstance(corpus, RenderedCorpus):
+            raise InputError(
+                f"corpus {arguments.name!r} is not planted; take planted or one of its variants, planted-emodb or "
+                "spliced."
+            )
+        trained_on = arguments.trained_on or ("planted" if corpus.record.voices == "planted" else corpus.name)
+        models = load_models(
+            arguments.model,
+            trained_on,
+            data_root=arguments.data_root,
+            checkpoint=arguments.checkpoint,
+            progress=bars,
+        )
+        clips = corpus.select(limit=arguments.limit)
+        changes = measured_changes(corpus, clips, partial(bars, "measuring cues"))
+        recalls = reliance(treated_predictions(corpus, models, clips, partial(bars, "asking the recogniser")))
+        tables = {"cues": cue_table(changes), "recalls": recalls}
+        if isinstance(corpus, RecordedPlants):
+            tables["falls"] = fall_table(falls(corpus, models, clips, partial(bars, "replacing stretches")))
+            counts = corpus.table.loc[clips, "emotion"].value_counts()
+            if counts.min() >= RARE:
+                tables["shortcuts"] = shortcuts(corpus, clips)
+    checks = requirements(tables, float(changes["outside"].max()))
+    if arguments.json:
+        print(json.dumps(_as_json(tables, checks), indent=2))
+    else:
+        print("\n".join(markdown(tables, checks)))
+    return 0 if all(check.holds for check in checks if check.of == "corpus") else 1
+
+
+def requirements(tables: dict[str, pd.DataFrame], outside: float) -> list[Check]:
+    """Check the requirements on the corpus and on the recogniser.
 
     Parameters
     ----------
-    changes : DataFrame
-        Of `measured_changes`.
-    recalls : DataFrame
-        Of `reliance`.
+    tables : dict of str to DataFrame
+        ``cues`` of `cue_table`, ``recalls`` of `reliance`, and where there are any ``falls`` of `fall_table` and
+        ``shortcuts`` of the function of this name.
+    outside : float
+        Largest difference of clip and twin outside the planted words.
     """
+    cues, recalls = tables["cues"], tables["recalls"]
+    twin, clip = recalls.loc["twin"], recalls.loc["clip"]
+    least = cues.loc[cues["share"].idxmin()]
+    checks = [
+        Check("clip and twin are identical outside the planted words", "corpus", outside == 0, f"largest {outside:g}"),
+        Check(
+            f"each cue is found in its direction in {FOUND:.0%} of clips",
+            "corpus",
+            bool(least["share"] >= FOUND),
+            f"least {least['share']:.3f} ({least['emotion']}, {least['measure']})",
+        ),
+    ]
+    if "shortcuts" in tables:
+        twins = tables["shortcuts"].query("signal == 'twin'")
+        best = twins.loc[twins["p_holm"].idxmin()]
+        checks.append(
+            Check(
+                "no fact but the voice tells the emotion of twins",
+                "corpus",
+                bool(best["p_holm"] >= ALPHA),
+                f"least p {best['p_holm']:.3f} ({best['probe']}, UAR {best['uar']:.3f})",
+            )
+        )
+    checks += [
+        Check(
+            f"UAR on new speakers is at least {ENOUGH_UAR}",
+            "recogniser",
+            bool(clip["uar"] >= ENOUGH_UAR),
+            _interval(clip["uar"], clip["low"], clip["high"]),
+        ),
+        Check(
+            "twins are answered by chance",
+            "recogniser",
+            bool(twin["p"] >= ALPHA),
+            f"UAR {_interval(twin['uar'], twin['low'], twin['high'])}, p {twin['p']:.3f}",
+        ),
+    ]
+    if "falls" in tables and "target - sham" in tables["falls"].index:
+        target, beyond = (tables["falls"].loc[kind] for kind in ("target", "target - sham"))
+        checks.append(
+            Check(
+                "log-odds fall with the planted stretch, and more than with a sham",
+                "recogniser",
+                bool(target["low"] > 0 and beyond["low"] > 0),
+                f"by {_interval(target['mean'], target['low'], target['high'], 2)}, "
+                f"{_interval(beyond['mean'], beyond['low'], beyond['high'], 2)} more than a sham",
+            )
+        )
+    return checks
+
+
+def _interval(value: float, low: float, high: float, digits: int = 3) -> str:
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def markdown(tables: dict[str, pd.DataFrame], checks: list[Check]) -> Iterator[str]:
+    """Lines of the Markdown tables; see `requirements`."""
+    yield "| requirement | of | holds | figure |"
+    yield "| --- | --- | --- | --- |"
+    for check in checks:
+        yield f"| {check.name} | {check.of} | {'yes' if check.holds else 'no'} | {check.figure} |"
+    yield ""
     yield "| emotion | measure | planted | found in direction | median change | clips |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    for row in cue_table(changes).itertuples():
-        sign = "+" if row.direction > 0 else "-"
-        yield f"| {row.emotion} | {row.measure} | {sign} | {row.share:.3f} | {row.median:+.2f} | {row.n} |"
+    for row in tables["cues"].itertuples():
+        yield (
+            f"| {row.emotion} | {row.measure} | {'-0+'[1 + row.direction]} | {row.share:.3f} | {row.median:+.2f} | "
+            f"{row.n} |"
+        )
     yield ""
-    yield f"Largest difference of a sample outside the planted words: {changes['outside'].max():g}."
-    yield ""
+    recalls = tables["recalls"]
     emotions = list(recalls.columns[5:])
     yield f"| heard | UAR [95 %] | p | {' | '.join(emotions)} | clips |"
     yield "| --- " * (len(emotions) + 4) + "|"
     for treatment, row in recalls.iterrows():
         by_emotion = " | ".join(f"{row[emotion]:.3f}" for emotion in emotions)
-        interval = f"{row['uar']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-        yield f"| {treatment} | {interval} | {row['p']:.4f} | {by_emotion} | {row['n']:.0f} |"
+        uar = _interval(row["uar"], row["low"], row["high"])
+        yield f"| {treatment} | {uar} | {row['p']:.4f} | {by_emotion} | {row['n']:.0f} |"
+    if "falls" in tables:
+        yield ""
+        yield "| replaced alone | fall of the log-odds [95 %] | positive in | mean s | clips |"
+        yield "| --- | --- | --- | --- | --- |"
+        for kind, row in tables["falls"].iterrows():
+            seconds = "" if np.isnan(row["duration_s"]) else f"{row['duration_s']:.2f}"
+            fall = _interval(row["mean"], row["low"], row["high"], 2)
+            yield f"| {kind} | {fall} | {row['share']:.3f} | {seconds} | {row['n']:.0f} |"
+    if "shortcuts" in tables:
+        yield ""
+        yield "| probe | UAR of clips | p | UAR of twins | p |"
+        yield "| --- | --- | --- | --- | --- |"
+        by_signal = tables["shortcuts"].pivot(index="probe", columns="signal", values=["uar", "p_holm"])
+        for probe, row in by_signal.iterrows():
+            clips, twins = (f"{row['uar', s]:.3f} | {row['p_holm', s]:.3f}" for s in ("clip", "twin"))
+            yield f"| {probe} | {clips} | {twins} |"
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point of the module."""
-    parser = argparse.ArgumentParser(prog="python -m serxai.benchmark.cli.corpus_planted", description=__doc__)
-    parser.add_argument("corpus", nargs="?", default="planted", help="a planted corpus; default planted")
-    parser.add_argument("--model", default="cnn", help="default cnn")
-    parser.add_argument("--trained-on", default="planted", help="training corpus of the fold models; default planted")
-    parser.add_argument("--limit", type=int, help="at most so many clips; default all")
-    options = parser.parse_args(argv)
-    with Bars() as bars:
-        corpus = load_corpus(options.corpus, progress=partial(bars, f"rendering {options.corpus}"))
-        if not isinstance(corpus, PlantedCorpus):
-            raise InputError(f"corpus {options.corpus!r} is not planted; take planted or one of its variants.")
-        trained_on = corpus if options.trained_on == corpus.name else load_corpus(options.trained_on)
-        models = obtain_fold_models(options.model, trained_on, partial(bars, f"training on {options.trained_on}"))
-        clips = corpus.select(limit=options.limit)
-        changes = measured_changes(corpus, clips, partial(bars, "measuring cues"))
-        recalls = reliance(treated_predictions(corpus, models, clips, partial(bars, "asking the recogniser")))
-    sys.stdout.write("\n".join(markdown(changes, recalls)) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def _as_json(tables: dict[str, pd.DataFrame], checks: list[Check]) -> dict[str, object]:
+    rows = {name: json.loads(table.reset_index().to_json(orient="records")) for name, table in tables.items()}
+    return {"requirements": [check._asdict() for check in checks]} | rows

@@ -67,7 +67,7 @@ def transfer(arguments: Namespace) -> None:
 
 
 def corpus(arguments: Namespace) -> None:
-    """Corpus of ``serxai corpus verify``, ``probe`` and ``fetch``; only a corpus to fetch need not be there."""
+    """Corpus of a ``serxai corpus`` action; only a corpus to fetch need not be there."""
     _registered("NAME", CORPORA, [arguments.name])
     if arguments.action != "fetch":
         _corpora("NAME", [arguments.name], arguments.data_root)
@@ -170,6 +170,8 @@ def _corpora(flag: str, names: Iterable[str], data_root: Path | None) -> None:
     for name in names:
         _registered(flag, CORPORA, [name])
         record = CORPORA.get(name)
+        if record.rendered_from:
+            record = CORPORA.get(record.rendered_from)
         root = record.root(data_root)
         layout = None if root.is_dir() else layout_of(record)
         if layout is not None:

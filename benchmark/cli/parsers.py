@@ -284,7 +284,7 @@ def _corpus(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands,
         "corpus",
-        "verify a corpus, probe it for shortcuts, or fetch it",
+        "verify a corpus, probe it for shortcuts, check what was planted, or fetch it",
         "",
         """
         serxai corpus verify emodb --data-root DIR
@@ -312,6 +312,17 @@ def _corpus(commands: argparse._SubParsersAction) -> None:
         "serxai corpus probe tess --data-root DIR --out probes",
         "corpus",
     )
+    planted = add_command(
+        actions,
+        "planted",
+        "check that planted cues are there, and that a recogniser relies on them",
+        ".corpus_planted:planted",
+        """
+        serxai corpus planted planted
+        serxai corpus planted planted-emodb --data-root DIR --model cnn
+        """,
+        "corpus",
+    )
     fetch = add_command(
         actions,
         "fetch",
@@ -320,10 +331,18 @@ def _corpus(commands: argparse._SubParsersAction) -> None:
         "serxai corpus fetch emodb --data-root DIR",
         "corpus",
     )
-    for action in (verify, probe, fetch):
+    for action in (verify, probe, planted, fetch):
         action.add_argument("name", metavar="NAME", help="see: serxai ls corpora")
         add_data_root(action)
         action.add_argument("--json", action="store_true", help="print JSON")
+    planted.add_argument("--model", default="cnn", metavar="N", help="recogniser; default cnn")
+    planted.add_argument(
+        "--trained-on",
+        metavar="CORPUS",
+        help="training corpus of the model; default the corpus, for synthetic ones planted",
+    )
+    planted.add_argument("--checkpoint", type=nonempty_path, metavar="DIR", help="folder written by serxai train")
+    planted.add_argument("--limit", type=int, metavar="CLIPS", help="at most so many clips, balanced; default all")
     probe.add_argument(
         "--out", type=nonempty_path, metavar="DIR", help="also write the report as CSV, JSON and picture"
     )

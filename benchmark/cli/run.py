@@ -111,7 +111,10 @@ def _ray_address(arguments: Namespace) -> str | None:
 def _data_root(folder: Path | None, config: RunConfig) -> Path | None:
     """The folder of corpora, which must be there unless all corpora can be rendered into it."""
     trained_on = [config.trained_on] if config.trained_on else []
-    publishers = [name for name in (*config.corpora, *trained_on) if not CORPORA.get(name).twinned]
+    records = [(name, CORPORA.get(name)) for name in (*config.corpora, *trained_on)]
+    publishers = [
+        record.rendered_from or name for name, record in records if record.rendered_from or not record.twinned
+    ]
     if folder is not None and not folder.is_dir() and any(":" not in name for name in publishers):
         raise InputError(
             f"--data-root {folder}: no such folder; give the one that holds a sub-folder for each of "

@@ -3,13 +3,14 @@
 Conventions
 -----------
 A measure is computed on the planted words of a clip and of its neutral twin; its change is clip minus twin. Pitch is in
-semitones, levels are in dB, jitter in %. The expected direction of a change follows from the recipe. A measure that
-cannot be computed (too few voiced frames) is NaN and not counted.
+semitones, levels are in dB, jitter in %. The expected direction of a change follows from the recipe; a corpus without
+recipes (``spliced``) expects the level of the words to stay, direction 0. A measure that cannot be computed (too few
+voiced frames) is NaN and not counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,15 +19,17 @@ from ...audio import SAMPLE_RATE
 from ...errors import InputError
 from ..clip import Clip, Plant, Word
 from .truth import CROSSFADE_S
-from .voices import VARIANTS, BandRecipe, Recipe
+from .voices import BandRecipe, Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .corpus import PlantedCorpus
+    from .corpus import RenderedCorpus
 
 PITCH_RANGE_HZ = {"male": (60.0, 350.0), "female": (90.0, 500.0)}
 HOP = 160
+SAME_LEVEL_DB = 1.0  # a smaller change of level is none
+UNCHANGED_LEVEL = {"intensity (librosa)": 0}  # where nothing but the speech itself is planted
 
 
 def planted_directions(recipe: Recipe | BandRecipe) -> dict[str, int]:
@@ -166,13 +169,13 @@ def _plant_of(clip: Clip) -> Plant:
 
 
 def measured_changes(
-    corpus: PlantedCorpus, clip_ids: Iterable[str], progress: Callable[[int, int], None] | None = None
+    corpus: RenderedCorpus, clip_ids: Iterable[str], progress: Callable[[int, int], None] | None = None
 ) -> pd.DataFrame:
     """Change of each measure in the planted words of each emotional clip.
 
     Parameters
     ----------
-    corpus : PlantedCorpus
+    corpus : RenderedCorpus
     clip_ids : iterable of str
         Neutral clips among them are skipped.
     progress : callable, optional
@@ -186,18 +189,18 @@ def measured_changes(
     """
     import pandas as pd
 
-    recipes: Mapping[str, Recipe | BandRecipe] = VARIANTS[corpus.name].recipes
-    names = [clip_id for clip_id in clip_ids if corpus.table.at[clip_id, "emotion"] in recipes]
+    names = [clip_id for clip_id in clip_ids if corpus.table.at[clip_id, "emotion"] != "neutral"]
     corpus.prepare(names)
     rows = []
     for done, name in enumerate(names, 1):
         clip = corpus.clip(name)
         plant = _plant_of(clip)
-        recipe = recipes[clip.emotion]
+        recipe = corpus.recipes.get(clip.emotion)
+        directions = UNCHANGED_LEVEL if recipe is None else planted_directions(recipe)
         band = (recipe.low_hz, recipe.high_hz) if isinstance(recipe, BandRecipe) else None
         after, before = (measure(samples, plant.words, clip.sex, band) for samples in (clip.samples, plant.twin))
         beyond = float(np.abs(clip.samples - plant.twin)[outside_words(clip)].max(initial=0.0))
-        for what, direction in planted_directions(recipe).items():
+        for what, direction in directions.items():
             rows.append((name, clip.emotion, what, direction, after[what] - before[what], beyond))
         if progress is not None:
             progress(done, len(names))
@@ -223,6 +226,7 @@ def cue_table(changes: pd.DataFrame) -> pd.DataFrame:
     known = changes.dropna(subset="change")
     rows = []
     for (emotion, what, direction), part in known.groupby(["emotion", "measure", "direction"], sort=False):
-        share = float(np.mean(np.sign(part["change"]) == direction))
+        as_expected = np.sign(part["change"]) == direction if direction else part["change"].abs() < SAME_LEVEL_DB
+        share = float(as_expected.mean())
         rows.append((emotion, what, direction, share, part["change"].median(), len(part)))
     return pd.DataFrame(rows, columns=["emotion", "measure", "direction", "share", "median", "n"])

@@ -1,16 +1,18 @@
-"""Planted corpora: synthetic speech with known location and acoustic cues of each emotion.
+"""Corpora that are rendered on demand, with known location and acoustic cues of each emotion; the synthetic ones.
 
 Clips are rendered on first use into the user's cache folder (environment variable `SERXAI_CACHE`), never below a data
-root.
+root. Those made from recordings are in `datasets.planted.from_emodb`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
@@ -20,35 +22,44 @@ from ..clip import Clip, Plant, Word
 from ..corpus import Corpus, CorpusRecord, cache_root
 from .files import damaged, read_truth, render_into, wav_path
 from .record import RECORD
-from .voices import EMOTIONS, VARIANTS, VOICES
+from .voices import EMOTIONS, VARIANTS, VOICES, BandRecipe, Recipe
 
 Progress = Callable[[int, int], None]
 
 
-class PlantedCorpus(Corpus):
-    """Planted corpus whose clips and neutral twins are rendered on demand.
+class RenderedCorpus(Corpus):
+    """Corpus whose clips and neutral twins are rendered on demand.
 
     Parameters
     ----------
     record : CorpusRecord
-    root : path, optional
-        Default: `planted_folder`.
+    table : DataFrame
+        See `Corpus`.
+    root : path
+        Folder that the clips are rendered into.
     progress : callable, optional
         Called with (done, total) clips while clips are rendered.
     workers : int, optional
         Rendering processes; default: the number of CPUs, at most 4. The samples do not depend on it.
+    source : str, optional
+        Data root of the recordings that the clips are made from.
     """
+
+    recipes: Mapping[str, Recipe | BandRecipe] = MappingProxyType({})  # cues by emotion, where they are planted by one
 
     def __init__(
         self,
-        record: CorpusRecord = RECORD,
-        root: str | Path | None = None,
+        record: CorpusRecord,
+        table: pd.DataFrame,
+        root: str | Path,
         progress: Progress | None = None,
         workers: int | None = None,
+        source: str | None = None,
     ) -> None:
-        super().__init__(record, _table(record.name), planted_folder(record) if root is None else root)
+        super().__init__(record, table, root)
         self._progress = progress
         self._workers = workers or min(os.cpu_count() or 1, 4)
+        self._source = () if source is None else (source,)
 
     def prepare(self, clip_ids: Iterable[str]) -> None:
         """Render those of the clips that are missing or damaged, in one batch.
@@ -65,7 +76,7 @@ class PlantedCorpus(Corpus):
             self._metadata(name)
         todo = damaged(self.root, names)
         if todo:
-            render_into(self.name, self.root, todo, self._workers, self._progress)
+            render_into(self.name, self.root, todo, self._workers, self._progress, *self._source)
 
     def clip(self, clip_id: str) -> Clip:
         """Load one clip with its words and plant; if not prepared, all clips of its voice are rendered first.
@@ -80,6 +91,15 @@ class PlantedCorpus(Corpus):
         from ...audio import load_audio
 
         metadata = self._metadata(clip_id)
+        truth = self._truth(clip_id)
+        words = tuple(Word(*word) for word in truth["words"])
+        samples, twin = (load_audio(wav_path(self.root, kind, clip_id)) for kind in ("clips", "twins"))
+        plant = Plant(twin=twin, words=tuple(words[i] for i in truth["planted"]), cues=truth["cues"])
+        return replace(Clip(samples=samples, **metadata), words=words, plant=plant)
+
+    def _truth(self, clip_id: str) -> dict[str, Any]:
+        """Stored ground truth of a clip, rendered first if need be."""
+        metadata = self._metadata(clip_id)
         truth = read_truth(self.root, clip_id)
         if truth is None:
             # starting the renderer takes longer than rendering a voice, and further clips are likely to follow
@@ -90,10 +110,31 @@ class PlantedCorpus(Corpus):
                 f"corpus {self.name!r}: clip {clip_id!r} was rendered into {self.root} and cannot be read there; check "
                 "the disk, or set SERXAI_CACHE to another folder."
             )
-        words = tuple(Word(*word) for word in truth["words"])
-        samples, twin = (load_audio(wav_path(self.root, kind, clip_id)) for kind in ("clips", "twins"))
-        plant = Plant(twin=twin, words=tuple(words[i] for i in truth["planted"]), cues=truth["cues"])
-        return replace(Clip(samples=samples, **metadata), words=words, plant=plant)
+        return truth
+
+
+class PlantedCorpus(RenderedCorpus):
+    """Synthetic planted corpus.
+
+    Parameters
+    ----------
+    record : CorpusRecord
+    root : path, optional
+        Default: `planted_folder`.
+    progress, workers
+        See `RenderedCorpus`.
+    """
+
+    def __init__(
+        self,
+        record: CorpusRecord = RECORD,
+        root: str | Path | None = None,
+        progress: Progress | None = None,
+        workers: int | None = None,
+    ) -> None:
+        folder = planted_folder(record) if root is None else root
+        super().__init__(record, _table(record.name), folder, progress, workers)
+        self.recipes = VARIANTS[record.name].recipes
 
     @cached_property
     def digest(self) -> str:

@@ -77,7 +77,12 @@ def _sha256(path: Path) -> str:
 
 
 def render_into(
-    corpus: str, folder: Path, names: list[str], workers: int, progress: Callable[[int, int], None] | None = None
+    corpus: str,
+    folder: Path,
+    names: list[str],
+    workers: int,
+    progress: Callable[[int, int], None] | None = None,
+    source: str | None = None,
 ) -> None:
     """Render clips into a folder in a subprocess; safe while other processes read or render the same folder.
 
@@ -92,6 +97,8 @@ def render_into(
         Parallel processes.
     progress : callable, optional
         Called with (done, total) clips.
+    source : str, optional
+        Data root of the recordings that the clips are made from.
 
     Raises
     ------
@@ -107,7 +114,7 @@ def render_into(
         ) as rendered,
         (Path(rendered) / LOCK).open("w") as lock,
         tempfile.TemporaryFile("w+") as errors,
-        _worker(corpus, rendered, workers, errors) as worker,
+        _worker([corpus, rendered, str(workers), *([] if source is None else [source])], errors) as worker,
     ):
         fcntl.flock(lock, fcntl.LOCK_EX)
         stdin, stdout = cast(IO[str], worker.stdin), cast(IO[str], worker.stdout)
@@ -142,11 +149,11 @@ def _remove_remains(folder: Path) -> None:
             continue
 
 
-def _worker(corpus: str, folder: str, workers: int, errors: IO[str]) -> subprocess.Popen[str]:
+def _worker(arguments: list[str], errors: IO[str]) -> subprocess.Popen[str]:
     """Start ``serxai.datasets.planted.worker`` with one numerical thread per process."""
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return subprocess.Popen(
-        [sys.executable, "-m", "serxai.datasets.planted.worker", corpus, folder, str(workers)],
+        [sys.executable, "-m", "serxai.datasets.planted.worker", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,

@@ -49,3 +49,35 @@ RECORDS = (
     ),
     replace(RECORD, name="planted-de", language="de", hours=0.27, summary="planted, in German by the same voices"),
 )
+
+FROM_EMODB = CorpusRecord(
+    name="planted-emodb",
+    target=".datasets.planted.from_emodb:load",
+    summary="EMODB's neutral clips with emotion cues planted on known stressed syllables, and the neutral twin of each",
+    version="1",
+    licence="CC0-1.0",
+    citation=(
+        "serxai, from Burkhardt, Paeschke, Rolfes, Sendlmeier, Weiss 2005, A database of German emotional speech, "
+        "Interspeech 2005, 1517-1520"
+    ),
+    language="de",
+    emotions=EMOTIONS,
+    speakers=10,
+    clips=640,
+    label_counts=dict.fromkeys(EMOTIONS, 160),
+    level_comparable=False,  # EMODB's clips are peak-normalised
+    derivatives_allowed=True,
+    label_map={e: e for e in EMOTIONS},
+    url="made by serxai on first use from the user's copy of emodb",
+    sample_rate=16_000,
+    hours=0.4,
+    twinned=True,
+    rendered_from="emodb",
+    voices="emodb",
+)
+
+SPLICED = replace(
+    FROM_EMODB,
+    name="spliced",
+    summary="EMODB's neutral clips with stretches of the speaker's emotional ones spliced in, and their neutral twins",
+)

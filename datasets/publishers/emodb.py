@@ -53,6 +53,7 @@ RECORD = CorpusRecord(
         "neutral": 79,
     },
     sample_rate=16_000,
+    voices="emodb",  # also those of the corpora that are rendered from it
 )
 
 # voiceless phones (SAMPA)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from serxai.benchmark.analysis.planted import TREATMENTS, independence, reliance, treated_predictions, treated_waveforms
-from serxai.benchmark.cli.corpus_planted import main
+from serxai.benchmark.cli.main import main
 from serxai.datasets.planted.corpus import load
 from serxai.datasets.planted.record import RECORD, RECORDS
 from serxai.datasets.planted.voices import EMOTIONS
@@ -100,7 +100,7 @@ def test_the_bundled_model_relies_on_the_cues_and_on_nothing_else(bundled):
 
 @pytest.mark.long
 def test_the_command_prints_both_tables(capsys):
-    main(["planted", "--limit", "4"])
+    assert main(["corpus", "planted", "planted", "--limit", "4"]) == 0
     out = capsys.readouterr().out
     assert "| happiness | pitch level (Praat) | + | 1.000 |" in out and "| remove: twin |" in out
-    assert "outside the planted words: 0." in out
+    assert "| clip and twin are identical outside the planted words | corpus | yes | largest 0 |" in out

@@ -17,9 +17,9 @@ from serxai.cues.regions import REGION_RECORDS
 from serxai.datasets.corpora import CORPORA
 from serxai.datasets.planted.check import outside_words
 from serxai.datasets.planted.corpus import PlantedCorpus, load, planted_folder
+from serxai.datasets.planted.edits import measure_words
 from serxai.datasets.planted.files import KINDS, damaged, render_into, truth_path, wav_path
 from serxai.datasets.planted.record import RECORD, RECORDS
-from serxai.datasets.planted.render import measure_words
 from serxai.datasets.planted.truth import truth_map
 from serxai.datasets.planted.voices import BAND_RECIPES, CLIP_IDS, EMOTIONS, VARIANTS
 from serxai.errors import InputError, SerxaiError

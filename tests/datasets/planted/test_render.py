@@ -9,7 +9,7 @@ from serxai.audio import SAMPLE_RATE, Plane
 from serxai.cues.regions import region_cues
 from serxai.cues.tracks import cue_tracks
 from serxai.datasets.clip import Word
-from serxai.datasets.planted import render
+from serxai.datasets.planted import edits, render
 from serxai.datasets.planted.truth import CROSSFADE_S
 from serxai.datasets.planted.voices import CLIP_IDS, RECIPES, SENTENCES, VOICES
 from serxai.errors import InputError
@@ -38,7 +38,7 @@ def _everywhere(samples: np.ndarray) -> np.ndarray:
 
 
 def test_sham_resynthesis_keeps_the_cues(voice):
-    before, after = _cues(voice), _cues(render._resynthesise(voice, RANGE_HZ, _everywhere(voice)))
+    before, after = _cues(voice), _cues(edits.resynthesise(voice, RANGE_HZ, _everywhere(voice)))
     for cue in ("f0_level", "f0_variability", "loudness"):
         assert after[cue] == pytest.approx(before[cue], abs=0.15)
 
@@ -47,14 +47,14 @@ def test_sham_resynthesis_keeps_the_cues(voice):
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
 def test_pitch_is_shifted_and_spread_by_what_was_asked(voice, shift, factor):
     before = _cues(voice)
-    after = _cues(render._resynthesise(voice, RANGE_HZ, _everywhere(voice), shift, factor))
+    after = _cues(edits.resynthesise(voice, RANGE_HZ, _everywhere(voice), shift, factor))
     assert after["f0_level"] - before["f0_level"] == pytest.approx(shift, abs=0.25)
     assert after["f0_variability"] / before["f0_variability"] == pytest.approx(factor, rel=0.15)
 
 
 def test_jitter_grows_with_what_was_asked(voice):
     jitters = [
-        _cues(render._resynthesise(voice, RANGE_HZ, _everywhere(voice), 0.0, 1.0, size, rng("jitter")))["jitter"]
+        _cues(edits.resynthesise(voice, RANGE_HZ, _everywhere(voice), 0.0, 1.0, size, rng("jitter")))["jitter"]
         for size in (0.0, 0.02, 0.05)
     ]
     assert jitters[1] > jitters[0] + 0.5 and jitters[2] > jitters[1] + 0.5
@@ -62,8 +62,8 @@ def test_jitter_grows_with_what_was_asked(voice):
 
 def test_a_voiceless_sound_is_left_as_it_is():
     noise = 0.01 * rng("voiceless").standard_normal(8000)
-    np.testing.assert_array_equal(render._resynthesise(np.zeros(8000), RANGE_HZ, np.ones(8000)), np.zeros(8000))
-    assert render._resynthesise(noise, RANGE_HZ, np.ones(8000)).shape == noise.shape
+    np.testing.assert_array_equal(edits.resynthesise(np.zeros(8000), RANGE_HZ, np.ones(8000)), np.zeros(8000))
+    assert edits.resynthesise(noise, RANGE_HZ, np.ones(8000)).shape == noise.shape
 
 
 def test_breath_has_the_level_and_spectrum_of_the_voice_but_no_harmonics(voice):
@@ -75,15 +75,15 @@ def test_breath_has_the_level_and_spectrum_of_the_voice_but_no_harmonics(voice):
 
 
 def test_shelf_is_half_up_half_down_around_its_middle(voice):
-    gains = render._shelf(np.array([0.0, 300.0, 1200.0, 4800.0, 8000.0]))
+    gains = edits.shelf(np.array([0.0, 300.0, 1200.0, 4800.0, 8000.0]))
     np.testing.assert_allclose(gains, [-0.5, -0.5, 0.0, 0.5, 0.5], atol=0.01)
-    filtered = render._filtered(voice, 10 * render._shelf(render._frequencies(voice.size)))
+    filtered = edits.filtered(voice, 10 * edits.shelf(edits.frequencies(voice.size)))
     assert _cues(filtered)["high_frequency_energy"] > _cues(voice)["high_frequency_energy"] + 3
 
 
 def test_weight_is_one_in_words_and_zero_beyond_the_crossfade():
     words = (Word("a", 0.1, 0.2), Word("b", 0.205, 0.3))
-    weight = render._weight(8000, words)
+    weight = edits.crossfade_weight(8000, words)
     times = np.arange(8000) / SAMPLE_RATE
     inside = ((times >= 0.1) & (times <= 0.2)) | ((times >= 0.205) & (times <= 0.3))
     outside = (times < 0.1 - CROSSFADE_S) | (times > 0.3 + CROSSFADE_S)
@@ -93,15 +93,15 @@ def test_weight_is_one_in_words_and_zero_beyond_the_crossfade():
 
 def test_planting_reaches_the_level_that_was_asked(voice):
     for emotion, recipe in RECIPES.items():
-        weight = render._weight(voice.size, (Word("a", 0.3, 0.8),))
-        planted = render._plant(voice, voice, weight, RANGE_HZ, recipe, rng("plant", emotion))
+        weight = edits.crossfade_weight(voice.size, (Word("a", 0.3, 0.8),))
+        planted = edits.apply_recipe(voice, voice, weight, RANGE_HZ, recipe, rng("plant", emotion))
         change = 10 * np.log10(np.sum((weight * planted) ** 2) / np.sum((weight * voice) ** 2))
         assert 0.84 < change / recipe.level_db < 1.16
 
 
 def test_clipping_is_refused():
     with pytest.raises(RuntimeError, match="BASE_PEAK"):
-        render._quantised(np.array([0.0, 1.01]), "x")
+        edits.quantised(np.array([0.0, 1.01]), "x")
 
 
 def test_voices_sentences_and_ids_are_as_declared():
