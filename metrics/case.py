@@ -19,7 +19,9 @@ from ..datasets.clip import Clip
 from ..errors import NotApplicable
 from ..keys import rng
 from ..methods.attribution import Attribution
+from ..methods.explainer import SharedWork
 from ..models.recogniser import Recogniser
+from .record import REEXPLAIN_CALLS
 
 CLIP_LOG_ODDS = ("log odds of the clip",)  # cache key of the one model call that most metrics share
 MAP_RESOLUTION = 1e-9  # relative to a map's largest cell; smaller differences are rounding errors of resampling
@@ -281,6 +283,15 @@ class Explained:
         None if only the map is available.
     draw : int
         Index of the repeat (seed) of a stochastic method.
+    budget : int
+        Most model calls of one explanation for which metrics explain again.
+    table : hashable, optional
+        Key in `shared` of the mask table behind the attribution, which serves every target; None if there is none.
+    source : hashable, optional
+        Identity of the deterministic map from which the attribution is made without further model calls, where other
+        methods may start from the same one.
+    shared : SharedWork, optional
+        Work shared by the explanations of the case's clip.
     """
 
     attribution: Attribution
@@ -290,6 +301,17 @@ class Explained:
     other_duration_s: float | None = None
     explain: Explain | None = None
     draw: int = 0
+    budget: int = REEXPLAIN_CALLS
+    table: Hashable | None = None
+    source: Hashable | None = None
+    shared: SharedWork | None = None
+
+    @property
+    def calls_key(self) -> Hashable:
+        """What the model calls of the explanation were made for; equal for explanations that share them."""
+        if self.table is not None:
+            return "table", self.table
+        return self.identity if self.source is None else ("map", self.source)
 
     @property
     def identity(self) -> tuple[str, int]:

@@ -18,7 +18,8 @@ INVARIANT_FAMILIES = ("faithfulness", "localisation", "sanity")  # whose core me
 UNJUDGED_FAMILIES = ("cost", "recogniser")  # count, or describe what is explained: no map is judged
 DESCRIBED_FAMILIES = ("complexity", *UNJUDGED_FAMILIES)  # less is not better: shown, never ranked
 MODEL_CALLS = "model calls"  # unit of the metric that boards print beside every score
-MAX_REEXPLAIN_CALLS = 64  # of one explanation, for metrics that call the method again
+REEXPLAIN_CALLS = 1024  # default budget of one explanation, for metrics that call the method again
+EARLIER_REEXPLAIN_CALLS = 64  # that of runs made before it could be set
 OVER_BUDGET = "explains again, which is done for methods of at most"  # how the reason of such a skip begins
 
 
@@ -60,7 +61,8 @@ class MetricRecord(Record):
     scale : str
         What particular scores mean, for the axis of a figure, e.g. ``0: another clip, 1: a repeat``.
     explains : bool
-        Whether it calls the method again; defined for methods of at most `MAX_REEXPLAIN_CALLS` model calls only.
+        Whether it calls the method again; defined for methods within the run's budget of model calls only
+        (`REEXPLAIN_CALLS` by default).
     invariant : bool
         Whether the score stays the same under every strictly increasing odd transform of the maps on the scoring grid
         (for `space` ``features``, on the feature grid): only the order of the cells counts.

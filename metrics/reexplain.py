@@ -1,14 +1,35 @@
 """Helpers of the metrics that call the explanation method again, on changed clips or networks.
 
-Such a metric costs several explanations, so it is defined only for methods of at most `MAX_REEXPLAIN_CALLS` model
-calls.
+Such a metric costs several explanations, so it is defined only for methods whose explanation stays within the budget of
+model calls that `Explained` carries. Methods that read one mask table, or the map of one base method, share the calls
+of the explanations made again as they share those of the first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import NamedTuple
+
 from ..errors import NotApplicable
 from .case import Case, Explain, Explained
-from .record import MAX_REEXPLAIN_CALLS, OVER_BUDGET
+from .record import OVER_BUDGET
+
+ANOTHER_TARGET = "another target"  # of the same clip and recogniser: a mask table serves all targets
+
+
+class Again(NamedTuple):
+    """Cache key of the model calls of explanations made again.
+
+    Attributes
+    ----------
+    what : hashable
+        The changed clips or networks, or `ANOTHER_TARGET`.
+    calls_key : hashable
+        `Explained.calls_key`: equal for explanations that share their model calls.
+    """
+
+    what: Hashable
+    calls_key: Hashable
 
 
 def explainer_of(explained: Explained) -> Explain:
@@ -17,18 +38,28 @@ def explainer_of(explained: Explained) -> Explain:
     Raises
     ------
     NotApplicable
-        If no such callable is given, or one explanation takes more than `MAX_REEXPLAIN_CALLS` model calls.
+        If no such callable is given, or one explanation takes more model calls than `Explained.budget`.
     """
     if explained.explain is None:
         raise NotApplicable("needs the method to explain again, only its map is given")
     calls = explained.attribution.model_calls
-    if calls > MAX_REEXPLAIN_CALLS:
-        raise NotApplicable(f"{OVER_BUDGET} {MAX_REEXPLAIN_CALLS} model calls; this one took {calls}")
+    if calls > explained.budget:
+        raise NotApplicable(
+            f"{OVER_BUDGET} {explained.budget} model calls; this one took {calls} (raise --reexplain-calls)"
+        )
     return explained.explain
 
 
-def explanation_calls(case: Case, explained: Explained) -> int:
-    """Count the model calls of one more explanation of the case's clip, or of a perturbed copy of it.
+def calls_again(case: Case, explained: Explained, what: Hashable, explanations: int = 1) -> dict[Hashable, int]:
+    """Model calls of further explanations of the case's clip, or of changed copies of it, by their cache key.
+
+    Parameters
+    ----------
+    case : Case
+    explained : Explained
+    what : hashable
+        See `Again`.
+    explanations : int
 
     Raises
     ------
@@ -36,4 +67,4 @@ def explanation_calls(case: Case, explained: Explained) -> int:
         As `explainer_of`.
     """
     explainer_of(explained)
-    return explained.attribution.model_calls
+    return {Again(what, explained.calls_key): explanations * explained.attribution.model_calls}

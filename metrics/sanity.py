@@ -34,7 +34,7 @@ from ..errors import InputError, NotApplicable
 from ..keys import digest, rng
 from ..models.recogniser import Recogniser
 from .case import CLIP_LOG_ODDS, Case, Explained, Metric, Outcome
-from .reexplain import explainer_of, explanation_calls
+from .reexplain import ANOTHER_TARGET, calls_again, explainer_of
 from .sensitivity import network_of
 from .similarity import rank_correlation
 
@@ -145,8 +145,10 @@ class _OfRandomised(Metric):
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
-        variants, calls = self.variants(parts_of(case)), explanation_calls(case, explained)
-        return {("map of randomised", parts, explained.identity): calls for parts in variants}
+        work: dict[Hashable, int] = {}
+        for parts in self.variants(parts_of(case)):
+            work |= calls_again(case, explained, ("randomised", parts))
+        return work
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""
@@ -189,8 +191,7 @@ class RandomLogit(Metric):
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
         case.one_class("the next likely class")
-        clip, explanation = case.recogniser.calls_for(1), explanation_calls(case, explained)
-        return {CLIP_LOG_ODDS: clip, ("map of another class", explained.identity): explanation}
+        return {CLIP_LOG_ODDS: case.recogniser.calls_for(1)} | calls_again(case, explained, ANOTHER_TARGET)
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""

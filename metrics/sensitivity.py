@@ -40,7 +40,7 @@ from ..keys import rng
 from ..models.recogniser import Recogniser, TorchRecogniser
 from ..models.waveform import WaveformRecogniser
 from .case import CLIP_LOG_ODDS, Case, Explained, Metric, Outcome
-from .reexplain import explainer_of, explanation_calls
+from .reexplain import calls_again, explainer_of
 
 COPIES = 8
 RADIUS = 0.02  # of the clip's norm
@@ -248,7 +248,7 @@ class _OfNoisyCopies(Metric):
 
     def work(self, case: Case, explained: Explained) -> Mapping[Hashable, int]:
         """See `metrics.case.CallingMetric`."""
-        return {("maps of noisy copies", explained.identity): COPIES * explanation_calls(case, explained)}
+        return calls_again(case, explained, "noisy copies", COPIES)
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one explanation; see `metrics.case.Metric`."""

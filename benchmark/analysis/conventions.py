@@ -38,7 +38,7 @@ from ...models.recogniser import Recogniser
 from ...progress import Progress, no_progress
 from ..run.backend import ComputeBackend
 from ..run.clip_conditions import ConditionedClips, Memo
-from ..run.config import RunConfig
+from ..run.config import RunConfig, settings_of_run
 from ..run.execution import Execution
 from ..run.identity import Keys
 from ..run.workbench import Workbench
@@ -155,7 +155,7 @@ def scores_of_convention(
     rows = _wanted(store, metrics, limit)
     info = store.info
     bench = Workbench(execution or _execution(info), progress, train=False)
-    scorer = _Scorer(bench, RunConfig(**info["config"]))
+    scorer = _Scorer(bench, RunConfig(**settings_of_run(info["config"])))
     by_map: dict[tuple[Hashable, ...], list[dict[str, Any]]] = {}
     for row in rows.to_dict("records"):
         by_map.setdefault(tuple(row[name] for name in _EXPLAINED), []).append(row)

@@ -45,7 +45,12 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
     per_second, size = _calibrated(replace(plan, shards=some), execution.device) if some else (0.0, 0)
     seconds = per_second * (scoring.audio_s + tuning.audio_s) / max(1, execution.workers)
     by_method = {
-        name: {part: scoring.calls[part, name] for part in ("explanations", "scores")} for name in config.methods
+        name: {
+            "explanations": scoring.calls["explanations", name],
+            "scores": scoring.calls["scores", name] + scoring.calls["again", name],
+            "again": scoring.calls["again", name],
+        }
+        for name in config.methods
     }
     summary: dict[str, Any] = {
         "cells": len(plan.cells),
@@ -57,6 +62,8 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         "tuning_calls": tuning.total,
         "predictions": scoring.calls["predictions", ""],
         "reach_calls": scoring.calls["reach", ""],
+        "again_calls": sum(parts["again"] for parts in by_method.values()),
+        "reexplain_calls": config.reexplain_calls,
         "reach": [
             {key: value for key, value in reach.items() if key != "falls"}
             for fills in plan.fills.values()
@@ -84,10 +91,18 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         f"{execution.workers} workers, about {summary['bytes'] / 1e6:.1f} MB",
         highlight=False,
     )
-    table = Table("method", "calls to explain", "calls to score", box=None, header_style="bold")
+    table = Table(
+        "method", "calls to explain", "calls to score", "of them to explain again", box=None, header_style="bold"
+    )
     for name, parts in by_method.items():
-        table.add_row(name, str(parts["explanations"]), str(parts["scores"]))
+        table.add_row(name, *(str(parts[part]) for part in ("explanations", "scores", "again")))
     console.print(table)
+    if summary["again_calls"]:
+        console.print(
+            f"{summary['again_calls']} calls explain again, for methods of at most {config.reexplain_calls} calls an "
+            "explanation (--reexplain-calls)",
+            highlight=False,
+        )
     for line in reach_lines(summary["reach"]):
         console.print(line, highlight=False)
     return 0

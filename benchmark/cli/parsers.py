@@ -71,6 +71,10 @@ def _run(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every draw; default 0")
     parser.add_argument("--repeats", type=int, metavar="N", help="seeds per stochastic method; default 1")
+    parser.add_argument(
+        "--reexplain-calls", type=int, metavar="N",
+        help="most model calls of an explanation that sanity and sensitivity metrics make again; default 1024",
+    )  # fmt: skip
     add_many(
         parser, "--checkpoint", "[MODEL=]PATH", "a folder written by `serxai train`, or the file of a foreign model"
     )

@@ -26,7 +26,7 @@ _NOT_USED: dict[str, tuple[Any, str]] = {
     "method": ([], "--method"), "condition": ([], "--condition"), "target": (None, "--target"),
     "repeats": (None, "--repeats"), "retry_failed": (False, "--retry-failed"), "executor": ("local", "--executor"),
     "ray_address": (None, "--ray-address"), "memory": (None, "--memory"), "batch_memory": (None, "--batch-memory"),
-    "param": ([], "--param"),
+    "param": ([], "--param"), "reexplain_calls": (None, "--reexplain-calls"),
 }  # fmt: skip
 
 

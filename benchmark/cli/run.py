@@ -13,7 +13,7 @@ from typing import Any
 from ...datasets.corpora import CORPORA
 from ...errors import InputError
 from ...models.trust import Permission
-from ..run.config import RunConfig, load_config
+from ..run.config import RunConfig, load_config, settings_of_run
 from ..run.execution import Execution, check_out, free_folder
 from .options import check_permission, checkpoints_option, device_option, memory_option, workers_option
 from .params import parameters_option
@@ -48,6 +48,7 @@ def run(arguments: Namespace) -> int:
         parameters=parameters_option(arguments.param),
         limit=arguments.limit,
         repeats=arguments.repeats,
+        reexplain_calls=arguments.reexplain_calls,
         seed=arguments.seed,
     )
     permission = Permission.of(arguments.model, arguments.trust)
@@ -89,7 +90,7 @@ def _earlier(arguments: Namespace) -> dict[str, Any] | None:
     from ..storage.store import Store
 
     info = Store(arguments.out).info
-    config: dict[str, Any] = info["config"]
+    config = settings_of_run(info["config"])
     if arguments.fill and not config.get("fills"):  # to those that were chosen by their reach
         chosen = [reach["fill"] for reach in info.get("reach", []) if reach.get("used")]
         config = config | {"fills": list(dict.fromkeys(chosen))}

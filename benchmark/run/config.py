@@ -18,7 +18,7 @@ from ...datasets.corpus import TAXONOMY
 from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import InputError, UnknownNameError
 from ...methods.records import METHODS, make_method
-from ...metrics.record import QuantusRecord
+from ...metrics.record import EARLIER_REEXPLAIN_CALLS, REEXPLAIN_CALLS, QuantusRecord
 from ...metrics.records import METRICS
 from ...models.records import MODELS
 from ...registry import Registry
@@ -44,6 +44,7 @@ ADDED = ("corpora", "models", "methods", "metrics", "conditions", "fills")
 _FLAGS = {
     "corpora": "corpus", "models": "model", "methods": "method", "metrics": "metric", "conditions": "condition",
     "emotions": "emotion", "fills": "fill", "trained_on": "trained-on", "parameters": "param",
+    "reexplain_calls": "reexplain-calls",
 }  # fmt: skip
 
 
@@ -117,6 +118,8 @@ class RunConfig(BaseModel):
         At most so many clips per corpus, balanced over speakers and emotions; 0 for all.
     repeats : int
         Seeds per stochastic method: explanations of each clip, each scored.
+    reexplain_calls : int
+        Metrics that explain again score methods of at most so many model calls an explanation; others are ``skipped``.
     parameters : dict of str to dict
         Parameters of methods that are not their defaults, by method. A method's fill is the one it is scored with
         (``"scored"``) unless it is set here.
@@ -145,6 +148,7 @@ class RunConfig(BaseModel):
     # strict: neither true nor "3" nor 3.0 is a number here; seeds are stored in 64 bits
     limit: int = Field(default=0, ge=0, lt=2**63, strict=True)
     repeats: int = Field(default=1, ge=1, le=1000, strict=True)
+    reexplain_calls: int = Field(default=REEXPLAIN_CALLS, ge=0, lt=2**63, strict=True)
     parameters: dict[str, dict[str, Any]] = {}
     tuning: Tuning | None = None
     part: Literal["scored", "tuning"] = "scored"
@@ -245,6 +249,11 @@ class RunConfig(BaseModel):
 def possible_class(name: str) -> bool:
     """Whether a name may be a class: of the taxonomy, or one that only a corpus or recogniser knows."""
     return name in TAXONOMY or (CLASS_NAME.fullmatch(name) is not None and name.isprintable())
+
+
+def settings_of_run(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that run.json holds, with the values that an earlier version used where it wrote none."""
+    return {"reexplain_calls": EARLIER_REEXPLAIN_CALLS, **config}
 
 
 def _groups(key: str) -> dict[str, list[str]]:

@@ -25,6 +25,7 @@ from ...methods.attribution import Attribution
 from ...methods.explainer import Explainer, Request
 from ...metrics.case import Case, Explained, Outcome, work_of
 from ...metrics.records import METRICS, make_metric
+from ...metrics.reexplain import ANOTHER_TARGET, Again
 from ...models.recogniser import Recogniser
 from ..storage.store import Store
 from .backend import Backend
@@ -38,7 +39,11 @@ TYPICAL_S = 2.5  # an utterance whose header cannot be read
 
 @dataclass
 class Forecast:
-    """Model calls, and seconds of audio that go through the recogniser, by (part, method)."""
+    """Model calls, and seconds of audio that go through the recogniser, by (part, method).
+
+    Parts are ``predictions``, ``reach``, ``explanations``, ``again`` (explanations made again by metrics) and
+    ``scores`` (all other calls of metrics).
+    """
 
     calls: Counter = field(default_factory=Counter)
     audio_s: float = 0.0
@@ -104,12 +109,13 @@ class CountingBackend:
             case.shared("twin", lambda: case.twin_plane)  # raises where there is none
         method, n_samples = explained.attribution.method, case.clip.samples.size
         for key, calls in work_of(make_metric(metric), case, explained).items():
-            case.shared(("counted", key), partial(self._count, method, calls, n_samples))
+            again = isinstance(key, Again)
+            count = partial(self.total.add, "again" if again else "scores", method, calls, n_samples)
+            if isinstance(key, Again) and key.what == ANOTHER_TARGET and explained.table and explained.shared:
+                explained.shared.once(explained.table, count, case.recogniser)  # the table serves every target
+            else:
+                case.shared(("counted", key), count)
         return Outcome(0.0)
-
-    def _count(self, method: str, calls: int, n_samples: int) -> bool:
-        self.total.add("scores", method, calls, n_samples)
-        return True
 
 
 def forecast(plan: Plan, store: Store | None = None, retry_failed: bool = False) -> Forecast:

@@ -18,6 +18,7 @@ from ...datasets.corpus import Corpus
 from ...datasets.shifts.conditions import CONDITIONS, Talkers
 from ...errors import InputError, UnknownNameError
 from ...keys import digest
+from ...metrics.record import EARLIER_REEXPLAIN_CALLS
 from ...metrics.records import METRICS
 from ...models.foldmodels import Models
 from ...progress import Progress, no_progress
@@ -291,13 +292,24 @@ def _partners(members: Sequence[str], speakers: Mapping[str, str]) -> dict[str, 
 
 def _settings(config: RunConfig, specs: Mapping[str, MethodSpec], corpus: Corpus, fills: Fills) -> dict[str, Any]:
     """The part of a shard's key that all its clips share."""
-    return {
-        "rows": list(cells_of(config, fills.names)),
-        "fills": [fills.names, fills.barred],
-        "methods": {name: specs[name].identity for name in config.methods},
-        "metrics": {name: METRICS.get(name).version for name in config.metrics},
-        "conditions": {name: CONDITIONS.get(name).version for name in config.conditions},
-        "corpus": corpus.record.version,
-        "target": config.target,
-        "seed": config.seed,
-    } | ({"repeats": config.repeats} if config.repeats > 1 else {})
+    return (
+        {
+            "rows": list(cells_of(config, fills.names)),
+            "fills": [fills.names, fills.barred],
+            "methods": {name: specs[name].identity for name in config.methods},
+            "metrics": {name: METRICS.get(name).version for name in config.metrics},
+            "conditions": {name: CONDITIONS.get(name).version for name in config.conditions},
+            "corpus": corpus.record.version,
+            "target": config.target,
+            "seed": config.seed,
+        }
+        | ({"repeats": config.repeats} if config.repeats > 1 else {})
+        | _budget(config)
+    )
+
+
+def _budget(config: RunConfig) -> dict[str, int]:
+    """The budget of explanations made again, which decides which rows are skipped; scores do not depend on it."""
+    again = any(METRICS.get(name).explains for name in config.metrics)
+    other = config.reexplain_calls != EARLIER_REEXPLAIN_CALLS  # the shards of earlier runs keep their keys
+    return {"reexplain_calls": config.reexplain_calls} if again and other else {}

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ...datasets.clip import Clip
 from ...datasets.corpus import Corpus
 from ...errors import ClipError, NotApplicable
 from ...methods.attribution import Attribution
-from ...methods.explainer import Request, SharedWork
-from ...metrics.case import Explain, Explained
+from ...methods.explainer import SharedWork
+from ...metrics.case import Explained
 from ...metrics.records import METRICS
 from ...models.recogniser import Recogniser
 from ..storage.scratch import Scratch
 from ..storage.store import Explanation, Store
+from .again import Reexplainer, request_for, shared_calls
 from .backend import Backend, ComputeBackend
 from .clip_conditions import OF_CLIP, ClipPredictions, ConditionedClips, Memo
 from .config import RunConfig
@@ -88,6 +88,7 @@ class ShardScorer:
         self.keys = Keys(config, specs, corpus, recogniser, self.clips)
         self.cases = ClipPredictions(self.clips, recogniser, self.keys, store, self._memo, self.backend, device)
         self.rows = RowBuilder(config, specs, shard, corpus, recogniser.fingerprint, seen_in_training)
+        self.reexplainer = Reexplainer(specs, recogniser, self.backend, self._memo)
         self.explanations: dict[str, Explanation] = {}
         self.timing: dict[str, Any] = {"clips": {}, "explanations": {}, "scores": {}}
 
@@ -199,9 +200,9 @@ class ShardScorer:
             its_target = self.cases.target(partner, target_rule(self.config, record))
             companions["other"] = self._explanation(partner, "clean", method, its_target, repeat, against)
             companions["other_duration_s"] = self.clips.clip(partner, "clean").duration_s
-        if record.explains:
-            companions["explain"] = self._explain(clip_id, condition, method, target, repeat, against)
         scored = self._explanation(clip_id, condition, method, target, repeat, against)
+        if record.explains:
+            companions |= self._again(clip_id, condition, method, target, repeat, against)
         return Explained(scored, draw=repeat, **companions)
 
     def _explanation(
@@ -220,10 +221,9 @@ class ShardScorer:
                     base = self._explanation(clip_id, condition, spec.base.name, target, repeat, against)
                 seed = self.keys.explanation_seed(clip_id, method, condition, repeat)
                 clip = self.clips.clip(clip_id, condition)
-                keep = self.scratch.once if self.scratch else None
-                shared = self._memo.once((OF_CLIP, "shared work", clip_id, condition), lambda: SharedWork(keep))
+                shared = self._shared_work(clip_id, condition)
                 start = time.perf_counter()
-                request = _request(self.recogniser, clip, target, seed, base=base, shared=shared)
+                request = request_for(self.recogniser, clip, target, seed, base=base, shared=shared)
                 attribution = self.backend.attribute(spec.explainer(), request)
                 if base:  # an explanation from a base costs what the base cost as well
                     attribution = replace(attribution, model_calls=attribution.model_calls + base.model_calls)
@@ -238,34 +238,19 @@ class ShardScorer:
         made_for = against if self.specs[method].by_fill else ""
         return self._memo.once(("explanation", clip_id, condition, method, target, repeat, made_for), make)
 
-    def _explain(
-        self, clip_id: str, condition: str, method: str, row_target: str, repeat: int, against: str
-    ) -> Explain:
-        """The method as a function, for metrics that explain again; those explanations are not stored."""
-        seed = self.keys.explanation_seed(clip_id, method, condition, repeat)
+    def _shared_work(self, clip_id: str, condition: str) -> SharedWork:
+        """Cache of the explanations of a clip."""
+        keep = self.scratch.once if self.scratch else None
+        return self._memo.once((OF_CLIP, "shared work", clip_id, condition), lambda: SharedWork(keep))
 
-        def explain(
-            clip: Clip, *more: Hashable, recogniser: Recogniser | None = None, target: str | None = None
-        ) -> Attribution:
-            used = self.recogniser if recogniser is None else recogniser
-            calls, seconds = used.calls, used.seconds
-            spec = self.specs[method].scored_with(against)
-            attribution = self._made(spec, used, clip, target or row_target, (*seed, *more))
-            if used is not self.recogniser:  # the run pays for copies of its recogniser as well
-                self.recogniser.calls += used.calls - calls
-                self.recogniser.seconds += used.seconds - seconds
-            return attribution
-
-        return explain
-
-    def _made(self, spec: MethodSpec, recogniser: Recogniser, clip: Clip, target: str, seed: tuple) -> Attribution:
-        """An explanation that is neither looked up nor stored, its base included."""
-        base = self._made(spec.base, recogniser, clip, target, seed) if spec.base else None
-        attribution = self.backend.attribute(spec.explainer(), _request(recogniser, clip, target, seed, base=base))
-        return replace(attribution, model_calls=attribution.model_calls + base.model_calls) if base else attribution
-
-
-def _request(recogniser: Recogniser, clip: Clip, target: str, seed: tuple, **more: Any) -> Request:
-    """A request for a class, or for the contrast ``A-B``."""
-    name, contrast = recogniser.target_named(target)
-    return Request(recogniser, clip, name, seed, contrast=contrast, **more)
+    def _again(
+        self, clip_id: str, condition: str, method: str, target: str, repeat: int, against: str
+    ) -> dict[str, Any]:
+        """Fields of `Explained` for metrics that explain again."""
+        spec = self.specs[method].scored_with(against)
+        clip, seed = self.clips.clip(clip_id, condition), self.keys.explanation_seed(clip_id, method, condition, repeat)
+        shared = self._shared_work(clip_id, condition)
+        return {
+            "explain": self.reexplainer.of(spec, clip, target, seed, shared),
+            "budget": self.config.reexplain_calls,
+        } | shared_calls(spec, request_for(self.recogniser, clip, target, seed, shared=shared))

@@ -32,6 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import InputError
+from ...metrics.record import OVER_BUDGET
 from .bounds import MAX_FILE_BYTES, load_array
 from .explanations import (
     DAMAGE,
@@ -160,7 +161,10 @@ class Store:
     # -- reuse by key ------------------------------------------------------------------------------------------------
 
     def row(self, key: str) -> dict[str, Any] | None:
-        """`OUTCOME` of an earlier score row of any shard by key, None if there is none; failed rows are not reused."""
+        """`OUTCOME` of an earlier score row of any shard by key, None if there is none.
+
+        Failed rows are not reused, nor rows skipped by the budget of explanations made again.
+        """
         if self._rows is None:
             self._rows = self._reusable_rows()
         keys = self._rows["key"]
@@ -176,7 +180,8 @@ class Store:
         for path in sorted((self.path / "scores").glob("*.parquet")):
             if self.has_shard(path.stem):  # a damaged one is computed again
                 table = read_table(path, schema.names)
-                tables.append(table.filter(pc.not_equal(table["status"], "failed")))
+                again = pc.starts_with(table["reason"].cast(pa.string()), OVER_BUDGET)  # the budget is in no key
+                tables.append(table.filter(pc.and_not(pc.not_equal(table["status"], "failed"), again)))
         return pa.concat_tables(tables).sort_by("key").combine_chunks()
 
     def explanation(self, key: str) -> Explanation | None:

@@ -31,7 +31,7 @@ from ...metrics.records import FAMILIES, METRICS
 from ...models.foldmodels import FoldModels, Models
 from ...models.obtain import obtain_models
 from ...registry import Registry
-from ..run.config import RunConfig
+from ..run.config import RunConfig, settings_of_run
 from ..run.method_spec import resolve_methods
 from ..run.plan import rows_of
 from ..storage.bounds import MAX_FILE_BYTES
@@ -111,7 +111,7 @@ def _described(info: dict[str, Any]) -> tuple[RunConfig | None, Check]:
     faults = []
     config = None
     try:
-        config = RunConfig(**info["config"])
+        config = RunConfig(**settings_of_run(info["config"]))
     except (ValidationError, InputError, TypeError) as error:
         faults.append(f"config: {' '.join(str(error).split())}")
     status = info.get("status")

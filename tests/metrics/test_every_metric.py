@@ -279,10 +279,12 @@ def test_costly_methods_are_not_explained_again(case, name):
         raise AssertionError("explained again")
 
     attribution = Attribution(np.ones(case.grid.shape), case.grid, "anger", "test", model_calls=65)
-    with pytest.raises(NotApplicable, match="at most 64 model calls; this one took 65"):
-        make_metric(name).score(case, Explained(attribution, explain=explain))
+    explained = Explained(attribution, explain=explain, budget=64)
+    with pytest.raises(NotApplicable, match=r"at most 64 model calls; this one took 65 .raise --reexplain-calls"):
+        make_metric(name).score(case, explained)
     with pytest.raises(NotApplicable, match="at most 64 model calls"):
-        work_of(make_metric(name), case, Explained(attribution, explain=explain))
+        work_of(make_metric(name), case, explained)
+    assert sum(work_of(make_metric(name), case, replace(explained, budget=65)).values()) >= 65
 
 
 @pytest.mark.parametrize("name", ["road", "parameter-randomisation", "efficient-randomisation"])

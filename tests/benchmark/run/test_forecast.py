@@ -29,11 +29,14 @@ CALLING = [r.name for r in METRICS if r.name not in ("abpc-native", "quantus:") 
     [
         {"limit": 2, "methods": ["random", "oracle", "saliency", "integrated-gradients"]},
         {"limit": 2, "methods": ["energy", "oracle"], "target": "true", "fills": ["twin", "attenuate"]},
-        {"limit": 1, "methods": ["saliency", "energy", "emolime"], "conditions": ["clean"], "metrics": CALLING},
+        {
+            "limit": 1, "methods": ["saliency", "energy", "emolime"], "conditions": ["clean"], "metrics": CALLING,
+            "reexplain_calls": 64,
+        },
         pytest.param({"limit": 12}, marks=pytest.mark.long),
         pytest.param({"limit": 12, "target": "true", "conditions": ["noise-10db"]}, marks=pytest.mark.long),
     ],
-)
+)  # fmt: skip
 def test_the_forecast_counts_the_calls_of_the_run(settings: dict, tmp_path: Path):
     config = load_config(**settings)
     assert forecast(make_plan(config)).total == run(config, tmp_path / "run").info["model_calls"] > 0
