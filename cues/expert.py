@@ -1,7 +1,9 @@
 """Expected direction of each acoustic cue under each emotion, by literature source; sources are never merged.
 
 Sources may disagree. A direction is relative to the same speaker's neutral voice: 1 increase, -1 decrease, 0 no change.
-``status`` says how the row was obtained; rows marked *recalled* have not been checked against the source.
+``status`` says how the row was obtained: ``read`` in the source, ``quoted`` from a text that reports the source, or
+``recalled`` and checked against nothing; ``where`` names the part read, or who quotes it. Metrics use the rows that are
+not merely recalled (`directions` with ``checked=True``).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import NamedTuple
 from ..errors import UnknownNameError
 
 NEUTRAL = "neutral"  # the reference of all directions
+READ, QUOTED, RECALLED = STATUSES = ("read", "quoted", "recalled")
 
 
 class Expectation(NamedTuple):
@@ -25,6 +28,7 @@ class Expectation(NamedTuple):
     source: str
     citation: str
     status: str
+    where: str
 
 
 @cache
@@ -42,7 +46,7 @@ def sources() -> tuple[str, ...]:
     return tuple(dict.fromkeys(row.source for row in expectations()))
 
 
-def directions(emotion: str, source: str | None = None) -> dict[str, dict[str, int]]:
+def directions(emotion: str, source: str | None = None, checked: bool = False) -> dict[str, dict[str, int]]:
     """Look up the expected cue directions of an emotion, by source.
 
     Parameters
@@ -51,6 +55,8 @@ def directions(emotion: str, source: str | None = None) -> dict[str, dict[str, i
         In the common taxonomy.
     source : str, optional
         Only this source; default: all.
+    checked : bool
+        Whether to leave out rows that are merely recalled.
 
     Returns
     -------
@@ -71,6 +77,6 @@ def directions(emotion: str, source: str | None = None) -> dict[str, dict[str, i
         raise UnknownNameError("source", source, sources())
     by_source: dict[str, dict[str, int]] = {}
     for row in expectations():
-        if row.emotion == emotion and source in (None, row.source):
+        if row.emotion == emotion and source in (None, row.source) and not (checked and row.status == RECALLED):
             by_source.setdefault(row.source, {})[row.cue] = row.direction
     return by_source

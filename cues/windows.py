@@ -141,6 +141,11 @@ class WindowCues:
         np.add.at(self._sums, window[inside], sums[inside])
         self._outside = sums[~inside].sum(axis=0)
 
+    @property
+    def n_windows(self) -> int:
+        """Number of windows."""
+        return len(self._sums)
+
     def values(self, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cues inside each set and in the rest of the clip (the remainder included), each of shape (n_sets, n_cues).
 

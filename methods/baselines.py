@@ -7,6 +7,8 @@ from ..errors import NotApplicable
 from .attribution import Attribution
 from .explainer import Explainer, Request
 
+QUIET_TARGETS = ("sadness",)  # emotions that sources expect to be softer than neutral; all others are pointed at loud
+
 
 class Random(Explainer):
     """Independent standard normal relevance in every cell."""
@@ -30,6 +32,23 @@ class Energy(Explainer):
         """Sum the clip's STFT energy in each cell."""
         grid = scoring_grid(request.clip.duration_s)
         return Attribution(Plane(request.clip.samples).energy(grid), grid, request.label, self.name)
+
+
+class LoudQuiet(Explainer):
+    """Rule that knows the target and not the recogniser: loud cells for anger and happiness, quiet ones for sadness.
+
+    What most sources expect of these emotions in one cue, loudness. Any other target gets the map of `Energy`. An
+    explanation that is no more plausible than this rule has not shown that it needs the recogniser.
+    """
+
+    name = "loud-quiet"
+
+    def attribute(self, request: Request) -> Attribution:
+        """Return the clip's energy in each cell, or for sadness how far it lies below the loudest cell's."""
+        grid = scoring_grid(request.clip.duration_s)
+        energy = Plane(request.clip.samples).energy(grid)
+        values = energy.max() - energy if request.target in QUIET_TARGETS else energy
+        return Attribution(values, grid, request.label, self.name)
 
 
 class Oracle(Explainer):

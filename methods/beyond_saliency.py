@@ -31,6 +31,7 @@ from .explainer import Explainer, Request
 MAX_HZ = 8000.0
 REGIONS = ("windows", "cells")
 PRAAT = ("praat", "praat-full")  # backends whose units are those of the cue records
+SAME = 1e-6  # windows whose relevance differs relatively by less are equal
 RANDOM_SETS = 200  # of windows, whose spread says how much a contrast means
 MOVED = 8  # places to which a region of cells is moved; each is measured anew, at 60 ms for 3 s of sound
 
@@ -92,7 +93,8 @@ class BeyondSaliency(Explainer):
         Raises
         ------
         NotApplicable
-            If the clip is shorter than two windows, or the base map has no positive relevance inside the clip.
+            If the clip is shorter than two windows, or the base map has no positive relevance inside the clip or, for
+            windows, no resolution in time.
         InputError
             For parameters that are not allowed, or a cue backend that is not installed.
         """
@@ -113,6 +115,8 @@ class BeyondSaliency(Explainer):
         kept = thresholded(base.values, self.threshold, self.share)
         scores = window_relevance(kept, base.grid.time_edges_s, edges)
         salient = salient_windows(scores, request.generator("salient windows"), self.top)
+        if np.ptp(scores) <= SAME * scores.max():
+            raise NotApplicable(f"the map of {base.method!r} says nothing about time: all windows are equally relevant")
         windows = np.stack([edges[:-1], edges[1:]], axis=1)
         spread = contrast_spread(tracks, edges, salient, request.generator("random windows"))
         return Attribution(

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 
 from ..audio import Grid, Plane, fill_spectrum, scoring_grid
+from ..cues.neutral import NeutralReference
+from ..cues.windows import WindowCues, window_edges
 from ..datasets.clip import Clip
 from ..errors import NotApplicable
 from ..keys import rng
@@ -49,6 +51,8 @@ class Case:
         Name of the condition.
     device : str or torch.device
         Device on which waveforms are perturbed.
+    neutral : callable, optional
+        Gives the windows of the same speaker's other neutral clips; None where they are not known.
     """
 
     recogniser: Recogniser
@@ -58,6 +62,7 @@ class Case:
     seed: tuple = ()
     condition: str = "clean"
     device: str | torch.device = "cpu"
+    neutral: Callable[[], NeutralReference] | None = None
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def shared(self, key: Hashable, factory: Callable[[], T]) -> T:
@@ -105,6 +110,17 @@ class Case:
     def grid(self) -> Grid:
         """Scoring grid of the clip: 16 mel bands x 80 ms."""
         return self.shared("grid", lambda: scoring_grid(self.clip.duration_s))
+
+    @property
+    def window_cues(self) -> WindowCues:
+        """Cues of sets of the clip's windows of 150 ms.
+
+        Raises
+        ------
+        NotApplicable
+            For clips shorter than two windows.
+        """
+        return self.shared("window-cues", lambda: WindowCues(self.clip.cue_tracks, window_edges(self.clip.duration_s)))
 
     def one_class(self, what: str) -> str:
         """Return the target of a metric that is not defined for contrasts.

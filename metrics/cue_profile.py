@@ -21,7 +21,6 @@ from scipy import stats
 
 from ..cues.expert import NEUTRAL, directions
 from ..cues.records import REGION_CUES
-from ..cues.windows import WindowCues
 from ..errors import NotApplicable
 from ..keys import rng
 from .case import Case, Explained, Outcome
@@ -33,7 +32,7 @@ MIN_CUES = 4  # fewer are too few for a rank correlation
 
 def expected_profile(emotion: str) -> np.ndarray:
     """Mean direction of each cue over the sources, -1..1, in the order of `REGION_CUES`; zeros without a source."""
-    rows = [[cues.get(cue, 0) for cue in REGION_CUES] for cues in directions(emotion).values()]
+    rows = [[cues.get(cue, 0) for cue in REGION_CUES] for cues in directions(emotion, checked=True).values()]
     return np.mean(rows, axis=0) if rows else np.zeros(len(REGION_CUES))
 
 
@@ -97,8 +96,8 @@ class CueProfile:
         others = other_profiles(target, case.recogniser.classes)
         if not len(others):
             raise NotApplicable("the recogniser knows no other emotion that a source gives a cue profile for")
-        edges, salient = clip_salient_windows(case, explained, "salient windows")
-        cues = case.shared("window-cues", lambda: WindowCues(case.clip.cue_tracks, edges))
+        _, salient = clip_salient_windows(case, explained, "salient windows")
+        cues = case.window_cues
         controls = cues.matched_sets(salient, rng(*case.seed, self.name, "random windows"), DRAWS, KEEP)
         contrasts = cues.contrasts(np.concatenate([salient[None], controls]))
         profiles = standardised(contrasts)

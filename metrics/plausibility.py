@@ -7,6 +7,9 @@ grid's 16 bands x one window; at most five, at most half of the clip's). A contr
 the same cue in the rest of the clip. Directions are 1, -1 or 0 (no change expected, not scored), one set per source;
 scores are averaged over sources. Neutral has no direction.
 
+A source named by itself (``direction-agreement:JL``) counts with all its rows, the mean over sources without those that
+are merely recalled (`cues.expert`).
+
 Agreement alone scores the clip, not the explanation: any loud, voiced window of an angry clip agrees with the
 literature. The score is therefore the gain over random windows of the same clip matched in voiced time and energy:
 0 is chance for every clip. Range -1..1, higher is better.
@@ -18,7 +21,6 @@ import numpy as np
 
 from ..cues.expert import NEUTRAL, directions
 from ..cues.records import REGION_CUES
-from ..cues.windows import WindowCues
 from ..errors import NotApplicable
 from ..keys import rng
 from .case import Case, Explained, Outcome
@@ -67,7 +69,7 @@ def expected_directions(emotion: str, source: str = "") -> np.ndarray:
     ----------
     emotion : str
     source : str
-        Source to use; default all.
+        Source to use, recalled rows included; default all sources, without rows that are merely recalled.
 
     Raises
     ------
@@ -76,7 +78,8 @@ def expected_directions(emotion: str, source: str = "") -> np.ndarray:
     """
     if emotion == NEUTRAL:
         raise NotApplicable("neutral has no expected direction: it is what the others are compared with")
-    table = [[cues.get(cue, 0) for cue in REGION_CUES] for cues in directions(emotion, source or None).values()]
+    by_source = directions(emotion, source or None, checked=not source)
+    table = [[cues.get(cue, 0) for cue in REGION_CUES] for cues in by_source.values()]
     if not np.any(table):
         subject = f"source {source} gives no" if source else "no source gives"
         raise NotApplicable(f"{subject} expected cue directions for {emotion!r}")
@@ -89,7 +92,7 @@ class DirectionAgreement:
     Parameters
     ----------
     source : str
-        One of `cues.expert.sources`; default the mean over all.
+        One of `cues.expert.sources`, recalled rows included; default the mean over all, without recalled rows.
     """
 
     name = "direction-agreement"
@@ -108,12 +111,12 @@ class DirectionAgreement:
             any expected cue.
         """
         expected = expected_directions(case.one_class("what a source expects"), self.source)
-        edges, salient = clip_salient_windows(case, explained, self.name, "ties")
+        _, salient = clip_salient_windows(case, explained, self.name, "ties")
         tracks = case.clip.cue_tracks
         voiced = int(tracks.voiced.sum())
         if voiced < MIN_VOICED_FRAMES:
             raise NotApplicable(f"{voiced * 10} ms of voice in the clip, at least {MIN_VOICED_FRAMES * 10} ms needed")
-        cues = case.shared("window-cues", lambda: WindowCues(tracks, edges))
+        cues = case.window_cues
         controls = cues.matched_sets(salient, rng(*case.seed, self.name, "random windows"), DRAWS, KEEP)
         observed, *random = direction_agreement(cues.contrasts(np.concatenate([salient[None], controls])), expected)
         known = np.array(random)[np.isfinite(random)]

@@ -68,9 +68,14 @@ class MetricRecord(Record):
         (for `space` ``features``, on the feature grid): only the order of the cells counts.
     exempt_reason : str
         Why a core metric that reads more than the order of the cells is right to do so; empty for all others.
+    described : str
+        Why methods are not ranked by it although its family is ranked: it can be won without the recogniser. Empty
+        for all others.
+    neutral : bool
+        Whether it reads the same speaker's other neutral clips (`metrics.case.Case.neutral`).
     ranked : bool
-        Whether methods are ranked by it. Not an argument: False in `DESCRIBED_FAMILIES`, whose `direction` tells how to
-        read the number, not what is better.
+        Whether methods are ranked by it. Not an argument: False in `DESCRIBED_FAMILIES` and where `described` says
+        why; the `direction` then tells how to read the number, not what is better.
     margin : float or None
         Two methods whose means differ by less are equivalent in practice; None: see `equivalence_margin`.
     bar : float or None
@@ -101,13 +106,15 @@ class MetricRecord(Record):
     explains: bool = False
     invariant: bool = False
     exempt_reason: str = ""
+    described: str = ""
+    neutral: bool = False
     ranked: bool = field(init=False, default=True)
     margin: float | None = None
     bar: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "ranked", self.family not in DESCRIBED_FAMILIES)
+        object.__setattr__(self, "ranked", self.family not in DESCRIBED_FAMILIES and not self.described)
         allowed = {"family": FAMILIES, "direction": DIRECTIONS, "conditions": CONDITIONS, "space": SPACES}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
@@ -126,6 +133,8 @@ class MetricRecord(Record):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise self._fault(name, f"must lie in {low} .. {high}")
+        if self.core and self.described:
+            raise self._fault("core", "counts in the ranking of its family; a metric that is only described cannot")
         if self.core and self.family in INVARIANT_FAMILIES and not (self.invariant or self.exempt_reason.strip()):
             raise self._fault(
                 "core",

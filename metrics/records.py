@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..cues.expert import sources
 from ..registry import Registry
+from .plausibility_records import PLAUSIBILITY
 from .record import (
     COMPANIONS,
     CONDITIONS,
@@ -15,7 +15,6 @@ from .record import (
     MODEL_CALLS,
     QUANTUS,
     SPACES,
-    ChoiceRecord,
     MetricRecord,
     QuantusRecord,
 )
@@ -34,6 +33,7 @@ __all__ = [
     "SPACES",
     "MetricRecord",
     "QuantusRecord",
+    "is_ranked",
     "make_metric",
 ]
 
@@ -43,9 +43,6 @@ _SINGLES = "1 + super-cells (50 a second of audio), shared by all methods"
 _MASKED = "2, shared by the metrics of the masked clip"
 _NOISY = "eight more explanations, shared"
 _RANDOM = "at most four more explanations"
-_EDITS = "at most 337 (161 without voice) in batches of 8, shared by all methods"
-# the keys of `metrics.cue_edits.EDITS`, repeated here because that module imports numpy
-CUE_EDITS = ("f0_level", "f0_range", "intensity", "tilt", "jitter", "noise")
 
 
 def _metric(
@@ -349,49 +346,7 @@ METRICS: Registry[MetricRecord] = Registry(
             "after Nguyen, Martinez 2020, arXiv:2007.07584 (effective complexity)",
             core=True, low=0.0, high=1.0,
         ),
-        _metric(
-            "direction-agreement", "plausibility:DirectionAgreement", "plausibility", "higher", "0",
-            "agreement of the salient cue contrast with sourced expert directions, as gain over random windows",
-            "serxai, docs/metrics; sources row by row in cues/expert.py",
-            version="2", core=True, random=0.0, low=-1.0, high=1.0, headline=True,
-        ),
-        ChoiceRecord(
-            name="direction-agreement:",
-            target=".metrics.plausibility:DirectionAgreement",
-            choices=sources(),
-            summary="direction-agreement with one source alone",
-            citation="serxai, docs/metrics; sources row by row in cues/expert.py",
-            family="plausibility", direction="higher", cost="0", version="2", licence="MIT",
-            random=0.0, low=-1.0, high=1.0,
-        ),
-        _metric(
-            "salience-contrast", "salience_contrast:SalienceContrast", "plausibility", "higher", "0",
-            "how far the cues of the salient windows stand out from all circular shifts of them, 1 - 2 p",
-            "serxai, docs/metrics; Lancaster 1961, JASA 56 (mid-p)",
-            version="2", random=0.0, low=-1.0, high=1.0,
-        ),
-        _metric(
-            "cue-profile", "cue_profile:CueProfile", "plausibility", "higher", "0",
-            "rank correlation of cue contrasts with the emotion's expected profile less other emotions', as gain",
-            "serxai, docs/metrics; Spearman 1904; sources row by row in cues/expert.py",
-            version="2", random=0.0,
-        ),
-        _metric(
-            "causal-cue-fidelity", "causal_cues:CausalCueFidelity", "plausibility", "higher", _EDITS,
-            "rank correlation of the relevance of stretches and the effect of editing a cue there, over cues",
-            "serxai, docs/metrics; Moulines, Charpentier 1990, Speech Communication 9 (PSOLA)",
-            core=True, random=0.0, low=-1.0, high=1.0,
-            exempt_reason="its claims are shares of the relevance, which the scale of the map decides",
-        ),
-        ChoiceRecord(
-            name="causal-cue-fidelity:",
-            target=".metrics.causal_cues:CausalCueFidelity",
-            choices=CUE_EDITS,
-            summary="causal-cue-fidelity of one cue alone: " + ", ".join(CUE_EDITS),
-            citation="serxai, docs/metrics; Moulines, Charpentier 1990, Speech Communication 9 (PSOLA)",
-            family="plausibility", direction="higher", cost=_EDITS, version="1", licence="MIT",
-            random=0.0, low=-1.0, high=1.0,
-        ),
+        *PLAUSIBILITY,
         _metric(
             "explanation-calls", "cost:ExplanationCalls", "cost", "lower", "0",
             "copies that went through the recogniser to make the explanation",
@@ -413,6 +368,16 @@ METRICS: Registry[MetricRecord] = Registry(
         ),
     ],
 )  # fmt: skip
+
+
+def is_ranked(name: str) -> bool:
+    """Whether methods are ranked by a metric; an unregistered one has no record that says otherwise.
+
+    Parameters
+    ----------
+    name : str
+    """
+    return name not in METRICS or METRICS.get(name).ranked
 
 
 def make_metric(name: str) -> Metric:

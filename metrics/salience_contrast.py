@@ -21,13 +21,14 @@ import numpy as np
 from ..audio import Grid, scoring_grid
 from ..cues.regions import cue_values, frame_sums, window_mask
 from ..cues.tracks import CueTracks
-from ..cues.windows import salient_windows, window_edges
+from ..cues.windows import TOP, salient_windows, window_edges
 from ..errors import NotApplicable
 from ..keys import rng
 from ..methods.attribution import Attribution
 from .case import Case, Explained, Outcome, summed_on
 
 MIN_SHIFTS = 20  # fewer cannot reach p = .05
+TIME_TOLERANCE = 1e-6  # windows whose relevance differs relatively by less are equal
 RELATIVE_TOLERANCE = 1e-9  # smaller relative differences are rounding errors
 TAIL_S = 1e-6  # shorter remainders after the last whole window are rounding errors
 
@@ -78,10 +79,34 @@ def clip_salient_windows(case: Case, explained: Explained, *purpose: str) -> tup
     Raises
     ------
     NotApplicable
-        For clips shorter than two windows and maps without positive relevance.
+        For clips shorter than two windows, and as `timed_windows`.
     """
     edges, scores = window_scores(explained.attribution, case.clip.duration_s)
-    return edges, salient_windows(scores, rng(*case.seed, *purpose))
+    return edges, timed_windows(scores, rng(*case.seed, *purpose))
+
+
+def timed_windows(scores: np.ndarray, generator: np.random.Generator, size: int = TOP) -> np.ndarray:
+    """Salient windows of a map that says something about time, bool, shape (n_windows,).
+
+    Parameters
+    ----------
+    scores : array, shape (n_windows,)
+        From `window_scores`.
+    generator : numpy Generator
+        Breaks ties.
+    size : int
+        At most so many windows.
+
+    Raises
+    ------
+    NotApplicable
+        For maps without positive relevance, and maps without resolution in time, such as bands: their windows would be
+        drawn by the tie-break.
+    """
+    salient = salient_windows(scores, generator, size)
+    if np.ptp(scores) <= TIME_TOLERANCE * scores.max():
+        raise NotApplicable("the explanation says nothing about time: all windows have the same relevance")
+    return salient
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,8 +212,8 @@ class SalienceContrast:
         Raises
         ------
         NotApplicable
-            For clips shorter than two windows, maps without positive relevance, and if no cue can be measured both in
-            the salient windows and in the rest.
+            For clips shorter than two windows, maps without positive relevance or without resolution in time, and if no
+            cue can be measured both in the salient windows and in the rest.
         """
         edges, salient = clip_salient_windows(case, explained, "salient windows")
         p = shift_test(case.clip.cue_tracks, edges, salient).p

@@ -32,7 +32,7 @@ from ...methods.attribution import Attribution
 from ...metrics.case import Case, Explained
 from ...metrics.localisation import case_truth_mask
 from ...metrics.record import UNJUDGED_FAMILIES
-from ...metrics.records import METRICS, MetricRecord, make_metric
+from ...metrics.records import METRICS, MetricRecord, is_ranked, make_metric
 from ...metrics.resolution import AGAINST_TRUTH, Resolution, expected_at_random, resolution_of, truth_at
 from ...models.recogniser import Recogniser
 from ...progress import Progress, no_progress
@@ -326,8 +326,7 @@ def convention_ranges(values: pd.DataFrame) -> pd.DataFrame:
         frame["range"] = frame["high"] - frame["low"]
         metric = str(frame["metric"].iloc[0])
         order = frame["plain"].rank(method="min", ascending=frame["direction"].iloc[0] == "lower")
-        ranked = metric not in METRICS or METRICS.get(metric).ranked
-        frame["rank"] = order.astype("Int64") if ranked else pd.Series(pd.NA, frame.index, "Int64")
+        frame["rank"] = order.astype("Int64") if is_ranked(metric) else pd.Series(pd.NA, frame.index, "Int64")
         frames.append(frame.assign(order=order).sort_values(["order", "method"], na_position="last"))
     columns = [*SETTING, "view", "rank", "method", "signed", "root", "plain", "square", "low", "high", "range",
                "n_clips", "n_planned"]  # fmt: skip

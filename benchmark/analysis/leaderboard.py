@@ -15,8 +15,7 @@ import pandas as pd
 from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import InputError
 from ...methods.records import METHODS, baselines
-from ...metrics.record import DESCRIBED_FAMILIES
-from ...metrics.records import FAMILIES, METRICS
+from ...metrics.records import FAMILIES, METRICS, is_ranked
 from ...metrics.verdict import board_grade, failed_properties
 from ..stats.cluster_variance import cluster_fit
 from ..stats.clustered import (
@@ -29,7 +28,7 @@ from ..stats.clustered import (
     tests_of_pairs,
 )
 from .abstention import CompletedCell, completed, ranks
-from .bar import BAR_COLUMNS, ENERGY, RANDOM, sanity_p, with_marks
+from .bar import BAR_COLUMNS, ENERGY, RANDOM, RULE, sanity_p, with_marks
 from .fill_spread import SPREAD, by_fill, with_spread
 from .references import AGAINST, REFERENCE_COLUMNS, matched_cells, mismatch_note, references
 
@@ -41,8 +40,9 @@ RANKING_RULE = (
     "A method without a score in one of the metrics that count is listed, not ranked. Where a metric is defined and a "
     "method that applies has no score, the worst one counts, and the method gets neither letter nor mark. "
     "An explanation made against another fill than that of the score is marked and not tested. "
-    "Complexity and cost are described, not ranked: less is not better. So is what metrics of the recogniser say: it "
-    "holds for all methods."
+    "Complexity and cost are described, not ranked: less is not better. So is what metrics of the recogniser say, which "
+    "holds for all methods, and metrics of plausibility that a rule can win which knows the target and not the "
+    "recogniser."
 )
 
 # columns within which methods are ranked
@@ -130,12 +130,12 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     board["beats_random"] = np.select(
         [board["method"] == baseline, board["p_holm"].isna(), won], ["", "no claim", "yes"], "no"
     )
-    board = with_marks(board, against_random, against_energy)
+    board = with_marks(board, against_random, against_energy, tests_against(laid_out, RULE))
     board["metric_qualified"] = [board_grade(str(name)) for name in board["metric"]]
     board["metric_fails"] = [failed_properties(str(name)) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
     board = _with_letters(board, tests_of_pairs(laid_out))
-    described = board["family"].isin(DESCRIBED_FAMILIES)
+    described = [not is_ranked(str(name)) for name in board["metric"]]
     board["rank"] = board["rank"].mask(described)
     for name in ("beats_random", "group"):
         board[name] = board[name].mask(described, "")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...metrics.record import DESCRIBED_FAMILIES, MODEL_CALLS
-from ...metrics.records import METRICS
+from ...metrics.record import MODEL_CALLS
+from ...metrics.records import METRICS, is_ranked
 from ..analysis.bar import BAR_FAMILIES
 from ..analysis.leaderboard import ALPHA, RANKING, SETTING, family_ranking
 from ..analysis.references import AGAINST
@@ -155,10 +155,10 @@ def flags(row: pd.Series) -> str:
 def mark(row: pd.Series) -> str:
     """Significance mark: ▲ the method passes its family's bar, ▼ it is worse than random, else empty.
 
-    A method with misses has none, nor has one explained against another fill. In families without a bar, ▲ means
-    better than random.
+    A method with misses has none, nor has one explained against another fill, nor any in a metric that only describes.
+    In families without a bar, ▲ means better than random.
     """
-    if row["n_misses"] or row["mismatch"] or row["family"] in DESCRIBED_FAMILIES:
+    if row["n_misses"] or row["mismatch"] or not is_ranked(row["metric"]):
         return ""
     better = row["passes_bar"] if row["family"] in BAR_FAMILIES else row["beats_random"]
     if better == "yes":
@@ -175,7 +175,8 @@ UNSIGNED_RULE = f"{UNSIGNED} unsigned: maps of the method hold no negative value
 ARROWS = {"higher": "↑", "lower": "↓"}
 BAR_RULE = (
     "▲ better: in faithfulness and localisation than random and than energy (the larger p of the two), in sanity than "
-    "the score stated in the metric's record, both Holm-corrected over all marks of the family, elsewhere than random "
+    "the score stated in the metric's record, in plausibility than each rule without the recogniser (random, energy, "
+    "loud-quiet), all Holm-corrected over the marks of the family, elsewhere than random "
     "(Holm-corrected over methods); ▼ worse than random; all at 5 %"
 )
 MARKS = (

@@ -7,16 +7,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ...cues.neutral import NeutralReference
+from ...cues.windows import WindowCues
 from ...datasets.clip import Clip
 from ...datasets.corpus import Corpus
 from ...datasets.shifts.conditions import CONDITIONS, Talkers, apply_condition
-from ...errors import NotApplicable
+from ...errors import ClipError, NotApplicable
 from ...metrics.case import Case
 from ...models.recogniser import Recogniser
 from ..storage.store import Store
 from .backend import Backend
 from .config import RUNNER_UP, RunConfig
 from .identity import Keys, clip_identity
+from .neutral import neutral_clips, neutral_reference, window_cues
 
 T = TypeVar("T")
 OF_CLIP = "of clip"  # first part of memo keys whose values only the clip at hand can ask for
@@ -73,6 +76,24 @@ class ConditionedClips:
         if not CONDITIONS.get(condition).others:
             return []
         return self._memo.once(("talkers",), lambda: Talkers(self.corpus, self.config.seed)).of(clip_id, condition)
+
+    def neutral(self, clip_id: str) -> list[str]:
+        """Ids of the neutral clips of a clip's speaker that metrics compare it with."""
+        return self._memo.once(("neutral clips", clip_id), lambda: neutral_clips(self.corpus, clip_id))
+
+    def neutral_reference(self, clip_id: str) -> NeutralReference:
+        """Windows of those clips as recorded; the cues of each clip are measured once."""
+
+        def cues_of(name: str) -> WindowCues | None:
+            return self._memo.once(("window cues", name), lambda: self._window_cues(name))
+
+        return neutral_reference(self.corpus, clip_id, cues_of)
+
+    def _window_cues(self, clip_id: str) -> WindowCues | None:
+        try:
+            return window_cues(self.clip(clip_id, "clean"))
+        except ClipError:  # it cannot be decoded
+            return None
 
     def clip(self, clip_id: str, condition: str) -> Clip:
         """A clip under a condition.
@@ -191,5 +212,6 @@ class ClipPredictions:
                 seed=self.keys.case_seed(clip_id, condition),
                 condition=condition,
                 device=self.device,
+                neutral=lambda: self.clips.neutral_reference(clip_id),
             ),
         )

@@ -54,6 +54,9 @@ class ClipIdentities(Protocol):
     def mixed(self, clip_id: str, condition: str) -> list[str]:
         """Ids of the clips that a condition mixes into a clip."""
 
+    def neutral(self, clip_id: str) -> list[str]:
+        """Ids of the neutral clips of a clip's speaker that metrics compare it with."""
+
 
 class Keys:
     """Keys and seeds of one corpus, recogniser and configuration.
@@ -122,7 +125,11 @@ class Keys:
         other = [partner, self.clips.identity(partner)] if "other" in record.companions and partner else []
         explained = self.explanation(clip_id, condition, method, target, repeat, against)
         rule = target_rule(self.config, record)
-        return digest("score", explained, metric, record.version, fill, record.space, GRID, self.batch, rule, other)
+        voice = self.clips.neutral(clip_id) if record.neutral else []
+        return digest(
+            "score", explained, metric, record.version, fill, record.space, GRID, self.batch, rule, other,
+            *((name, self.clips.identity(name)) for name in voice),
+        )  # fmt: skip
 
     def _clip(self, clip_id: str, condition: str) -> list[Any]:
         shift = CONDITIONS.get(condition)

@@ -26,6 +26,7 @@ from .config import RunConfig
 from .execution import Execution
 from .identity import clip_identity
 from .method_spec import MethodSpec, resolve_methods
+from .neutral import neutral_clips, reads_neutral
 from .reach import Fills, choose_fills
 from .split import split
 from .workbench import Workbench
@@ -60,7 +61,8 @@ class Shard:
     fills : tuple of str
         Fills of its scores; what is explained for metrics that remove nothing is explained against the first.
     mixed : tuple of str
-        Clips by other speakers that a condition mixes into its clips.
+        Other clips that its scores depend on: by other speakers, those that a condition mixes into its clips; neutral
+        ones of its speakers where a metric reads them.
     barred : str
         Why no score with a fill is made; empty where they are made.
     """
@@ -235,6 +237,8 @@ def _shards(
         if clip in wanted
     }
     others = {clip: {m for condition in mixing for m in talkers.of(clip, condition)} for clip in chosen}
+    if reads_neutral(config.metrics):
+        others = {clip: mixed.union(neutral_clips(corpus, clip)) for clip, mixed in others.items()}
     corpus.prepare(sorted({*chosen, *partner.values()}.union(*others.values()) - {""}))
     identities: dict[str, str] = {}
     shards = []

@@ -3,21 +3,22 @@
 import pandas as pd
 import pytest
 
-from serxai.cues.expert import directions, expectations, sources
+from serxai.cues.expert import RECALLED, STATUSES, directions, expectations, sources
 from serxai.cues.records import CUES
 from serxai.errors import UnknownNameError
 
 
 def test_table_is_complete_and_sourced():
     table = pd.DataFrame(expectations())
-    assert list(table.columns) == ["emotion", "cue", "direction", "source", "citation", "status"]
+    assert list(table.columns) == ["emotion", "cue", "direction", "source", "citation", "status", "where"]
     assert len(table) == 138
     assert not table.duplicated(["emotion", "cue", "source"]).any()
     assert set(table.direction) == {-1, 0, 1}
     assert set(table.cue) <= set(CUES.names())
     assert (table[["emotion", "cue", "source", "citation", "status"]].map(len) > 0).all(axis=None)
     assert (table.groupby("source").citation.nunique() == 1).all()
-    assert table.status.str.contains("recalled").any()
+    assert set(table.status) == set(STATUSES)
+    assert ((table["where"] != "") == (table.status != RECALLED)).all()  # who quotes it, or what was read
     assert "neutral" not in set(table.emotion)
 
 
@@ -36,6 +37,15 @@ def test_sources_that_disagree_stay_apart():
     fear = directions("fear")
     assert fear["JL"]["f0_variability"] == -1 and fear["S86"]["f0_variability"] == 1
     assert directions("fear", "JL") == {"JL": fear["JL"]}
+
+
+def test_recalled_rows_are_left_out_on_request_and_enough_remain():
+    for emotion in ("anger", "happiness", "sadness", "fear"):
+        every, checked = directions(emotion), directions(emotion, checked=True)
+        assert set(checked) < set(every) and len(checked) >= 4
+        assert all(cues.items() <= every[source].items() for source, cues in checked.items())
+    assert "S03" not in directions("anger", checked=True)
+    assert set(directions("happiness", checked=True)["JL"]) == {"f0_level", "f0_variability", "speech_rate"}
 
 
 def test_neutral_and_unknown():

@@ -93,6 +93,8 @@ REASONS = {
     "direction-agreement:": NO_OTHER + "test_plausibility.py",
     "salience-contrast": NO_OTHER + "test_plausibility_contrast.py",
     "cue-profile": NO_OTHER + "test_plausibility_profile.py",
+    "neutral-agreement": NO_OTHER + "test_neutral_agreement.py",
+    "neutral-agreement-trained": NO_OTHER + "test_neutral_agreement.py",
     "causal-cue-fidelity": NO_OTHER + "test_causal_cues.py",
     "causal-cue-fidelity:": NO_OTHER + "test_causal_cues.py",
     "explanation-calls": "a count that the recogniser keeps",

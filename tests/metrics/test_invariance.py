@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from serxai.audio import Grid, scoring_grid
+from serxai.cues.neutral import NeutralReference
+from serxai.cues.windows import WindowCues, window_edges
 from serxai.datasets.clip import Clip
 from serxai.errors import InputError, NotApplicable
 from serxai.keys import digest, rng
@@ -33,6 +35,8 @@ COARSE = {
     "input-fidelity",
     "salience-contrast",
     "cue-profile",
+    "neutral-agreement",
+    "neutral-agreement-trained",
     "direction-agreement",
 }
 
@@ -78,7 +82,9 @@ def case(cnn, speech_like) -> Case:
     stretches = (Word("2.0", 0.1, third), Word("0.4", third, 2 * third), Word("1.0", 2 * third, 0.9))
     clip = replace(clip, plant=Plant(quiet, (Word("a", third, 2 * third),)), marks={"stress": stretches,
                    "voicing": stretches})  # fmt: skip
-    return Case(cnn, clip, "anger", "twin", seed=(0, "planted", clip.id, "clean"))
+    voices = {name: WindowCues(speech_like(i).cue_tracks, window_edges(0.96)) for i, name in enumerate("abc")}
+    return Case(cnn, clip, "anger", "twin", seed=(0, "planted", clip.id, "clean"),
+                neutral=lambda: NeutralReference(voices))  # fmt: skip
 
 
 def score(case: Case, record: MetricRecord, transform: Callable[[np.ndarray], np.ndarray]) -> float | None:
@@ -126,9 +132,15 @@ def test_a_core_metric_of_values_is_refused():
     assert replace(METRICS.get("max-sensitivity"), core=True).core  # robustness asks for no such thing
 
 
-def test_complexity_and_cost_are_described_not_ranked():
-    assert {record.family for record in METRICS if not record.ranked} == set(DESCRIBED_FAMILIES)
+def test_complexity_cost_and_what_rules_can_win_are_described_not_ranked():
+    not_ranked = {record.family for record in METRICS if not (record.ranked or record.described)}
+    assert not_ranked == set(DESCRIBED_FAMILIES)
     assert {record.family for record in METRICS if record.ranked} == set(FAMILIES) - set(DESCRIBED_FAMILIES)
+    described = {record.name for record in METRICS if record.described}
+    windows_alone = {"neutral-agreement", "direction-agreement", "salience-contrast", "cue-profile"}
+    assert described == {*windows_alone, "direction-agreement:"}
+    with pytest.raises(InputError, match=r"'core'.*only described"):
+        replace(METRICS.get("cue-profile"), core=True)
     assert not METRICS.get("quantus:Sparseness").ranked and METRICS.get("quantus:ROAD").ranked
     with pytest.raises(TypeError):
         MetricRecord(ranked=True)  # type: ignore[call-arg]

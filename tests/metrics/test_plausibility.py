@@ -27,7 +27,7 @@ DEAF = SimpleNamespace(target_named=lambda target: (target, None))  # nothing is
 
 def slow_agreement(contrasts, emotion):
     shares = []
-    for cues in directions(emotion).values():
+    for cues in directions(emotion, checked=True).values():
         hits = [
             math.copysign(1, contrasts[cue]) == direction and contrasts[cue] != 0
             for cue, direction in cues.items()
@@ -193,9 +193,11 @@ def test_beyond_saliency_is_scored_on_its_own_windows():
 
 
 def test_ties_are_at_chance():
-    """A band explanation says nothing about time: its windows are drawn."""
+    """A map that tells only a pause from speech: its windows are drawn among equals."""
     clip = excited(np.random.default_rng(8))
-    flat = Attribution(np.ones((8, 1)), Grid(np.linspace(0, 8000, 9), np.array([0, 3.0])), "anger", "bands")
+    values = np.ones((8, 20))
+    values[:, 0] = 0
+    flat = Attribution(values, Grid(np.linspace(0, 8000, 9), 0.15 * np.arange(21)), "anger", "speech")
     case = Case(DEAF, clip, "anger")
     values = [DirectionAgreement().score(replace(case, seed=(i,)), Explained(flat)).value for i in range(200)]
     assert np.std(values) > 0

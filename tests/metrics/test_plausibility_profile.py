@@ -62,7 +62,7 @@ def score(clip, windows, target="anger", seed=()):
 def test_expected_profile_is_the_mean_over_sources():
     for emotion in ("anger", "sadness", "fear"):
         profile = expected_profile(emotion)
-        by_source = directions(emotion)
+        by_source = directions(emotion, checked=True)
         for cue, value in zip(REGION_CUES, profile, strict=True):
             assert value == pytest.approx(sum(d.get(cue, 0) for d in by_source.values()) / len(by_source))
     assert not expected_profile("boredom").any()

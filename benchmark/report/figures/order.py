@@ -10,8 +10,7 @@ import pandas as pd
 from matplotlib import rc_context
 
 from ....errors import InputError
-from ....metrics.record import DESCRIBED_FAMILIES
-from ....metrics.records import METRICS
+from ....metrics.records import METRICS, is_ranked
 from ...analysis.abstention import completed
 from ...analysis.leaderboard import unique_scores
 from ...analysis.pairs import order_over_cells
@@ -39,13 +38,14 @@ def orders(scores: pd.DataFrame) -> pd.DataFrame:
         them, best first. Misses count as the worst score (`analysis.abstention`).
     """
     laid_out = [found.cell for found in completed(cells(unique_scores(scores)))]
+    laid_out = [cell for cell in laid_out if is_ranked(cell.names["metric"])]
     rows = []
     for family in dict.fromkeys(cell.names["family"] for cell in laid_out):
         of_family = [cell for cell in laid_out if cell.names["family"] == family]
         core = [c for c in of_family if c.names["metric"] in METRICS and METRICS.get(c.names["metric"]).core]
         chosen = core or of_family
         order, methods = order_over_cells(chosen)
-        if order is None or family in DESCRIBED_FAMILIES:
+        if order is None:
             continue
         facts = {
             "n_cells": order.n_cells, "n_planned": len(chosen), "n_methods": len(methods),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
 from serxai.benchmark.analysis.bar import sanity_p
-from serxai.benchmark.analysis.leaderboard import leaderboard
+from serxai.benchmark.analysis.leaderboard import family_ranking, leaderboard
 from serxai.benchmark.report.tables import mark
 from serxai.benchmark.stats.clustered import cells
 from serxai.benchmark.stats.clustered import tests_against as against
@@ -70,3 +71,54 @@ def test_too_few_speakers_pass_no_bar(make_scores: Callable) -> None:
     methods = board[(board["family"] == "faithfulness") & ~board["baseline"].astype(bool)]
     assert set(methods["passes_bar"]) == {"no claim"}
     assert (board["scope"] == "described only").all()
+
+
+def of_plausibility(make_scores: Callable, gains: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """Scores of metrics of plausibility: each method's mean above the rules, which are at 0, by metric and method."""
+    source = make_scores(speakers=8, conditions=("clean",)).query("metric == 'mass-accuracy' and method == 'energy'")
+    noise = np.random.default_rng(3)
+    rows = []
+    for metric, by_method in gains.items():
+        for method, gain in by_method.items():
+            values = gain + noise.normal(0, 0.1, len(source))
+            rows.append(
+                source.assign(family="plausibility", metric=metric, method=method, direction="higher", value=values)
+            )
+    return pd.concat(rows, ignore_index=True)
+
+
+RULES = {"random": 0.0, "energy": 0.0, "loud-quiet": 0.0}
+
+
+def test_plausible_is_what_beats_every_rule(make_scores: Callable) -> None:
+    gains = {"causal-cue-fidelity": {**RULES, "loud-quiet": 0.5, "saliency": 0.5, "occlusion": 1.0}}
+    board = leaderboard(of_plausibility(make_scores, gains)).set_index("method")
+    assert board["passes_bar"].to_dict() == {
+        "random": "", "energy": "", "loud-quiet": "", "saliency": "no", "occlusion": "yes"
+    }  # fmt: skip
+    assert board.loc["saliency", "beats_random"] == "yes" and mark(board.loc["saliency"]) == ""
+    assert mark(board.loc["occlusion"]) == "▲" and board.loc["occlusion", "rank"] == 1
+    del gains["causal-cue-fidelity"]["loud-quiet"]
+    board = leaderboard(of_plausibility(make_scores, gains)).set_index("method")
+    assert set(board["passes_bar"]) == {"", "no claim"}  # a rule was not run
+
+
+def test_beyond_permuted_weights_a_method_must_beat_the_rules_too(make_scores: Callable) -> None:
+    trained = {**RULES, "saliency": 0.5, "occlusion": 0.5}
+    gains = {"neutral-agreement-trained": trained, "neutral-agreement": {**RULES, "saliency": -0.3, "occlusion": 0.3}}
+    board = leaderboard(of_plausibility(make_scores, gains)).set_index(["metric", "method"])
+    ranked = board.loc["neutral-agreement-trained", "passes_bar"]
+    assert ranked["saliency"] == "no" and ranked["occlusion"] == "yes"
+    described = board.loc["neutral-agreement"]
+    assert described["rank"].isna().all() and set(described["passes_bar"]) == set(described["group"]) == {""}
+    shown = board.reset_index().query("metric == 'neutral-agreement'")
+    assert shown["mean"].notna().all() and all(mark(row) == "" for _, row in shown.iterrows())
+    alone = leaderboard(of_plausibility(make_scores, {"neutral-agreement-trained": trained})).set_index("method")
+    assert alone.loc["occlusion", "passes_bar"] == "no claim"
+
+
+def test_metrics_that_rules_can_win_rank_nobody(make_scores: Callable) -> None:
+    scores = of_plausibility(make_scores, {"direction-agreement": {**RULES, "saliency": 0.5}})
+    board = leaderboard(scores)
+    assert board["rank"].isna().all() and set(board["beats_random"]) == {""}
+    assert family_ranking(board)["rank"].isna().all()

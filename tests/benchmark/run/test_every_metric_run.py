@@ -31,6 +31,9 @@ METHODS = ["random", "input-x-gradient"]
 CLIPS = ("a", "b", "c")
 
 
+NEUTRAL = tuple(f"{name}-neutral-{k}" for name in CLIPS for k in range(3))
+
+
 def a_clip(name: str) -> Clip:
     """A gliding, pulsing harmonic tone, louder than its twin in the middle."""
     generator = rng("every metric", name)
@@ -45,9 +48,11 @@ def a_clip(name: str) -> Clip:
 @pytest.fixture(scope="module")
 def corpus() -> Any:
     """What a scorer asks of a corpus."""
-    clips = {name: a_clip(name) for name in CLIPS}
-    table = pd.DataFrame({"speaker": CLIPS, "emotion": "anger"}, index=CLIPS)
-    return SimpleNamespace(name="planted", table=table, clip=clips.__getitem__)
+    clips = {name: a_clip(name) for name in CLIPS + NEUTRAL}
+    emotions = ["anger"] * len(CLIPS) + ["neutral"] * len(NEUTRAL)
+    table = pd.DataFrame({"speaker": [name[0] for name in clips], "emotion": emotions}, index=list(clips))
+    record = SimpleNamespace(level_comparable=True)
+    return SimpleNamespace(name="planted", table=table, clip=clips.__getitem__, record=record)
 
 
 @pytest.fixture(scope="module")
