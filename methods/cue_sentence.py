@@ -109,8 +109,7 @@ def _places(attribution: Attribution) -> str:
 def _phrase(row: dict[str, Any]) -> str:
     record = CUES.get(row["cue"])
     word = record.higher if row["contrast"] > 0 else record.lower
-    alone = ", one source" if len(votes(row)) == 1 else ""
-    return f"{word} ({record.label} {_number(row['contrast'])} {row['unit']}{alone})"
+    return f"{word} ({record.label} {_number(row['contrast'])} {row['unit']})"
 
 
 def _number(value: float) -> str:
