@@ -38,7 +38,7 @@ from ..methods.explainer import Request
 from ..methods.records import make_method
 from .case import Case, Explained, Outcome
 from .plausibility import DRAWS, KEEP, MIN_VOICED_FRAMES, expected_directions
-from .reexplain import explainer_of, explanation_calls
+from .reexplain import calls_again, explainer_of
 from .salience_contrast import timed_windows, window_scores
 from .sanity import parts_of, randomised
 
@@ -227,8 +227,10 @@ class TrainedAgreement:
         """See `metrics.case.CallingMetric`."""
         case_agreement(case)
         parts_of(case)
-        calls = explanation_calls(case, explained)
-        return {("map of permuted", draw, explained.identity): calls for draw in range(PERMUTATIONS)}
+        work: dict[Hashable, int] = {}
+        for draw in range(PERMUTATIONS):
+            work |= calls_again(case, explained, ("permuted", draw))
+        return work
 
     def score(self, case: Case, explained: Explained) -> Outcome:
         """Score one attribution.

@@ -40,8 +40,8 @@ RANKING_RULE = (
     "A method without a score in one of the metrics that count is listed, not ranked. Where a metric is defined and a "
     "method that applies has no score, the worst one counts, and the method gets neither letter nor mark. "
     "An explanation made against another fill than that of the score is marked and not tested. "
-    "Complexity and cost are described, not ranked: less is not better. So is what metrics of the recogniser say, which "
-    "holds for all methods, and metrics of plausibility that a rule can win which knows the target and not the "
+    "Complexity and cost are described, not ranked: less is not better. So is what metrics of the recogniser say: it "
+    "holds for all methods. So are metrics of plausibility that a rule can win which knows the target, not the "
     "recogniser."
 )
 

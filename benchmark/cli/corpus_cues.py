@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...cues.records import CUES, LEVEL_CUES
 from ...datasets.corpora import load_corpus
+from ..analysis.corpus_directions import markdown_rows, measured_table
 from ..analysis.cue_effects import CLEAR, DEFAULT_CUES, clip_table, compare_signs, effects, reference_effects
 from .console import Bars
 
@@ -40,6 +41,19 @@ def markdown(measured: pd.DataFrame, note: str = "") -> str:
     return "\n\n".join([*parts, note] if note else parts)
 
 
+def directions_markdown(rows: list[dict[str, Any]]) -> str:
+    """Markdown table of measured directions beside those of the sources, from `corpus_directions.markdown_rows`."""
+    header = list(rows[0])
+    lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
+    lines += [f"| {' | '.join(str(row[name]) for name in header)} |" for row in rows]
+    note = (
+        "Effect: mean over speakers of Cohen's d, 95 % over speakers. Held out: speakers whose effect has the "
+        "direction of the others. Sources: + rise, - fall, 0 no change expected; in brackets rows merely recalled, not "
+        "counted."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report of one corpus."""
     parser = argparse.ArgumentParser(prog="python -m serxai.benchmark.cli.corpus_cues", description=__doc__)
@@ -57,6 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         note = f"Levels of {corpus.name} are not comparable between clips: {', '.join(LEVEL_CUES)} say nothing here."
     measured = effects(table, cues)
     sys.stdout.write(markdown(measured, note) + "\n")
+    compared = [cue for cue in cues if corpus.record.level_comparable or cue not in LEVEL_CUES]
+    rows = markdown_rows(measured_table(table, compared))
+    if rows:
+        sys.stdout.write("\n" + directions_markdown(rows) + "\n")
     reference = reference_effects(corpus.name)
     if reference is not None:
         sys.stdout.write("\n" + "\n".join(sign_lines(compare_signs(measured, reference))) + "\n")

@@ -17,7 +17,8 @@ from serxai.methods.explainer import Request
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.causal_cues import N_STRETCHES, CausalCueFidelity, causal_fidelity, claimed_shares, cue_effects
 from serxai.metrics.cue_edits import EDITS, FADE_S, edited, faded, resynthesised, stretch_weights
-from serxai.metrics.records import CUE_EDITS, make_metric
+from serxai.metrics.plausibility_records import CUE_EDITS
+from serxai.metrics.records import make_metric
 from serxai.models.obtain import load_models
 from serxai.models.recogniser import Recogniser
 

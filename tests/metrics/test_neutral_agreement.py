@@ -168,30 +168,22 @@ def test_windows_chosen_to_agree_win_which_is_why_it_only_describes(loud, refere
     assert not record.ranked and record.described and not record.core
 
 
-def bright_windows(clip, target):
-    """Unlisted rule: windows of the largest alpha ratio, for sadness of the smallest."""
-    edges, tracks = window_edges(clip.duration_s), clip.cue_tracks
-    window = np.searchsorted(edges, tracks.times_s, side="right") - 1
-    voiced = [tracks.voiced & (window == w) for w in range(len(edges) - 1)]
-    bright = np.array([np.nanmean(tracks.alpha_ratio_db[frames]) if frames.any() else np.nan for frames in voiced])
-    values = np.nan_to_num(-bright if target == "sadness" else bright, nan=np.nanmin(bright))
-    return Attribution((values - values.min() + 1e-3)[None], Grid(np.array([0.0, 8000]), edges), target, "bright")
-
-
 @pytest.mark.real_data
 @pytest.mark.long
-def test_an_unlisted_rule_wins_on_real_voices_which_is_why_it_only_describes(cnn):
-    """On 16 clips of EMODB; beyond permuted weights the same rule scores exactly 0."""
+def test_windows_chosen_without_a_model_win_on_real_voices_which_is_why_it_only_describes(cnn):
+    """On 12 clips of EMODB; beyond permuted weights the same windows score exactly 0."""
     corpus = load_corpus("emodb")
     found = []
-    for name in corpus.select(["anger", "happiness", "sadness"])[:16]:
+    for name in corpus.select(["anger", "happiness", "sadness"])[:12]:
         clip = corpus.clip(name)
         case = case_of(clip, neutral_reference(corpus, name), clip.emotion, cnn)
-        attribution = bright_windows(clip, clip.emotion)
+        best = case_agreement(case).best_windows(min(5, case.window_cues.n_windows // 2))
+        edges = window_edges(clip.duration_s)
+        attribution = Attribution(best[None].astype(float), Grid(np.array([0.0, 8000]), edges), clip.emotion, "best")
         explained = Explained(attribution, explain=lambda clip, *seed, a=attribution, recogniser=None, target=None: a)
         found.append(NeutralAgreement().score(case, explained).value)
         assert TrainedAgreement().score(case, explained).value == 0
-    assert np.mean(found) > 0.02 and not METRICS.get("neutral-agreement").ranked
+    assert np.mean(found) > 0.1 and not METRICS.get("neutral-agreement").ranked
 
 
 def test_rules_without_a_model_score_exactly_zero_beyond_permuted_weights(cnn, loud, reference):
