@@ -81,8 +81,12 @@ class WeightedHead(LinearHead):
         return super().forward((shares[:, None] * states).sum(dim=1))
 
 
-def make_head(**network: int) -> LinearHead:
-    """Head of a card's parameters: `WeightedHead` where they count states."""
+def make_head(**network: int) -> nn.Module:
+    """Head of a card's parameters: `WeightedHead` where they count states, a regression where they say so."""
+    if "regression" in network:
+        from .dimensional import RegressionHead
+
+        return RegressionHead(**network)
     return WeightedHead(**network) if "n_states" in network else LinearHead(**network)
 
 
