@@ -17,7 +17,6 @@ import torch
 from torch import nn
 
 from ..errors import InputError
-from .head import _frozen
 
 REGRESSION = "regression"  # what `outputs` of a user's model says
 NAME = re.compile(r"[^\W\d_][^\WA-Z]*")  # no hyphen: A-B is a difference of two outputs
@@ -73,8 +72,8 @@ class RegressionHead(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(dim, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(dim, dtype=torch.float64))
-        self.weight = _frozen(torch.zeros(n_classes, dim, dtype=torch.float64))
-        self.bias = _frozen(torch.zeros(n_classes, dtype=torch.float64))
+        self.weight = nn.Parameter(torch.zeros(n_classes, dim, dtype=torch.float64), requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(n_classes, dtype=torch.float64), requires_grad=False)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Outputs, differentiable: (n, dim) -> (n, n_classes)."""

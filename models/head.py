@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from .dimensional import RegressionHead
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -84,8 +85,6 @@ class WeightedHead(LinearHead):
 def make_head(**network: int) -> nn.Module:
     """Head of a card's parameters: `WeightedHead` where they count states, a regression where they say so."""
     if "regression" in network:
-        from .dimensional import RegressionHead
-
         return RegressionHead(**network)
     return WeightedHead(**network) if "n_states" in network else LinearHead(**network)
 
