@@ -20,6 +20,7 @@ from ..methods.attribution import Attribution
 from ..methods.beyond_saliency import with_norms
 from ..methods.explainer import Request, SharedWork
 from ..methods.records import make_method
+from ..models.dimensional import no_class
 from ..models.foldmodels import Models
 from ..models.obtain import load_models
 from ..models.recogniser import Recogniser
@@ -57,6 +58,8 @@ class ClipExplanation:
         What is wrong with the recording.
     parameters : dict of str to dict
         Every parameter of each method, defaults included.
+    outputs : dict of str to float
+        By dimension, of a recogniser that predicts numbers; it has no probabilities.
     """
 
     clip: Clip
@@ -69,6 +72,7 @@ class ClipExplanation:
     contrast: str | None = None
     remarks: tuple[Remark, ...] = ()
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outputs: dict[str, float] = field(default_factory=dict)
 
 
 def explain(
@@ -140,8 +144,10 @@ def explain(
         recogniser.check_length(clip.samples.size)
     except ClipError as error:
         raise ClipError(f"{path}: {error}") from None
-    proba = recogniser.predict_proba(clip.samples[None])[0]
-    predicted = recogniser.classes[int(np.argmax(proba))]
+    probabilities, outputs = _predictions(recogniser, clip)
+    if target == "predicted" and recogniser.regression:
+        raise InputError(f"target {target!r}: {no_class(recogniser.name, recogniser.classes)}.")
+    predicted = max(probabilities, key=probabilities.__getitem__, default="")
     chosen, contrast = (predicted, None) if target == "predicted" else recogniser.target_named(target)
     attributions: dict[str, Attribution] = {}
     failures: dict[str, str] = {}
@@ -163,11 +169,28 @@ def explain(
     if any(attribution.cues for attribution in attributions.values()):
         reference = speaker_norms(clip, data_root, report)
         attributions = {name: with_norms(attribution, reference) for name, attribution in attributions.items()}
-    probabilities = dict(zip(recogniser.classes, map(float, proba), strict=True))
     used = {name: explainer.get_params() for name, explainer in explainers.items()}
     return ClipExplanation(
-        clip, recogniser, probabilities, chosen, seen, attributions, failures, contrast, recording.remarks, used
+        clip,
+        recogniser,
+        probabilities,
+        chosen,
+        seen,
+        attributions,
+        failures,
+        contrast,
+        recording.remarks,
+        used,
+        outputs,
     )
+
+
+def _predictions(recogniser: Recogniser, clip: Clip) -> tuple[dict[str, float], dict[str, float]]:
+    """Probabilities of the classes, or the outputs of a recogniser that predicts numbers; the other is empty."""
+    if recogniser.regression:
+        return {}, dict(zip(recogniser.classes, map(float, recogniser.log_odds(clip.samples[None])[0]), strict=True))
+    proba = recogniser.predict_proba(clip.samples[None])[0]
+    return dict(zip(recogniser.classes, map(float, proba), strict=True)), {}
 
 
 def _match_corpus(clip: Clip, path: Path, models: Models, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:
@@ -183,7 +206,7 @@ def _match_corpus(clip: Clip, path: Path, models: Models, data_root: str | Path 
         except ClipError:  # a clip that a run refuses; the file is explained as one of no corpus, with a warning
             continue
         if digest(candidate.samples) == digest(clip.samples):
-            fold = models.fold_for(corpus.name, candidate.speaker)
+            fold = models.fold_for(corpus.name, candidate.speaker, known)
             seen = models.seen_in_training(corpus, [known], fold)[known]
             return candidate, models.recogniser(fold), seen
     fold = models.fold_for_samples(clip.samples)

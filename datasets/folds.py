@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,10 @@ class Folds:
                 f"folds must hold out each speaker exactly once, got {dict(self.speakers)}; put each in one fold."
             )
 
+    @cached_property
+    def _fold_of(self) -> dict[str, str]:
+        return {speaker: fold for fold, held_out in self.speakers.items() for speaker in held_out}
+
     def fold_of(self, speaker: str) -> str:
         """Name of the fold in which a speaker is held out.
 
@@ -53,9 +58,8 @@ class Folds:
         InputError
             For a speaker that no fold holds out.
         """
-        for fold, held_out in self.speakers.items():
-            if speaker in held_out:
-                return fold
+        if speaker in self._fold_of:
+            return self._fold_of[speaker]
         everyone = sorted(name for held_out in self.speakers.values() for name in held_out)
         raise InputError(
             f"no fold holds out speaker {speaker!r}; the folds cover {', '.join(everyone)}. Take this corpus' folds."
@@ -89,6 +93,37 @@ class Folds:
         if stored != folds.digest:
             raise InputError(f"{path}: speakers do not match the digest; the file was edited. Write it again.")
         return folds
+
+
+@dataclass(frozen=True)
+class ClipFolds:
+    """Assignment of clips to cross-validation folds that hold out no speaker: others of their clips are trained on.
+
+    Attributes
+    ----------
+    clips : dict of str to tuple of str
+        Fold name to its test clips.
+    """
+
+    clips: Mapping[str, tuple[str, ...]]
+
+    @property
+    def speakers(self) -> dict[str, tuple[str, ...]]:
+        """Held-out speakers of each fold: none."""
+        return dict.fromkeys(self.clips, ())
+
+    @cached_property
+    def _fold_of(self) -> dict[str, str]:
+        return {clip: fold for fold, tested in self.clips.items() for clip in tested}
+
+    def fold_of_clip(self, clip: str) -> str | None:
+        """Name of the fold in which a clip is tested; None for one that no fold tests."""
+        return self._fold_of.get(clip)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the assignment, independent of the order of clips."""
+        return digest("clip folds", {fold: sorted(tested) for fold, tested in self.clips.items()})
 
 
 def speaker_folds(table: pd.DataFrame, n: int = 5) -> Folds:

@@ -14,7 +14,7 @@ import torch
 
 from ..audio import SAMPLE_RATE, Grid, scoring_grid
 from ..errors import NotApplicable, UnknownNameError
-from ..models.recogniser import Recogniser, one_vs_rest
+from ..models.recogniser import Recogniser
 from .attribution import Attribution
 from .canonical import canonical, check_logits
 from .explainer import Explainer, Request
@@ -145,7 +145,9 @@ class OcclusionPaper(Explainer):
         self._check()
         recogniser = on_features(request.recogniser, self.name)
         with recogniser.metered():
-            view = replace(view_of(request, self.name), log_odds=lambda maps: self._scores(recogniser.network(maps)))
+            view = replace(
+                view_of(request, self.name), log_odds=lambda maps: self._scores(recogniser, recogniser.network(maps))
+            )
             fill = view.silence if self.fill == "silence" else float(view.values.max())
             tops, lefts = self._starts(view.grid.shape)
             local = local_pass(view, self.name)
@@ -171,8 +173,8 @@ class OcclusionPaper(Explainer):
         if self.response not in RESPONSES:
             raise UnknownNameError("response of occlusion-paper", self.response, RESPONSES)
 
-    def _scores(self, logits: torch.Tensor) -> torch.Tensor:
-        return logits if self.response == "logit" else one_vs_rest(logits)
+    def _scores(self, recogniser: Recogniser, logits: torch.Tensor) -> torch.Tensor:
+        return logits if self.response == "logit" else recogniser.scores_of(logits)
 
     def _starts(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """First rows and first frames of the patches; the last of each reaches the edge of the map or beyond."""
@@ -215,7 +217,7 @@ class OcclusionPaper(Explainer):
             size = view.at_once * max(1, min(MORE_AT_ONCE, int(1 / local.share)))  # as many as take no more memory
         recogniser = view.recogniser
         recogniser.calls += recogniser.calls_for(1 + tops.size * lefts.size) - 1  # the clip has been counted
-        return view.request.response(self._scores(torch.cat(logits))).double().cpu().numpy()
+        return view.request.response(self._scores(view.request.recogniser, torch.cat(logits))).double().cpu().numpy()
 
     def _mean_over_patches(self, drops: np.ndarray, tops: np.ndarray, lefts: np.ndarray, view: View) -> np.ndarray:
         n_freq, n_time = view.grid.shape

@@ -16,7 +16,7 @@ from captum import attr
 from torch import nn
 
 from ..errors import NotApplicable
-from ..models.recogniser import Recogniser, one_vs_rest
+from ..models.recogniser import Recogniser
 from .attribution import Attribution
 from .canonical import Canonical, canonical, check_logits, pair
 from .explainer import Explainer, Request
@@ -41,7 +41,7 @@ class TargetOutput(nn.Module):
         """Shape (n, 1, n_freq, n_frames) -> (n,)."""
         logits = self.network(features)
         self.logits = logits.detach() if self.logits is None else self.logits
-        return self.request.response(one_vs_rest(logits) if self.log_odds else logits)
+        return self.request.response(self.request.recogniser.scores_of(logits) if self.log_odds else logits)
 
 
 class RuledMethod(Explainer):

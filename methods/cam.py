@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ..errors import ClipError
-from ..models.recogniser import Recogniser, one_vs_rest
+from ..models.recogniser import Recogniser
 from .attribution import Attribution
 from .canonical import canonical, check_logits
 from .explainer import Explainer, Request
@@ -66,7 +66,7 @@ class ActivationMap(Explainer):
             maps = view.values.requires_grad_()
             logits = form.network(maps)
             check_logits(logits, recogniser, maps)
-            gradient = torch.autograd.grad(request.response(one_vs_rest(logits)).sum(), kept[0])[0]
+            gradient = torch.autograd.grad(request.response(request.recogniser.scores_of(logits)).sum(), kept[0])[0]
             values = self.weigh(kept[0].detach(), gradient)[0]
         if not bool(torch.isfinite(values).all()):
             raise ClipError(f"{self.name}: the gradient of recogniser {recogniser.name!r} is not finite.")

@@ -77,7 +77,7 @@ def largest_response(fills: Sequence[FillEffect], tables: Iterable[np.ndarray | 
     return max(moves, default=None)
 
 
-def caveats(attribution: Attribution, response: float | None = None) -> tuple[Caveat, ...]:
+def caveats(attribution: Attribution, response: float | None = None, number: bool = False) -> tuple[Caveat, ...]:
     """Caveats of one explanation, the gravest first.
 
     Parameters
@@ -86,10 +86,12 @@ def caveats(attribution: Attribution, response: float | None = None) -> tuple[Ca
     response : float, optional
         Of `largest_response`, for methods without a table of their own: a method that scored every mask is judged by
         what these masks did. Without either, nothing is said of the response.
+    number : bool
+        Whether a number is explained, in units of its own: nothing is said of the response then.
     """
     source = attribution.base or attribution
     found = [
-        _on_response(source, response),
+        None if number else _on_response(source, response),
         _on_fit(source),
         _on_sign(source),
     ]

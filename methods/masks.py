@@ -46,6 +46,8 @@ class MaskTable:
     def response(self, request: Request, kind: str = "log-odds") -> np.ndarray:
         """Response of the request's target to each mask, shape (n,): log-odds or one-vs-rest probability.
 
+        Of a recogniser that predicts numbers it is the output, whatever `kind` says.
+
         Raises
         ------
         UnknownNameError
@@ -60,7 +62,9 @@ def response_of(log_odds: np.ndarray, request: Request, kind: str) -> np.ndarray
     """See `MaskTable.response`; `log_odds` has shape (n, n_classes)."""
     if kind not in RESPONSES:
         raise UnknownNameError("response", kind, RESPONSES)
-    return request.response(log_odds) if kind == "log-odds" else expit(log_odds[:, request.target_index])
+    if kind == "log-odds" or request.recogniser.regression:  # an output is neither a log-odds nor a probability
+        return request.response(log_odds)
+    return expit(log_odds[:, request.target_index])
 
 
 def all_masks(parts: int) -> np.ndarray:
@@ -229,7 +233,7 @@ class FillEffect:
     log_odds : float
         Of the target, where the whole clip is replaced.
     probability : float
-        One-vs-rest.
+        One-vs-rest; None where the recogniser predicts numbers.
     fall : float
         Of the log-odds, from the clip to the copy: the fill's reach on this clip.
     """
@@ -237,13 +241,13 @@ class FillEffect:
     fill: str
     match_level: bool
     log_odds: float
-    probability: float
+    probability: float | None
     fall: float
 
     @property
     def note(self) -> str:
         """Warning if the fill alone moves the log-odds beyond `EXTREME`; otherwise empty."""
-        if abs(self.log_odds) < EXTREME or self.fill in ("none", "resynthesis"):
+        if self.probability is None or abs(self.log_odds) < EXTREME or self.fill in ("none", "resynthesis"):
             return ""
         return (
             f"Filled with {self.fill}, the clip has log-odds of {self.log_odds:+.0f}, far from any that speech has: "
@@ -262,8 +266,8 @@ def fill_effects(request: Request) -> tuple[FillEffect, ...]:
         copy = plane.istft(fill_of(request, plane, fill))
         names += [(fill, False), (fill, True)]
         copies += [copy, with_level_of(plane.samples, copy[None])[0]]
-    y = request.response(request.recogniser.log_odds(torch.stack(copies)))
+    y, numbers = request.response(request.recogniser.log_odds(torch.stack(copies))), request.recogniser.regression
     return tuple(
-        FillEffect(*name, float(value), float(expit(value)), float(y[0] - value))
+        FillEffect(*name, float(value), None if numbers else float(expit(value)), float(y[0] - value))
         for name, value in zip(names, y, strict=True)
     )

@@ -11,7 +11,7 @@ from .caveats import INTERACTIONS, NO_RESPONSE, Caveat, caveats, ignores_recogni
 from .cue_sentence import sentence as cue_sentence
 
 
-def reading(attribution: Attribution, found: Sequence[Caveat] | None = None) -> str:
+def reading(attribution: Attribution, found: Sequence[Caveat] | None = None, number: bool = False) -> str:
     """Summarise an explanation: by its cue table if it has one, else by its most relevant cell.
 
     Where a caveat forbids to read the map, the caveat stands in place of the summary.
@@ -21,22 +21,24 @@ def reading(attribution: Attribution, found: Sequence[Caveat] | None = None) -> 
     attribution : Attribution
     found : sequence of Caveat, optional
         Its caveats; default those known from the attribution alone.
+    number : bool
+        Whether what is explained is a number, which something raises, and no class that something speaks for.
     """
-    found = caveats(attribution) if found is None else found
+    found = caveats(attribution, number=number) if found is None else found
     if ignores_recogniser(attribution):
         return f"A baseline, which does not ask the recogniser: it says nothing about {attribution.target}."
     for caveat in found:
         if caveat.unreadable:
             start = "There is nothing to explain" if caveat.kind == NO_RESPONSE else "The map is not to be read"
             return f"{start}: {caveat.detail}."
-    text = cue_sentence(attribution) if attribution.cues else _most_relevant(attribution)
+    text = cue_sentence(attribution) if attribution.cues else _most_relevant(attribution, number)
     return text + "".join(f" But {caveat.detail}." for caveat in found if caveat.kind == INTERACTIONS)
 
 
-def _most_relevant(attribution: Attribution) -> str:
+def _most_relevant(attribution: Attribution, number: bool) -> str:
     values, target = attribution.values, attribution.target
     if not (values > 0).any():
-        return f"Nothing in the clip speaks for {target}."
+        return f"Nothing in the clip {'raises' if number else 'speaks for'} {target}."
     row, column = divmod(int(values.argmax()), values.shape[1])
     place = _band(attribution, row)
     if values.shape[1] > 1:
@@ -44,7 +46,8 @@ def _most_relevant(attribution: Attribution) -> str:
         place += f", {max(start, 0):.2f}-{end:.2f} s"
     if is_unsigned(attribution):
         return f"What matters most to {target} lies at {place}; whether for or against it, this map does not say."
-    return f"What speaks most for {target} lies at {place}.{_strongest_pair(attribution)}"
+    what = f"raises {target} most" if number else f"speaks most for {target}"
+    return f"What {what} lies at {place}.{_strongest_pair(attribution)}"
 
 
 def _strongest_pair(attribution: Attribution) -> str:

@@ -123,7 +123,7 @@ class Case:
         return self.shared("window-cues", lambda: WindowCues(self.clip.cue_tracks, window_edges(self.clip.duration_s)))
 
     def one_class(self, what: str) -> str:
-        """Return the target of a metric that is not defined for contrasts.
+        """Return the target of a metric that is defined for classes, and not for contrasts of two.
 
         Parameters
         ----------
@@ -133,8 +133,10 @@ class Case:
         Raises
         ------
         NotApplicable
-            If the target is a contrast of two classes.
+            If the target is a contrast of two classes, or the recogniser predicts numbers.
         """
+        if self.recogniser.regression:
+            raise NotApplicable(f"{what} is of a class; recogniser {self.recogniser.name!r} predicts {self.target}")
         if self.recogniser.target_named(self.target)[1] is not None:
             raise NotApplicable(f"{what} is of one class, not of the contrast {self.target!r}")
         return self.target

@@ -87,6 +87,32 @@ class TrainingClips(_Part):
     digests: dict[Text, tuple[Digest, ...]]
 
 
+class FoldOrigin(_Part):
+    """Published folds of a training, and how many speakers their test and training parts share.
+
+    Attributes
+    ----------
+    name, source, commit, licence, note : str
+        See `datasets.schemes.FoldScheme`.
+    digest : str
+        Of the assignment of clips.
+    speakers, shared_speakers : int
+        Of the test parts, and how many of them are in the training part of the same fold.
+    tested : dict of str to tuple of str
+        Test clips of each fold; empty where no speaker is shared, since `Card.folds` then says it.
+    """
+
+    name: Text
+    source: Text = ""
+    commit: Text = ""
+    licence: Text = ""
+    note: Text = ""
+    digest: Digest
+    speakers: Annotated[int, Field(ge=0, lt=MAX_NUMBER)]
+    shared_speakers: Annotated[int, Field(ge=0, lt=MAX_NUMBER)]
+    tested: dict[FoldName, tuple[Text, ...]] = {}
+
+
 class Card(_Part):
     """Model card: provenance, parameters, folds, hashes and scores of a trained model.
 
@@ -97,12 +123,17 @@ class Card(_Part):
     recogniser, version : str
         Name and version in the model registry.
     classes : tuple of str
+        At least two; of a regression, the dimensions that it predicts.
+    regression : True or None
+        Whether the models predict numbers (`models.dimensional`).
     corpus : Origin
     front_end, network : dict
         Parameters of `LogMel` and of the network, or of the extractor and of the head.
     folds : dict of str to tuple of str
         Held-out speakers of each fold.
     folds_digest : str
+    scheme : FoldOrigin or None
+        Published folds; None for speaker-grouped folds made here.
     weights : dict of str to str
         SHA-256 of each fold's file.
     refit : str or None
@@ -110,7 +141,8 @@ class Card(_Part):
     clips : TrainingClips or None
         None in such folders.
     scores : dict
-        Held-out UAR and accuracy of each fold and pooled, with speaker-clustered intervals, and the confusion matrix.
+        Held-out UAR and accuracy of each fold and pooled, with speaker-clustered intervals, and the confusion matrix;
+        ``schemes``, the pooled ones of each division into folds, where there were several.
     training : dict
         Settings, seed, version of the procedure, clips left out.
     libraries : dict of str to str
@@ -119,12 +151,14 @@ class Card(_Part):
     format: Literal[1] = 1
     recogniser: Text
     version: Text
-    classes: Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=1000)]
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=1, max_length=1000)]
+    regression: Literal[True] | None = None
     corpus: Origin
     front_end: Parameters
     network: Parameters
     folds: Annotated[dict[FoldName, Speakers], Field(min_length=1, max_length=10_000)]
     folds_digest: Digest
+    scheme: FoldOrigin | None = None
     weights: dict[FoldName, Sha256]
     refit: Sha256 | None = None
     clips: TrainingClips | None = None
@@ -138,8 +172,14 @@ class Card(_Part):
             raise ValueError(
                 f"weights are listed for folds {sorted(self.weights)}, held-out speakers for {sorted(self.folds)}"
             )
+        if self.scheme is not None and self.scheme.tested and self.scheme.tested.keys() != self.folds.keys():
+            raise ValueError(f"test clips are listed for folds {sorted(self.scheme.tested)}, not {sorted(self.folds)}")
         if {REFIT, ENSEMBLE} & self.folds.keys():
             raise ValueError(f"a fold cannot be called {REFIT!r} or {ENSEMBLE!r}")
+        if len(self.classes) < 2 and not self.regression:
+            raise ValueError("classes: a classifier needs at least 2")
+        if bool(self.regression) != ("regression" in self.network):
+            raise ValueError("the card and its network do not agree on whether numbers are predicted")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"a class is listed twice: {', '.join(self.classes)}")
         if self.network.get("n_classes") != len(self.classes):

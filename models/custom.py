@@ -17,8 +17,9 @@ Optional attributes of the object:
 ========== ============================================================================================================
 classes     names of the columns; needed unless there is ``classes_``. Spellings of emotions become the common taxonomy
             (`datasets.labels`), others stay classes of their own name
-outputs     ``"probabilities"`` (default of a callable; they are normalised to a sum of 1) or ``"logits"`` (default of a
-            torch module)
+outputs     ``"probabilities"`` (default of a callable; they are normalised to a sum of 1), ``"logits"`` (default of a
+            torch module) or ``"regression"``
+dimensions  names of the columns of a regression, such as arousal, valence, dominance; says ``outputs = "regression"``
 min_samples shortest waveform it takes; default 1
 sample_rate if given, must be 16000; waveforms are not resampled
 trained_on  corpus; unknown by default
@@ -57,6 +58,7 @@ from ..datasets.corpus import TAXONOMY
 from ..datasets.labels import class_names
 from ..errors import ClipError, InputError
 from ..keys import digest, rng
+from .dimensional import REGRESSION, dimension_names
 from .recogniser import BATCH, Recogniser, one_vs_rest
 from .returned import LOGITS, PROBABILITIES, SMALLEST, Returned
 from .trial import CLOSE, COARSE, accepted
@@ -65,7 +67,7 @@ if TYPE_CHECKING:
     from .record import ModelRecord
 
 PROBE_SAMPLES = SAMPLE_RATE  # of the sounds that tell a function's state
-OUTPUTS = (PROBABILITIES, LOGITS)
+OUTPUTS = (PROBABILITIES, LOGITS, REGRESSION)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class ModelFacts:
     trained_on: str = ""
 
     def __post_init__(self) -> None:
+        if self.outputs == REGRESSION:
+            advice = "name them in the order of its columns, as 'dimensions'"
+            object.__setattr__(self, "classes", dimension_names(self.classes, f"model {self.name!r}", advice))
+            self._check_numbers()
+            return
         if len(self.classes) < 2:
             raise InputError(
                 f"model {self.name!r} does not name its classes: give at least 2 in the order of its columns, as "
@@ -95,6 +102,9 @@ class ModelFacts:
         object.__setattr__(self, "classes", named)
         if self.outputs not in OUTPUTS:
             raise InputError(f"model {self.name!r}: outputs {self.outputs!r}; choose {' or '.join(OUTPUTS)}.")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
         if self.sample_rate != SAMPLE_RATE:
             raise InputError(
                 f"model {self.name!r} wants {self.sample_rate} Hz; serxai gives {SAMPLE_RATE} Hz. Resample inside the "
@@ -116,6 +126,13 @@ class ModelFacts:
                         f"model {name!r}: {key} is {metadata[key]!r}; it must be a whole number."
                     ) from None
         classes = metadata.get("classes", ())
+        if "dimensions" in metadata:
+            if given.setdefault("outputs", REGRESSION) != REGRESSION:
+                raise InputError(
+                    f"model {name!r} names 'dimensions', but says outputs = {given['outputs']!r}; let it say "
+                    f"outputs = {REGRESSION!r}, or name 'classes'."
+                )
+            classes = metadata["dimensions"]
         if isinstance(classes, str):
             classes = [part.strip() for part in classes.split(",") if part.strip()]
         if not isinstance(classes, list | tuple | np.ndarray):
@@ -151,6 +168,7 @@ class CustomRecogniser(Recogniser):
         self.name, self.classes, self.trained_on = facts.name, facts.classes, facts.trained_on
         self.min_samples = facts.min_samples if n_samples is None else n_samples
         self.outputs = facts.outputs
+        self.regression = facts.outputs == REGRESSION
         self.fingerprint = fingerprint
         self.fixed_batch = batch is not None
         self.batch = BATCH if batch is None else batch
@@ -189,6 +207,8 @@ class CustomRecogniser(Recogniser):
         try:
             array = returned.detach().cpu() if isinstance(returned, torch.Tensor) else returned
             values = np.asarray(array, dtype=np.float64)
+            if self.regression and values.shape == (n,) and len(self.classes) == 1:
+                values = values[:, None]
         except (TypeError, ValueError):
             raise InputError(
                 f"model {self.name!r} returned {type(returned).__name__}, not an array (n, n_classes)."
@@ -216,6 +236,8 @@ class CustomRecogniser(Recogniser):
         Probabilities below 1e-7 count as 1e-7.
         """
         values = torch.from_numpy(self.raw(waveforms))
+        if self.regression:
+            return values.numpy()
         return one_vs_rest(values.clamp_min(SMALLEST).log() if self.outputs == "probabilities" else values).numpy()
 
     def _raw_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
@@ -257,7 +279,7 @@ def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, devic
         return accepted(model)
     metadata = {
         key: getattr(model, key)
-        for key in ("outputs", "min_samples", "sample_rate", "trained_on", "classes")
+        for key in ("outputs", "min_samples", "sample_rate", "trained_on", "classes", "dimensions")
         if hasattr(model, key)
     }
     _agreeing_classes(record.name, metadata, getattr(model, "classes_", None))
@@ -266,10 +288,13 @@ def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, devic
     facts = ModelFacts.read(record.name, metadata)
     if isinstance(model, nn.Module):
         quantised = any(".quantized." in type(part).__module__ for part in model.modules())
-        recogniser = _torch_recogniser(facts, model, fingerprint, device, declared="outputs" in metadata)
+        declared = "outputs" in metadata or "dimensions" in metadata
+        recogniser = _torch_recogniser(facts, model, fingerprint, device, declared)
         return accepted(recogniser, COARSE if quantised else CLOSE)
     if hasattr(model, "predict_proba"):
         model = model.predict_proba
+    elif facts.outputs == REGRESSION and not callable(model) and hasattr(model, "predict"):
+        model = model.predict
     if not callable(model):
         raise InputError(
             f"model {record.name!r}: its factory returned {type(model).__name__}; it must return a torch module, a "
@@ -290,7 +315,8 @@ def _probe_outputs(recogniser: CustomRecogniser) -> list[list[float]]:
     probes = probe_clips(max(PROBE_SAMPLES, recogniser.min_samples))
     exact = getattr(recogniser._function(probes[:1]), "dtype", None) == np.float64
     try:
-        probabilities = 1 / (1 + np.exp(-recogniser.log_odds(probes)))
+        scores = recogniser.log_odds(probes)
+        probabilities = scores if recogniser.regression else 1 / (1 + np.exp(-scores))
     except ClipError:  # no output where it was asked: its source and checkpoint must do
         return []
     finally:
@@ -333,7 +359,7 @@ def _torch_recogniser(
 
     outputs = facts.outputs if declared else LOGITS
     parts = [part for name, value in module.state_dict().items() for part in _state(name, value)]
-    fingerprint = digest(fingerprint, *parts, *([PROBABILITIES] if outputs == PROBABILITIES else []))
+    fingerprint = digest(fingerprint, *parts, *([] if outputs == LOGITS else [outputs]))
     checked = Returned(facts.name, module, len(facts.classes), outputs, declared)
     return WaveformRecogniser(
         facts.name, facts.classes, checked, fingerprint, facts.trained_on, device, facts.min_samples

@@ -4,7 +4,7 @@ The one-vs-rest log-odds of all members are averaged class by class, ``z_c = mea
 normalised over classes as that of a linear head is (`models.head.log_probabilities`). The most probable class is that
 of the largest mean. An ensemble of differentiable members is differentiable: its network is that formula, so
 what is explained is the object that predicts. Relevance propagation follows a network layer by layer and does not apply
-to it.
+to it. Of recognisers that predict numbers the outputs themselves are averaged.
 """
 
 from __future__ import annotations
@@ -36,9 +36,12 @@ class EnsembleNetwork(nn.Module):
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.regression = bool(getattr(members[0], "regression", False))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Log-probabilities, which serve as logits of a softmax: (n, ...) -> (n, n_classes)."""
+        if self.regression:
+            return torch.stack([member(x) for member in self.members]).mean(dim=0)
         return log_probabilities(torch.stack([one_vs_rest(member(x)) for member in self.members]).mean(dim=0))
 
 
@@ -54,9 +57,12 @@ class EnsembleHead(nn.Module):
     def __init__(self, heads: Sequence[nn.Module]) -> None:
         super().__init__()
         self.heads = nn.ModuleList(heads)
+        self.regression = bool(getattr(heads[0], "regression", False))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Mean one-vs-rest log-odds, before they are normalised over classes: (n, dim) -> (n, n_classes)."""
+        if self.regression:
+            return torch.stack([head(features) for head in self.heads]).mean(dim=0)
         return torch.stack([one_vs_rest(log_probabilities(head(features))) for head in self.heads]).mean(dim=0)
 
 

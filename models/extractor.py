@@ -92,6 +92,7 @@ class FeatureRecogniser(Recogniser):
         self.classes = tuple(classes)
         self.extractor = extractor
         self.head = head.eval().requires_grad_(False)
+        self.regression = bool(getattr(head, "regression", False))
         self.fingerprint = fingerprint
         self.trained_on = trained_on
         self.min_samples = extractor.min_samples
@@ -103,7 +104,7 @@ class FeatureRecogniser(Recogniser):
     def log_odds(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
         """Log-odds of the normalised probabilities; see `Recogniser.log_odds`."""
         # log p_c - log sum of the others is the same before and after normalising: no probability is ever formed
-        return one_vs_rest(nn.functional.logsigmoid(torch.from_numpy(self.raw(waveforms)))).numpy()
+        return self._normalised(self.raw(waveforms))
 
     def raw(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
         """Calibrated one-vs-rest log-odds before normalising, shape (n, n_classes), float64.
@@ -125,7 +126,10 @@ class FeatureRecogniser(Recogniser):
 
     def log_odds_of(self, features: np.ndarray) -> np.ndarray:
         """Log-odds of vectors that `extractor` gave, (n, dim) -> (n, n_classes); they count as no call."""
-        return one_vs_rest(nn.functional.logsigmoid(torch.from_numpy(self._raw_of(features)))).numpy()
+        return self._normalised(self._raw_of(features))
+
+    def _normalised(self, raw: np.ndarray) -> np.ndarray:
+        return raw if self.regression else one_vs_rest(nn.functional.logsigmoid(torch.from_numpy(raw))).numpy()
 
     def _raw_of(self, features: np.ndarray) -> np.ndarray:
         with torch.inference_mode():  # row by row: a product's last bits depend on its shape

@@ -8,8 +8,14 @@ from .extractor import Extractor
 from .records import MODELS
 
 
-def model_kind(name: str) -> str:
+def model_kind(name: str, trained: bool = False) -> str:
     """Kind of a model: ``network``, ``head`` or ``foreign``; that of ``hf:`` depends on its checkpoint.
+
+    Parameters
+    ----------
+    name : str
+    trained : bool
+        Whether it is about to be trained: a checkpoint with a head that transformers does not know is a backbone then.
 
     Raises
     ------
@@ -21,8 +27,10 @@ def model_kind(name: str) -> str:
     if record.kind != "hf":
         return record.kind
     from .hf import has_classifier
+    from .hf_dimensional import has_dimensional_head
 
-    return "foreign" if has_classifier(record.argument) else "head"
+    path = record.argument
+    return "foreign" if has_classifier(path) or (has_dimensional_head(path) and not trained) else "head"
 
 
 def make_extractor(name: str, **params: Any) -> Extractor:

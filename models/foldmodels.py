@@ -8,12 +8,13 @@ log-odds; never by one fold alone. A foreign model is used as it comes and has a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..datasets.authentic import authentic_clips
 from ..datasets.corpora import CORPORA
-from ..datasets.folds import Folds
+from ..datasets.folds import ClipFolds, Folds
 from ..errors import InputError
 from .card import CARD, ENSEMBLE, REFIT, Card, load_card
 from .checkpoint import load_recogniser
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 BUNDLED = Path(__file__).parent / "bundled"
 ALL = "all"  # fold name of a foreign model
+OPTIONAL = ("scheme", "regression")  # entries of the card that most models lack
 UNTRAINED = "none"  # training corpus of a recogniser with fixed weights
 
 
@@ -53,8 +55,8 @@ class FoldModels:
         Model.
     trained_on : str
         Corpus.
-    folds : Folds
-        Held-out speakers of each fold.
+    folds : Folds or ClipFolds
+        Held-out speakers of each fold; clips where the folds share speakers.
     info : dict
         The card: classes, held-out scores, settings, hashes.
 
@@ -79,7 +81,8 @@ class FoldModels:
         self.permission = permission
         self.name = card.recogniser
         self.trained_on = card.corpus.name
-        self.folds = Folds(dict(card.folds))
+        by_clip = card.scheme is not None and card.scheme.tested
+        self.folds = ClipFolds(dict(card.scheme.tested)) if by_clip else Folds(dict(card.folds))
         if self.folds.digest != card.folds_digest:
             raise InputError(
                 f"{folder / CARD}: held-out speakers do not match their digest; the file was edited. Train it again."
@@ -91,7 +94,8 @@ class FoldModels:
     @property
     def info(self) -> dict[str, Any]:
         """The card as plain data, without the digests of the training clips."""
-        return self.card.model_dump(mode="json", exclude={"clips": {"digests"}})
+        facts = self.card.model_dump(mode="json", exclude={"clips": {"digests"}})
+        return {name: value for name, value in facts.items() if value is not None or name not in OPTIONAL}
 
     def recogniser(self, fold: str, device: str = "cpu") -> Recogniser:
         """Model of a fold, trained without its held-out speakers; the ``refit``; or the ``ensemble`` of all folds.
@@ -126,21 +130,27 @@ class FoldModels:
         """Model of speakers that no fold holds out: ``refit``, or ``ensemble`` where `averaged`."""
         return ENSEMBLE if self.averaged else REFIT
 
-    @property
+    @cached_property
     def _speakers(self) -> set[str]:
         return {speaker for held_out in self.folds.speakers.values() for speaker in held_out}
 
-    def fold_for(self, corpus: str, speaker: str) -> str:
-        """Model that explains a speaker of a corpus: that of the fold that holds them out, else `default_fold`."""
+    def fold_for(self, corpus: str, speaker: str, clip: str | None = None) -> str:
+        """Model that explains a speaker of a corpus: that of the fold that holds them out, else `default_fold`.
+
+        Where the folds share speakers, the model that was not trained on the clip.
+        """
+        if isinstance(self.folds, ClipFolds):
+            tested_in = self.folds.fold_of_clip(clip) if clip is not None and corpus == self.trained_on else None
+            return tested_in or self.default_fold
         known = share_speakers(self.trained_on, corpus) and speaker in self._speakers
         return self.folds.fold_of(speaker) if known else self.default_fold
 
     def fold_for_samples(self, samples: np.ndarray) -> str:
         """Model that explains a sound: that of the fold that holds its speaker out if it is a training clip."""
-        if self.card.clips is not None:
+        if self.card.clips is not None and isinstance(self.folds, Folds):
             content = samples_digest(samples)
             for speaker, digests in self.card.clips.digests.items():
-                if content in digests:
+                if content in digests and speaker in self._speakers:
                     return self.folds.fold_of(speaker)
         return self.default_fold
 
@@ -150,7 +160,7 @@ class FoldModels:
         clips = self.card.clips
         return TrainingExposure(
             self.trained_on,
-            self._speakers - held_out,
+            (self._speakers | set(() if clips is None else clips.digests)) - held_out,
             held_out,
             None if clips is None else clips.digests,
             clips is not None and clips.verified,
@@ -209,6 +219,7 @@ class ForeignModel:
             "fingerprint": recogniser.fingerprint,
             "differentiable": recogniser.differentiable,
             "trained_on": self.trained_on,
+            **({"regression": True} if recogniser.regression else {}),
         }
 
     def recogniser(self, fold: str = ALL, device: str = "cpu") -> Recogniser:
@@ -221,7 +232,7 @@ class ForeignModel:
 
     default_fold = ALL
 
-    def fold_for(self, corpus: str, speaker: str) -> str:
+    def fold_for(self, corpus: str, speaker: str, clip: str | None = None) -> str:
         """Its one fold."""
         return ALL
 

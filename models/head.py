@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from .dimensional import RegressionHead
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -81,8 +82,10 @@ class WeightedHead(LinearHead):
         return super().forward((shares[:, None] * states).sum(dim=1))
 
 
-def make_head(**network: int) -> LinearHead:
-    """Head of a card's parameters: `WeightedHead` where they count states."""
+def make_head(**network: int) -> nn.Module:
+    """Head of a card's parameters: `WeightedHead` where they count states, a regression where they say so."""
+    if "regression" in network:
+        return RegressionHead(**network)
     return WeightedHead(**network) if "n_states" in network else LinearHead(**network)
 
 

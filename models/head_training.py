@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..datasets.schemes import Part
 from ..errors import ClipError, InputError
 from .checkpoint import save_weights, weights_file
+from .dimensional import fit_regression_states
 from .exposure import samples_digest
 from .extractor import Extractor
 from .head import log_probabilities
@@ -40,7 +42,7 @@ class HeadSettings:
 def fit_heads(
     task: TrainingTask,
     extractor: Extractor,
-    parts: Mapping[str, tuple[str, ...]],
+    parts: Mapping[str, Part],
     folder: Path,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -50,8 +52,8 @@ def fit_heads(
     ----------
     task : TrainingTask
     extractor : Extractor
-    parts : mapping of str to tuple of str
-        Held-out speakers of each model to train, by fold; none for the refit.
+    parts : mapping of str to Part
+        Clips that each model is trained and tested on, by fold.
     folder : path
         Output folder of the weights.
     progress : callable, optional
@@ -82,26 +84,33 @@ def fit_heads(
         raise InputError(f"corpus {task.corpus.name!r}: no clip could be used: {next(iter(left_out.values()), '')}")
     features = np.stack(vectors)
     rows = task.corpus.table.loc[kept]
-    labels = rows["emotion"].map({emotion: i for i, emotion in enumerate(task.classes)}).to_numpy(dtype=np.int64)
+    labels = task.labels(kept)
     speakers = rows["speaker"].to_numpy(dtype=str)
-    predicted, weights = np.full((len(kept), len(task.classes)), np.nan), {}
+    predicted, weights = {}, {}
     fitted: dict[str, FittedHead] = {}
     weighted = extractor.params.get("layer") == WEIGHTED
-    for done, (fold, names) in enumerate(parts.items()):
+    for done, (fold, part) in enumerate(parts.items()):
         report(len(task.clips) + done, total)
-        mine = np.isin(speakers, names)
-        fitted[fold] = fit_states(
-            features[~mine], labels[~mine], speakers[~mine], len(task.classes), task.seed,
-            C=task.settings.C, states=extractor.states, weighted=weighted,
-        )  # fmt: skip
+        trained, tested = np.isin(kept, part.trained), np.isin(kept, part.tested)
+        if task.values is None:
+            fitted[fold] = fit_states(
+                features[trained], labels[trained], speakers[trained], len(task.classes), task.seed,
+                C=task.settings.C, states=extractor.states, weighted=weighted,
+            )  # fmt: skip
+        else:
+            head, state = fit_regression_states(features[trained], labels[trained], speakers[trained], extractor.states)
+            fitted[fold] = FittedHead(head, 0.0, state)
         weights[fold] = save_weights(fitted[fold].head, weights_file(folder, fold))
-        predicted[mine] = log_probabilities(fitted[fold].raw(features[mine])).numpy()
+        raw = fitted[fold].raw(features[tested])
+        predicted[fold] = (raw if task.values is not None else log_probabilities(raw)).numpy()
     report(total, total)
     network = {"n_classes": len(task.classes), "dim": features.shape[1] // max(extractor.states, 1)}
     network |= {"n_states": extractor.states} if weighted else {}
+    network |= {} if task.values is None else {"regression": 1}
     chosen = {fold: one.layer for fold, one in fitted.items() if one.layer is not None}
     front_end = extractor.params | ({"layers": chosen} if chosen else {})
-    strengths = {} if task.settings.C is not None else {fold: one.C for fold, one in fitted.items()}
+    chosen_strength = task.settings.C is None and task.values is None
+    strengths = {fold: one.C for fold, one in fitted.items()} if chosen_strength else {}
     layers = {fold: one.layers for fold, one in fitted.items() if one.layers}
     return TrainingResult(
         front_end, network, weights, tuple(kept), tuple(digests), predicted, left_out, layers, strengths

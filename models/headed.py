@@ -17,6 +17,8 @@ from .recogniser import BATCH, TorchRecogniser
 class HeadedNetwork(nn.Module):
     """Network of a feature extractor and a linear head; outputs log-probabilities, which serve as logits of a softmax.
 
+    With a `models.dimensional.RegressionHead` it outputs what that predicts.
+
     Parameters
     ----------
     body : nn.Module
@@ -28,6 +30,7 @@ class HeadedNetwork(nn.Module):
     def __init__(self, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.body, self.head = body, head
+        self.regression = bool(getattr(head, "regression", False))
 
     def raw(self, x: torch.Tensor) -> torch.Tensor:
         """One-vs-rest log-odds before normalisation over classes."""
@@ -36,7 +39,7 @@ class HeadedNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Shape (n, ...) -> (n, n_classes), float64."""
-        return log_probabilities(self.raw(x))
+        return self.raw(x) if self.regression else log_probabilities(self.raw(x))
 
 
 class HeadedRecogniser(TorchRecogniser):

@@ -3,8 +3,9 @@
 A checkpoint with a classifier is used as it comes, Whisper's with the 30 s of input it was trained on. One without is a
 *backbone*: statistics over time of one of its hidden states, or of all, are the features of a linear head that ``serxai
 train`` fits. EmoLIME (Hjuler, Clemmensen, Das 2025) averages the last state; SUPERB (Yang et al. 2021) learns a
-weighted sum of all. So is a checkpoint whose head transformers does not know, such as the regression head of
-``audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim``, EmoLIME's backbone: the head is left aside.
+weighted sum of all. So is a checkpoint whose head transformers does not know: the head is left aside. A regression's
+outputs are dimensions such as arousal (`models.dimensional`), audeering's layout included (`models.hf_dimensional`);
+``audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim``, EmoLIME's backbone, is a backbone when it is trained on.
 
 Rows of a batch are copies of one clip and so of one length: nothing is padded in time and no attention mask is needed,
 also by models with group norm, whose output padding would change.
@@ -22,8 +23,10 @@ from .. import _torchvision  # noqa: F401  (before transformers)
 from ..datasets.labels import class_names
 from ..errors import InputError
 from ..keys import digest
+from .dimensional import REGRESSION
 from .head import LinearHead, log_probabilities
 from .headed import HeadedNetwork, HeadedRecogniser, TorchExtractor
+from .hf_dimensional import Regression, has_dimensional_head, outputs_named, read_dimensional
 from .hf_files import fingerprint, read_config, read_json, read_weights
 from .hf_front_ends import LogMelFrontEnd, Standardise, make_front_end
 from .hf_states import AUTO, LAST, WEIGHTED, PooledStates, check_states, inputs_of, last_state, make_encoder
@@ -157,7 +160,7 @@ def has_classifier(path: str) -> bool:
 def load(
     record: ModelRecord, checkpoint: Path | None = None, trust: bool = False, device: str = "cpu"
 ) -> WaveformRecogniser | HeadedRecogniser:
-    """Load a checkpoint with a classifier.
+    """Load a checkpoint with a classifier or a regression.
 
     Parameters
     ----------
@@ -179,20 +182,25 @@ def load(
 
     path = str(checkpoint or record.argument)
     config = read_config(path, trust)
-    if not has_classifier(path):
+    dimensional = has_dimensional_head(path)
+    if not (dimensional or has_classifier(path)):
         raise InputError(
             f"hf:{path}: has no classifier that transformers knows ({', '.join(config.architectures or ['none'])}). "
             f"Train a head on it: serxai train hf:{path} --corpus CORPUS."
         )
     kind = config.problem_type or "single_label_classification"
-    if kind == "regression":
-        raise InputError(f"hf:{path}: predicts numbers (problem_type 'regression'), not classes.")
-    classes = emotions(path, config)
+    classes = outputs_named(path, config) if kind == REGRESSION else emotions(path, config)
     front_end = make_front_end(path, config, padded=True)
     min_samples = _min_samples(front_end, config, path)
-    model = read_weights(AutoModelForAudioClassification, path, trust)
+    auto = AutoModelForAudioClassification
+    model = read_dimensional(path, trust) if dimensional else read_weights(auto, path, trust)
     identity = fingerprint(model, config, front_end.params)
-    network = Classifier(inputs_of(front_end), model, kind == "multi_label_classification")
+    inputs = inputs_of(front_end)
+    network = (
+        Regression(inputs, model)
+        if kind == REGRESSION
+        else Classifier(inputs, model, kind == "multi_label_classification")
+    )
     if isinstance(front_end, Standardise):
         return WaveformRecogniser(record.name, classes, network, identity, device=device, min_samples=min_samples)
     return HeadedRecogniser(record.name, classes, front_end, network, identity, device=device)

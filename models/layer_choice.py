@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from .dimensional import RegressionHead
 from .head import LinearHead, WeightedHead, fit_head, fit_machine
 from .scores import score
 
@@ -37,16 +38,16 @@ class FittedHead:
 
     Attributes
     ----------
-    head : LinearHead
+    head : LinearHead or RegressionHead
     C : float
-        Inverse strength of regularisation.
+        Inverse strength of regularisation; 0 of a regression, which has a penalty of its own.
     layer : int or None
         Hidden state that it reads; None where it reads all features.
     layers : list of dict
         Validation of each hidden state: ``layer`` and what `models.scores.score` gives; or ``layer`` and ``weight``.
     """
 
-    head: LinearHead
+    head: LinearHead | RegressionHead
     C: float
     layer: int | None = None
     layers: list[dict[str, Any]] = field(default_factory=list)

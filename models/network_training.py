@@ -25,6 +25,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .._lifetime import die_with_parent
+from ..datasets.schemes import Part
 from ..errors import ClipError
 from ..keys import digest, rng
 from .augment import Augmentation, augment
@@ -100,8 +101,8 @@ class _TrainingData:
     features: Path  # float32, (frames of all clips, mels)
     starts: np.ndarray
     labels: np.ndarray
-    speakers: np.ndarray
-    held_out: dict[str, tuple[str, ...]]
+    trained: dict[str, np.ndarray]  # rows, by fold
+    tested: dict[str, np.ndarray]
     network: str
     n_classes: int
     settings: Settings
@@ -115,7 +116,7 @@ class _TrainingData:
 
 
 def _extract(
-    task: TrainingTask, parts: Mapping[str, tuple[str, ...]], work: Path
+    task: TrainingTask, parts: Mapping[str, Part], work: Path
 ) -> tuple[_TrainingData, dict[str, str], dict[str, str]]:
     """Compute the features of every clip once; return them, digests by clip, and reasons by clip left out."""
     front_end = LogMel()
@@ -135,15 +136,16 @@ def _extract(
             file.write(np.ascontiguousarray(features).tobytes())
             lengths.append(len(features))
             kept[clip_id] = samples_digest(samples)
-    rows = table.loc[list(kept)]
+    ids = list(kept)
+    rows = table.loc[ids]
     np.save(work / "progress.npy", np.zeros(len(parts), dtype=np.int64))
     labels = rows["emotion"].map({emotion: i for i, emotion in enumerate(task.classes)}).to_numpy(dtype=np.int64)
     data = _TrainingData(
         features=work / "features.bin",
         starts=np.cumsum(lengths),
         labels=labels,
-        speakers=rows["speaker"].to_numpy(dtype=str),
-        held_out=dict(parts),
+        trained={fold: np.flatnonzero(np.isin(ids, part.trained)) for fold, part in parts.items()},
+        tested={fold: np.flatnonzero(np.isin(ids, part.tested)) for fold, part in parts.items()},
         network=task.name,
         n_classes=len(task.classes),
         settings=task.settings,
@@ -156,7 +158,7 @@ def _extract(
 
 def fit_networks(
     task: TrainingTask,
-    parts: Mapping[str, tuple[str, ...]],
+    parts: Mapping[str, Part],
     work: Path,
     folder: Path,
     workers: int,
@@ -167,8 +169,8 @@ def fit_networks(
     Parameters
     ----------
     task : TrainingTask
-    parts : mapping of str to tuple of str
-        Held-out speakers of each model to train, by fold; none for the refit.
+    parts : mapping of str to Part
+        Clips that each model is trained and tested on, by fold.
     work : path
         Scratch folder.
     folder : path
@@ -180,16 +182,13 @@ def fit_networks(
     """
     data, kept, left_out = _extract(task, parts, work)
     results = _train_folds(data, folder, workers, progress)
-    predicted = np.full((len(kept), data.n_classes), np.nan)
-    for fold, (_, values) in results.items():
-        predicted[np.isin(data.speakers, data.held_out[fold])] = values
     return TrainingResult(
         data.front_end,
         {"n_classes": data.n_classes, "width": data.settings.width, "dropout": data.settings.dropout},
         {fold: sha256 for fold, (sha256, _) in results.items()},
         tuple(kept),
         tuple(kept.values()),
-        predicted,
+        {fold: values for fold, (_, values) in results.items()},
         left_out,
     )
 
@@ -198,7 +197,7 @@ def _train_folds(
     data: _TrainingData, folder: Path, workers: int, progress: Progress | None
 ) -> dict[str, tuple[str, np.ndarray]]:
     """SHA-256 of the weights and log-probabilities of the held-out clips, by fold."""
-    folds = list(data.held_out)
+    folds = list(data.trained)
     total = len(folds) * data.settings.steps
     results = {fold: result for fold in folds if (result := _finished(folder, fold)) is not None}
     left = [fold for fold in folds if fold not in results]
@@ -251,11 +250,10 @@ def _train_fold(
     """Train one model on one thread, write its weights, predict its held-out clips whole."""
     front_end = LogMel(**data.front_end)
     features = np.memmap(data.features, dtype=np.float32, mode="r").reshape(-1, front_end.mels)
-    held_out = np.isin(data.speakers, data.held_out[fold])
-    training = np.flatnonzero(~held_out)
+    training = data.trained[fold]
     if on_step is None:
         counter = np.load(data.progress, mmap_mode="r+")
-        index = list(data.held_out).index(fold)
+        index = list(data.trained).index(fold)
 
         def on_step(step: int) -> None:
             counter[index] = step
@@ -274,7 +272,7 @@ def _train_fold(
             on_step,
         )
         with torch.inference_mode():
-            clips = (torch.from_numpy(np.array(data.clip(features, i)))[None, None] for i in np.flatnonzero(held_out))
+            clips = (torch.from_numpy(np.array(data.clip(features, i)))[None, None] for i in data.tested[fold])
             predicted = np.array([network(clip).double().log_softmax(1).numpy()[0] for clip in clips])
     finally:
         torch.set_num_threads(threads)

@@ -13,6 +13,7 @@ from .cache import cached
 from .card import CARD, Card
 from .factory import model_kind
 from .foldmodels import FoldModels, ForeignModel, Models, find_bundled, load_fold_models
+from .records import MODELS
 from .training import add_refit, plan_training, train
 from .trust import NO_PERMISSION, Permission
 
@@ -103,7 +104,8 @@ def obtain_models(
     InputError
         If the checkpoint is not of this model, or for what `obtain_fold_models` raises.
     """
-    if model_kind(model) == "foreign":
+    trained = checkpoint is not None and MODELS.get(model).kind == "hf" and (checkpoint / CARD).is_file()
+    if not trained and model_kind(model) == "foreign":
         if ensemble:
             raise InputError(f"--ensemble averages fold models; model {model!r} has none. Leave it out.")
         return ForeignModel(model, checkpoint, permission)

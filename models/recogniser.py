@@ -60,6 +60,9 @@ class Recogniser(ABC):
         Copies scored together.
     memory : float or None
         Bytes that one batch may take on its way forward and back; None is no limit.
+    regression : bool
+        Whether it predicts numbers (`models.dimensional`). Its classes are then named outputs, and wherever log-odds
+        are spoken of, they are the outputs themselves, in units of their own.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Recogniser(ABC):
     seconds: float = 0.0
     batch: int = BATCH
     memory: float | None = None
+    regression: bool = False
 
     @property
     def differentiable(self) -> bool:
@@ -139,8 +143,22 @@ class Recogniser(ABC):
             raise ClipError(f"recogniser {self.name!r} returned log-odds that are not finite.")
         return result
 
+    def scores_of(self, outputs: torch.Tensor) -> torch.Tensor:
+        """What is explained, from a network's outputs (n, n_classes): log-odds; of a regression the outputs."""
+        return outputs if self.regression else one_vs_rest(outputs)
+
     def predict_proba(self, waveforms: np.ndarray | torch.Tensor) -> np.ndarray:
-        """Class probabilities (log-odds through the logistic function, normalised), shape (n, n_classes)."""
+        """Class probabilities (log-odds through the logistic function, normalised), shape (n, n_classes).
+
+        Raises
+        ------
+        InputError
+            If the recogniser predicts numbers.
+        """
+        if self.regression:
+            raise InputError(
+                f"recogniser {self.name!r} predicts numbers ({', '.join(self.classes)}), no probabilities."
+            )
         p: np.ndarray = expit(self.log_odds(waveforms))
         p /= p.sum(axis=1, keepdims=True)
         return p
@@ -259,6 +277,7 @@ class TorchRecogniser(Recogniser):
         self.classes = tuple(classes)
         self.front_end = front_end.eval().to(device)
         self.network = network.eval().to(device)
+        self.regression = bool(getattr(network, "regression", False))
         self.fingerprint = fingerprint
         self.trained_on = trained_on
         self.device = torch.device(device)
@@ -301,7 +320,7 @@ class TorchRecogniser(Recogniser):
 
     def feature_log_odds(self, features: torch.Tensor) -> torch.Tensor:
         """Log-odds of every class from feature maps, differentiable: (n, 1, F, T) -> (n, n_classes)."""
-        return one_vs_rest(self.network(features))
+        return self.scores_of(self.network(features))
 
     def raw_scores(self, features: torch.Tensor) -> torch.Tensor:
         """Output of the last linear layer, differentiable: (n, 1, F, T) -> (n, n_classes); see `raw_scores`."""

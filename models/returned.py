@@ -9,9 +9,15 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from .dimensional import REGRESSION
 
 SMALLEST = 1e-7  # a probability of 0 counts as this, the resolution of float32 at 1: log-odds stay finite
 LOGITS, PROBABILITIES = "logits", "probabilities"
+ENTRIES = {  # of an object or a mapping that a module returns
+    LOGITS: ("logits",),
+    PROBABILITIES: ("probabilities", "probs"),
+    REGRESSION: ("logits", "predictions"),
+}
 
 
 class Returned(nn.Module):
@@ -26,7 +32,7 @@ class Returned(nn.Module):
         Model, for messages.
     module : nn.Module
     n_classes : int
-    outputs : {'logits', 'probabilities'}
+    outputs : {'logits', 'probabilities', 'regression'}
         What the module returns. Probabilities below 1e-7 count as 1e-7; those of a row are normalised to a sum of 1.
     declared : bool
         Whether the user said so; undeclared outputs that look like probabilities are refused.
@@ -35,20 +41,23 @@ class Returned(nn.Module):
     def __init__(self, name: str, module: nn.Module, n_classes: int, outputs: str, declared: bool) -> None:
         super().__init__()
         self.name, self.module, self.n_classes, self.outputs, self.declared = name, module, n_classes, outputs, declared
+        self.regression = outputs == REGRESSION
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Logits of a softmax, (n, n_samples) -> (n, n_classes)."""
+        """Logits of a softmax, or the outputs of a regression: (n, n_samples) -> (n, n_classes)."""
         values = self._tensor(self.module(waveforms))
         n, wanted = len(waveforms), (len(waveforms), self.n_classes)
         if n == 1 and tuple(values.shape) == (self.n_classes,):
             values = values[None]
+        if self.regression and self.n_classes == 1 and tuple(values.shape) == (n,):
+            values = values[:, None]
         if tuple(values.shape) != wanted:
             hint = " One logit stands for two classes: return both columns, such as (-z / 2, z / 2)." * (
-                tuple(values.shape) in ((n,), (n, 1))
+                not self.regression and tuple(values.shape) in ((n,), (n, 1))
             )
             raise InputError(
                 f"model {self.name!r} returned shape {tuple(values.shape)} for {n} waveforms; its {self.n_classes} "
-                f"classes need {wanted}.{hint}"
+                f"{'outputs' if self.regression else 'classes'} need {wanted}.{hint}"
             )
         if not values.is_floating_point():
             raise InputError(f"model {self.name!r} returned {values.dtype}; {self.outputs} must be floating point.")
@@ -62,7 +71,7 @@ class Returned(nn.Module):
     def _tensor(self, returned: Any) -> torch.Tensor:
         if isinstance(returned, torch.Tensor):
             return returned
-        names = ("logits",) if self.outputs == LOGITS else ("probabilities", "probs")
+        names = ENTRIES[self.outputs]
         for name in names:  # a ModelOutput of transformers is a mapping with attributes
             found = returned.get(name) if isinstance(returned, Mapping) else getattr(returned, name, None)
             if isinstance(found, torch.Tensor):

@@ -8,33 +8,33 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ..datasets.authentic import authentic_clips
+from ..datasets.folds import ClipFolds, Folds
+from ..datasets.schemes import FoldScheme, Part
 from ..errors import InputError
 from ..schema_faults import field_faults
 from .cache import cached
-from .card import CARD, REFIT, Card, Origin, TrainingClips, save_card
+from .card import CARD, REFIT, Card, save_card
 from .checkpoint import check_folds, weights_file
 from .claim import claimed
+from .dimensional import labelled_dimensions
 from .factory import model_kind
 from .foldmodels import FoldModels, load_fold_models
 from .head_training import HeadSettings, fit_heads
-from .layer_choice import AUTO
+from .layer_choice import AUTO, WEIGHTED
 from .network_training import SETTINGS, Settings, fit_networks
 from .records import MODELS
-from .scores import INTERVAL, calibration_error, confusion, score
 from .task import VERSION, TrainingTask
+from .training_card import make_card, training_clips
 from .training_result import TrainingResult
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 COMMON_EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 BACKBONE: dict[str, Any] = {"layer": AUTO, "pooling": "mean+sd"}  # defaults of `models.hf.Backbone` in training
 MAX_SETTING = 100_000  # of steps, batch, width, frames
-LIBRARIES = ("torch", "numpy", "librosa", "scikit-learn", "praat-parselmouth", "safetensors")
 
 Progress = Callable[[int, int], None]
 
@@ -52,9 +51,11 @@ def plan_training(
     name: str,
     corpus: Corpus,
     *,
-    folds: int = 5,
+    folds: int | FoldScheme = 5,
+    others: Sequence[int | FoldScheme] = (),
     seed: int = 0,
     emotions: Sequence[str] | None = None,
+    dimensions: Sequence[str] = (),
     width: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> TrainingTask:
@@ -65,11 +66,16 @@ def plan_training(
     name : str
         Model in the registry.
     corpus : Corpus
-    folds : int
+    folds : int or FoldScheme
+        Number of speaker-grouped folds, or published ones.
+    others : sequence of int or FoldScheme
+        Further divisions that are only scored.
     seed : int
     emotions : sequence of str, optional
         Default: anger, happiness, neutral and sadness where every fold can learn them (the classes that corpora share
         and papers compare), else all emotions that every fold has in its training part.
+    dimensions : sequence of str
+        Columns of the corpus' table with dimensional labels, which are predicted instead of classes.
     width : int, optional
         Of a network's first layer; default: the setting of the corpus.
     options : mapping, optional
@@ -82,7 +88,7 @@ def plan_training(
     InputError
         If fewer than two emotions, or one that was asked for, can be learned in every fold.
     """
-    kind = model_kind(name)
+    kind = model_kind(name, trained=True)
     if kind == "foreign":
         raise InputError(f"model {name!r} is used as it comes and cannot be trained; see `serxai ls models`.")
     if width is not None and kind != "network":
@@ -93,29 +99,83 @@ def plan_training(
         raise InputError(
             f"{', '.join(options)}: settings of Hugging Face backbones (hf:PATH); model {name!r} has none."
         )
-    split = corpus.folds(folds)
     table = corpus.table
-    speakers = table.groupby("emotion")["speaker"].agg(set)
-    learnable = [e for e in speakers.index if all(speakers[e] - set(held_out) for held_out in split.speakers.values())]
+    grouped = {n: corpus.folds(n) for n in (folds, *others) if isinstance(n, int)}
+    divided = [
+        FoldScheme.of_speakers(grouped[scheme], table) if isinstance(scheme, int) else scheme
+        for scheme in (folds, *others)
+    ]
+    classes, clips, values = (
+        _dimensions(corpus, dimensions, kind, options) if dimensions else (*_classes(corpus, divided, emotions), None)
+    )
+    divided = [scheme.within(clips) for scheme in divided]
+    kept = None if isinstance(folds, int) else divided[0]
+    used = (BACKBONE | options) if backbone else {}
+    plain = used == {"layer": "last", "pooling": "mean"}  # a head as they were before there was a choice
+    settings: Settings | HeadSettings = HeadSettings(None) if backbone and not plain else HeadSettings()
+    if kind == "network":
+        settings = SETTINGS.get(corpus.name, Settings())
+        settings = settings if width is None else replace(settings, width=width)
+    others_divided = tuple(divided[1:])
+    if kept is None:
+        return TrainingTask(
+            name, corpus, classes, clips, grouped[folds], settings, seed, used, others=others_divided, values=values
+        )
+    speakers = table["speaker"].to_dict()
+    split: Folds | ClipFolds = ClipFolds({fold: part.tested for fold, part in kept.parts().items()})
+    if not kept.sharing(speakers).shared:
+        split = Folds(kept.held_out(speakers))
+    return TrainingTask(name, corpus, classes, kept.clips, split, settings, seed, used, kept, others_divided, values)
+
+
+def _classes(
+    corpus: Corpus, divided: Sequence[FoldScheme], emotions: Sequence[str] | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Classes that can be learned in every fold, and their clips."""
+    table = corpus.table
+    learnable = _learnable(divided, table["emotion"])
     common = COMMON_EMOTIONS if set(COMMON_EMOTIONS) <= set(learnable) else learnable
     classes = tuple(sorted(common if emotions is None else set(emotions)))
-    for emotion in set(classes) - set(learnable):
+    for emotion in sorted(set(classes) - set(learnable)):
         raise InputError(
-            f"emotion {emotion!r} cannot be learned from corpus {corpus.name!r}: some fold holds out all speakers that "
-            f"have it. Emotions that can: {', '.join(learnable) or 'none'}."
+            f"emotion {emotion!r} cannot be learned from corpus {corpus.name!r}: some fold has no clip of it to train "
+            f"on. Emotions that can: {', '.join(learnable) or 'none'}."
         )
     if len(classes) < 2:
         raise InputError(
             f"corpus {corpus.name!r}: training needs at least 2 emotions, got {', '.join(classes) or 'none'}."
         )
     clips = tuple(sorted(table.index[table["emotion"].isin(classes)]))
-    options = (BACKBONE | options) if backbone else {}
-    plain = options == {"layer": "last", "pooling": "mean"}  # a head as they were before there was a choice
-    settings: Settings | HeadSettings = HeadSettings(None) if backbone and not plain else HeadSettings()
-    if kind == "network":
-        settings = SETTINGS.get(corpus.name, Settings())
-        settings = settings if width is None else replace(settings, width=width)
-    return TrainingTask(name, corpus, classes, clips, split, settings, seed, options)
+    return classes, clips
+
+
+def _dimensions(
+    corpus: Corpus, dimensions: Sequence[str], kind: str, options: Mapping[str, Any]
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, tuple[float, ...]]]:
+    """Dimensions of a regression, the clips that have a label of each, and the labels."""
+    if kind != "head" or options.get("layer") == WEIGHTED:
+        raise InputError(
+            "--dimension: a regression is a linear head on fixed features, or on one hidden state of a backbone; "
+            + (f"leave out layer = {WEIGHTED!r}." if kind == "head" else "take praat-svc, opensmile-svc or hf:PATH.")
+        )
+    names, values = labelled_dimensions(corpus.table, dimensions, corpus.name)
+    labelled = {
+        str(clip): tuple(map(float, row))
+        for clip, row in zip(corpus.table.index, values, strict=True)
+        if np.isfinite(row).all()
+    }
+    if not labelled:
+        raise InputError(f"corpus {corpus.name!r}: no clip has a label of {', '.join(names)}.")
+    return names, tuple(sorted(labelled)), labelled
+
+
+def _learnable(schemes: Sequence[FoldScheme], emotions: Mapping[str, str]) -> list[str]:
+    """Emotions that the training part of every fold has, sorted."""
+    found = set(emotions.values)
+    for scheme in schemes:
+        for part in scheme.parts().values():
+            found &= {emotions[clip] for clip in part.trained}
+    return sorted(found)
 
 
 def train_fold_models(
@@ -123,9 +183,11 @@ def train_fold_models(
     corpus: Corpus,
     out: str | Path | None,
     *,
-    folds: int = 5,
+    folds: int | FoldScheme = 5,
+    others: Sequence[int | FoldScheme] = (),
     seed: int = 0,
     emotions: Sequence[str] | None = None,
+    dimensions: Sequence[str] = (),
     width: int | None = None,
     options: Mapping[str, Any] | None = None,
     workers: int | None = None,
@@ -141,11 +203,15 @@ def train_fold_models(
     out : path or None
         Folder to write; must not exist or be empty. None: the cache, where `models.obtain` finds models of the default
         folds, seed and options; what lies there is not trained again.
-    folds : int
-        Speaker-grouped; more than there are speakers means leave one speaker out.
+    folds : int or FoldScheme
+        Number of speaker-grouped folds, more than there are speakers means leave one speaker out; or published ones.
+    others : sequence of int or FoldScheme
+        Further divisions that are only scored; their scores stand in the card, their models are not kept.
     seed : int
     emotions : sequence of str, optional
         Default: see `plan_training`.
+    dimensions : sequence of str
+        See `plan_training`.
     width : int, optional
         Channels of the first layer; default: the corpus' entry in `SETTINGS`, else that of `Settings`.
     options : mapping, optional
@@ -167,7 +233,17 @@ def train_fold_models(
     out = None if out is None else Path(out)
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not an empty folder; choose another folder for the trained models.")
-    task = plan_training(name, corpus, folds=folds, seed=seed, emotions=emotions, width=width, options=options)
+    task = plan_training(
+        name,
+        corpus,
+        folds=folds,
+        others=others,
+        seed=seed,
+        emotions=emotions,
+        dimensions=dimensions,
+        width=width,
+        options=options,
+    )
     if out is None:
         return train(task, cached(task), workers=workers, progress=progress)
     return train(task, out, workers=workers, progress=progress, wait=False)
@@ -208,17 +284,18 @@ def train(
         shutil.rmtree(scratch, ignore_errors=True)
         for folder in (attempt, scratch):
             folder.mkdir(exist_ok=True)
-        folds = {fold: tuple(speakers) for fold, speakers in task.folds.speakers.items()}
+        parts = task.kept_parts | {REFIT: Part(task.clips, ())}
+        scored = {fold: part for i in range(len(task.others)) for fold, part in task.other_parts(i).items()}
         try:
-            result = _fit(task, folds | {REFIT: ()}, scratch, attempt, workers, progress)
+            result = _fit(task, parts | scored, scratch, attempt, workers, progress)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         model = work / "model"
         shutil.rmtree(model, ignore_errors=True)
         model.mkdir()
-        for fold in result.weights:
+        for fold in parts:
             weights_file(attempt, fold).replace(weights_file(model, fold))
-        save_card(_card(task, result), model)
+        save_card(make_card(task, result), model)
         model.replace(out)
     return load_fold_models(out)
 
@@ -267,10 +344,10 @@ def add_refit(models: FoldModels, corpus: Corpus, progress: Progress | None = No
     task = TrainingTask(card.recogniser, corpus, card.classes, clips, models.folds, settings, training.seed, options)
     with tempfile.TemporaryDirectory(prefix="serxai-refit-") as scratch:
         work = Path(scratch)
-        result = _fit(task, {REFIT: ()}, work, work, 1, progress)
+        result = _fit(task, {REFIT: Part(clips, ())}, work, work, 1, progress)
         if (result.front_end, result.network) != (card.front_end, card.network):
             raise InputError(f"{missing}, and its front end has other parameters than today's. {again}")
-        complete = card.model_copy(update={"refit": result.weights[REFIT], "clips": _training_clips(task, result)})
+        complete = card.model_copy(update={"refit": result.weights[REFIT], "clips": training_clips(task, result)})
         try:
             temporary = folder / f".{REFIT}-{os.getpid()}"
             shutil.copyfile(weights_file(work, REFIT), temporary)
@@ -317,66 +394,13 @@ def _settings(card: Card, training: _TrainingFacts, folder: Path) -> Settings | 
 
 def _fit(
     task: TrainingTask,
-    parts: Mapping[str, tuple[str, ...]],
+    parts: Mapping[str, Part],
     work: Path,
     folder: Path,
     workers: int | None,
     progress: Progress | None,
 ) -> TrainingResult:
-    """Train the models of some folds, given their held-out speakers, and write their weights."""
+    """Train the models of some folds, given their clips, and write their weights."""
     if task.extractor is None:
         return fit_networks(task, parts, work, folder, workers or os.cpu_count() or 1, progress)
     return fit_heads(task, task.extractor, parts, folder, progress)
-
-
-def _training_clips(task: TrainingTask, result: TrainingResult) -> TrainingClips:
-    speakers = task.corpus.table.loc[list(result.clips), "speaker"].astype(str)
-    digests: dict[str, list[str]] = {speaker: [] for speaker in sorted(set(speakers))}
-    for speaker, content in zip(speakers, result.digests, strict=True):
-        digests[speaker].append(content)
-    return TrainingClips(
-        verified=authentic_clips(task.corpus, result.clips) == set(result.clips),
-        digests={speaker: tuple(sorted(values)) for speaker, values in digests.items()},
-    )
-
-
-def _card(task: TrainingTask, result: TrainingResult) -> Card:
-    rows = task.corpus.table.loc[list(result.clips)]
-    labels = rows["emotion"].map({emotion: i for i, emotion in enumerate(task.classes)}).to_numpy(dtype=np.int64)
-    speakers = rows["speaker"].to_numpy(dtype=str)
-    predicted = result.log_probabilities.argmax(axis=1)
-    n_classes = len(task.classes)
-    folds = {}
-    for fold, held_out in task.folds.speakers.items():
-        mine = np.isin(speakers, held_out)
-        scores = score(labels[mine], predicted[mine], speakers[mine], n_classes)
-        folds[fold] = {name: scores[name] for name in ("n", "speakers", "uar", "accuracy")}
-    return Card(
-        recogniser=task.name,
-        version=MODELS.get(task.name).version,
-        classes=task.classes,
-        corpus=Origin(name=task.corpus.name, version=task.corpus.record.version, digest=task.corpus.digest),
-        front_end=result.front_end,
-        network=result.network,
-        folds={fold: tuple(speakers) for fold, speakers in task.folds.speakers.items()},
-        folds_digest=task.folds.digest,
-        weights={fold: sha256 for fold, sha256 in result.weights.items() if fold != REFIT},
-        refit=result.weights[REFIT],
-        clips=_training_clips(task, result),
-        scores={
-            "pooled": score(labels, predicted, speakers, n_classes),
-            "interval": INTERVAL,
-            "folds": folds,
-            "confusion": confusion(labels, predicted, n_classes).tolist(),
-            "calibration_error": calibration_error(labels, np.exp(result.log_probabilities)),
-            **({"layers": result.layers} if result.layers else {}),
-        },
-        training={
-            "version": VERSION,
-            "seed": task.seed,
-            "settings": asdict(task.settings),
-            "left_out": result.left_out,
-            **({"C": result.strengths} if result.strengths else {}),
-        },
-        libraries={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
-    )

@@ -22,8 +22,8 @@ class TrainingResult:
         Ids of the clips that could be used.
     digests : tuple of str
         `models.exposure.samples_digest` of each of them.
-    log_probabilities : array, shape (n_clips, n_classes)
-        By the model of the fold that holds the clip's speaker out; NaN where no such fold was trained.
+    predictions : dict of str to array, shape (n_tested, n_classes)
+        Log-probabilities of each fold's test clips, in the order of `clips`.
     left_out : dict of str to str
         Ids of the clips that could not be used, with the reason.
     strengths : dict of str to float
@@ -37,7 +37,7 @@ class TrainingResult:
     weights: dict[str, str]
     clips: tuple[str, ...]
     digests: tuple[str, ...]
-    log_probabilities: np.ndarray
+    predictions: dict[str, np.ndarray]
     left_out: dict[str, str]
     layers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     strengths: dict[str, float] = field(default_factory=dict)

@@ -109,7 +109,10 @@ def transfer_row(
     InputError
         If fewer than two emotions are shared, or no clip can be read.
     """
-    classes = models.recogniser(models.default_fold).classes
+    known = models.recogniser(models.default_fold)
+    if known.regression:
+        raise InputError(f"{models.name} predicts numbers ({', '.join(known.classes)}); transfer compares classes.")
+    classes = known.classes
     table: pd.DataFrame = corpus.table
     wanted = set(classes) if emotions is None else set(emotions)
     shared = [emotion for emotion in classes if emotion in wanted & set(table["emotion"])]
@@ -119,7 +122,7 @@ def transfer_row(
             f"{', '.join(shared) or 'no emotion'}; at least 2 emotions are needed."
         )
     clips = sorted(table.index[table["emotion"].isin(shared)])
-    own = {clip: models.fold_for(corpus.name, str(table.at[clip, "speaker"])) for clip in clips}
+    own = {clip: models.fold_for(corpus.name, str(table.at[clip, "speaker"]), clip) for clip in clips}
     folds: list[str] = []
     if isinstance(models, FoldModels) and set(own.values()) == {REFIT}:
         folds = list(models.folds.speakers)

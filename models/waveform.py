@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..audio import SAMPLE_RATE
-from .recogniser import PROBE_S, Recogniser, one_vs_rest, pass_bytes, raw_scores
+from .recogniser import PROBE_S, Recogniser, pass_bytes, raw_scores
 
 
 class WaveformRecogniser(Recogniser):
@@ -25,8 +25,9 @@ class WaveformRecogniser(Recogniser):
     name : str
     classes : tuple of str
     module : nn.Module
-        (n, n_samples) float32 at 16 kHz -> logits of a softmax, (n, n_classes). A row must not depend on the others. A
-        method ``raw``, if it has one, returns one-vs-rest log-odds before they are normalised over classes.
+        (n, n_samples) float32 at 16 kHz -> logits of a softmax, (n, n_classes), or outputs in units of their own where
+        it has an attribute ``regression`` that is true. A row must not depend on the others. A method ``raw``, if it
+        has one, returns one-vs-rest log-odds before they are normalised over classes.
     fingerprint : str
     trained_on : str
     device : str or torch.device
@@ -52,6 +53,7 @@ class WaveformRecogniser(Recogniser):
         self.name = name
         self.classes = tuple(classes)
         self.module = module.eval().to(device).requires_grad_(False)
+        self.regression = bool(getattr(module, "regression", False))
         self.fingerprint = fingerprint
         self.trained_on = trained_on
         self.device = torch.device(device)
@@ -80,7 +82,7 @@ class WaveformRecogniser(Recogniser):
 
     def waveform_log_odds(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Log-odds of every class, differentiable: (n, n_samples) on `device` -> (n, n_classes)."""
-        return one_vs_rest(self.module(waveforms))
+        return self.scores_of(self.module(waveforms))
 
     def raw_scores(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Output of the last linear layer, differentiable: (n, n_samples) -> (n, n_classes); see `raw_scores`."""

@@ -106,7 +106,11 @@ def write_explanation(
         if attribution.cues:
             file = out / f"{_file_name(stem, name)}.png"
             cues[name] = files[f"picture of {name}"] = beyond_saliency_figure(
-                explained.clip.samples, attribution, title, file, reading(attribution, found[name])
+                explained.clip.samples,
+                attribution,
+                title,
+                file,
+                reading(attribution, found[name], bool(explained.outputs)),
             )
         if attribution.interactions is not None:
             file = out / f"{_file_name(stem, name)}-interactions.png"
@@ -133,6 +137,8 @@ def write_explanation(
 
 
 def _title(explained: ClipExplanation, audio: Path) -> str:
+    if explained.outputs:
+        return f"{audio.name}: {explained.target} = {explained.outputs[explained.target]:.3f}"
     predicted = max(explained.probabilities, key=explained.probabilities.__getitem__)
     title = f"{audio.name}: {explained.target} (p = {explained.probabilities[explained.target]:.2f})"
     if predicted != explained.target:
@@ -160,6 +166,7 @@ def as_json(
         "fingerprint": explained.recogniser.fingerprint,
         "seen_in_training": explained.seen_in_training,
         "probabilities": explained.probabilities,
+        **({"outputs": explained.outputs} if explained.outputs else {}),
         "target": explained.target,
         "contrast": explained.contrast,
         "explanations": {
@@ -176,7 +183,10 @@ def as_json(
 def caveats_of(explained: ClipExplanation, fills: Sequence[FillEffect]) -> dict[str, tuple[Caveat, ...]]:
     """Caveats of each explanation, by method; the response is judged by all that was removed from the clip."""
     response = largest_response(fills, (a.table for a in explained.attributions.values()))
-    return {name: caveats(attribution, response) for name, attribution in explained.attributions.items()}
+    return {
+        name: caveats(attribution, response, bool(explained.outputs))
+        for name, attribution in explained.attributions.items()
+    }
 
 
 def _attribution(attribution: Attribution, explained: ClipExplanation, found: Sequence[Caveat]) -> dict[str, Any]:
@@ -191,7 +201,7 @@ def _attribution(attribution: Attribution, explained: ClipExplanation, found: Se
         "details": attribution.details,
         "cues": list(attribution.cues),
         "interactions": None if matrix is None else {"parts": part_labels(attribution), "effects": matrix.tolist()},
-        "sentence": reading(attribution, found),
+        "sentence": reading(attribution, found, bool(explained.outputs)),
         "caveats": [asdict(caveat) | {"unreadable": caveat.unreadable} for caveat in found],
     }
 
@@ -235,18 +245,21 @@ def interaction_table(attribution: Attribution) -> Table:
 def fill_lines(fills: Sequence[FillEffect]) -> list[str]:
     """Lines with the effect of each fill on the prediction, and the warnings of extreme ones."""
     unfilled = {"none": "the clip", "resynthesis": "resynthesised with nothing removed"}
-    controls = [f"{unfilled[e.fill]} {e.probability:.3f}" for e in fills if e.fill in unfilled]
+    number = any(e.probability is None for e in fills)
+    told = {id(e): e.log_odds if e.probability is None else e.probability for e in fills}
+    controls = [f"{unfilled[e.fill]} {told[id(e)]:.3f}" for e in fills if e.fill in unfilled]
     filled = [
-        f"{e.fill}{' at the level of the clip' if e.match_level else ''} {e.probability:.3f}"
+        f"{e.fill}{' at the level of the clip' if e.match_level else ''} {told[id(e)]:.3f}"
         for e in fills
         if e.fill not in unfilled
     ]
     replaced = [f"all of it replaced by {', '.join(filled)}"] if filled else []
-    lines = [f"probability: {'; '.join([*controls, *replaced])}"] if fills else []
+    lines = [f"{'output' if number else 'probability'}: {'; '.join([*controls, *replaced])}"] if fills else []
     falls = [f"{e.fill} {e.fall:.2f}" for e in fills if e.fill not in unfilled and not e.match_level]
-    lines += [f"fall of the log-odds with all of it replaced: {', '.join(falls)}"] if falls else []
+    response = "output" if number else "log-odds"
+    lines += [f"fall of the {response} with all of it replaced: {', '.join(falls)}"] if falls else []
     weak = [e.fill for e in fills if e.fill not in unfilled and not e.match_level and e.fall < LEAST_RESPONSE]
-    if weak:
+    if weak and not number:
         lines.append(f"no reach on this clip (a fall below {LEAST_RESPONSE:g}): {', '.join(weak)}")
     return lines + [e.note for e in fills if e.note]
 
@@ -254,7 +267,9 @@ def fill_lines(fills: Sequence[FillEffect]) -> list[str]:
 def _print(explained: ClipExplanation, files: dict[str, Path], fills: Sequence[FillEffect]) -> None:
     console = Console()
     ranked = sorted(explained.probabilities.items(), key=lambda item: -item[1])
-    console.print("heard: " + ", ".join(f"{name} {p:.2f}" for name, p in ranked), highlight=False)
+    values = [f"{name} {p:.2f}" for name, p in ranked]
+    values += [f"{name} {value:.3f}" for name, value in explained.outputs.items()]
+    console.print(f"{'predicted' if explained.outputs else 'heard'}: {', '.join(values)}", highlight=False)
     corpus = explained.recogniser.trained_on or "the training data"
     if explained.seen_in_training == "unknown":
         console.print(f"Whether {corpus} holds this speaker is unknown.", style="yellow")
@@ -262,7 +277,7 @@ def _print(explained: ClipExplanation, files: dict[str, Path], fills: Sequence[F
         console.print(f"The model was trained on this clip or on this speaker ({corpus}).", style="yellow")
     found = caveats_of(explained, fills)
     for name, attribution in explained.attributions.items():
-        said = reading(attribution, found[name])
+        said = reading(attribution, found[name], bool(explained.outputs))
         console.print(styled("bold", name, f" ({attribution.model_calls} model calls): {said}"))
         for line in weight_lines(attribution):
             console.print(f"  {line}", highlight=False)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...datasets.corpora import CORPORA, layout_of
 from ...datasets.corpus import not_found
+from ...datasets.schemes import find_scheme, kept_first
 from ...errors import InputError, UnknownNameError
 from ...methods.records import METHODS
 from ...models.card import load_card
@@ -39,12 +40,15 @@ def explain(arguments: Namespace) -> None:
 
 
 def train(arguments: Namespace) -> None:
-    """Model, corpus and number of folds of ``serxai train``."""
+    """Model, corpus and folds of ``serxai train``."""
     _registered("MODEL", MODELS, [arguments.model])
-    if arguments.folds is not None and arguments.folds < 2:
-        raise InputError(
-            f"--folds must be at least 2, got {arguments.folds}; more than speakers leaves one out at a time."
-        )
+    if arguments.dimension and arguments.emotion:
+        raise InputError("--dimension predicts numbers and --emotion classes; give one of them.")
+    published = [scheme for scheme in kept_first(arguments.folds) if isinstance(scheme, str)]
+    if arguments.folds_root is not None and not arguments.folds_root.is_dir():
+        raise InputError(f"--folds-root {arguments.folds_root}: no such folder; give one that exists.")
+    for scheme in published:
+        find_scheme(scheme, arguments.folds_root)
     if arguments.layer is not None and not (arguments.layer.isdecimal() or arguments.layer in LAYERS):
         raise InputError(f"--layer {arguments.layer}: give a number of a hidden state, or {', '.join(LAYERS)}.")
     if not arguments.model.startswith("hf:"):

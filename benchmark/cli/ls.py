@@ -10,6 +10,8 @@ from importlib import import_module
 from operator import itemgetter
 from typing import Any
 
+from ...errors import InputError
+
 SHORT, WRAPPED = 20, 20  # widest column that is never wrapped, and least width of a wrapped one
 
 # kind -> registry, and the columns of the table
@@ -33,12 +35,22 @@ _COUNTS = {"clips", "speakers"}  # 0 where unknown, as for the user's own folder
 def ls(arguments: Namespace) -> int:
     """Print one list as a table or as JSON."""
     rows, columns = _rows(arguments.kind)
+    trained = []
+    if arguments.kind == "models":
+        from ...models.trained import trained_models
+
+        trained = trained_models(arguments.checkpoint)
+        rows = [row | {"trained": [one for one in trained if one["name"] == row["name"]]} for row in rows]
+    elif arguments.checkpoint:
+        raise InputError(f"--checkpoint describes trained models; leave it out of `serxai ls {arguments.kind}`.")
     if arguments.json:
         # JSON has no NaN
         finite = [{key: None if value != value else value for key, value in row.items()} for row in rows]
         print(json.dumps(finite, indent=2, default=str, allow_nan=False))
         return 0
     _print(rows, columns)
+    if trained:
+        _print_trained(trained)
     if arguments.kind == "metrics":
         from ...metrics.verdict import legend
         from .console import Console
@@ -72,6 +84,28 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
         long = [f"{c.replace('_', ' ')}: {text[c]}" for c in columns if c not in short and text[c]]
         for line in filter(None, (" · ".join(facts), *long)):
             console.print(Padding(line, (0, 0, 0, 4)), highlight=False)
+
+
+def _print_trained(rows: list[dict[str, Any]]) -> None:
+    """Print what each trained model was trained on, and its held-out score, marked where speakers leak into it."""
+    from .console import Console
+
+    console = Console()
+    console.print("\ntrained models", style="bold")
+    for row in rows:
+        interval = "" if row["uar_interval"] is None else " [{:.3f}, {:.3f}]".format(*row["uar_interval"])
+        shared = row["shared_speakers"]
+        told = f"UAR {row['uar']:.3f}{interval}" if row["ccc"] is None else _dimensions(row["ccc"])
+        leak = f"; NOT held out: {shared} of {row['speakers']} speakers are in training parts too" if shared else ""
+        console.print(
+            f"  {row['name']} trained on {row['trained_on']}: {told}, {row['folds']} folds, "
+            f"{row['clips']} clips, {row['speakers']} speakers{leak}",
+            soft_wrap=True,
+        )
+
+
+def _dimensions(ccc: dict[str, float]) -> str:
+    return "CCC " + ", ".join(f"{name} {value:.3f}" for name, value in ccc.items())
 
 
 def _rows(kind: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:

@@ -58,7 +58,11 @@ def _run(commands: argparse._SubParsersAction) -> None:
         "N",
         "what replaces removed parts: attenuate, noise, spectral-mean, zero, twin; default: the first with reach",
     )
-    parser.add_argument("--target", metavar="predicted|true|EMOTION|A-B", help="class to explain; default predicted")
+    parser.add_argument(
+        "--target",
+        metavar="predicted|true|EMOTION|A-B",
+        help="class, or output such as arousal, to explain; default predicted",
+    )
     parser.add_argument(
         "--trained-on", metavar="CORPUS", help="training corpus of the model; default the corpus explained"
     )
@@ -183,6 +187,9 @@ def _ls(commands: argparse._SubParsersAction) -> None:
         """,
     )
     parser.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
+    parser.add_argument(
+        "--checkpoint", type=Path, action="append", default=[], metavar="DIR", help="trained models to list, too"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -239,6 +246,7 @@ def _train(commands: argparse._SubParsersAction) -> None:
         serxai train cnn --corpus emodb --data-root DIR --out models/emodb
         serxai train cnn --corpus planted --out models/planted
         serxai train hf:PATH --corpus emodb --data-root DIR --layer 2 --pooling mean --out models/hf
+        serxai train praat-svc --corpus emodb --folds 10 --folds emobox --folds-root EmoBox --out models/praat
         """,
         "train",
     )
@@ -251,7 +259,17 @@ def _train(commands: argparse._SubParsersAction) -> None:
     add_many(
         parser, "--emotion", "N", "emotion class to train on; default the four common ones, if the corpus has them"
     )
-    parser.add_argument("--folds", type=int, metavar="N", help="speaker-grouped folds; default 5")
+    add_many(
+        parser, "--dimension", "NAME", "column with dimensional labels to predict instead of classes: arousal, ..."
+    )
+    add_many(
+        parser,
+        "--folds",
+        "N|speaker|emobox|FILE.json",
+        "folds: a number of speaker-grouped ones (speaker: 5, the default), EmoBox's, or a scheme's file; of several "
+        "the speaker-grouped models are kept, and the scores of all are printed",
+    )
+    parser.add_argument("--folds-root", type=nonempty_path, metavar="DIR", help="clone of EmoBox, or schemes' folder")
     parser.add_argument(
         "--width", type=int, metavar="N", help="channels of the first layer; default depends on the corpus"
     )

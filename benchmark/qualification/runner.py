@@ -89,7 +89,7 @@ def plan_trials(config: QualifyConfig, bench: Workbench) -> list[TrialTask]:
         identities = {clip: corpus.clip(clip).sha256 for clip in clips}
         for clip, model in product(clips, config.models):  # so that a part of a run holds all recognisers
             models = bench.models(model, config.trained_on or name)
-            fold = models.fold_for(name, str(corpus.table.loc[clip, "speaker"]))
+            fold = models.fold_for(name, str(corpus.table.loc[clip, "speaker"]), clip)
             recogniser = bench.recogniser(model, models.trained_on, fold)
             bounded = [] if recogniser.memory is None else [recogniser.memory]
             key = digest(

@@ -41,6 +41,7 @@ from .figures.board import consistency, localisation, ranking
 from .figures.interactions import LEGEND as INTERACTIONS
 from .figures.maps import colour_legend
 from .figures.plausibility import page_tables
+from .leaks import leak_notes
 from .tables import (
     ARROWS,
     BAR_RULE,
@@ -196,7 +197,7 @@ def report_page(
             models=[_model(name, card) for name, card in models.items()],
             recognition=_recognition(scores),
             facts=_facts(scores, infos),
-            warnings=[*notes, *_warnings(scores, board)],
+            warnings=[*notes, *leak_notes(models), *_warnings(scores, board)],
             rule=RANKING_RULE,
             marks=legend(),
             bar_rule=BAR_RULE,
@@ -258,7 +259,8 @@ def explanation_page(
         .get_template("explanation.html.j2")
         .render(
             e=summary,
-            ranked=sorted(summary["probabilities"].items(), key=lambda item: -item[1]),
+            ranked=sorted(summary["probabilities"].items(), key=lambda item: -item[1])
+            or list(summary["outputs"].items()),
             picture=_as_uri(picture),
             cue_pictures={name: _as_uri(png) for name, png in (cue_pictures or {}).items()},
             channel_pictures={name: _as_uri(png) for name, png in (channel_pictures or {}).items()},

@@ -14,6 +14,7 @@ from ...datasets.corpus import Corpus
 from ...datasets.shifts.conditions import CONDITIONS, Talkers, apply_condition
 from ...errors import ClipError, NotApplicable
 from ...metrics.case import Case
+from ...models.dimensional import no_class
 from ...models.recogniser import Recogniser
 from ..storage.store import Store
 from .backend import Backend
@@ -170,7 +171,9 @@ class ClipPredictions:
         return self._memo.once(("log odds", clip_id, condition), make)
 
     def predicted(self, clip_id: str, condition: str) -> str:
-        """The predicted class."""
+        """The predicted class; empty where the recogniser predicts numbers."""
+        if self.recogniser.regression:
+            return ""
         return self.recogniser.classes[int(np.argmax(self.log_odds(clip_id, condition)))]
 
     def target(self, clip_id: str, rule: str) -> str:
@@ -193,6 +196,8 @@ class ClipPredictions:
     def _class(self, clip_id: str, side: str, besides: str = "") -> str:
         """The class that one side of a target stands for."""
         if side in ("predicted", RUNNER_UP):
+            if self.recogniser.regression:
+                raise NotApplicable(no_class(self.recogniser.name, self.recogniser.classes))
             likeliest = np.argsort(-self.log_odds(clip_id, "clean"), kind="stable")
             ranked = [self.recogniser.classes[int(column)] for column in likeliest]
             return next(name for name in ranked if name != besides)

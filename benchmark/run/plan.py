@@ -20,9 +20,10 @@ from ...errors import InputError, UnknownNameError
 from ...keys import digest
 from ...metrics.record import EARLIER_REEXPLAIN_CALLS
 from ...metrics.records import METRICS
+from ...models.dimensional import no_class
 from ...models.foldmodels import Models
 from ...progress import Progress, no_progress
-from .config import RunConfig
+from .config import RULES, RUNNER_UP, RunConfig
 from .execution import Execution
 from .identity import clip_identity
 from .method_spec import MethodSpec, resolve_methods
@@ -178,6 +179,7 @@ def make_plan(
     _refuse_unknown_targets(config, list(pairs.values()))
     for (corpus_name, model), used in pairs.items():
         models[model, used.trained_on] = used
+        _check_target(config.target, used)
         corpus = bench.corpus(corpus_name)
         clips = clips_of[corpus_name]
         chosen = fills[corpus_name, model] = choose_fills(
@@ -209,6 +211,16 @@ def _refuse_unknown_targets(config: RunConfig, models: Sequence[Models]) -> None
             raise InputError(f"target: {UnknownNameError('class of these recognisers', name, known)}")
 
 
+def _check_target(rule: str, models: Models) -> None:
+    """Refuse a rule that needs a predicted class, or a true one, for a recogniser that predicts numbers."""
+    outputs = models.info["classes"] if models.info.get("regression") else ()
+    sides = rule.split("-")
+    if outputs and {*RULES, RUNNER_UP} & set(sides):
+        raise InputError(f"target {rule!r}: {no_class(models.name, outputs)}.")
+    if outputs and not set(sides) <= set(outputs):
+        raise InputError(f"target {rule!r}: recogniser {models.name!r} predicts {', '.join(outputs)}.")
+
+
 def _shards(
     config: RunConfig,
     specs: Mapping[str, MethodSpec],
@@ -221,11 +233,9 @@ def _shards(
     known = _known_clips(config, corpus)
     groups: dict[tuple[str, str], list[str]] = {}
     speakers, emotions = (corpus.table[column].to_dict() for column in ("speaker", "emotion"))
-    folds = {
-        speaker: models.fold_for(corpus.name, speaker) for speaker in dict.fromkeys(speakers[clip] for clip in known)
-    }
+    folds = {clip: models.fold_for(corpus.name, speakers[clip], clip) for clip in known}
     for clip in known:
-        groups.setdefault((folds[speakers[clip]], emotions[clip]), []).append(clip)
+        groups.setdefault((folds[clip], emotions[clip]), []).append(clip)
     settings = _settings(config, specs, corpus, fills)
     mixing = [condition for condition in config.conditions if CONDITIONS.get(condition).others]
     talkers = Talkers(corpus, config.seed)

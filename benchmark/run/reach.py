@@ -4,7 +4,8 @@ The *reach* of a fill for a recogniser is the fall of the target's log-odds when
 mean over clips, with an interval clustered by speaker. A fill that leaves the prediction as it is cannot tell
 explanations apart. Where the configuration names no fill, the first candidates are used whose reach is at least
 `LEAST_RESPONSE` by the lower bound; by the mean below `MIN_SPEAKERS` speakers, where there is no bound, or `FEW` clips,
-where it says little.
+where it says little. Of a recogniser that predicts numbers reach is the fall of the output in its own units, which none
+is measured against: the first candidates are used.
 """
 
 from __future__ import annotations
@@ -140,18 +141,19 @@ def choose_fills(
     progress : Progress
     """
     tried = config.fills_for(corpus.name)
+    numbers = bool(models.info.get("regression"))
     if not any(METRICS.get(metric).uses_fill for metric in config.metrics):
         return Fills(tuple(tried if config.fills else tried[:1]))
     known = _known(measured)
     some = tuple(clips[:CLIPS])
     corpus.prepare(sorted(some))
-    folds = {clip: models.fold_for(corpus.name, str(corpus.table.loc[clip, "speaker"])) for clip in some}
+    folds = {clip: models.fold_for(corpus.name, str(corpus.table.loc[clip, "speaker"]), clip) for clip in some}
     weights = {fold: models.recogniser(fold).fingerprint for fold in sorted(set(folds.values()))}
     sounds = {clip: (clip, clip_identity(corpus, clip), weights[folds[clip]]) for clip in some}
     reach: list[Reach] = []
     spent = 0
     for fill in tried:
-        if not config.fills and sum(one.enough for one in reach) >= config.n_fills:
+        if not config.fills and sum(numbers or one.enough for one in reach) >= config.n_fills:
             break
         keys = {
             clip: digest("reach", VERSION, corpus.name, *sounds[clip], config.target, config.seed, fill)
@@ -163,7 +165,8 @@ def choose_fills(
         found = {clip: made[clip] if clip in made else known[keys[clip]] for clip in some}
         origin = (corpus.name, model, models.trained_on, fill)
         reach.append(_summary(origin, found, keys, corpus.table["speaker"]))
-    names, barred = _chosen(config, tried, reach)
+    # an output in units of its own has no fall that is large or small, so the first fills are used
+    names, barred = (tuple(one.fill for one in reach), "") if numbers else _chosen(config, tried, reach)
     return Fills(names, barred, tuple(reach), spent)
 
 

@@ -160,7 +160,7 @@ class ShardScorer:
             raise NotApplicable(self.shard.barred)
         prediction = self.cases.predicted(clip_id, condition)
         row["predicted"] = prediction
-        row["correct"] = prediction == row["emotion"] if row["emotion"] else None
+        row["correct"] = prediction == row["emotion"] if row["emotion"] and prediction else None
         row["target"] = target = self.cases.target(clip_id, row["target_rule"])
         key = self.keys.score(
             clip_id, partner, target, condition, row["method"], row["metric"], fill, row["repeat"], self._against(fill)

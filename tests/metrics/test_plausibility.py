@@ -22,7 +22,8 @@ from serxai.methods.explainer import Request
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.plausibility import DirectionAgreement, direction_agreement, expected_directions
 
-DEAF = SimpleNamespace(target_named=lambda target: (target, None))  # nothing is asked but whether it is a class
+# nothing is asked but whether it is a class
+DEAF = SimpleNamespace(target_named=lambda target: (target, None), regression=False)
 
 
 def slow_agreement(contrasts, emotion):

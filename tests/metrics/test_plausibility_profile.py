@@ -27,7 +27,7 @@ CLASSES = ("anger", "happiness", "neutral", "sadness")
 
 def knows(*classes):
     """All that the metric asks of a recogniser: its classes."""
-    return SimpleNamespace(classes=classes, target_named=lambda target: (target, None))
+    return SimpleNamespace(classes=classes, target_named=lambda target: (target, None), regression=False)
 
 
 FOUR = knows(*CLASSES)

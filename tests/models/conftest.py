@@ -24,6 +24,7 @@ class TinyRecord:
     name: str = "tiny"
     folder: str = ""
     twinned: bool = False
+    rendered_from: str = ""
 
 
 class TinyCorpus:

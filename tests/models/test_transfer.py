@@ -61,7 +61,7 @@ MODELS = SimpleNamespace(
     name="reader",
     trained_on="emodb",
     default_fold="0",
-    fold_for=lambda corpus, speaker: {"a": "0", "b": "1", "c": "0"}[speaker] if corpus == "emodb" else "0",
+    fold_for=lambda corpus, speaker, clip: {"a": "0", "b": "1", "c": "0"}[speaker] if corpus == "emodb" else "0",
     recogniser=lambda fold, device="cpu": Reader(wrong=fold == "1"),
     seen_in_training=lambda corpus, clips, fold: dict.fromkeys(clips, "no"),
 )

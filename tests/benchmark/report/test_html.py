@@ -161,6 +161,9 @@ def test_few_speakers_no_baseline_and_bare_infos(make_scores, tmp_path: Path) ->
     text = write_board(scores[scores["method"] != "random"], [{}], tmp_path)[1].read_text("utf-8")
     assert "3 speakers. Nothing is claimed about a population" in text and "`random` was not run" in text
     assert "▲</span></td>" not in text and "▲</span> <sup>" not in text
+    shared = {"cnn trained on emodb": {"scheme": {"name": "emobox", "speakers": 10, "shared_speakers": 10}}}
+    text = write_board(scores, [{"models": shared}], tmp_path / "shared")[1].read_text("utf-8")
+    assert "cnn trained on emodb: the folds of emobox share 10 of 10 speakers" in text
     empty = write_board(scores.iloc[:0], [], tmp_path / "empty")[1].read_text("utf-8")
     assert "Every planned score is there" in empty and "No figure" in empty
 

@@ -48,8 +48,9 @@ def planned(config: RunConfig, corpus: FakeCorpus, fingerprint: str = "weights")
     """A plan over a fake corpus and fold models that exist by name only."""
     folds = corpus.folds(2)
     models = SimpleNamespace(
-        fold_for=lambda corpus, speaker: folds.fold_of(speaker),
+        fold_for=lambda corpus, speaker, clip: folds.fold_of(speaker),
         trained_on="emodb",
+        info={},
         recogniser=lambda fold: SimpleNamespace(fingerprint=fingerprint + fold),
     )
     patch = pytest.MonkeyPatch()
