@@ -282,7 +282,8 @@ def _own(path: Path, corpus: Corpus) -> FoldScheme:
     if not texts_only or not all(isinstance(text, str) for text in texts):
         raise InputError(f"{path}: the folds of {corpus.name!r} must map file names to names of folds.")
     tested = {file: fold for file, fold in fold_of.items() if fold != TRAIN}
-    return _of_files(path.stem, corpus, tested, fold_of.keys() - tested.keys(), path, *texts, "")
+    source, commit, licence = texts
+    return _of_files(path.stem, corpus, tested, fold_of.keys() - tested.keys(), path, source, commit, licence, "")
 
 
 def _of_files(

@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..audio import SAMPLE_RATE
 from ..errors import NotApplicable
+from ..models.recogniser import TorchRecogniser
 from .inspection import Differentiable
 
 PROBE_S = 1.0  # seconds of silence on which a network without modules called attention is tried
@@ -274,7 +275,7 @@ def check_attention(recogniser: Differentiable, method: str) -> None:
         return
     calls, recorder = recogniser.calls, AttentionRecorder()
     silence = torch.zeros(max(int(PROBE_S * SAMPLE_RATE), recogniser.min_samples), device=recogniser.device)
-    inputs = recogniser.features(silence) if hasattr(recogniser, "front_end") else silence[None]
+    inputs = recogniser.features(silence) if isinstance(recogniser, TorchRecogniser) else silence[None]
     with torch.enable_grad(), frozen(network), recorder:
         recogniser.raw_scores(inputs.requires_grad_())
     recogniser.calls = calls

@@ -64,7 +64,8 @@ def response_of(log_odds: np.ndarray, request: Request, kind: str) -> np.ndarray
         raise UnknownNameError("response", kind, RESPONSES)
     if kind == "log-odds" or request.recogniser.regression:  # an output is neither a log-odds nor a probability
         return request.response(log_odds)
-    return expit(log_odds[:, request.target_index])
+    probability: np.ndarray = expit(log_odds[:, request.target_index])
+    return probability
 
 
 def all_masks(parts: int) -> np.ndarray:

@@ -25,6 +25,7 @@ Agreement alone scores the clip: every window of an angry clip is louder and hig
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -181,9 +182,7 @@ def rival_agreements(case: Case, salient: np.ndarray, windows: WindowAgreement) 
     found = {RANDOM_WINDOWS: float(windows.of(controls).mean())} if len(controls) else {}
     for name in RIVALS[1:]:
         try:
-            found[name] = case.shared(
-                ("agreement of", name, size), lambda name=name: _of_rival(case, name, size, windows)
-            )
+            found[name] = case.shared(("agreement of", name, size), partial(_of_rival, case, name, size, windows))
         except NotApplicable:
             continue
     return found

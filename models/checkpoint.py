@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -24,7 +25,7 @@ from ..keys import digest
 from .card import CARD, REFIT, Card, is_pickle
 from .factory import make_extractor, model_kind
 from .front_end import LogMel
-from .head import make_head
+from .head import LinearHead, make_head
 from .recogniser import Recogniser, TorchRecogniser
 from .records import MODELS
 
@@ -95,7 +96,7 @@ def _build_head(card: Card, fold: str, path: Path, sha256: str, device: str | to
         card.recogniser, **given, **({"trust": True} if trust and MODELS.get(card.recogniser).kind == "hf" else {})
     )
     state = _load_weights(path, sha256, partial(make_head, **card.network))
-    head = make_head(**card.network)
+    head = cast(LinearHead, make_head(**card.network))
     head.load_state_dict(state)
     fingerprint = digest("head", sha256, card.recogniser, extractor.fingerprint, card.network, card.classes)
     return extractor.recogniser(card.recogniser, card.classes, head, fingerprint, card.corpus.name, device)

@@ -81,8 +81,8 @@ class FoldModels:
         self.permission = permission
         self.name = card.recogniser
         self.trained_on = card.corpus.name
-        by_clip = card.scheme is not None and card.scheme.tested
-        self.folds = ClipFolds(dict(card.scheme.tested)) if by_clip else Folds(dict(card.folds))
+        tested = {} if card.scheme is None else dict(card.scheme.tested)
+        self.folds = ClipFolds(tested) if tested else Folds(dict(card.folds))
         if self.folds.digest != card.folds_digest:
             raise InputError(
                 f"{folder / CARD}: held-out speakers do not match their digest; the file was edited. Train it again."

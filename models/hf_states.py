@@ -124,7 +124,8 @@ class TransformerStates(nn.Module):
         if self.place is not None and self.top < self.last:
             owner, name = self.place
             kept = max(self.top, 1)  # state 0 is read off the first layer's input
-            setattr(model.get_submodule(owner), name, model.get_submodule(f"{owner}.{name}".strip("."))[:kept])
+            listed = cast(nn.ModuleList, model.get_submodule(f"{owner}.{name}".strip(".")))
+            setattr(model.get_submodule(owner), name, listed[:kept])
 
     def forward(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
         """States 0 to the highest that is needed."""
@@ -162,7 +163,7 @@ class WhisperStates(nn.Module):
         self.inputs, self.model = inputs, model
         self.last, self.top = last_state(model), max(layers)
         if self.top < self.last:
-            model.layers = model.layers[: self.top]
+            model.layers = cast(nn.ModuleList, model.layers)[: self.top]
 
     def forward(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
         """States 0 to the highest that is needed."""

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -38,6 +38,8 @@ from .training_card import make_card, training_clips
 from .training_result import TrainingResult
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..datasets.corpus import Corpus
 
 COMMON_EMOTIONS = ("anger", "happiness", "neutral", "sadness")
@@ -119,7 +121,16 @@ def plan_training(
     others_divided = tuple(divided[1:])
     if kept is None:
         return TrainingTask(
-            name, corpus, classes, clips, grouped[folds], settings, seed, used, others=others_divided, values=values
+            name,
+            corpus,
+            classes,
+            clips,
+            grouped[cast(int, folds)],
+            settings,
+            seed,
+            used,
+            others=others_divided,
+            values=values,
         )
     speakers = table["speaker"].to_dict()
     split: Folds | ClipFolds = ClipFolds({fold: part.tested for fold, part in kept.parts().items()})
@@ -169,9 +180,9 @@ def _dimensions(
     return names, tuple(sorted(labelled)), labelled
 
 
-def _learnable(schemes: Sequence[FoldScheme], emotions: Mapping[str, str]) -> list[str]:
+def _learnable(schemes: Sequence[FoldScheme], emotions: pd.Series) -> list[str]:
     """Emotions that the training part of every fold has, sorted."""
-    found = set(emotions.values)
+    found = set(emotions)
     for scheme in schemes:
         for part in scheme.parts().values():
             found &= {emotions[clip] for clip in part.trained}

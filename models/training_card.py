@@ -6,11 +6,12 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..datasets.authentic import authentic_clips
+from ..datasets.folds import Folds
 from ..datasets.schemes import FoldScheme, Part
 from .card import REFIT, Card, FoldOrigin, Origin, TrainingClips
 from .dimension_scores import CCC_INTERVAL, dimension_scores
@@ -120,7 +121,7 @@ def _origin(task: TrainingTask) -> FoldOrigin | None:
 def _scheme_scores(task: TrainingTask, result: TrainingResult) -> list[dict[str, Any]]:
     """Pooled scores of each division into folds, that of the kept models first."""
     speakers = task.corpus.table["speaker"].to_dict()
-    kept = task.scheme or FoldScheme.of_speakers(task.folds, task.corpus.table.loc[list(task.clips)])
+    kept = task.scheme or FoldScheme.of_speakers(cast(Folds, task.folds), task.corpus.table.loc[list(task.clips)])
     divided = [(kept, task.kept_parts), *((scheme, task.other_parts(i)) for i, scheme in enumerate(task.others))]
     rows = []
     for place, (scheme, parts) in enumerate(divided):

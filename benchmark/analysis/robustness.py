@@ -199,9 +199,9 @@ def clip_rows(
         if progress is not None:
             progress("comparing maps", done, len(known))
     if "model" in axes or "retraining" in axes:
-        for one, other in combinations(known, 2):
-            if one[0] == other[0] and one[2] == other[2]:
-                rows += [row for row in _model_rows(known[one], known[other]) if row["axis"] in axes]
+        for first, second in combinations(known, 2):
+            if first[0] == second[0] and first[2] == second[2]:
+                rows += [row for row in _model_rows(known[first], known[second]) if row["axis"] in axes]
     return pd.DataFrame(rows, columns=ROWS)
 
 

@@ -17,6 +17,7 @@ from ...datasets.planted.corpus import RenderedCorpus
 from ...datasets.planted.from_emodb import RecordedPlants
 from ...datasets.probes import RARE
 from ...errors import InputError
+from ...models.foldmodels import FoldModels
 from ...models.obtain import load_models
 from ..analysis.planted import reliance, treated_predictions
 from ..analysis.planted_stretches import fall_table, falls, shortcuts
@@ -54,6 +55,8 @@ def planted(arguments: Namespace) -> int:
             checkpoint=arguments.checkpoint,
             progress=bars,
         )
+        if not isinstance(models, FoldModels):
+            raise InputError(f"model {arguments.model!r} has no folds; give one that `serxai train` trained.")
         clips = corpus.select(limit=arguments.limit)
         changes = measured_changes(corpus, clips, partial(bars, "measuring cues"))
         recalls = reliance(treated_predictions(corpus, models, clips, partial(bars, "asking the recogniser")))
