@@ -42,7 +42,7 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[float, Count
     monkeypatch.setattr(planning, "clip_identity", counting)
     config = load_config(
         corpora=[f"folder:{folder}"], models=["planted-rule"], methods=["random"], metrics=["gini"],
-        conditions=["clean"], fills=["attenuate"],
+        conditions=["clean"], fills=["attenuate"], limit=0,
     )  # fmt: skip
     start = time.process_time()
     plan = make_plan(config)
