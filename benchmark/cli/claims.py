@@ -28,6 +28,7 @@ from .console import Bars, Console
 from .results import merged, print_notes
 
 BAR_METRIC = "abpc"  # whose bar a method must pass to be ranked by robustness
+WIDTH = 120  # narrower tables would cut names and numbers short
 LEGEND = (
     "Score: (similarity - floor) / (ceiling - floor), means over clips whose predicted class is unchanged, [95 %] by a "
     "jackknife over speakers; floor: other clips of the class, ceiling: a repeat with another seed. p: contrast "
@@ -67,8 +68,11 @@ def robustness(arguments: Namespace) -> int:
         print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
         return 0
     console = Console()
+    console.width = max(console.width, WIDTH)
     for (axis, corpus, model, other), part in table.groupby(PAIR[:4], sort=False):
         console.print(_robustness_table(part, f"{axis}: {corpus}, {model}" + (f" / {other}" if other else "")))
+        for row in part[part["note"] != ""].to_dict("records"):
+            console.print(f"{row['method']}: {row['note']}", style="dim", highlight=False, markup=False)
         if not part["ranked"].any():
             console.print(
                 f"No ranking: fewer than two methods beat random and energy on {BAR_METRIC} here.", style="dim"
@@ -98,20 +102,9 @@ def _passed(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
 
 def _robustness_table(part: pd.DataFrame, title: str) -> Table:
     table = Table(title=title, title_justify="left")
-    names = (
-        "method",
-        "score [95 %]",
-        "similarity",
-        "floor",
-        "ceiling",
-        "changed",
-        "all clips",
-        "clips",
-        "p vs energy",
-        "",
-    )
-    for name in names:
-        table.add_column(name, justify="left" if name in ("method", "") else "right")
+    numbers = ("score [95 %]", "similarity", "floor", "ceiling", "changed", "all clips", "clips", "p vs energy")
+    for name in ("method", *numbers, "ranked"):
+        table.add_column(name, justify="right" if name in numbers else "left")
     places = {name: i for i, name in enumerate(ordered(part["method"], METHODS.names()))}
     part = part.sort_values("method", key=lambda c: c.map(places))
     for row in part.sort_values("score", ascending=False, kind="stable", na_position="last").to_dict("records"):
@@ -120,7 +113,7 @@ def _robustness_table(part: pd.DataFrame, title: str) -> Table:
             row["method"], f"{number(row['score'])}{interval}",
             *(number(row[c]) for c in ("similarity", "floor", "ceiling", "changed", "all_score")),
             str(row["n_clips"]), p_text(row["p_holm"]),
-            "ranked" if row["ranked"] else row["note"],
+            "yes" if row["ranked"] else "",
         )  # fmt: skip
     return table
 
