@@ -21,8 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ...errors import NotApplicable
-from ...metrics.similarity import PROFILE_BANDS, band_profile, profile_correlation
+from ...metrics.similarity import PROFILE_BANDS, band_profile
 from ..stats.cluster_variance import LEVEL
 from ..stats.clustered import Estimate, clustered_mean
 from ..stats.multiplicity import holm
@@ -249,37 +248,3 @@ def _estimate(values: pd.Series, facts: pd.DataFrame) -> Estimate:
 
 def _setting(corpora: Iterable[str], models: Iterable[str]) -> str:
     return f"{', '.join(sorted(corpora))}; {', '.join(sorted(models))}"
-
-
-def published_correlations(maps: Sequence[StoredMap], method: str) -> pd.DataFrame:
-    """Correlation of our profiles with the published ones of the same corpus, over bands.
-
-    Returns
-    -------
-    DataFrame
-        ``corpus``, ``model``, ``emotion``, ``published`` (ComParE or wav2vec2), ``same`` (correlation with the panel of
-        the same emotion) and ``other`` (mean of the other emotions' panels: what any panel gives).
-    """
-    table = digitised_weights().assign(corpus=lambda t: t["corpus"].str.lower())
-    panels = {
-        named: rows.sort_values("band")["weight"].to_numpy()
-        for named, rows in table.groupby(["corpus", "model", "emotion"])
-    }
-    found = []
-    weights = band_weights(maps, method)
-    for (corpus, model, emotion), part in weights.groupby(["corpus", "model", "emotion"], sort=False):
-        own = part.groupby("speaker")[list(range(PROFILE_BANDS))].mean().mean().to_numpy()
-        for theirs in ("ComParE", "wav2vec2"):
-            if (corpus, theirs, emotion) not in panels:
-                continue
-            values = {e: _correlation(own, panel) for (c, m, e), panel in panels.items() if (c, m) == (corpus, theirs)}
-            others = [v for e, v in values.items() if e != emotion]
-            found.append((corpus, model, emotion, theirs, values[emotion], float(np.mean(others))))
-    return pd.DataFrame(found, columns=["corpus", "model", "emotion", "published", "same", "other"])
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    try:
-        return profile_correlation(a, b)
-    except NotApplicable:
-        return np.nan
