@@ -32,7 +32,7 @@ PLAUSIBILITY = (
         summary="the same agreement beyond that of the same method on permuted weights",
         citation=_SOURCED + "; Adebayo et al. 2018, NeurIPS (permuted weights)",
         family="plausibility", direction="higher", cost="two more explanations", version="1", licence="MIT",
-        random=0.0, low=-2.0, high=2.0, conditions="clean", neutral=True, explains=True, core=True, headline=True,
+        random=0.0, low=-2.0, high=2.0, conditions="clean", neutral=True, explains=True, core=True,
     ),
     MetricRecord(
         name="direction-agreement",

@@ -188,7 +188,7 @@ def test_odd_methods_have_a_score_or_a_reason(case, kind):
     scored = {name for name, (value, _) in found.items() if value != "not applicable"}
     if kind in ("ties", "tiny"):
         # an annotation; a map that moves; a clip unlike another
-        needs_more = {name for name in EVERY if name.startswith(("weak-", "relative-"))}
+        needs_more = {name for name in EVERY if name.startswith(("weak-", "relative-", "neutral-agreement"))}
         needs_more |= {"consistency", "additivity"}  # the latter a full mask table
         assert set(EVERY) - scored <= needs_more
     assert {"deletion", "rank-accuracy", "truth-auc", "explanation-calls"} <= scored
@@ -206,7 +206,7 @@ def test_every_metric_moves_maps_finer_and_coarser_than_the_grid(case, shape):
         assert told if value == "not applicable" else np.isfinite(value), (name, told)
         silent = shape == (1, 1) or (shape[1] == 1 and METRICS.get(name).family == "plausibility")
         # an annotation; a method that repeats itself; a full mask table
-        needs_more = name.startswith("weak-") or name in ("consistency", "additivity")
+        needs_more = name.startswith(("weak-", "neutral-agreement")) or name in ("consistency", "additivity")
         assert value != "not applicable" or silent or needs_more, (name, told)
 
 

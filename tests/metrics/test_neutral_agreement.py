@@ -35,7 +35,9 @@ from serxai.metrics.records import METRICS, make_metric
 
 from .test_plausibility import voiced_clip, windows_map
 
-DEAF = SimpleNamespace(target_named=lambda target: (target, None), classes=("anger", "sadness", "neutral"))
+DEAF = SimpleNamespace(
+    target_named=lambda target: (target, None), classes=("anger", "sadness", "neutral"), regression=False
+)
 
 
 def utterance(seed, pitch=110.0, level=-1.7):

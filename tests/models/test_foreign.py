@@ -38,7 +38,10 @@ class OneClip:
     """A corpus of one clip, whose file is known to be the publisher's or not."""
 
     def __init__(self, name: str, authentic: bool) -> None:
-        self.name, self.record = name, SimpleNamespace(twinned=authentic, folder="", name="unpublished")
+        self.name, self.record = (
+            name,
+            SimpleNamespace(twinned=authentic, folder="", name="unpublished", rendered_from=""),
+        )
         self.table = pd.DataFrame({"speaker": ["03"], "file": ["c.wav"]}, index=["c"])
 
 
