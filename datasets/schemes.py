@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,19 +36,20 @@ SPEAKER, EMOBOX, TRAIN = "speaker", "emobox", "train"
 SPEAKER_FOLDS = 5
 MAX_FILE_BYTES = 2**26
 FOLD = re.compile(r"[A-Za-z0-9_]+")
-EMOBOX_SOURCE = "https://github.com/emo-box/EmoBox"
-# the commit whose lists these digests are of; its README shows an MIT badge
-EMOBOX_COMMIT = "08280f279d47fb55d2c614061c70523d0a338d6b"
-EMOBOX_LICENCE = "MIT by the badge of its README; no LICENSE file was found"
-EMOBOX_NAMES = {"crema-d": "cremad", "iemocap-excited": "iemocap"}  # where a corpus has another name there
-EMOBOX_DIGESTS = {  # `assignment_digest` of its lists, by its name of the corpus
-    "emodb": "9cf68bb2e667ce6b1dc3404a01fadf5b",
-    "ravdess": "7cf94419a1450358d2da782b76ae7973",
-    "cremad": "95ae346c62c0c58cd11a76e13cc8caef",
-    "tess": "255a034cc38440a65e112f103241d28f",
-    "savee": "6c983690dc8c7568114dfd4c8c14d825",
-    "iemocap": "78719d70cd043eab59ba5ee9a9c91ca3",
-}
+
+
+@cache
+def emobox() -> dict[str, Any]:
+    """Facts of EmoBox's lists.
+
+    Returns
+    -------
+    dict
+        ``source``; the ``commit`` whose lists ``digests`` are of (`assignment_digest`, by its name of the corpus); its
+        ``licence``; ``names`` of corpora that have another name there.
+    """
+    facts: dict[str, Any] = json.loads(Path(__file__).with_name("emobox.json").read_text("utf-8"))
+    return facts
 
 
 class Part(NamedTuple):
@@ -197,7 +199,7 @@ def find_scheme(name: str, root: Path | None) -> Path:
         if root is None:
             raise InputError(
                 f"--folds {EMOBOX}: its lists are not part of serxai (no licence file was found with them); clone "
-                f"{EMOBOX_SOURCE} and name that folder with --folds-root."
+                f"{emobox()['source']} and name that folder with --folds-root."
             )
         return root
     path = Path(name) if name.endswith(".json") else (root or Path()) / f"{name}.json"
@@ -210,13 +212,13 @@ def find_scheme(name: str, root: Path | None) -> Path:
 
 
 def _emobox(corpus: Corpus, root: Path) -> FoldScheme:
-    name = EMOBOX_NAMES.get(corpus.name, corpus.name)
+    name = emobox()["names"].get(corpus.name, corpus.name)
     places = [folder / name for folder in (root / "data", root)]
     folder = next((place for place in places if place.is_dir()), None)
     if folder is None:
         raise InputError(
-            f"--folds {EMOBOX}: no folder {places[0]}; --folds-root names a clone of {EMOBOX_SOURCE}, which has lists "
-            "of other corpora too, by EmoBox's names."
+            f"--folds {EMOBOX}: no folder {places[0]}; --folds-root names a clone of {emobox()['source']}, which has "
+            "lists of other corpora too, by EmoBox's names."
         )
     fold_of: dict[str, str] = {}
     numbered = re.compile(rf"fold_(\d+)/{re.escape(name)}_(train|test)_fold_\1\.jsonl")
@@ -242,13 +244,14 @@ def _emobox(corpus: Corpus, root: Path) -> FoldScheme:
         fold_of |= dict.fromkeys(parts["test"], fold)
     if not fold_of:
         raise InputError(f"--folds {EMOBOX}: no file fold_K/{name}_test_fold_K.jsonl in {folder}; get the lists again.")
-    known = EMOBOX_DIGESTS.get(name)
+    facts = emobox()
+    known, seen = facts["digests"].get(name), facts["commit"]
     found_digest = assignment_digest(fold_of | {file: TRAIN for file in everything - fold_of.keys()})
-    as_seen = f"the lists are those of commit {EMOBOX_COMMIT[:7]}"
-    note = {None: "", found_digest: as_seen}.get(known, f"not the lists of commit {EMOBOX_COMMIT[:7]}")
-    commit = EMOBOX_COMMIT if known == found_digest else ""
+    as_seen = f"the lists are those of commit {seen[:7]}"
+    note = {None: "", found_digest: as_seen}.get(known, f"not the lists of commit {seen[:7]}")
+    commit = seen if known == found_digest else ""
     training = everything - fold_of.keys()
-    return _of_files(EMOBOX, corpus, fold_of, training, folder, EMOBOX_SOURCE, commit, EMOBOX_LICENCE, note)
+    return _of_files(EMOBOX, corpus, fold_of, training, folder, facts["source"], commit, facts["licence"], note)
 
 
 def assignment_digest(fold_of: Mapping[str, str]) -> str:

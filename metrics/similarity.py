@@ -157,12 +157,19 @@ def band_profile(values: np.ndarray, bands: int = PROFILE_BANDS) -> np.ndarray:
     return found
 
 
+def stretched(values: np.ndarray, columns: int) -> np.ndarray:
+    """Move a map onto so many columns of equal duration, preserving the sum of each row, shape (n_freq, columns)."""
+    have = values.shape[1]
+    running = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    at = np.linspace(0, have, columns + 1)
+    left = np.minimum(at.astype(int), have - 1)
+    moved: np.ndarray = np.diff(running[:, left] + (at - left) * values[:, left], axis=1)
+    return moved
+
+
 def time_profile(values: np.ndarray, bins: int = TIME_BINS) -> np.ndarray:
     """Relevance of each tenth of the clip, summed over frequency, shape (bins,)."""
-    edges = np.linspace(0, values.shape[1], bins + 1)
-    running = np.concatenate([[0.0], np.cumsum(values.sum(axis=0))])
-    found: np.ndarray = np.diff(np.interp(edges, np.arange(values.shape[1] + 1), running))
-    return found
+    return stretched(values.sum(axis=0, keepdims=True), bins)[0]
 
 
 def profile_correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -74,7 +74,8 @@ def agreement(
     progress : callable, optional
         Called with (what, done, total).
     durations : callable, optional
-        Length of a clip (corpus, clip) in seconds, None where it is not known; see `similarities`.
+        Length of a clip (corpus, clip) in seconds, None where it is not known, for explanations of earlier versions,
+        which do not say it; see `similarities`.
     sentences : mapping of (str, str) to str, optional
         Sentence of each (corpus, clip); clips of one sentence are not independent either. Where one is missing,
         speakers are the only clusters.
@@ -86,17 +87,21 @@ def agreement(
         registry; ``low`` and ``high`` bound the mean with 95 % (missing below 6 speakers). ``clips`` are the maps
         compared, of ``planned`` clips and targets that any method explained.
     """
-    by_clip: dict[tuple[str, ...], dict[str, Attribution]] = {}
+    by_clip: dict[tuple[str, str, str, str, str], dict[str, Attribution]] = {}
+    lengths: dict[tuple[str, str, str, str, str], float] = {}
     for e in explanations:
         if e.repeat == 0:
             identity = (e.corpus, e.model, e.condition, e.clip, e.attribution.target)
             by_clip.setdefault(identity, {})[e.attribution.method] = e.attribution
+            lengths[identity] = e.duration_s
     rows = []
-    for done, ((corpus, model, condition, clip, _), maps) in enumerate(sorted(by_clip.items(), key=lambda i: i[0]), 1):
+    for done, (identity, maps) in enumerate(sorted(by_clip.items(), key=lambda i: i[0]), 1):
+        corpus, model, condition, clip, _ = identity
+        length = lengths[identity] or durations(corpus, clip)
         named = {name: maps[name] for name in ordered(maps, METHODS.names())}
         rows += [
             (corpus, model, condition, *pair, value, speakers[corpus, clip], (sentences or {}).get((corpus, clip)))
-            for pair, value in similarities(named, durations(corpus, clip)).items()
+            for pair, value in similarities(named, length).items()
         ]
         if progress is not None:
             progress("comparing maps", done, len(by_clip))

@@ -26,7 +26,7 @@ from ..stats.cluster_variance import LEVEL
 from ..stats.clustered import Estimate, clustered_mean
 from ..stats.multiplicity import holm
 from .authors import digitised_weights
-from .corpus_axis import ProfileContrast, kind_of, profile_contrast, profiles_of
+from .corpus_axis import ProfileContrast, profile_contrast, profiles_of
 from .stored_maps import StoredMap
 
 HIGH_AROUSAL, LOW_AROUSAL = ("anger", "happiness", "fear"), ("sadness", "neutral", "boredom")
@@ -34,7 +34,6 @@ LOW_BANDS = 1  # of 8: below 386 Hz, the band that EmoLIME's figure labels 0-1 k
 HIGH_BANDS = 3  # of 8: above 2484 Hz
 HAND_CRAFTED = ("opensmile-svc", "praat-svc")  # recognisers without deep features
 PUBLISHED = "published weights"
-WORDS = ("supported", "contradicted", "undecided", "described only", "not testable")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Finding:
         NaN where it cannot be estimated.
     n_clips, n_speakers : int
     verdict : str
-        One of `WORDS`.
+        Supported, contradicted, undecided, described only or not testable; see the module.
     note : str
         What is fixed, what else was found, what cannot be told.
     """
@@ -194,7 +193,7 @@ def band_weights(maps: Iterable[StoredMap], method: str) -> pd.DataFrame:
             continue
         profile = band_profile(one.values)
         if np.abs(profile).sum() > 0:
-            place = (one.corpus, kind_of(one.model), one.clip, one.speaker, one.sentence, one.target)
+            place = (one.corpus, one.kind, one.clip, one.speaker, one.sentence, one.target)
             rows.append((*place, *(profile / np.abs(profile).sum())))
     columns = ["corpus", "model", "clip", "speaker", "sentence", "emotion", *range(PROFILE_BANDS)]
     return pd.DataFrame(rows, columns=columns)
@@ -212,9 +211,9 @@ def low_bands(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
         best = max(found, key=lambda e: (found[e].mean / found[e].se) if found[e].se > 0 else -np.inf)
         drives = [e for e in found if p[e] < 1 - LEVEL and found[e].mean > 0]
         estimate, deep = found[best], model not in HAND_CRAFTED
-        verdict = "supported" if drives else verdict_of(estimate.mean, *estimate.bounds)
-        # of several emotions the best one was chosen: its own interval does not decide
-        verdict = "undecided" if verdict == "supported" and not drives else verdict
+        verdict = verdict_of(estimate.mean, *estimate.bounds)
+        if verdict == "supported" or drives:  # the best of several emotions was chosen: its interval does not decide
+            verdict = "supported" if drives else "undecided"
         told = "; ".join(f"{e} {v.mean:+.3f} (Holm p {p[e]:.3f})" for e, v in found.items())
         yield Finding(
             CLAIM_2 if deep else f"{CLAIM_2}, hand-crafted features", method, _setting((corpus,), (model,)),

@@ -96,11 +96,6 @@ class ProfileContrast:
     speakers: dict[str, int]
 
 
-def kind_of(model: str) -> str:
-    """Kind of a recogniser: its name without the digest that tells several apart."""
-    return model.partition("@")[0]
-
-
 def profiles_of(maps: Sequence[StoredMap], method: str) -> Profiles:
     """Profiles by speaker of a method's clean maps, first repeats.
 
@@ -116,7 +111,7 @@ def profiles_of(maps: Sequence[StoredMap], method: str) -> Profiles:
             profile = band_profile(one.values)
             scale = np.abs(profile).sum()
             if scale > 0:
-                cell = (one.corpus, kind_of(one.model), one.target)
+                cell = (one.corpus, one.kind, one.target)
                 rows.append((*cell, one.speaker, *(profile / scale)))
     table = pd.DataFrame(rows, columns=["corpus", "model", "emotion", "speaker", *range(PROFILE_BANDS)])
     speakers = {corpus: sorted(part["speaker"].unique()) for corpus, part in table.groupby("corpus")}

@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 
 from ...datasets.clip import Word
+from ...datasets.planted.check import plant_of
 from ...datasets.planted.edits import crossfade_weight
 from ...datasets.planted.from_emodb import RecordedPlants
 from ...datasets.probe_features import clip_features
 from ...datasets.probes import probe_table
-from ...errors import InputError
 from ...models.foldmodels import FoldModels
 from ..stats.clustered import clustered_mean
 
@@ -86,13 +86,11 @@ def falls(
     rows = []
     for done, name in enumerate(names, 1):
         clip = corpus.clip(name)
-        if clip.plant is None:
-            raise InputError(f"clip {name!r} is not planted; give clips of a planted corpus.")
+        twin = plant_of(clip).twin
         chosen = chosen_stretches(corpus.stretches(name))
         recording = corpus.recording(name)
         copies = [
-            replaced(clip.samples, clip.plant.twin if kind == "target" else recording, stretch)
-            for kind, stretch in chosen.items()
+            replaced(clip.samples, twin if kind == "target" else recording, stretch) for kind, stretch in chosen.items()
         ]
         model = recognisers[models.fold_for(corpus.name, clip.speaker)]
         values = model.log_odds(np.stack([clip.samples, *copies]))[:, model.classes.index(clip.emotion)]
@@ -160,10 +158,8 @@ def shortcuts(corpus: RenderedCorpus, clip_ids: Sequence[str], permutations: int
     features: dict[str, list[dict[str, float]]] = {"clip": [], "twin": []}
     for name in clip_ids:
         clip = corpus.clip(name)
-        if clip.plant is None:
-            raise InputError(f"clip {name!r} is not planted; give clips of a planted corpus.")
         features["clip"].append(clip_features(clip.samples))
-        features["twin"].append(clip_features(clip.plant.twin))
+        features["twin"].append(clip_features(plant_of(clip).twin))
     parts = []
     for signal, rows in features.items():
         measured = pd.DataFrame(rows, index=list(clip_ids))

@@ -229,8 +229,8 @@ def _model_rows(first: Similarities, second: Similarities) -> Iterator[dict[str,
         other = next((o for o in candidates if o.target == one.target), candidates[0] if candidates else None)
         if other is None:
             continue
-        names = [one.model.partition("@")[0] + one.trained_on, other.model.partition("@")[0] + other.trained_on]
-        axis = "retraining" if names[0] == names[1] else "model"
+        same = (one.kind, one.trained_on) == (other.kind, other.trained_on)
+        axis = "retraining" if same else "model"
         row = first.row(axis, one, other, other.recogniser, other.target == one.target, second)
         yield row | {"strength": np.nan, "ceiling": np.mean([row["ceiling"], second.ceiling(other)])}
 

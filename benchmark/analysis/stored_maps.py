@@ -15,6 +15,7 @@ from ...datasets.clip import recorded_times
 from ...errors import InputError
 from ...metrics.case import summed_on
 from ...metrics.resolution import resolution_of
+from ...metrics.similarity import stretched
 from ..storage.clip_facts import read_clip_facts
 from ..storage.store import Explanation, Store
 from .merge import shown_names
@@ -66,17 +67,14 @@ class StoredMap:
         """Model with its training corpus."""
         return f"{self.model} ({self.trained_on})" if self.trained_on else self.model
 
+    @property
+    def kind(self) -> str:
+        """Kind of the recogniser: its name without the digest that tells several apart."""
+        return self.model.partition("@")[0]
+
     def on(self, columns: int) -> np.ndarray:
         """The map with its time axis stretched to so many columns, shape (16, columns)."""
-        have = self.values.shape[1]
-        if have == columns:
-            return self.values
-        running = np.concatenate([np.zeros((len(self.values), 1)), np.cumsum(self.values, axis=1)], axis=1)
-        at = np.linspace(0, have, columns + 1)
-        left = np.minimum(at.astype(int), have - 1)
-        filled = running[:, left] + (at - left) * self.values[:, left]
-        moved: np.ndarray = np.diff(filled, axis=1)
-        return moved
+        return self.values if self.values.shape[1] == columns else stretched(self.values, columns)
 
 
 def stored_maps(stores: Sequence[Store], methods: Sequence[str] = ()) -> list[StoredMap]:

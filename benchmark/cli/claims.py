@@ -93,8 +93,8 @@ def _passed(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
     board = leaderboard(chosen)
     first = chosen.groupby(["corpus", "model"], observed=True)["fill"].first()
     found: dict[tuple[str, str], set[str]] = {}
-    for row in board.to_dict("records"):
-        if row["passes_bar"] == True and row["fill"] == first[row["corpus"], row["model"]]:  # noqa: E712
+    for row in board[board["passes_bar"].eq(True)].to_dict("records"):
+        if row["fill"] == first[row["corpus"], row["model"]]:
             title = f"{row['model']} ({row['trained_on']})" if row["trained_on"] else row["model"]
             found.setdefault((row["corpus"], title), set()).add(row["method"])
     return found

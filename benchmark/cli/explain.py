@@ -246,10 +246,9 @@ def fill_lines(fills: Sequence[FillEffect]) -> list[str]:
     """Lines with the effect of each fill on the prediction, and the warnings of extreme ones."""
     unfilled = {"none": "the clip", "resynthesis": "resynthesised with nothing removed"}
     number = any(e.probability is None for e in fills)
-    told = {id(e): e.log_odds if e.probability is None else e.probability for e in fills}
-    controls = [f"{unfilled[e.fill]} {told[id(e)]:.3f}" for e in fills if e.fill in unfilled]
+    controls = [f"{unfilled[e.fill]} {_prediction(e):.3f}" for e in fills if e.fill in unfilled]
     filled = [
-        f"{e.fill}{' at the level of the clip' if e.match_level else ''} {told[id(e)]:.3f}"
+        f"{e.fill}{' at the level of the clip' if e.match_level else ''} {_prediction(e):.3f}"
         for e in fills
         if e.fill not in unfilled
     ]
@@ -262,6 +261,11 @@ def fill_lines(fills: Sequence[FillEffect]) -> list[str]:
     if weak and not number:
         lines.append(f"no reach on this clip (a fall below {LEAST_RESPONSE:g}): {', '.join(weak)}")
     return lines + [e.note for e in fills if e.note]
+
+
+def _prediction(effect: FillEffect) -> float:
+    """Probability of the target under a fill; its value, of a recogniser that predicts numbers."""
+    return effect.log_odds if effect.probability is None else effect.probability
 
 
 def _print(explained: ClipExplanation, files: dict[str, Path], fills: Sequence[FillEffect]) -> None:

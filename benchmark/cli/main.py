@@ -19,7 +19,7 @@ from typing import Any
 from ... import __version__
 from ...errors import TableWarning
 from ...registry import PluginWarning
-from . import robustness_parsers
+from . import run_parsers
 from .arguments import Parser, add_debug
 from .parsers import COMMANDS
 from .terminal_text import printable
@@ -79,11 +79,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="serxai",
         description="Benchmark explanations of speech emotion recognition: run, score, test, rank.",
-        epilog="Start with `serxai run`: planted corpus, bundled recogniser, nine cheap methods, fourteen metrics.",
+        epilog="Start with `serxai run`: planted corpus, bundled recogniser, ten cheap methods, fifteen metrics.",
     )
     parser.add_argument("--version", action="version", version=f"serxai {__version__}")
     add_debug(parser, False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add_parser in (*COMMANDS, *robustness_parsers.COMMANDS):
+    for add_parser in (*COMMANDS, *run_parsers.COMMANDS):
         add_parser(commands)
     return parser

@@ -155,14 +155,21 @@ def outside_words(clip: Clip) -> np.ndarray:
     InputError
         If the clip is not planted.
     """
-    plant = _plant_of(clip)
+    plant = plant_of(clip)
     times = np.arange(clip.samples.size) / SAMPLE_RATE
     margin = CROSSFADE_S + 1e-6  # word edges are stored to the microsecond
     near = [(times > word.start_s - margin) & (times < word.end_s + margin) for word in plant.words]
     return ~np.any([np.zeros(times.shape, dtype=bool), *near], axis=0)
 
 
-def _plant_of(clip: Clip) -> Plant:
+def plant_of(clip: Clip) -> Plant:
+    """Ground truth of a planted clip.
+
+    Raises
+    ------
+    InputError
+        If the clip is not planted.
+    """
     if clip.plant is None:
         raise InputError(f"clip {clip.id!r} has no planted cues; take a clip of a planted corpus.")
     return clip.plant
@@ -194,7 +201,7 @@ def measured_changes(
     rows = []
     for done, name in enumerate(names, 1):
         clip = corpus.clip(name)
-        plant = _plant_of(clip)
+        plant = plant_of(clip)
         recipe = corpus.recipes.get(clip.emotion)
         directions = UNCHANGED_LEVEL if recipe is None else planted_directions(recipe)
         band = (recipe.low_hz, recipe.high_hz) if isinstance(recipe, BandRecipe) else None

@@ -74,10 +74,10 @@ def test_emobox_is_read_by_file_names_and_its_shared_speakers_are_counted(tmp_pa
 def test_lists_of_the_commit_that_was_looked_at_are_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_emobox(tmp_path, "cremad", {"1": ["a1", "b1"]}, extra=["a2"])
     digest = schemes.assignment_digest({"a1": "1", "b1": "1", "a2": "train"})
-    monkeypatch.setitem(schemes.EMOBOX_DIGESTS, "cremad", digest)
+    monkeypatch.setitem(schemes.emobox()["digests"], "cremad", digest)
     scheme = read_scheme("emobox", corpus_of("crema-d"), root)
-    assert scheme.commit == schemes.EMOBOX_COMMIT and scheme.note.startswith("the lists are those")
-    monkeypatch.delitem(schemes.EMOBOX_DIGESTS, "cremad")
+    assert scheme.commit == schemes.emobox()["commit"] and scheme.note.startswith("the lists are those")
+    monkeypatch.delitem(schemes.emobox()["digests"], "cremad")
     assert read_scheme("emobox", corpus_of("crema-d"), root).note == ""
 
 

@@ -171,7 +171,7 @@ def files_of(record: Record) -> set[str]:
 
 @pytest.mark.parametrize(
     ("registry", "files"),
-    [(CORPORA, 3), (MODELS, 2), (METHODS, 2), (METRICS, 3)],
+    [(CORPORA, 2), (MODELS, 2), (METHODS, 2), (METRICS, 3)],
     ids=["corpus", "model", "method", "metric"],
 )
 def test_a_new_record_need_not_be_named_elsewhere(registry: Any, files: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING
@@ -89,18 +89,18 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
 def agreement_of_run(
     store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """Draw the agreement of a run's explanations of clean clips; clip lengths are read where corpora are on disk."""
+    """Draw the agreement of a run's explanations of clean clips.
+
+    Lengths of clips that explanations of an earlier version do not say are read where the corpora are on disk.
+    """
     root = data_root or store.info["execution"]["data_root"]
     known = store.scores(["corpus", "clip", "speaker"]).drop_duplicates(["corpus", "clip"])
     speakers = {(str(r.corpus), str(r.clip)): str(r.speaker) for r in known.itertuples()}
-    corpora = {}
-    for name in known["corpus"].unique():
-        with suppress(InputError):
-            corpora[name] = load_corpus(name, root)
+    corpus_of = cache(lambda name: load_corpus(name, root))
 
     def duration(corpus: str, clip: str) -> float | None:
         try:
-            return corpora[corpus].clip(clip).duration_s
+            return corpus_of(corpus).clip(clip).duration_s
         except (KeyError, InputError, ClipError):
             return None
 

@@ -11,7 +11,7 @@ import pytest
 
 from serxai.audio import scoring_grid
 from serxai.benchmark.analysis.robustness import AXES
-from serxai.benchmark.cli import robustness_parsers
+from serxai.benchmark.cli import run_parsers
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.storage.clip_facts import write_clip_facts
 from serxai.benchmark.storage.store import Explanation, Store
@@ -70,7 +70,7 @@ def runs(tmp_path_factory, make_scores: Callable, make_run: Callable) -> list[st
 
 
 def test_the_parsers_know_all_axes_and_measures():
-    assert robustness_parsers.AXES == AXES and tuple(MEASURES) == robustness_parsers.MEASURES
+    assert run_parsers.AXES == AXES and tuple(MEASURES) == run_parsers.MEASURES
 
 
 def test_robustness_prints_and_writes_every_axis_that_the_runs_allow(runs, tmp_path: Path, capsys):

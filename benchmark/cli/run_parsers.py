@@ -1,0 +1,208 @@
+"""Parsers of the commands that read finished runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .arguments import add_command, add_data_root, add_many, add_partial, add_trust, nonempty_path
+
+RUN_FOLDER = "folder made by `serxai run`, such as runs/quick"
+# as `analysis.robustness.AXES` and `metrics.similarity.MEASURES`, whose modules are slow to import
+AXES = ("shift", "model", "retraining", "seed")
+MEASURES = ("spearman", "cosine", "top-overlap", "transport", "signs", "bands", "bands-above-lowest", "time")
+RUNS = "folders made by `serxai run`: several corpora and recognisers"
+
+
+def _status(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "status",
+        "show what a run has done, and its failures by reason",
+        ".status:status",
+        "serxai status runs/quick",
+        "status",
+    )
+    parser.add_argument("run", type=nonempty_path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _leaderboard(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "leaderboard",
+        "build the leaderboard of one or several runs",
+        ".results:leaderboard",
+        "serxai leaderboard runs/quick runs/emodb --out board",
+        "leaderboard",
+    )
+    parser.add_argument("runs", nargs="+", type=nonempty_path, metavar="RUN", help=RUN_FOLDER)
+    add_partial(parser)
+    parser.add_argument("--out", type=nonempty_path, required=True, metavar="DIR", help="folder to write to")
+
+
+def _figures(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "figures",
+        "draw a published figure with its numbers as CSV",
+        ".results:figures",
+        """
+        serxai figures ranking --run runs/quick --out figures
+        serxai figures emolime-example --run runs/emodb --out figures
+        """,
+        "figures",
+    )
+    parser.add_argument("name", metavar="NAME", help="see: serxai ls figures")
+    parser.add_argument("--run", type=nonempty_path, required=True, metavar="RUN", help=RUN_FOLDER)
+    add_data_root(parser)
+    parser.add_argument("--out", type=nonempty_path, required=True, metavar="DIR", help="folder to write to")
+
+
+def _compare(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "compare",
+        "test methods pairwise on one metric",
+        ".compare:compare",
+        """
+        serxai compare runs/quick --metric abpc
+        serxai compare runs/quick runs/more --metric abpc --margin 0.2 --difference 0.5
+        serxai compare runs/paper-emolime --metric deletion --method emolime-paper --method emolime
+        """,
+        "compare",
+    )
+    parser.add_argument("runs", nargs="+", type=nonempty_path, metavar="RUN", help=RUN_FOLDER)
+    add_partial(parser)
+    parser.add_argument("--metric", required=True, metavar="N", help="metric that the run has scored")
+    add_many(parser, "--method", "N", "only these methods; also compares their maps, noise and cost")
+    parser.add_argument("--corpus", metavar="N", help="only this corpus of the run")
+    parser.add_argument(
+        "--margin", type=float, metavar="X", help="margin of the equivalence test; default that of the metric's record"
+    )
+    parser.add_argument(
+        "--difference", type=float, metavar="X", help="true difference to tell the clips and speakers needed for"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _export(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "export",
+        "write the weights of a run's explanations as tables, clip x part",
+        ".export:export",
+        """
+        serxai export runs/emodb --method emolime --out weights
+        serxai export runs/emodb --method emolime --bands --out weights
+        """,
+        "export",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help=RUN_FOLDER)
+    add_many(parser, "--method", "N", "method of the run; default all that explain by at most 16 parts")
+    parser.add_argument(
+        "--bands",
+        action="store_true",
+        help="also write band profiles with intervals, their reliability, and what the mask tables say",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+
+
+def _conventions(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "conventions",
+        "score a run's maps at powers 1/2, 1 and 2 and by size, beside the attainable best",
+        ".conventions:conventions",
+        """
+        serxai conventions runs/quick --out runs/quick/report
+        serxai conventions runs/quick --metric abpc --limit 8 --spend-calls
+        """,
+        "conventions",
+    )
+    parser.add_argument("run", type=nonempty_path, metavar="RUN", help=RUN_FOLDER)
+    add_many(parser, "--metric", "N", "metric of the run; default all that read the map alone, without a model call")
+    parser.add_argument("--limit", type=int, default=0, metavar="CLIPS", help="at most so many clips a corpus; 0: all")
+    parser.add_argument("--spend-calls", action="store_true", help="allow metrics that call the recogniser")
+    add_data_root(parser)
+    parser.add_argument(
+        "--out", type=nonempty_path, metavar="DIR", help="write the tables there; RUN/report: the report shows them"
+    )
+
+
+def _add_runs(parser: argparse.ArgumentParser, file: str) -> None:
+    """Add what commands on the explanations of several runs take; `file` is what ``--out`` gets."""
+    parser.add_argument("runs", type=nonempty_path, nargs="+", metavar="RUN", help=RUNS)
+    add_many(parser, "--method", "N", "method of the runs; default all")
+    add_partial(parser)
+    parser.add_argument("--out", type=nonempty_path, metavar="DIR", help=f"write {file} there")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _robustness(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "robustness",
+        "compare explanations across shifts, recognisers, retrainings and seeds",
+        ".claims:robustness",
+        """
+        serxai robustness runs/emodb
+        serxai robustness runs/emodb-cnn runs/emodb-embedding --axis model --measure cosine
+        serxai robustness runs/emodb --axis shift --out runs/emodb/robustness
+        """,
+        "robustness",
+    )
+    _add_runs(parser, "robustness.csv and its clips")
+    parser.add_argument(
+        "--axis", action="append", choices=AXES, help="what differs between two explanations; repeat; default all"
+    )
+    parser.add_argument(
+        "--measure", choices=MEASURES, default="spearman", help="similarity of two maps; default spearman"
+    )
+
+
+def _claims(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "claims",
+        "decide the papers' claims for every method of the runs",
+        ".claims:claims",
+        """
+        serxai claims runs/emodb runs/ravdess
+        serxai claims runs/* --method emolime --out claims
+        """,
+        "claims",
+    )
+    _add_runs(parser, "claims.csv")
+
+
+def _validate(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "validate",
+        "check a run: schema, versions, coverage, a sample scored again",
+        ".validate:run",
+        "serxai validate runs/quick --sample 4",
+        "validate",
+    )
+    parser.add_argument("run", type=nonempty_path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("--sample", type=int, default=2, metavar="CLIPS", help="clips to score again; default 2")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sample; default 0")
+    add_many(parser, "--model", "N", "recogniser of the run that this command may load although its name is a path")
+    add_many(parser, "--checkpoint", "MODEL=PATH", "checkpoint of a model; that of the run's files is never read")
+    add_trust(parser)
+    add_data_root(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+COMMANDS = (
+    _status,
+    _leaderboard,
+    _figures,
+    _compare,
+    _export,
+    _conventions,
+    _robustness,
+    _claims,
+    _validate,
+)
