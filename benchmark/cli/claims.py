@@ -28,7 +28,7 @@ from .console import Bars, Console
 from .results import merged, print_notes
 
 BAR_METRIC = "abpc"  # whose bar a method must pass to be ranked by robustness
-WIDTH = 120  # narrower tables would cut names and numbers short
+WIDTH = 132  # narrower tables would cut names and numbers short
 LEGEND = (
     "Score: (similarity - floor) / (ceiling - floor), means over clips whose predicted class is unchanged, [95 %] by a "
     "jackknife over speakers; floor: other clips of the class, ceiling: a repeat with another seed. p: contrast "
@@ -74,9 +74,8 @@ def robustness(arguments: Namespace) -> int:
         for row in part[part["note"] != ""].to_dict("records"):
             console.print(f"{row['method']}: {row['note']}", style="dim", highlight=False, markup=False)
         if not part["ranked"].any():
-            console.print(
-                f"No ranking: fewer than two methods beat random and energy on {BAR_METRIC} here.", style="dim"
-            )
+            why = "fewer than two methods beat random and energy on it" if (corpus, model) in passed else "not scored"
+            console.print(f"No ranking by the bar of {BAR_METRIC}: {why} here.", style="dim", highlight=False)
     console.print(LEGEND, style="dim", highlight=False, markup=False)
     return 0
 
@@ -86,17 +85,18 @@ def _by(rows: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
 
 
 def _passed(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
-    """Methods that pass the bar on abpc, clean, under the first fill, by corpus and recogniser."""
+    """Methods that pass the bar on abpc, clean, under the first fill, by corpus and recogniser that have it."""
     chosen = scores[(scores["metric"] == BAR_METRIC) & (scores["condition"] == "clean")]
     if chosen.empty:
         return {}
     board = leaderboard(chosen)
     first = chosen.groupby(["corpus", "model"], observed=True)["fill"].first()
     found: dict[tuple[str, str], set[str]] = {}
-    for row in board[board["passes_bar"].eq(True)].to_dict("records"):
+    for row in board.to_dict("records"):
         if row["fill"] == first[row["corpus"], row["model"]]:
             title = f"{row['model']} ({row['trained_on']})" if row["trained_on"] else row["model"]
-            found.setdefault((row["corpus"], title), set()).add(row["method"])
+            passed = found.setdefault((row["corpus"], title), set())
+            passed |= {row["method"]} if row["passes_bar"] == "yes" else set()
     return found
 
 
@@ -104,7 +104,7 @@ def _robustness_table(part: pd.DataFrame, title: str) -> Table:
     table = Table(title=title, title_justify="left")
     numbers = ("score [95 %]", "similarity", "floor", "ceiling", "changed", "all clips", "clips", "p vs energy")
     for name in ("method", *numbers, "ranked"):
-        table.add_column(name, justify="right" if name in numbers else "left")
+        table.add_column(name, justify="right" if name in numbers else "left", no_wrap=True)
     places = {name: i for i, name in enumerate(ordered(part["method"], METHODS.names()))}
     part = part.sort_values("method", key=lambda c: c.map(places))
     for row in part.sort_values("score", ascending=False, kind="stable", na_position="last").to_dict("records"):
