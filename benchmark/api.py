@@ -114,8 +114,8 @@ def explain(
     target : str
         ``predicted``, a class of the recogniser, or ``A-B``: why class A rather than class B.
     trained_on : str, optional
-        Training corpus of the model; default EMODB, real speech. A clip of that corpus is explained by the fold model trained without its speaker,
-        any other by the model refitted on all speakers.
+        Training corpus of the model; default EMODB, real speech. A clip of that corpus is explained by the fold model
+        trained without its speaker, any other by the model refitted on all speakers.
     checkpoint : path, optional
         Folder written by ``serxai train``, or the file of a foreign model, instead of `trained_on`.
     trust : bool
@@ -223,8 +223,8 @@ def _check_named(models: Models, named: str | None, origin: str, clip: Clip, pat
     if not _synthetic(models.trained_on) or named == models.trained_on or known:
         return
     raise InputError(
-        f"{path}: model {models.name!r} was trained on synthetic speech ({models.trained_on}), and this file is none of "
-        "its clips; what it hears in real speech is not emotion. Leave the checkpoint out, and the model trained on "
+        f"{path}: model {models.name!r} was trained on synthetic speech ({models.trained_on}), and this file is none "
+        "of its clips; what it hears in real speech is not emotion. Leave the checkpoint out, and the model trained on "
         f"{REAL_SPEECH} explains it, or name the corpus to explain it nonetheless: --trained-on {models.trained_on}."
     )
 
