@@ -235,7 +235,7 @@ def _warnings(models: Models, origin: str, deviations: Sequence[Deviation]) -> t
     corpus = models.trained_on
     if _synthetic(corpus) and not _synthetic(origin):
         found.append(f"the model was trained on synthetic speech ({corpus}); on real speech it does not hear emotion")
-    if _synthetic(origin) and not _synthetic(corpus):
+    if _synthetic(origin) and corpus in CORPORA and not _synthetic(corpus):
         found.append(
             f"the file is synthetic speech ({origin}), the model was trained on {corpus}; "
             f"the model trained on it: --trained-on {origin}"

@@ -1,7 +1,7 @@
 """Trained models shipped with serxai: their cards, and the corpus that a sound belongs to. Imports no torch.
 
-Weights are shipped only where the licence of the training corpus allows it: EMODB is in the public domain (CC0; Burkhardt
-et al. 2005), the planted corpus is our own.
+Weights are shipped only where the licence of the training corpus allows it: EMODB is CC0 (Burkhardt et al. 2005, A
+database of German emotional speech, Interspeech), the planted corpus is our own.
 """
 
 from __future__ import annotations

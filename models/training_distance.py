@@ -170,9 +170,8 @@ def measure(samples: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
     levels = levels * front_end.params["scale_db"]
     bands = np.stack([rows.mean(axis=0) for rows in np.array_split(levels, BANDS)])
     bands = bands - bands.mean()
-    return {name: float(value) for name, value in plain.items()}, np.concatenate(
-        [bands.mean(axis=1), bands.std(axis=1)]
-    )
+    known = {name: float(value) for name, value in plain.items()}
+    return known, np.concatenate([bands.mean(axis=1), bands.std(axis=1)])
 
 
 def training_statistics(
