@@ -13,17 +13,19 @@ from ..audio import Plane, fill_spectrum, scoring_grid
 from ..audio.load import load_recording
 from ..audio.quality import Remark
 from ..datasets.clip import Clip
-from ..datasets.corpora import load_corpus
+from ..datasets.corpora import CORPORA, load_corpus
 from ..errors import ClipError, InputError, NotApplicable
 from ..keys import digest, rng
 from ..methods.attribution import Attribution
 from ..methods.beyond_saliency import with_norms
 from ..methods.explainer import Request, SharedWork
 from ..methods.records import make_method
+from ..models.bundled import REAL_SPEECH, corpus_of_samples
 from ..models.dimensional import no_class
 from ..models.foldmodels import Models
 from ..models.obtain import load_models
 from ..models.recogniser import Recogniser
+from ..models.training_distance import Deviation
 from ..models.trust import Permission
 from .analysis.speaker_reference import speaker_norms
 from .run.runner import Progress, run
@@ -60,6 +62,12 @@ class ClipExplanation:
         Every parameter of each method, defaults included.
     outputs : dict of str to float
         By dimension, of a recogniser that predicts numbers; it has no probabilities.
+    trained : str
+        Corpus of training, number of classes and held-out UAR of the recogniser, in words.
+    deviations : tuple of Deviation
+        Quantities in which the file lies outside the range of the training clips.
+    warnings : tuple of str
+        Why the recogniser may not know speech like this.
     """
 
     clip: Clip
@@ -73,6 +81,9 @@ class ClipExplanation:
     remarks: tuple[Remark, ...] = ()
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, float] = field(default_factory=dict)
+    trained: str = ""
+    deviations: tuple[Deviation, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def explain(
@@ -81,7 +92,7 @@ def explain(
     model: str = "cnn",
     *,
     target: str = "predicted",
-    trained_on: str = "planted",
+    trained_on: str | None = None,
     checkpoint: str | Path | None = None,
     trust: bool = False,
     ensemble: bool = False,
@@ -102,9 +113,9 @@ def explain(
         Name from ``serxai ls models``.
     target : str
         ``predicted``, a class of the recogniser, or ``A-B``: why class A rather than class B.
-    trained_on : str
-        Training corpus of the model. A clip of that corpus is explained by the fold model trained without its speaker,
-        any other by the model refitted on all speakers.
+    trained_on : str, optional
+        Training corpus of the model; default EMODB, real speech. A clip of that corpus is explained by the fold model
+        trained without its speaker, any other by the model refitted on all speakers.
     checkpoint : path, optional
         Folder written by ``serxai train``, or the file of a foreign model, instead of `trained_on`.
     trust : bool
@@ -123,7 +134,8 @@ def explain(
     ClipError
         If the file cannot be read or is too short.
     InputError
-        For an unknown name or target.
+        For an unknown name or target; if the model of `checkpoint` was trained on synthetic speech, the file is none of
+        it, and `trained_on` does not name that corpus.
     """
     explainers = {name: make_method(name, **(parameters or {}).get(name, {})) for name in methods}
     path = Path(audio)
@@ -140,6 +152,10 @@ def explain(
         progress=report,
     )
     clip, recogniser, seen = _match_corpus(clip, path, models, data_root)
+    origin = clip.corpus or corpus_of_samples(clip.samples)
+    _check_named(models, trained_on, origin, clip, path)
+    statistics = models.statistics
+    deviations = () if statistics is None else statistics.deviations(clip.samples)
     try:
         recogniser.check_length(clip.samples.size)
     except ClipError as error:
@@ -182,6 +198,9 @@ def explain(
         recording.remarks,
         used,
         outputs,
+        models.described,
+        deviations,
+        _warnings(models, origin, deviations),
     )
 
 
@@ -191,6 +210,40 @@ def _predictions(recogniser: Recogniser, clip: Clip) -> tuple[dict[str, float], 
         return {}, dict(zip(recogniser.classes, map(float, recogniser.log_odds(clip.samples[None])[0]), strict=True))
     proba = recogniser.predict_proba(clip.samples[None])[0]
     return dict(zip(recogniser.classes, map(float, proba), strict=True)), {}
+
+
+def _synthetic(corpus: str) -> bool:
+    """Whether a corpus is synthetic speech."""
+    return corpus in CORPORA and CORPORA.get(corpus).twinned
+
+
+def _check_named(models: Models, named: str | None, origin: str, clip: Clip, path: Path) -> None:
+    """Refuse a model of synthetic speech for other sounds, unless its corpus was named."""
+    known = _synthetic(origin) or models.fold_for_samples(clip.samples) != models.default_fold
+    if not _synthetic(models.trained_on) or named == models.trained_on or known:
+        return
+    raise InputError(
+        f"{path}: model {models.name!r} was trained on synthetic speech ({models.trained_on}), and this file is none "
+        "of its clips; what it hears in real speech is not emotion. Leave the checkpoint out, and the model trained on "
+        f"{REAL_SPEECH} explains it, or name the corpus to explain it nonetheless: --trained-on {models.trained_on}."
+    )
+
+
+def _warnings(models: Models, origin: str, deviations: Sequence[Deviation]) -> tuple[str, ...]:
+    """Why a recogniser may not know speech like this, with numbers."""
+    found = []
+    corpus = models.trained_on
+    if _synthetic(corpus) and not _synthetic(origin):
+        found.append(f"the model was trained on synthetic speech ({corpus}); on real speech it does not hear emotion")
+    if _synthetic(origin) and corpus in CORPORA and not _synthetic(corpus):
+        found.append(
+            f"the file is synthetic speech ({origin}), the model was trained on {corpus}; "
+            f"the model trained on it: --trained-on {origin}"
+        )
+    if deviations:
+        values = "; ".join(deviation.text for deviation in deviations)
+        found.append(f"far from the training corpus {corpus}, so the held-out UAR does not speak for it: {values}")
+    return tuple(found)
 
 
 def _match_corpus(clip: Clip, path: Path, models: Models, data_root: str | Path | None) -> tuple[Clip, Recogniser, str]:

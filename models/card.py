@@ -140,6 +140,8 @@ class Card(_Part):
         SHA-256 of the file of the model trained on all speakers; None in folders written before there was one.
     clips : TrainingClips or None
         None in such folders.
+    encoder : str or None
+        Identity of the Hugging Face encoder that a shipped head belongs to, wherever it lies (`models.hf.Backbone`).
     scores : dict
         Held-out UAR and accuracy of each fold and pooled, with speaker-clustered intervals, and the confusion matrix;
         ``schemes``, the pooled ones of each division into folds, where there were several.
@@ -162,6 +164,7 @@ class Card(_Part):
     weights: dict[FoldName, Sha256]
     refit: Sha256 | None = None
     clips: TrainingClips | None = None
+    encoder: Digest | None = None
     scores: dict[str, Any]
     training: dict[str, Any]
     libraries: dict[Text, Text]

@@ -16,11 +16,13 @@ from ..datasets.authentic import authentic_clips
 from ..datasets.corpora import CORPORA
 from ..datasets.folds import ClipFolds, Folds
 from ..errors import InputError
+from .bundled import BUNDLED
 from .card import CARD, ENSEMBLE, REFIT, Card, load_card
 from .checkpoint import load_recogniser
 from .ensemble import ensemble
 from .exposure import NO, UNKNOWN, YES, TrainingExposure, samples_digest, share_speakers
 from .records import MODELS
+from .training_distance import TrainingStatistics, load_statistics
 from .trust import NO_PERMISSION, Permission
 
 if TYPE_CHECKING:
@@ -29,9 +31,8 @@ if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
     from .recogniser import Recogniser
 
-BUNDLED = Path(__file__).parent / "bundled"
 ALL = "all"  # fold name of a foreign model
-OPTIONAL = ("scheme", "regression")  # entries of the card that most models lack
+OPTIONAL = ("scheme", "regression", "encoder")  # entries of the card that most models lack
 UNTRAINED = "none"  # training corpus of a recogniser with fixed weights
 
 
@@ -96,6 +97,19 @@ class FoldModels:
         """The card as plain data, without the digests of the training clips."""
         facts = self.card.model_dump(mode="json", exclude={"clips": {"digests"}})
         return {name: value for name, value in facts.items() if value is not None or name not in OPTIONAL}
+
+    @property
+    def statistics(self) -> TrainingStatistics | None:
+        """Statistics of the training corpus; None where the folder holds none."""
+        return load_statistics(self.folder)
+
+    @property
+    def described(self) -> str:
+        """Corpus of training, classes, and the UAR on held-out speakers, in words."""
+        text = _described(self.name, self.trained_on, len(self.card.classes), bool(self.card.regression))
+        pooled = self.card.scores.get("pooled")  # not checked when the card is read
+        uar = pooled.get("uar") if isinstance(pooled, dict) else None
+        return text + (f", UAR {uar:.2f} on speakers held out" if isinstance(uar, float) else "")
 
     def recogniser(self, fold: str, device: str = "cpu") -> Recogniser:
         """Model of a fold, trained without its held-out speakers; the ``refit``; or the ``ensemble`` of all folds.
@@ -231,6 +245,12 @@ class ForeignModel:
         return self._loaded[device]
 
     default_fold = ALL
+    statistics = None
+
+    @property
+    def described(self) -> str:
+        """Name, corpus of training and number of classes, in words."""
+        return _described(self.name, self.trained_on, len(self.info["classes"]), "regression" in self.info)
 
     def fold_for(self, corpus: str, speaker: str, clip: str | None = None) -> str:
         """Its one fold."""
@@ -256,6 +276,11 @@ class ForeignModel:
     def seen_file(self, path: Path, samples: np.ndarray, fold: str = ALL) -> str:
         """``no`` where it was not trained at all, else ``unknown``."""
         return NO if self.trained_on == UNTRAINED else UNKNOWN
+
+
+def _described(name: str, trained_on: str, count: int, regression: bool) -> str:
+    corpus = "not trained" if trained_on == UNTRAINED else f"trained on {trained_on}"
+    return f"{name}, {corpus}: {count} {'dimensions' if regression else 'classes'}"
 
 
 Models = FoldModels | ForeignModel

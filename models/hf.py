@@ -27,7 +27,7 @@ from .dimensional import REGRESSION
 from .head import LinearHead, log_probabilities
 from .headed import HeadedNetwork, HeadedRecogniser, TorchExtractor
 from .hf_dimensional import Regression, has_dimensional_head, outputs_named, read_dimensional
-from .hf_files import fingerprint, read_config, read_json, read_weights
+from .hf_files import fingerprint, read_config, read_json, read_weights, weights_sha256
 from .hf_front_ends import LogMelFrontEnd, Standardise, make_front_end
 from .hf_states import AUTO, LAST, WEIGHTED, PooledStates, check_states, inputs_of, last_state, make_encoder
 from .recogniser import Recogniser
@@ -86,6 +86,8 @@ class Backbone(TorchExtractor):
     body : PooledStates
     encoder : str
         Digest of the encoder and its front end, whatever the layer.
+    identity : str
+        Digest of the weights and the front end alone: the same under every version of transformers.
     states : int
         Number of states in `features` where `layer` is ``auto`` or ``weighted``, else 0.
 
@@ -112,6 +114,7 @@ class Backbone(TorchExtractor):
                 f"number from 0 to {last - 1}, or {LAST!r}."
             )
         self.encoder = fingerprint(model, config, front_end.params)
+        self.identity = digest("encoder", weights_sha256(model), front_end.params)
         self.states = last + 1 if every else 0
         layers = range(last + 1) if every else [last if layer == LAST else int(layer)]
         encoder = make_encoder(front_end, model, list(layers))

@@ -173,17 +173,22 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def fingerprint(model: nn.Module, config: PreTrainedConfig, front_end: Any) -> str:
-    """Digest of weights, configuration and front end (JSON-able parameters)."""
-    import transformers
-
+def weights_sha256(model: nn.Module) -> str:
+    """SHA-256 of a model's weights and their names."""
     weights = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         weights.update(f"model.{name}".encode())
         weights.update(tensor.contiguous().numpy().tobytes())
+    return weights.hexdigest()
+
+
+def fingerprint(model: nn.Module, config: PreTrainedConfig, front_end: Any) -> str:
+    """Digest of weights, configuration and front end (JSON-able parameters)."""
+    import transformers
+
     settings = {name: value for name, value in config.to_dict().items() if not name.startswith("_")}
     settings.pop("transformers_version", None)
-    return digest("hf", transformers.__version__, weights.hexdigest(), settings, front_end)
+    return digest("hf", transformers.__version__, weights_sha256(model), settings, front_end)
 
 
 def first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..datasets.corpora import CORPORA, load_corpus
 from ..errors import InputError
+from .bundled import REAL_SPEECH, bundled_heads
 from .cache import cached
 from .card import CARD, Card
 from .factory import model_kind
@@ -18,14 +19,14 @@ from .training import add_refit, plan_training, train
 from .trust import NO_PERMISSION, Permission
 
 if TYPE_CHECKING:
-    from ..datasets.corpus import Corpus
+    from ..datasets.corpus import Corpus, CorpusRecord
     from .recogniser import Recogniser
     from .task import TrainingTask
 
 
 def load_model(
     name: str,
-    trained_on: str = "planted",
+    trained_on: str | None = None,
     fold: str | None = None,
     checkpoint: str | Path | None = None,
     device: str = "cpu",
@@ -38,8 +39,9 @@ def load_model(
     ----------
     name : str
         Name in `MODELS`.
-    trained_on : str
-        Corpus. Models of the planted corpus are bundled; others are taken from the user's cache, or trained now.
+    trained_on : str, optional
+        Corpus; default EMODB, real speech. `cnn` trained on it or on the planted corpus is bundled, and a head for the
+        encoder of Whisper tiny.en trained on it; others are taken from the user's cache, or trained now.
     fold : str, optional
         Which fold's model, or ``ensemble`` for the mean of all folds' log-odds; default ``refit``, the model of all
         speakers. To explain a clip of the training corpus take the fold that holds its speaker out
@@ -131,7 +133,7 @@ def _add_refit(corpus: Callable[[], Corpus], progress: Callable[[int, int], None
 
 def load_models(
     model: str,
-    trained_on: str,
+    trained_on: str | None,
     *,
     data_root: str | Path | None = None,
     checkpoint: str | Path | None = None,
@@ -146,8 +148,8 @@ def load_models(
     Parameters
     ----------
     model : str
-    trained_on : str
-        Corpus.
+    trained_on : str or None
+        Corpus; None: EMODB.
     data_root : path, optional
     checkpoint, permission, ensemble
         See `obtain_models`.
@@ -162,12 +164,13 @@ def load_models(
         See `obtain_models`.
     """
     report = progress or (lambda what, done, total: None)
+    trained_on = REAL_SPEECH if trained_on is None else trained_on
     record = CORPORA.get(trained_on)
     bundled = None
     if checkpoint is None and model_kind(model) != "foreign":
-        bundled = find_bundled(model, record.name, record.version)
+        bundled = find_bundled(model, record.name, record.version) or _find_bundled_head(model, record, permission)
     if bundled is not None:
-        bundled.averaged = ensemble
+        bundled.averaged, bundled.permission = ensemble, permission
     models = bundled or obtain_models(
         model,
         lambda: load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}")),
@@ -178,6 +181,22 @@ def load_models(
     )
     assert models is not None  # trained where there was none
     return models
+
+
+def _find_bundled_head(model: str, corpus: CorpusRecord, permission: Permission) -> FoldModels | None:
+    """Shipped head for a Hugging Face encoder, wherever it lies; None where there is none for these weights."""
+    heads = bundled_heads(corpus.name, corpus.version) if MODELS.get(model).kind == "hf" else {}
+    if not heads:
+        return None
+    from .hf import Backbone
+
+    path = MODELS.get(model).argument
+    identity = Backbone(path, permission.trust).identity
+    for folder, card in heads.items():
+        if card.encoder == identity:
+            front_end = card.front_end | {"path": path}
+            return FoldModels(folder, card.model_copy(update={"recogniser": model, "front_end": front_end}))
+    return None
 
 
 def obtain_fold_models(
@@ -229,6 +248,8 @@ def _find(task: TrainingTask) -> FoldModels | None:
     if (
         bundled is not None
         and bundled.card.classes == task.classes
+        # the planted corpus is rendered on each machine; of a published one, the user's copy may be another
+        and (task.corpus.record.twinned or task.corpus.digest == bundled.card.corpus.digest)
         and set(task.corpus.table["speaker"])
         <= {speaker for held_out in bundled.card.folds.values() for speaker in held_out}
     ):

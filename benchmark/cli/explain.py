@@ -62,6 +62,8 @@ def run(arguments: Namespace) -> int:
             warned = "; there is nothing to explain in it, and serxai run skips it" if remark.unusable else ""
             text = f"warning: {arguments.audio}: {remark.kind}: {remark.detail}{warned}."
             Console(stderr=True).print(Text(text, style="yellow"), soft_wrap=True)
+        for warning in explained.warnings:
+            Console(stderr=True).print(Text(f"warning: {arguments.audio}: {warning}.", style="yellow"), soft_wrap=True)
         _print(explained, files, fills)
         if withheld:
             Console().print(withheld, style="yellow", soft_wrap=True)
@@ -163,6 +165,7 @@ def as_json(
         "duration_s": explained.clip.duration_s,
         "model": explained.recogniser.name,
         "trained_on": explained.recogniser.trained_on,
+        "trained": explained.trained,
         "fingerprint": explained.recogniser.fingerprint,
         "seen_in_training": explained.seen_in_training,
         "probabilities": explained.probabilities,
@@ -175,6 +178,8 @@ def as_json(
         },
         "failures": explained.failures,
         "remarks": [asdict(remark) for remark in explained.remarks],
+        "warnings": list(explained.warnings),
+        "training_distance": [asdict(deviation) for deviation in explained.deviations],
         "fills": [asdict(effect) | {"note": effect.note} for effect in fills],
         "sounds_withheld": withheld,
     }
@@ -274,6 +279,8 @@ def _print(explained: ClipExplanation, files: dict[str, Path], fills: Sequence[F
     values = [f"{name} {p:.2f}" for name, p in ranked]
     values += [f"{name} {value:.3f}" for name, value in explained.outputs.items()]
     console.print(f"{'predicted' if explained.outputs else 'heard'}: {', '.join(values)}", highlight=False)
+    if explained.trained:
+        console.print(f"recogniser: {explained.trained}", highlight=False, soft_wrap=True)
     corpus = explained.recogniser.trained_on or "the training data"
     if explained.seen_in_training == "unknown":
         console.print(f"Whether {corpus} holds this speaker is unknown.", style="yellow")

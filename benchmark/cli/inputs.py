@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ...datasets.corpus import not_found
 from ...datasets.schemes import find_scheme, kept_first
 from ...errors import InputError, UnknownNameError
 from ...methods.records import METHODS
+from ...models.bundled import BUNDLED, REAL_SPEECH
 from ...models.card import load_card
 from ...models.records import MODELS
 from ...registry import Registry
@@ -28,7 +28,7 @@ LAYERS = ("auto", "weighted", "last")  # words of --layer, beside the numbers of
 def explain(arguments: Namespace) -> None:
     """Names, checkpoint, output folder, target and sound file of ``serxai explain``."""
     _registered("--model", MODELS, [arguments.model])
-    _registered("--trained-on", CORPORA, [arguments.trained_on])
+    _registered("--trained-on", CORPORA, [arguments.trained_on or REAL_SPEECH])
     _methods(arguments.method)
     if arguments.checkpoint is not None and not arguments.checkpoint.exists():
         raise InputError(f"--checkpoint {arguments.checkpoint}: no such file or folder; give one that exists.")
@@ -36,7 +36,7 @@ def explain(arguments: Namespace) -> None:
     from ...audio import load_audio
 
     load_audio(arguments.audio)
-    _target(arguments.target, arguments.model, arguments.trained_on, arguments.checkpoint)
+    _target(arguments.target, arguments.model, arguments.trained_on or REAL_SPEECH, arguments.checkpoint)
 
 
 def train(arguments: Namespace) -> None:
@@ -199,7 +199,7 @@ def _target(target: str, model: str, trained_on: str, checkpoint: Path | None) -
     if checkpoint is not None and MODELS.get(model).kind != "foreign":
         classes = load_card(checkpoint).classes
     else:
-        bundled = Path(str(files("serxai.models"))) / "bundled" / f"{model}-{trained_on}"
+        bundled = BUNDLED / f"{model}-{trained_on}"
         if checkpoint is not None or not bundled.is_dir():
             return
         classes = load_card(bundled).classes

@@ -20,7 +20,10 @@ _SOURCES = {
         "...datasets.corpora:CORPORA",
         ("name", "clips", "speakers", "hours", "language", "licence", "label_counts"),
     ),
-    "models": ("...models.records:MODELS", ("name", "kind", "differentiable", "needs", "licence", "summary")),
+    "models": (
+        "...models.records:MODELS",
+        ("name", "kind", "differentiable", "needs", "licence", "summary", "shipped"),
+    ),
     "methods": ("...methods.records:METHODS", ("name", "family", "needs", "cost", "version", "summary")),
     "metrics": (
         "...metrics.records:METRICS",
@@ -115,6 +118,10 @@ def _rows(kind: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     source, columns = _SOURCES[kind]
     module, attribute = source.split(":")
     rows = [asdict(record) for record in getattr(import_module(module, __package__), attribute)]
+    if kind == "models":
+        from ...models.bundled import bundled_summaries
+
+        return [row | {"shipped": bundled_summaries(row["name"])} for row in rows], columns
     return ([_with_verdict(row) for row in rows] if kind == "metrics" else rows), columns
 
 
@@ -157,9 +164,21 @@ def _cell(column: str, row: dict[str, Any]) -> str:
         from ...metrics.verdict import failed_properties
 
         return failed_properties(row["name"])
+    if column == "shipped":
+        return "; ".join(_shipped(model) for model in value)
     if column == "differentiable" and value is None:
         return "as loaded"  # the user's own model: a torch module is differentiable, a function is not
     return _text(value or None if column in _COUNTS else value)
+
+
+def _shipped(model: dict[str, Any]) -> str:
+    """Corpus, held-out UAR and classes of one shipped model."""
+    encoder = f" for the encoder of {model['encoder']}" if model["encoder"] else ""
+    low, high = model["uar_interval"]
+    return (
+        f"trained on {model['corpus']}{encoder}: {len(model['classes'])} classes, held-out UAR "
+        f"{model['uar']:.3f} [{low:.3f}, {high:.3f}], {model['clips']} clips of {model['speakers']} speakers"
+    )
 
 
 def _text(value: Any) -> str:

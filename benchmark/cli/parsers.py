@@ -186,7 +186,7 @@ def _explain(commands: argparse._SubParsersAction) -> None:
         ".explain:run",
         """
         serxai explain FILE.wav --model cnn --method saliency --method emolime --out out/
-        serxai explain FILE.wav --trained-on emodb --data-root DIR --method emolime --target anger
+        serxai explain FILE.wav --method emolime --target anger
         serxai explain FILE.wav --method beyond-saliency --param beyond-saliency.base=crp
         """,
         "explain",
@@ -202,9 +202,8 @@ def _explain(commands: argparse._SubParsersAction) -> None:
     add_trust(parser)
     parser.add_argument(
         "--trained-on",
-        default="planted",
         metavar="CORPUS",
-        help="training corpus of the model; default planted (bundled)",
+        help="training corpus of the model; default emodb, real speech (cnn bundled)",
     )
     add_ensemble(parser, False)
     add_many(parser, "--method", "N", "explanation method; default saliency, emolime and beyond-saliency")

@@ -17,7 +17,7 @@ from .table import PICKLE
 
 CARD: dict[str, Any] = json.loads((BUNDLED / "cnn-planted" / "model.json").read_text("utf-8"))
 VALUES: dict[str, Any] = {"null": None, "number": -1, "text": "\x1b[2J[/x]", "list": [[]], "object": {"a": {"b": 1}}}
-EXPLAIN = ("explain", "a.wav", "--method", "random", "--checkpoint", "model", "--out", "out")
+EXPLAIN = ("explain", "a.wav", "--method", "random", "--checkpoint", "model", "--trained-on", "planted", "--out", "out")
 # what nothing but people reads; a card is accepted with other content there
 FREE = {"scores", "training", "libraries"}
 

@@ -39,7 +39,7 @@ def test_maps_have_the_sign_that_the_record_tells(name: str):
         pytest.skip("needs a transformer: tests/methods/test_attention.py")
     if name in NOT_HERE:
         pytest.skip("needs the authors' checkpoint: tests/methods/test_real_clips.py")
-    recogniser = load_model("planted-rule" if name == "rule-truth" else "cnn")
+    recogniser = load_model("planted-rule" if name == "rule-truth" else "cnn", "planted")
     lowest = []
     for clip in clips():
         for target in {clip.emotion, "anger", "neutral"}:
@@ -70,7 +70,7 @@ def test_the_parameter_that_names_a_fill_is_what_the_record_tells(name: str):
 
 @pytest.mark.parametrize("name", ["occlusion", "band-loo", "feature-ablation", "integrated-gradients", "deeplift"])
 def test_another_fill_gives_another_map(name: str):
-    recogniser, clip = load_model("cnn"), clips()[0]
+    recogniser, clip = load_model("cnn", "planted"), clips()[0]
     parameter = str(make_method(name).fill_parameter)
     maps = [
         make_method(name, **{parameter: fill}).attribute(Request(recogniser, clip, "anger", ("fill", clip.id))).values

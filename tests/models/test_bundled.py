@@ -73,8 +73,8 @@ def test_each_fold_loads_as_a_recogniser() -> None:
 
 def test_load_model_takes_the_bundled_one() -> None:
     models = load_fold_models(FOLDER)
-    assert load_model("cnn").fingerprint == models.recogniser("refit").fingerprint
-    assert load_model("cnn", fold="2").fingerprint == models.recogniser("2").fingerprint
+    assert load_model("cnn", "planted").fingerprint == models.recogniser("refit").fingerprint
+    assert load_model("cnn", "planted", fold="2").fingerprint == models.recogniser("2").fingerprint
     assert load_model("cnn", checkpoint=FOLDER, fold="1").fingerprint == models.recogniser("1").fingerprint
 
 
@@ -92,7 +92,7 @@ def test_load_model_refuses_what_it_does_not_know(tmp_path: Path) -> None:
 def test_another_version_of_the_corpus_has_no_bundled_model() -> None:
     assert find_bundled("cnn", "planted", CORPORA.get("planted").version) is not None
     assert find_bundled("cnn", "planted", "0") is None
-    assert find_bundled("cnn", "emodb", "1.1.0") is None
+    assert find_bundled("cnn", "ravdess", "1") is None
 
 
 @pytest.mark.long

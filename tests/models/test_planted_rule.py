@@ -115,7 +115,7 @@ def test_rule_truth_is_of_this_recogniser_and_of_planted_cues_alone(rule, clips)
     with pytest.raises(NotApplicable, match="no planted cue"):
         make_method("rule-truth").attribute(Request(rule, neutral, "anger"))
     with pytest.raises(NotApplicable, match="planted-rule"):
-        make_method("rule-truth").attribute(Request(load_model("cnn"), clips[0], "anger"))
+        make_method("rule-truth").attribute(Request(load_model("cnn", "planted"), clips[0], "anger"))
 
 
 def test_gradients_flow_and_input_x_gradient_is_the_sum_over_silence(rule, clips):

@@ -44,7 +44,7 @@ def test_the_forecast_counts_the_calls_of_the_run(settings: dict, tmp_path: Path
 
 @pytest.fixture(scope="module")
 def recogniser() -> Recogniser:
-    return load_model("cnn")
+    return load_model("cnn", "planted")
 
 
 @pytest.mark.parametrize("samples", [5_000, 16_000, 27_333])

@@ -277,7 +277,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> TorchRecogniser:
         assert recogniser._raw_log_odds(waveforms).device.type == waveforms.device.type == "meta"
         return np.zeros((len(waveforms), len(recogniser.classes)))
 
-    recogniser = load_model("cnn", device="meta")
+    recogniser = load_model("cnn", "planted", device="meta")
     monkeypatch.setattr(torch, "istft", istft)
     monkeypatch.setattr(recogniser, "log_odds", log_odds)
     return recogniser
