@@ -40,6 +40,7 @@ from ..keys import rng
 from ..models.recogniser import TorchRecogniser
 from .audibility import Audibility
 from .case import CLIP_LOG_ODDS, Case, Explained, Metric, Outcome
+from .record import OVER_BUDGET
 from .reexplain import calls_again, explainer_of
 from .similarity import rank_correlation
 
@@ -292,8 +293,7 @@ class ExplanationAttack(Metric):
             work["attack steps", explained.identity] = 1 + (STEPS + 1) * SURROGATES[explained.attribution.method]
         elif explained.attribution.model_calls > SEARCH_CALLS:
             raise NotApplicable(
-                f"not attacked: no derivatives, and one explanation takes {explained.attribution.model_calls} model "
-                f"calls, more than the {SEARCH_CALLS} of a random search"
+                f"{OVER_BUDGET} {SEARCH_CALLS} model calls where there are no derivatives: not attacked"
             )
         work["attack predictions", explained.identity] = tried * case.recogniser.calls_for(1)
         return work | calls_again(case, explained, ("attack", explained.identity), tried)

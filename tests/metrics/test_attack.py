@@ -280,7 +280,7 @@ def test_what_is_not_attacked_says_so(case, explained_as_in_a_run, linear_recogn
     fresh = case()
     explained = explained_as_in_a_run(fresh, "gradcam")
     costly = replace(explained, attribution=replace(explained.attribution, model_calls=65))
-    with pytest.raises(NotApplicable, match=r"not attacked: no derivatives.*65 model calls.*64 of a random search"):
+    with pytest.raises(NotApplicable, match="at most 64 model calls where there are no derivatives: not attacked"):
         ExplanationAttack().score(fresh, costly)
     assert work_of(AttackFloor(), fresh, costly)
     black = Case(linear_recogniser(np.ones(speech_like().samples.size)), speech_like(), "yes", seed=("black",))
