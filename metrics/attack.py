@@ -21,7 +21,8 @@ Sources
 -------
 Ghorbani, Abid, Zou 2019, "Interpretation of neural networks is fragile", AAAI; Dombrowski et al. 2019, "Explanations
 can be manipulated and geometry is to blame", NeurIPS (softplus); Madry et al. 2018, ICLR (projected gradient). For
-audio with a bound of audibility: Audio-XAI, arXiv:2606.14466, whose definition of success differs.
+audio with a bound of audibility: "The perceived fragility of explanations in audio models" (Audio-XAI),
+arXiv:2606.14466, on deepfake detectors, whose definition of success differs.
 """
 
 from __future__ import annotations
