@@ -105,10 +105,14 @@ class Grid:
             )
         if self == target:
             return values.copy()
-        rows = _overlap(mel_row_of(self.freq_edges_hz), mel_row_of(target.freq_edges_hz))
-        columns = _overlap(self.time_edges_s, target.time_edges_s)
+        rows, columns = self.overlaps(target)
         moved: np.ndarray = rows.T @ values @ columns
         return moved
+
+    def overlaps(self, target: Grid) -> tuple[np.ndarray, np.ndarray]:
+        """Matrices R and C of `transfer`, which is ``R.T @ values @ C``: shapes (n_freq, its n_freq), (n_time, its)."""
+        rows = _overlap(mel_row_of(self.freq_edges_hz), mel_row_of(target.freq_edges_hz))
+        return rows, _overlap(self.time_edges_s, target.time_edges_s)
 
     def stretched(self, duration_s: float, onto_s: float) -> Grid:
         """Grid with its time axis scaled by ``onto_s / duration_s``, to compare two clips in relative time."""

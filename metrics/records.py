@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..registry import Registry
+from .attack_records import ATTACK
 from .plausibility_records import PLAUSIBILITY
 from .record import (
     COMPANIONS,
@@ -294,6 +295,7 @@ METRICS: Registry[MetricRecord] = Registry(
             "Agarwal et al. 2022, arXiv:2203.06877, equation 5",
             version="2", conditions="clean", explains=True,
         ),
+        *ATTACK,
         _metric(
             "parameter-randomisation", "sanity:ParameterRandomisation", "sanity", "lower", _RANDOM,
             "rank correlation with the maps of networks random from the output down to each of four parts",

@@ -3,23 +3,32 @@
 The gap of a group is its mean less the mean of the other clips. Where speakers are in one group only (sex), the two
 means are independent and the interval is Welch's, on the clustered standard errors and degrees of freedom of both;
 where a speaker has clips in both (emotion), the gap is the mean of per-clip influence values, clustered like any mean.
+With sentences the standard errors of both sides contain the effects of sentences that the sides share, so the interval
+of the gap between sexes errs towards width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from ..stats.cluster_variance import MIN_SPEAKERS, cluster_fit, t_quantile
-from ..stats.clustered import CELL, cells, per_clip
+from ..stats.clustered import CELL, Cell, cells, per_clip
 from .abstention import CompletedCell, completed
 
 VIEWS = ("emotion", "sex")
 COLUMNS = [
     *CELL, "method", "view", "group", "mean", "low", "high", "n_clips", "n_planned", "coverage", "n_misses",
     "n_speakers", "gap", "gap_low", "gap_high",
+]  # fmt: skip
+
+
+PAIR_COLUMNS = [
+    *CELL, "method_a", "method_b", "view", "group", "difference", "low", "high", "n_clips", "gap", "gap_low",
+    "gap_high",
 ]  # fmt: skip
 
 
@@ -45,19 +54,10 @@ def group_views(scores: pd.DataFrame) -> pd.DataFrame:
 
 def _of_cell(found: CompletedCell) -> Iterator[pd.DataFrame]:
     cell, table = found.cell, found.cell.table
-    clips = cell.rows.drop_duplicates("clip")
-    clips = clips.assign(clip=clips["clip"].astype(str)).set_index("clip")
     labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
     values, *codes = per_clip(table.to_numpy(), table.index, *labels)
-    of_row = pd.Index(table.index.get_level_values("clip")).astype(str)
-    order = pd.DataFrame(index=of_row).groupby(level=0).size().index if of_row.has_duplicates else of_row
-    for view in VIEWS:
-        if view not in clips:
-            continue
-        group_of = clips[view].astype(object).where(clips[view].notna(), "").astype(str)
-        names = sorted(set(group_of) - {""})
-        if len(names) < 2:
-            continue
+    order = clip_order(table)
+    for view, group_of, names in labelled_views(cell):
         here = group_of.reindex(order).to_numpy()
         ok = cell.rows["status"] == "ok"
         of_group = group_of.reindex(cell.rows["clip"].astype(str)).to_numpy()
@@ -80,6 +80,60 @@ def _of_cell(found: CompletedCell) -> Iterator[pd.DataFrame]:
                     "gap_low": gap - half, "gap_high": gap + half,
                 }
             ).assign(**cell.names)  # fmt: skip
+
+
+def pair_groups(found: Iterable[CompletedCell]) -> pd.DataFrame:
+    """Paired difference of each two methods in each group of clips, and its gap to all others.
+
+    Returns
+    -------
+    DataFrame
+        Columns `PAIR_COLUMNS`, one row per cell, pair, view and group; ``difference`` is oriented: positive is in
+        favour of a. Intervals as of `group_views`.
+    """
+    frames = [frame for each in found for frame in _pairs_of_cell(each)]
+    return pd.concat(frames, ignore_index=True)[PAIR_COLUMNS] if frames else pd.DataFrame(columns=PAIR_COLUMNS)
+
+
+def _pairs_of_cell(found: CompletedCell) -> Iterator[pd.DataFrame]:
+    cell, table = found.cell, found.cell.table
+    pairs = np.array(list(combinations(range(table.shape[1]), 2)), dtype=int).reshape(-1, 2)
+    x = table.to_numpy() * (-1.0 if cell.names["direction"] == "lower" else 1.0)
+    labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
+    values, *codes = per_clip(x[:, pairs[:, 0]] - x[:, pairs[:, 1]], table.index, *labels)
+    methods = table.columns.to_numpy()
+    for view, group_of, names in labelled_views(cell):
+        here = group_of.reindex(clip_order(table)).to_numpy()
+        for name in names:
+            inside = here == name
+            fit = cluster_fit(values[inside], *(of_way[inside] for of_way in codes))
+            gap, half = gap_to_others(values, inside, codes)
+            yield pd.DataFrame(
+                {
+                    "method_a": methods[pairs[:, 0]], "method_b": methods[pairs[:, 1]], "view": view, "group": name,
+                    "difference": fit.mean, "low": fit.mean - fit.half, "high": fit.mean + fit.half, "n_clips": fit.n,
+                    "gap": gap, "gap_low": gap - half, "gap_high": gap + half,
+                }
+            ).assign(**cell.names)  # fmt: skip
+
+
+def labelled_views(cell: Cell) -> Iterator[tuple[str, pd.Series, list[str]]]:
+    """Each view with two or more groups: its name, the group of each clip (empty where unknown), and the groups."""
+    clips = cell.rows.drop_duplicates("clip")
+    clips = clips.assign(clip=clips["clip"].astype(str)).set_index("clip")
+    for view in VIEWS:
+        if view not in clips:
+            continue
+        group_of = clips[view].astype(object).where(clips[view].notna(), "").astype(str)
+        names = sorted(set(group_of) - {""})
+        if len(names) > 1:
+            yield view, group_of, names
+
+
+def clip_order(table: pd.DataFrame) -> pd.Index:
+    """Clips in the order of the values of `stats.clustered.per_clip` for a table."""
+    of_row = pd.Index(table.index.get_level_values("clip")).astype(str)
+    return pd.DataFrame(index=of_row).groupby(level=0).size().index if of_row.has_duplicates else of_row
 
 
 def gap_to_others(values: np.ndarray, inside: np.ndarray, codes: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,8 @@ from ..stats.pair_details import details_of_pairs
 from ..stats.recognisers import between_models
 from ..stats.resampling import rank_intervals
 from .abstention import CompletedCell, completed
+from .group_views import pair_groups
+from .rank_agreement import agreement_of
 from .references import matched_pairs, references
 
 ALPHA = 0.05
@@ -39,12 +41,18 @@ class Comparison(NamedTuple):
         Average ranks over cells, which share clips: a description. None with fewer than 2 complete cells.
     methods : list of str
         To which `order` refers.
+    groups : DataFrame
+        `group_views.pair_groups`: the difference of each pair by emotion and by sex.
+    agreement : DataFrame
+        `rank_agreement.rank_agreement`: Kendall's W of the order over emotions, sexes and fills.
     """
 
     pairs: pd.DataFrame
     ranks: pd.DataFrame
     order: Friedman | None
     methods: list[str]
+    groups: pd.DataFrame
+    agreement: pd.DataFrame
 
 
 def compare_methods(
@@ -93,7 +101,7 @@ def compare_methods(
     pairs["margin"] = np.nan if margin is None else margin
     pairs["finding"] = [_finding(row) for row in pairs.itertuples()]
     ranks = pd.concat([_ranks(each) for each in found], ignore_index=True)[RANKS]
-    return Comparison(pairs, ranks, *order_over_cells(laid_out))
+    return Comparison(pairs, ranks, *order_over_cells(laid_out), pair_groups(found), agreement_of(found))
 
 
 def _finding(row: Any) -> str:

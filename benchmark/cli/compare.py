@@ -24,7 +24,9 @@ WIDTH = 120  # narrower tables would cut names and numbers short
 LEGEND = (
     "Differences are a less b, positive is better; intervals 95 %, clustered as the scope says; p corrected by Holm "
     f"over all pairs. '{NO_DIFFERENCE}' is no proof of equality: 'would show' says how large a difference would have "
-    "had to be (80 % power, uncorrected). ! has misses, which count as the worst score."
+    "had to be (80 % power, uncorrected). ! has misses, which count as the worst score. Intervals by emotion and sex "
+    "are uncorrected. W: 1 where all groups give the same order of methods (baselines left out); random groups: its "
+    "mean over groups of the same sizes without a meaning; p is small where the differences depend on it."
 )
 
 
@@ -65,6 +67,7 @@ def _print(found: Comparison, gaps: pd.DataFrame, arguments: Namespace) -> None:
         console.print(_tests(pairs, f"{labelled(arguments.metric)}, {under}: {setting}"))
         console.print(_beside(pairs))
         console.print(_ranks(ranks[cell]))
+        console.print(*_groups(found, facts, pairs), sep="\n")
         if arguments.method:
             of_cell = gaps[(gaps[CELL].fillna("") == pd.Series(facts).fillna("")).all(axis=1)]
             print_gap(console, of_cell)
@@ -175,6 +178,43 @@ def _ranks(rows: pd.DataFrame) -> Table:
         counts = (str(row.n_clips), str(row.n_misses), str(row.n_speakers))
         table.add_row(row.method, rank, interval, first, *counts)
     return table
+
+
+def _groups(found: Comparison, facts: dict[str, Any], pairs: list[dict[str, Any]]) -> list[Table]:
+    """Differences by emotion and by sex, and Kendall's W of the order of the methods."""
+    tables = []
+    of_cell = found.groups[_same(found.groups, facts)]
+    for view, rows in of_cell.groupby("view", sort=False):
+        names = sorted(rows["group"].unique())
+        by_pair = {key: part.set_index("group") for key, part in rows.groupby(["method_a", "method_b"])}
+        table = _table(f"differences by {view}", 2, ("a", "b", *names))
+        for pair in pairs:
+            a, b = pair["method_a"], pair["method_b"]
+            sign = 1.0 if (a, b) in by_pair else -1.0
+            part = by_pair.get((a, b), by_pair.get((b, a)))
+            if part is not None and pd.notna(pair["difference"]):
+                table.add_row(*_names(pair), *(_turned(part.loc[name], sign) for name in names))
+        tables.append(table)
+    same = found.agreement[_same(found.agreement, facts | {"fill": ""}) | _same(found.agreement, facts)]
+    if len(same):
+        table = _table("order of the methods (Kendall's W)", 2, ("over", "groups", "W", "random groups", "p", "clips"))
+        for row in same.to_dict("records"):
+            numbers = [_number(row[name]) for name in ("w", "w_random", "p")]
+            table.add_row(f"{row['view']}s" if row["view"] != "sex" else "sexes", row["groups"], *numbers,
+                          str(row["n_clips"]))  # fmt: skip
+        tables.append(table)
+    return tables
+
+
+def _same(table: pd.DataFrame, facts: dict[str, Any]) -> pd.Series:
+    """Rows of one cell."""
+    wanted = pd.Series(facts)[CELL].fillna("")
+    return (table[CELL].astype(object).fillna("") == wanted).all(axis=1)
+
+
+def _turned(row: pd.Series, sign: float) -> str:
+    low, high = sorted((sign * row["low"], sign * row["high"]))
+    return f"{sign * row['difference']:+.3f}" + (f" [{low:.3f}, {high:.3f}]" if pd.notna(row["low"]) else "")
 
 
 def _order(found: Comparison) -> Table:

@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from ..stats.concordance import concordance
+
 
 def rank_follow(levels: np.ndarray, scores: np.ndarray) -> float:
     """Spearman correlation of scores with levels; 0 for scores that are all equal.
@@ -61,26 +63,6 @@ def intraclass(scores: np.ndarray) -> float:
     rest = np.sum((scores - scores.mean(1, keepdims=True) - scores.mean(0) + mean) ** 2) / ((n - 1) * (k - 1))
     below = rows + (k - 1) * rest + k * (columns - rest) / n
     return float((rows - rest) / below) if below > 0 else np.nan
-
-
-def concordance(scores: np.ndarray) -> float:
-    """Kendall's W over raters, corrected for ties.
-
-    Parameters
-    ----------
-    scores : array, shape (n_raters, n_objects)
-
-    Returns
-    -------
-    float
-        0..1: 1 where all raters rank alike; NaN where all scores are equal.
-    """
-    m, n = scores.shape
-    ranks = np.apply_along_axis(rankdata, 1, scores)
-    spread = np.sum((ranks.sum(0) - m * (n + 1) / 2) ** 2)
-    ties = sum(np.sum(c**3 - c) for row in ranks for c in [np.unique(row, return_counts=True)[1]])
-    most = m**2 * (n**3 - n) - m * ties
-    return float(12 * spread / most) if most > 0 else np.nan
 
 
 def order_kept(clean: np.ndarray, noisy: np.ndarray) -> float:

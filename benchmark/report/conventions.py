@@ -16,7 +16,7 @@ from ..storage.bounds import MAX_FILE_BYTES
 from ..storage.files import read_bytes, write_atomically
 from .escape import csv_safe, markdown_text
 from .tables import ARROWS, number, setting_title
-from .text import _markdown_table
+from .text import markdown_table
 
 RANGES, PAIRS, BEST = "conventions.csv", "convention_pairs.csv", "attainable.csv"
 # types of the columns read from these files, beside those of `SETTING`, which are texts
@@ -142,7 +142,7 @@ def as_markdown(values: pd.DataFrame) -> str:
     """All tables of `convention_tables` as Markdown."""
     parts = ["# Conventions and the attainable best", markdown_text(LEGEND)]
     for table in convention_tables(values):
-        parts.append(f"## {markdown_text(table.title)}\n\n{_markdown_table([table.head, *table.lines], texts=2)}")
+        parts.append(f"## {markdown_text(table.title)}\n\n{markdown_table([table.head, *table.lines], texts=2)}")
         parts += [markdown_text(table.note)] if table.note else []
     return "\n\n".join(parts) + "\n"
 

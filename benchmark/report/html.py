@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from ..analysis.fill_spread import SpreadTable, by_fill, spread_tables
 from ..analysis.group_views import group_views
 from ..analysis.leaderboard import RANKING_RULE, SETTING, leaderboard, ordered
 from ..analysis.plausibility import correctness_rows
+from ..analysis.rank_agreement import rank_agreement
 from ..analysis.references import AGAINST
 from ..stats.cluster_variance import MIN_SENTENCES, MIN_SPEAKERS, THESE_SENTENCES
 from ..stats.clustered import clustered_mean
@@ -41,6 +42,14 @@ from .figures.board import consistency, localisation, ranking
 from .figures.interactions import LEGEND as INTERACTIONS
 from .figures.maps import colour_legend
 from .figures.plausibility import page_tables
+from .group_text import (
+    AGREEMENT_LEGEND,
+    VIEWS_LEGEND,
+    agreement_grid,
+    groups_markdown,
+    of_setting,
+    view_tables,
+)
 from .leaks import leak_notes
 from .tables import (
     ARROWS,
@@ -60,16 +69,15 @@ from .tables import (
 from .text import (
     DIFFERENCES,
     SPREAD_LEGEND,
-    VIEWS_LEGEND,
     difference_cells,
     fill_grid,
     spread_grid,
-    view_grid,
     write_leaderboard,
 )
 
 PLAUSIBILITY = "plausibility.csv"
 VIEWS_FILE = "groups.csv"
+AGREEMENT_FILE = "agreement.csv"
 
 
 def write_board(
@@ -82,8 +90,10 @@ def write_board(
 ) -> tuple[pd.DataFrame, Path]:
     """Write ``leaderboard.csv``, ``.md``, ``.tex``, the page ``index.html`` and its figures under ``figures/``.
 
-    ``groups.csv`` holds every metric per emotion and per sex. Where several fills were used, ``fills.csv`` holds the
-    mean under each of them, all emotions and each; with `plausibility`, ``plausibility.csv`` holds that.
+    ``groups.csv`` holds every metric per emotion and per sex, ``agreement.csv`` Kendall's W of the order of the methods
+    over emotions, sexes and fills (both are in the Markdown, for core metrics, and in the page). Where several fills
+    were used, ``fills.csv`` holds the mean under each of them, all emotions and each; with `plausibility`,
+    ``plausibility.csv`` holds that.
 
     Parameters
     ----------
@@ -108,19 +118,17 @@ def write_board(
     out = Path(out)
     fills = by_fill(scores)
     board = leaderboard(scores, fills=fills)
-    write_leaderboard(board, out)
-    if len(fills):
-        text = csv_safe(fills).to_csv(index=False, float_format="%.10g", lineterminator="\n")
-        write_atomically(out / "fills.csv", text.encode())
+    views, agreement = group_views(scores), rank_agreement(scores)
+    write_leaderboard(board, out, groups_markdown(board, views, agreement))
+    named = {"fills.csv": fills, VIEWS_FILE: views, AGREEMENT_FILE: agreement}
+    tables_beside = {name: table for name, table in named.items() if len(table)}
     if plausibility is not None:
-        text = csv_safe(plausibility).to_csv(index=False, float_format="%.10g", lineterminator="\n")
-        write_atomically(out / PLAUSIBILITY, text.encode())
-    views = group_views(scores)
-    if len(views):
-        text = csv_safe(views).to_csv(index=False, float_format="%.10g", lineterminator="\n")
-        write_atomically(out / VIEWS_FILE, text.encode())
+        tables_beside[PLAUSIBILITY] = plausibility
+    for name, table in tables_beside.items():
+        text = csv_safe(table).to_csv(index=False, float_format="%.10g", lineterminator="\n")
+        write_atomically(out / name, text.encode())
     figures = draw_report_figures(board, out / "figures")
-    page = report_page(scores, board, infos, figures, fills, plausibility, notes, views, conventions)
+    page = report_page(scores, board, infos, figures, fills, plausibility, notes, views, conventions, agreement)
     write_atomically(out / "index.html", page.encode())
     return board, out / "index.html"
 
@@ -153,6 +161,7 @@ def report_page(
     notes: Sequence[str] = (),
     views: pd.DataFrame | None = None,
     conventions: Sequence[ConventionTable] = (),
+    agreement: pd.DataFrame | None = None,
 ) -> str:
     """Render the report of runs as HTML.
 
@@ -174,8 +183,11 @@ def report_page(
         See `write_board`.
     views : DataFrame, optional
         Their `group_views.group_views`; computed where it is not given.
+    agreement : DataFrame, optional
+        Their `rank_agreement.rank_agreement`; computed where it is not given.
     """
     views = group_views(scores) if views is None else views
+    agreement = rank_agreement(scores) if agreement is None else agreement
     plausible = pd.DataFrame(correctness_rows(scores)) if plausibility is None else plausibility
     fills = by_fill(scores) if fills is None else fills
     corpora = {name: record for info in infos for name, record in info.get("corpora", {}).items()}
@@ -206,8 +218,9 @@ def report_page(
             differences=["method", "metric", *DIFFERENCES, "note"],
             min_speakers=MIN_SPEAKERS,
             arrows=ARROWS,
-            settings=_settings(board, fills, views),
+            settings=_settings(board, fills, views, agreement),
             views_rule=VIEWS_LEGEND,
+            agreement_rule=AGREEMENT_LEGEND,
             conventions=conventions,
             conventions_rule=CONVENTIONS_RULE,
             spread_rule=SPREAD_LEGEND,
@@ -392,7 +405,9 @@ def _warnings(scores: pd.DataFrame, board: pd.DataFrame) -> Iterable[str]:
 # -- rankings ----------------------------------------------------------------------------------------------------------
 
 
-def _settings(board: pd.DataFrame, fills: pd.DataFrame, views: pd.DataFrame) -> list[dict[str, Any]]:
+def _settings(
+    board: pd.DataFrame, fills: pd.DataFrame, views: pd.DataFrame, agreement: pd.DataFrame
+) -> list[dict[str, Any]]:
     by_setting = groupby(tables(board), key=lambda table: table.setting)
     spreads = list(spread_tables(board, SETTING))
     return [
@@ -401,7 +416,11 @@ def _settings(board: pd.DataFrame, fills: pd.DataFrame, views: pd.DataFrame) -> 
             "notes": additivity_notes(board, setting),
             "tables": [_table(t) for t in members],
             "spreads": [_spread(t, fills) for t in spreads if t.setting == setting],
-            "views": list(_views(views, setting)),
+            "views": [
+                {"title": title, "header": header, "lines": lines}
+                for title, (header, *lines) in view_tables(views, setting)
+            ],
+            "agreement": agreement_grid(of_setting(agreement, setting)) if len(of_setting(agreement, setting)) else [],
         }
         for setting, members in by_setting
     ]
@@ -413,15 +432,6 @@ def _spread(table: SpreadTable, fills: pd.DataFrame) -> dict[str, Any]:
     header, *lines = spread_grid(table)
     by_header, *by_lines = fill_grid(part)
     return {"title": table.title, "header": header, "lines": lines, "by_header": by_header, "by_lines": by_lines}
-
-
-def _views(views: pd.DataFrame, setting: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Tables per emotion and per sex of one setting."""
-    part = views[(views[SETTING] == pd.Series(setting)[SETTING]).all(axis=1)] if len(views) else views
-    for (view, condition, fill, family), rows in part.groupby(["view", "condition", "fill", "family"], sort=False):
-        header, *lines = view_grid(rows)
-        under = f"{family}, {condition}" + (f", fill {fill}" if fill else "")
-        yield {"title": f"By {view}: {under}", "header": header, "lines": lines}
 
 
 def _table(table: Table) -> dict[str, Any]:

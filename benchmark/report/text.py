@@ -40,8 +40,8 @@ from .tables import (
 )
 
 
-def write_leaderboard(board: pd.DataFrame, out: str | Path) -> dict[str, Path]:
-    """Write ``leaderboard.csv``, ``.md`` and ``.tex``, deterministically.
+def write_leaderboard(board: pd.DataFrame, out: str | Path, appendix: str = "") -> dict[str, Path]:
+    """Write ``leaderboard.csv``, ``.md`` and ``.tex``, deterministically; `appendix` ends the Markdown.
 
     Returns
     -------
@@ -51,13 +51,14 @@ def write_leaderboard(board: pd.DataFrame, out: str | Path) -> dict[str, Path]:
     out = Path(out)
     csv = csv_safe(board).to_csv(index=False, float_format="%.10g", lineterminator="\n")
     files = {}
-    for suffix, text in (("csv", csv), ("md", as_markdown(board)), ("tex", as_latex(board))):
+    for suffix, text in (("csv", csv), ("md", as_markdown(board) + appendix), ("tex", as_latex(board))):
         files[suffix] = out / f"leaderboard.{suffix}"
         write_atomically(files[suffix], text.encode())
     return files
 
 
-def _mean(row: pd.Series) -> str:
+def mean_text(row: pd.Series) -> str:
+    """Format ``mean`` with its interval, where there is one."""
     interval = "" if pd.isna(row["low"]) else f" [{number(row['low'])}, {number(row['high'])}]"
     return f"{number(row['mean'])}{interval}"
 
@@ -65,7 +66,7 @@ def _mean(row: pd.Series) -> str:
 def _with_interval(row: pd.Series | None) -> str:
     if row is None or pd.isna(row["mean"]):
         return "–"
-    return f"{_mean(row)}{flags(row)}{mark(row)}{' ' + row['group'] if row['group'] else ''}"
+    return f"{mean_text(row)}{flags(row)}{mark(row)}{' ' + row['group'] if row['group'] else ''}"
 
 
 def _grid(table: Table) -> list[list[str]]:
@@ -105,7 +106,7 @@ DIFFERENCES = (
 
 def difference_cells(row: pd.Series) -> list[str]:
     """Texts of the columns `DIFFERENCES` of a board row."""
-    random, energy = (_signed(*(row[name + end] for end in ("", "_low", "_high"))) for name in _TO_BASELINES)
+    random, energy = (signed_text(*(row[name + end] for end in ("", "_low", "_high"))) for name in _TO_BASELINES)
     clips = "–" if pd.isna(row["difference_clips"]) else f"{row['difference_clips']} of {row['difference_planned']}"
     won = "–" if pd.isna(row["superiority"]) else f"{row['superiority']:.0%}"
     return [
@@ -115,7 +116,8 @@ def difference_cells(row: pd.Series) -> list[str]:
     ]  # fmt: skip
 
 
-def _signed(value: float, low: float, high: float) -> str:
+def signed_text(value: float, low: float, high: float) -> str:
+    """Format a difference with its sign and, where there is one, its interval."""
     if pd.isna(value):
         return "–"
     return f"{value:+.3g}" + ("" if pd.isna(low) else f" [{number(low)}, {number(high)}]")
@@ -158,7 +160,7 @@ def fill_grid(table: pd.DataFrame) -> list[list[str]]:
     lines = []
     for (metric, method, emotion), rows in table.groupby(["metric", "method", "emotion"], sort=False):
         of_fill = rows.set_index("fill")
-        means = [_mean(of_fill.loc[fill]) for fill in fills]
+        means = [mean_text(of_fill.loc[fill]) for fill in fills]
         clips = rows.iloc[0]
         counted = f"{clips['n_clips']} of {clips['n_planned']}"
         between = _between(rows["mean"].min(), rows["mean"].max())
@@ -180,36 +182,6 @@ SPREAD_LEGEND = (
 )
 
 
-VIEWS_LEGEND = (
-    "Mean of each group of clips with its 95 % interval, and behind the slash its gap, the mean less that of all other "
-    "clips, with a 95 % interval (none below 6 speakers; uncorrected); clips scored of planned. "
-    "Misses count as the worst score. All numbers: groups.csv."
-)
-
-
-def view_grid(rows: pd.DataFrame) -> list[list[str]]:
-    """Header and lines of one family's means per emotion or sex, as text.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Rows of `group_views.group_views` for one setting, condition, fill, family and view.
-    """
-    groups = sorted(rows["group"].unique())
-    lines = []
-    for (metric, method), part in rows.groupby(["metric", "method"], sort=False):
-        of_group = part.set_index("group")
-        lines.append([str(method), labelled(str(metric)), *(_view_cell(of_group.loc[name]) for name in groups)])
-    return [["method", "metric", *groups], *lines]
-
-
-def _view_cell(row: pd.Series) -> str:
-    if pd.isna(row["mean"]):
-        return "–"
-    gap = _signed(row["gap"], row["gap_low"], row["gap_high"])
-    return f"{_mean(row)} / {gap}; {row['n_clips'] - row['n_misses']} of {row['n_planned']}"
-
-
 def as_markdown(board: pd.DataFrame) -> str:
     """All rankings as Markdown tables, then the spread over fills where there are several."""
     parts = ["# Leaderboard", _LEGEND]
@@ -219,21 +191,21 @@ def as_markdown(board: pd.DataFrame) -> str:
             setting = table.setting
             parts.append(f"## {markdown_text(setting_title(setting))}")
             parts += map(markdown_text, additivity_notes(board, setting))
-        parts.append(f"### {markdown_text(table.title)}\n\n{_markdown_table(_grid(table), texts=2)}")
+        parts.append(f"### {markdown_text(table.title)}\n\n{markdown_table(_grid(table), texts=2)}")
         parts += [markdown_text(note) for note in (marks_note(table.metrics), mismatches(table)) if note]
         differences = difference_grid(table)
         if len(differences) > 1:
             title = f"Differences to random and energy, positive is better: {table.title}"
-            parts.append(f"{markdown_text(title)}\n\n{_markdown_table(differences, texts=1)}")
+            parts.append(f"{markdown_text(title)}\n\n{markdown_table(differences, texts=1)}")
     spreads = list(spread_tables(board, SETTING))
     parts += ["## Spread over fills", SPREAD_LEGEND] if spreads else []
     for over in spreads:
         title = f"{setting_title(over.setting)}; {over.title}; fills {', '.join(over.fills)}"
-        parts.append(f"### {markdown_text(title)}\n\n{_markdown_table(spread_grid(over), texts=1)}")
+        parts.append(f"### {markdown_text(title)}\n\n{markdown_table(spread_grid(over), texts=1)}")
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_table(grid: list[list[str]], texts: int) -> str:
+def markdown_table(grid: list[list[str]], texts: int) -> str:
     """Markdown table; the last of the first `texts` columns is left-aligned, all others hold numbers."""
     header, *lines = [list(map(markdown_text, row)) for row in grid]
     rule = [*["--:"] * (texts - 1), ":--", *["--:"] * (len(header) - texts)]

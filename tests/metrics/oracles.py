@@ -97,6 +97,8 @@ REASONS = {
     "neutral-agreement-trained": NO_OTHER + "test_neutral_agreement.py",
     "causal-cue-fidelity": NO_OTHER + "test_causal_cues.py",
     "causal-cue-fidelity:": NO_OTHER + "test_causal_cues.py",
+    "explanation-attack": NO_OTHER + "test_attack.py",
+    "explanation-attack-floor": NO_OTHER + "test_attack.py",
     "explanation-calls": "a count that the recogniser keeps",
 }
 

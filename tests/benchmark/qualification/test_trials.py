@@ -15,7 +15,6 @@ from serxai.benchmark.qualification.config import load_qualify_config
 from serxai.benchmark.qualification.estimates import estimate_properties, property_names
 from serxai.benchmark.qualification.properties import (
     PROPERTIES,
-    concordance,
     intraclass,
     order_kept,
     rank_follow,
@@ -27,6 +26,7 @@ from serxai.benchmark.qualification.trials import LEVELS, ClipTrials, calls_of_t
 from serxai.benchmark.qualification.verdicts import verdicts
 from serxai.benchmark.run.execution import Execution
 from serxai.benchmark.run.workbench import Workbench
+from serxai.benchmark.stats.concordance import concordance
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError, NotApplicable
 from serxai.keys import rng

@@ -91,6 +91,7 @@ def folder(make_scores, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "leaderboard.md",
         "leaderboard.tex",
         "groups.csv",
+        "agreement.csv",
         "figures",
     }
     return out
