@@ -275,7 +275,8 @@ def _print(explained: ClipExplanation, files: dict[str, Path]) -> None:
         console.print(f"The model was trained on this clip or on this speaker ({corpus}).", style="yellow")
     sentences = explained.sentences
     for name, attribution in explained.attributions.items():
-        console.print(styled("bold", name, f" ({attribution.model_calls} model calls): {sentences[name]}"))
+        calls = f"{attribution.model_calls} model call{'s' * (attribution.model_calls != 1)}"
+        console.print(styled("bold", name, f" ({calls}): {sentences[name]}"))
         for line in weight_lines(attribution):
             console.print(f"  {line}", highlight=False)
         if attribution.interactions is not None:
