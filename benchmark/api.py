@@ -18,7 +18,10 @@ from ..errors import ClipError, InputError, NotApplicable
 from ..keys import digest, rng
 from ..methods.attribution import Attribution
 from ..methods.beyond_saliency import with_norms
+from ..methods.caveats import Caveat, caveats, largest_response
 from ..methods.explainer import Request, SharedWork
+from ..methods.masks import FillEffect, fill_effects
+from ..methods.reading import reading
 from ..methods.records import make_method
 from ..models.bundled import REAL_SPEECH, corpus_of_samples
 from ..models.dimensional import no_class
@@ -68,6 +71,8 @@ class ClipExplanation:
         Quantities in which the file lies outside the range of the training clips.
     warnings : tuple of str
         Why the recogniser may not know speech like this.
+    fills : tuple of FillEffect
+        What each fill does to the prediction where it replaces the whole clip.
     """
 
     clip: Clip
@@ -84,6 +89,22 @@ class ClipExplanation:
     trained: str = ""
     deviations: tuple[Deviation, ...] = ()
     warnings: tuple[str, ...] = ()
+    fills: tuple[FillEffect, ...] = ()
+
+    @property
+    def caveats(self) -> dict[str, tuple[Caveat, ...]]:
+        """Reasons not to read an explanation, or not as evidence for a class, by method (`methods.caveats`).
+
+        What the recogniser responds to is judged by all that was removed from the clip, by fills and by any method.
+        """
+        response = largest_response(self.fills, (each.table for each in self.attributions.values()))
+        return {name: caveats(each, response, bool(self.outputs)) for name, each in self.attributions.items()}
+
+    @property
+    def sentences(self) -> dict[str, str]:
+        """What each explanation says, or why it is not to be read, by method (`methods.reading`)."""
+        found = self.caveats
+        return {name: reading(each, found[name], bool(self.outputs)) for name, each in self.attributions.items()}
 
 
 def explain(
@@ -186,6 +207,7 @@ def explain(
         reference = speaker_norms(clip, data_root, report)
         attributions = {name: with_norms(attribution, reference) for name, attribution in attributions.items()}
     used = {name: explainer.get_params() for name, explainer in explainers.items()}
+    fills = fill_effects(Request(recogniser, clip, chosen, ("fills", seed, clip.sha256)))
     return ClipExplanation(
         clip,
         recogniser,
@@ -201,6 +223,7 @@ def explain(
         models.described,
         deviations,
         _warnings(models, origin, deviations),
+        fills,
     )
 
 

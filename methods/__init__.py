@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = attach(
         ".record": ("FAMILIES", "NEEDS", "MethodRecord"),
         ".explainer": ("Explainer", "Request", "SharedWork"),
         ".attribution": ("Attribution",),
+        ".caveats": ("Caveat",),
         ".gradient": ("GradientMethod",),
         ".relevance": ("RelevanceMethod",),
         ".masking_base": ("PartMethod", "PartWeights"),
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = attach(
 
 if TYPE_CHECKING:
     from .attribution import Attribution as Attribution
+    from .caveats import Caveat as Caveat
     from .explainer import Explainer as Explainer
     from .explainer import Request as Request
     from .explainer import SharedWork as SharedWork

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .attribution import Attribution
-from .caveats import INTERACTIONS, NO_RESPONSE, Caveat, caveats, ignores_recogniser, is_unsigned
+from .caveats import INTERACTIONS, NO_RESPONSE, UNSIGNED, Caveat, caveats, ignores_recogniser, is_unsigned
 from .cue_sentence import sentence as cue_sentence
+
+NO_SIGN = "whether for or against it, this map does not say"
+NO_DIRECTION = "whether up or down, this map does not say"  # of a number
 
 
 def reading(attribution: Attribution, found: Sequence[Caveat] | None = None, number: bool = False) -> str:
@@ -35,19 +38,35 @@ def reading(attribution: Attribution, found: Sequence[Caveat] | None = None, num
     return text + "".join(f" But {caveat.detail}." for caveat in found if caveat.kind == INTERACTIONS)
 
 
+def left_unsaid(sentence: str, found: Sequence[Caveat]) -> tuple[Caveat, ...]:
+    """Caveats that an explanation's sentence (`reading`) does not state."""
+    unsigned = NO_SIGN in sentence or NO_DIRECTION in sentence
+    return tuple(one for one in found if one.detail not in sentence and not (one.kind == UNSIGNED and unsigned))
+
+
 def _most_relevant(attribution: Attribution, number: bool) -> str:
     values, target = attribution.values, attribution.target
     if not (values > 0).any():
-        return f"Nothing in the clip {'raises' if number else 'speaks for'} {target}."
-    row, column = divmod(int(values.argmax()), values.shape[1])
-    place = _band(attribution, row)
-    if values.shape[1] > 1:
-        start, end = attribution.grid.time_edges_s[column : column + 2]
-        place += f", {max(start, 0):.2f}-{end:.2f} s"
+        nothing = f"Nothing in the clip {'raises' if number else 'speaks for'} {target}"
+        if not values.any():
+            return f"{nothing}."
+        against = "lowers it most" if number else "speaks most against it"
+        return f"{nothing}; what {against} lies at {_place(attribution, int(values.argmin()))}."
+    place = _place(attribution, int(values.argmax()))
     if is_unsigned(attribution):
-        return f"What matters most to {target} lies at {place}; whether for or against it, this map does not say."
+        return f"What matters most to {target} lies at {place}; {NO_DIRECTION if number else NO_SIGN}."
     what = f"raises {target} most" if number else f"speaks most for {target}"
     return f"What {what} lies at {place}.{_strongest_pair(attribution)}"
+
+
+def _place(attribution: Attribution, cell: int) -> str:
+    """Frequencies of a cell, and its time where the map has several columns."""
+    row, column = divmod(cell, attribution.values.shape[1])
+    place = _band(attribution, row)
+    if attribution.values.shape[1] > 1:
+        start, end = attribution.grid.time_edges_s[column : column + 2]
+        place += f", {max(start, 0):.2f}-{end:.2f} s"
+    return place
 
 
 def _strongest_pair(attribution: Attribution) -> str:

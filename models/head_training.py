@@ -11,12 +11,13 @@ import numpy as np
 
 from ..datasets.schemes import Part
 from ..errors import ClipError, InputError
+from .backbone_settings import WEIGHTED
 from .checkpoint import save_weights, weights_file
 from .dimensional import fit_regression_states
 from .exposure import samples_digest
 from .extractor import Extractor
 from .head import log_probabilities
-from .layer_choice import WEIGHTED, FittedHead, fit_states
+from .layer_choice import FittedHead, fit_states
 from .training_result import TrainingResult
 
 if TYPE_CHECKING:

@@ -23,13 +23,14 @@ from .. import _torchvision  # noqa: F401  (before transformers)
 from ..datasets.labels import class_names
 from ..errors import InputError
 from ..keys import digest
+from .backbone_settings import AUTO, EARLIER, LAST, WEIGHTED
 from .dimensional import REGRESSION
 from .head import LinearHead, log_probabilities
 from .headed import HeadedNetwork, HeadedRecogniser, TorchExtractor
 from .hf_dimensional import Regression, has_dimensional_head, outputs_named, read_dimensional
 from .hf_files import fingerprint, read_config, read_json, read_weights, weights_sha256
 from .hf_front_ends import LogMelFrontEnd, Standardise, make_front_end
-from .hf_states import AUTO, LAST, WEIGHTED, PooledStates, check_states, inputs_of, last_state, make_encoder
+from .hf_states import PooledStates, check_states, inputs_of, last_state, make_encoder
 from .recogniser import Recogniser
 from .waveform import WaveformRecogniser
 
@@ -121,7 +122,7 @@ class Backbone(TorchExtractor):
         self.front_end = None if isinstance(front_end, Standardise) else front_end.eval()
         self.body = PooledStates(encoder, list(layers), pooling).eval().requires_grad_(False)
         chosen = {"layer": layer, "pooling": pooling}
-        plain = chosen == {"layer": LAST, "pooling": "mean"}  # as in models trained before there was a choice
+        plain = chosen == EARLIER  # as in models trained before there was a choice
         self.params: dict[str, Any] = {"path": path} | ({} if plain else chosen)  # without `trust`: no card permits
         self.fingerprint = self.encoder if plain else digest("hf states", self.encoder, layer, pooling)
 

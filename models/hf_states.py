@@ -15,14 +15,12 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from .backbone_settings import AUTO, LAST, POOLINGS, WEIGHTED
 from .hf_front_ends import LogMelFrontEnd, Standardise, WhisperLogMel
-from .layer_choice import AUTO, WEIGHTED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-POOLINGS = ("mean", "mean+sd")
-LAST = "last"  # setting of a layer, beside those of `models.layer_choice`
 VARIANCE_FLOOR = 1e-12  # keeps the gradient of a standard deviation finite where a state does not move
 
 

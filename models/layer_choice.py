@@ -25,7 +25,6 @@ from .dimensional import RegressionHead
 from .head import LinearHead, WeightedHead, fit_head, fit_machine
 from .scores import score
 
-AUTO, WEIGHTED = "auto", "weighted"  # settings of a layer
 VALIDATION_FOLDS = 10  # at most; fewer where there are fewer speakers
 CHOICES = (1e-3, 3e-3, 1e-2)  # inverse strengths of regularisation; states are compared at the middle one
 PENALTY = 1e-2  # of the squared weights of the linear layer that the sum's weights are learned with

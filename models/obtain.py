@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..datasets.corpora import CORPORA, load_corpus
 from ..errors import InputError
+from .backbone_settings import check_trained
 from .bundled import REAL_SPEECH, bundled_heads
 from .cache import cached
 from .card import CARD, Card
 from .factory import model_kind
 from .foldmodels import FoldModels, ForeignModel, Models, find_bundled, load_fold_models
+from .head_training import HeadSettings
 from .records import MODELS
 from .training import add_refit, plan_training, train
 from .trust import NO_PERMISSION, Permission
@@ -75,6 +77,7 @@ def obtain_models(
     train: bool = True,
     ensemble: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Models | None:
     """Load, or train, the recognisers of a model.
 
@@ -93,6 +96,8 @@ def obtain_models(
         Whether speakers that no fold holds out are explained by the mean of the folds' log-odds instead of the refit.
     progress : callable, optional
         Called with (done, total) while training.
+    options : mapping, optional
+        ``layer`` and ``pooling`` of a Hugging Face backbone that is trained, or that `checkpoint` was trained with.
 
     Returns
     -------
@@ -104,20 +109,28 @@ def obtain_models(
     UnknownNameError
         For an unknown model.
     InputError
-        If the checkpoint is not of this model, or for what `obtain_fold_models` raises.
+        If the checkpoint is not of this model, or was trained with other options; if there are options and nothing is
+        trained; or for what `obtain_fold_models` raises.
     """
     trained = checkpoint is not None and MODELS.get(model).kind == "hf" and (checkpoint / CARD).is_file()
     if not trained and model_kind(model) == "foreign":
         if ensemble:
             raise InputError(f"--ensemble averages fold models; model {model!r} has none. Leave it out.")
+        if options:
+            raise InputError(
+                f'[models."{model}"] {", ".join(options)}: this checkpoint has a head of its own and is used as it '
+                "comes; leave the settings out."
+            )
         return ForeignModel(model, checkpoint, permission)
     models: FoldModels | None
     if checkpoint is not None:
         models = load_fold_models(checkpoint)
         if models.name != model:
             raise InputError(f"{checkpoint}: holds model {models.name!r}, not {model!r}; give --model {models.name}.")
+        check_trained(model, models.trained_on, options or {}, models.card.front_end, checkpoint)
     else:
-        models = obtain_fold_models(model, corpus(), progress) if train else find_fold_models(model, corpus())
+        find = partial(obtain_fold_models, progress=progress) if train else find_fold_models
+        models = find(model, corpus(), options=options)
     if models is not None:
         models.averaged, models.permission = ensemble, permission
         if train:
@@ -190,13 +203,29 @@ def _find_bundled_head(model: str, corpus: CorpusRecord, permission: Permission)
         return None
     from .hf import Backbone
 
+    return _head_of(model, heads, Backbone(MODELS.get(model).argument, permission.trust).identity)
+
+
+def _head_of(model: str, heads: Mapping[Path, Card], identity: str) -> FoldModels | None:
+    """The head, of several, that belongs to an encoder; under the path that the encoder has here."""
     path = MODELS.get(model).argument
-    identity = Backbone(path, permission.trust).identity
     for folder, card in heads.items():
         if card.encoder == identity:
             front_end = card.front_end | {"path": path}
             return FoldModels(folder, card.model_copy(update={"recogniser": model, "front_end": front_end}))
     return None
+
+
+def _bundled_head_of(task: TrainingTask) -> FoldModels | None:
+    """Shipped head that a task would train: of the same encoder, hidden state and pooling."""
+    if MODELS.get(task.name).kind != "hf" or task.values is not None or task.settings != HeadSettings(None):
+        return None
+    heads = bundled_heads(task.corpus.name, task.corpus.record.version)
+    if not heads or task.extractor is None:
+        return None
+    models = _head_of(task.name, heads, str(getattr(task.extractor, "identity", "")))
+    alike = models is not None and models.card.front_end == task.extractor.params and models.folds == task.folds
+    return models if alike else None
 
 
 def obtain_fold_models(
@@ -205,6 +234,7 @@ def obtain_fold_models(
     progress: Callable[[int, int], None] | None = None,
     *,
     emotions: Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> FoldModels:
     """Load bundled or cached fold models, else train and cache them.
 
@@ -218,6 +248,8 @@ def obtain_fold_models(
         Called with (done, total) while training.
     emotions : sequence of str, optional
         Classes; default: see `models.training.plan_training`.
+    options : mapping, optional
+        Of a Hugging Face backbone; see `models.training.plan_training`.
 
     Raises
     ------
@@ -226,11 +258,13 @@ def obtain_fold_models(
     InputError
         If the corpus cannot be trained on, or what is cached is damaged.
     """
-    task = plan_training(model, corpus, emotions=emotions)
+    task = plan_training(model, corpus, emotions=emotions, options=options)
     return _find(task) or train(task, cached(task), progress=progress)
 
 
-def find_fold_models(model: str, corpus: Corpus, *, emotions: Sequence[str] | None = None) -> FoldModels | None:
+def find_fold_models(
+    model: str, corpus: Corpus, *, emotions: Sequence[str] | None = None, options: Mapping[str, Any] | None = None
+) -> FoldModels | None:
     """Load bundled or cached fold models; None where they must be trained.
 
     Raises
@@ -240,11 +274,11 @@ def find_fold_models(model: str, corpus: Corpus, *, emotions: Sequence[str] | No
     InputError
         If the corpus cannot be trained on, or what is cached is damaged.
     """
-    return _find(plan_training(model, corpus, emotions=emotions))
+    return _find(plan_training(model, corpus, emotions=emotions, options=options))
 
 
 def _find(task: TrainingTask) -> FoldModels | None:
-    bundled = find_bundled(task.name, task.corpus.name, task.corpus.record.version)
+    bundled = find_bundled(task.name, task.corpus.name, task.corpus.record.version) or _bundled_head_of(task)
     if (
         bundled is not None
         and bundled.card.classes == task.classes

@@ -29,6 +29,7 @@ from torch import nn
 
 from ..audio import SAMPLE_RATE, Grid
 from ..errors import ClipError, InputError
+from .recurrent import differentiate_recurrent
 
 BATCH = 8  # a small CNN on one CPU thread gains nothing above 4-16 copies a batch
 CUDA_BATCH = 32  # a deletion trajectory, or the nodes of integrated gradients, in one
@@ -288,6 +289,7 @@ class TorchRecogniser(Recogniser):
         for parameter in self.network.parameters():
             parameter.requires_grad_(False)
         self.network.register_forward_pre_hook(self._count)
+        differentiate_recurrent(self.network)
 
     def _count(self, module: nn.Module, args: tuple) -> None:
         self.calls += len(args[0])

@@ -22,6 +22,7 @@ from ..datasets.folds import ClipFolds, Folds
 from ..datasets.schemes import FoldScheme, Part
 from ..errors import InputError
 from ..schema_faults import field_faults
+from .backbone_settings import BACKBONE, EARLIER, WEIGHTED
 from .cache import cached
 from .card import CARD, REFIT, Card, save_card
 from .checkpoint import check_folds, weights_file
@@ -30,7 +31,6 @@ from .dimensional import labelled_dimensions
 from .factory import model_kind
 from .foldmodels import FoldModels, load_fold_models
 from .head_training import HeadSettings, fit_heads
-from .layer_choice import AUTO, WEIGHTED
 from .network_training import SETTINGS, Settings, fit_networks
 from .records import MODELS
 from .task import VERSION, TrainingTask
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from ..datasets.corpus import Corpus
 
 COMMON_EMOTIONS = ("anger", "happiness", "neutral", "sadness")
-BACKBONE: dict[str, Any] = {"layer": AUTO, "pooling": "mean+sd"}  # defaults of `models.hf.Backbone` in training
 MAX_SETTING = 100_000  # of steps, batch, width, frames
 
 Progress = Callable[[int, int], None]
@@ -113,7 +112,7 @@ def plan_training(
     divided = [scheme.within(clips) for scheme in divided]
     kept = None if isinstance(folds, int) else divided[0]
     used = (BACKBONE | options) if backbone else {}
-    plain = used == {"layer": "last", "pooling": "mean"}  # a head as they were before there was a choice
+    plain = used == EARLIER  # a head as they were before there was a choice
     settings: Settings | HeadSettings = HeadSettings(None) if backbone and not plain else HeadSettings()
     if kind == "network":
         settings = SETTINGS.get(corpus.name, Settings())

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..audio import SAMPLE_RATE
 from .recogniser import PROBE_S, Recogniser, pass_bytes, raw_scores
+from .recurrent import differentiate_recurrent
 
 
 class WaveformRecogniser(Recogniser):
@@ -60,6 +61,7 @@ class WaveformRecogniser(Recogniser):
         self.min_samples = min_samples
         self.gradients = True
         self.module.register_forward_pre_hook(self._count)
+        differentiate_recurrent(self.module)
 
     def _count(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         self.calls += len(args[0])

@@ -154,8 +154,9 @@ def scores_of_convention(
     """
     rows = _wanted(store, metrics, limit)
     info = store.info
-    bench = Workbench(execution or _execution(info), progress, train=False)
-    scorer = _Scorer(bench, RunConfig(**settings_of_run(info["config"])))
+    config = RunConfig(**settings_of_run(info["config"]))
+    bench = Workbench(execution or _execution(info), progress, train=False, settings=config.model_settings)
+    scorer = _Scorer(bench, config)
     by_map: dict[tuple[Hashable, ...], list[dict[str, Any]]] = {}
     for row in rows.to_dict("records"):
         by_map.setdefault(tuple(row[name] for name in _EXPLAINED), []).append(row)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -95,8 +95,16 @@ class Bars:
         self._progress.stop()
 
 
-def reach_lines(reach: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What to print of the reach of fills: a line for each corpus and recogniser (see `run.reach`)."""
+def reach_lines(reach: Sequence[Mapping[str, Any]], numbers: Collection[str] = ()) -> list[str]:
+    """What to print of the reach of fills: a line for each corpus and recogniser (see `run.reach`).
+
+    Parameters
+    ----------
+    reach : sequence of mapping
+        As in run.json.
+    numbers : collection of str
+        Recognisers that predict numbers, whose falls are in units of the output.
+    """
     by_recogniser: dict[tuple[str, str], list[str]] = {}
     for one in reach:
         mean = "not measured" if one["mean"] is None else f"{one['mean']:.2f}"
@@ -104,6 +112,7 @@ def reach_lines(reach: Sequence[Mapping[str, Any]]) -> list[str]:
         told = f"{one['fill']} {mean}{bounds}{'' if one['used'] else ' (not used)'}"
         by_recogniser.setdefault((one["model"], one["corpus"]), []).append(told)
     return [
-        f"fall of log-odds with the whole clip replaced, {model} on {corpus}: {', '.join(told)}"
+        f"fall of {'the output, in its own units,' if model in numbers else 'log-odds'} with the whole clip replaced, "
+        f"{model} on {corpus}: {', '.join(told)}"
         for (model, corpus), told in by_recogniser.items()
     ]

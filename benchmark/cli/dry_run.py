@@ -103,7 +103,8 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
             "explanation (--reexplain-calls)",
             highlight=False,
         )
-    for line in reach_lines(summary["reach"]):
+    numbers = {models.name for models in plan.models.values() if models.info.get("regression")}
+    for line in reach_lines(summary["reach"], numbers):
         console.print(line, highlight=False)
     return 0
 

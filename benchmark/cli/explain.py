@@ -16,10 +16,9 @@ from rich.text import Text
 from ...audio import SAMPLE_RATE
 from ...datasets.corpora import CORPORA, corpus_forbidding_derivatives, load_corpus
 from ...methods.attribution import Attribution
-from ...methods.caveats import LEAST_RESPONSE, Caveat, caveats, largest_response
-from ...methods.explainer import Request
-from ...methods.masks import FillEffect, fill_effects
-from ...methods.reading import reading
+from ...methods.caveats import LEAST_RESPONSE, Caveat
+from ...methods.masks import FillEffect
+from ...methods.reading import left_unsaid
 from ..api import DEFAULT_METHODS, ClipExplanation, explain, kept_and_removed
 from ..report.catalogue import explanation_overlay
 from ..report.figures.cues import beyond_saliency_figure
@@ -51,12 +50,10 @@ def run(arguments: Namespace) -> int:
             progress=bars,
         )
     withheld = sounds_withheld(explained, arguments.audio, arguments.data_root)
-    seed = ("fills", arguments.seed, explained.clip.sha256)
-    fills = fill_effects(Request(explained.recogniser, explained.clip, explained.target, seed))
     with writing(arguments.out, resumable=False):
-        files = write_explanation(explained, arguments.audio, arguments.out, withheld, fills)
+        files = write_explanation(explained, arguments.audio, arguments.out, withheld)
     if arguments.json:
-        print(json.dumps(as_json(explained, arguments.audio, withheld, fills), indent=2))
+        print(json.dumps(as_json(explained, arguments.audio, withheld), indent=2))
     else:
         for remark in explained.remarks:
             warned = "; there is nothing to explain in it, and serxai run skips it" if remark.unusable else ""
@@ -64,7 +61,7 @@ def run(arguments: Namespace) -> int:
             Console(stderr=True).print(Text(text, style="yellow"), soft_wrap=True)
         for warning in explained.warnings:
             Console(stderr=True).print(Text(f"warning: {arguments.audio}: {warning}.", style="yellow"), soft_wrap=True)
-        _print(explained, files, fills)
+        _print(explained, files)
         if withheld:
             Console().print(withheld, style="yellow", soft_wrap=True)
     return 1 if explained.failures else 0
@@ -84,19 +81,18 @@ def sounds_withheld(explained: ClipExplanation, audio: Path, data_root: Path | N
     )
 
 
-def write_explanation(
-    explained: ClipExplanation, audio: Path, out: Path, withheld: str, fills: Sequence[FillEffect] = ()
-) -> dict[str, Path]:
+def write_explanation(explained: ClipExplanation, audio: Path, out: Path, withheld: str) -> dict[str, Path]:
     """Write PNG, JSON, HTML and the sounds of what was kept and removed; returns the files by kind.
 
-    `withheld` is the reason not to write sounds, empty where they may be written (see `sounds_withheld`); `fills` says
-    what each fill alone does to the prediction.
+    `withheld` is the reason not to write sounds, empty where they may be written (see `sounds_withheld`).
     """
     out.mkdir(parents=True, exist_ok=True)
     stem = audio.stem
     title = _title(explained, audio)
-    found = caveats_of(explained, fills)
-    overlay = explanation_overlay(explained.clip.samples, explained.attributions, title, out / f"{stem}.png", found)
+    number, sentences = bool(explained.outputs), explained.sentences
+    overlay = explanation_overlay(
+        explained.clip.samples, explained.attributions, title, out / f"{stem}.png", explained.caveats, number
+    )
     files = {"picture": overlay}
     cues, channels, interactions = {}, {}, {}
     for name, attribution in explained.attributions.items():
@@ -108,11 +104,7 @@ def write_explanation(
         if attribution.cues:
             file = out / f"{_file_name(stem, name)}.png"
             cues[name] = files[f"picture of {name}"] = beyond_saliency_figure(
-                explained.clip.samples,
-                attribution,
-                title,
-                file,
-                reading(attribution, found[name], bool(explained.outputs)),
+                explained.clip.samples, attribution, title, file, sentences[name], number
             )
         if attribution.interactions is not None:
             file = out / f"{_file_name(stem, name)}-interactions.png"
@@ -124,10 +116,10 @@ def write_explanation(
             soundfile.write(out / sound, samples, SAMPLE_RATE, subtype="PCM_16")
         sounds[name] = names
     files["numbers"] = out / f"{stem}.json"
-    write_atomically(files["numbers"], json.dumps(as_json(explained, audio, withheld, fills), indent=2).encode())
+    write_atomically(files["numbers"], json.dumps(as_json(explained, audio, withheld), indent=2).encode())
     files["page"] = out / f"{stem}.html"
     page = explanation_page(
-        as_json(explained, audio, withheld, fills),
+        as_json(explained, audio, withheld),
         files["picture"].read_bytes(),
         sounds,
         {name: file.read_bytes() for name, file in cues.items()},
@@ -154,11 +146,9 @@ def _file_name(stem: str, method: str) -> str:
     return f"{stem}-{method.replace(':', '-').replace('/', '-')}"
 
 
-def as_json(
-    explained: ClipExplanation, audio: Path, withheld: str = "", fills: Sequence[FillEffect] = ()
-) -> dict[str, Any]:
+def as_json(explained: ClipExplanation, audio: Path, withheld: str = "") -> dict[str, Any]:
     """All results but the samples as JSON types; deterministic."""
-    found = caveats_of(explained, fills)
+    found, sentences = explained.caveats, explained.sentences
     return {
         "audio": audio.name,
         "clip_sha256": explained.clip.sha256,
@@ -173,28 +163,27 @@ def as_json(
         "target": explained.target,
         "contrast": explained.contrast,
         "explanations": {
-            name: {"parameters": explained.parameters.get(name, {})} | _attribution(a, explained, found[name])
+            name: {"parameters": explained.parameters.get(name, {})}
+            | _attribution(a, explained)
+            | {"sentence": sentences[name], "caveats": _caveats(found[name], sentences[name])}
             for name, a in explained.attributions.items()
         },
         "failures": explained.failures,
         "remarks": [asdict(remark) for remark in explained.remarks],
         "warnings": list(explained.warnings),
         "training_distance": [asdict(deviation) for deviation in explained.deviations],
-        "fills": [asdict(effect) | {"note": effect.note} for effect in fills],
+        "fills": [asdict(effect) | {"note": effect.note} for effect in explained.fills],
         "sounds_withheld": withheld,
     }
 
 
-def caveats_of(explained: ClipExplanation, fills: Sequence[FillEffect]) -> dict[str, tuple[Caveat, ...]]:
-    """Caveats of each explanation, by method; the response is judged by all that was removed from the clip."""
-    response = largest_response(fills, (a.table for a in explained.attributions.values()))
-    return {
-        name: caveats(attribution, response, bool(explained.outputs))
-        for name, attribution in explained.attributions.items()
-    }
+def _caveats(found: Sequence[Caveat], sentence: str) -> list[dict[str, Any]]:
+    """Caveats as JSON types, with whether the explanation's sentence states them already."""
+    unsaid = left_unsaid(sentence, found)
+    return [asdict(one) | {"unreadable": one.unreadable, "in_sentence": one not in unsaid} for one in found]
 
 
-def _attribution(attribution: Attribution, explained: ClipExplanation, found: Sequence[Caveat]) -> dict[str, Any]:
+def _attribution(attribution: Attribution, explained: ClipExplanation) -> dict[str, Any]:
     matrix = attribution.interactions
     return {
         "values": attribution.values.tolist(),
@@ -206,8 +195,6 @@ def _attribution(attribution: Attribution, explained: ClipExplanation, found: Se
         "details": attribution.details,
         "cues": list(attribution.cues),
         "interactions": None if matrix is None else {"parts": part_labels(attribution), "effects": matrix.tolist()},
-        "sentence": reading(attribution, found, bool(explained.outputs)),
-        "caveats": [asdict(caveat) | {"unreadable": caveat.unreadable} for caveat in found],
     }
 
 
@@ -273,7 +260,7 @@ def _prediction(effect: FillEffect) -> float:
     return effect.log_odds if effect.probability is None else effect.probability
 
 
-def _print(explained: ClipExplanation, files: dict[str, Path], fills: Sequence[FillEffect]) -> None:
+def _print(explained: ClipExplanation, files: dict[str, Path]) -> None:
     console = Console()
     ranked = sorted(explained.probabilities.items(), key=lambda item: -item[1])
     values = [f"{name} {p:.2f}" for name, p in ranked]
@@ -286,17 +273,17 @@ def _print(explained: ClipExplanation, files: dict[str, Path], fills: Sequence[F
         console.print(f"Whether {corpus} holds this speaker is unknown.", style="yellow")
     elif explained.seen_in_training == "yes":
         console.print(f"The model was trained on this clip or on this speaker ({corpus}).", style="yellow")
-    found = caveats_of(explained, fills)
+    sentences = explained.sentences
     for name, attribution in explained.attributions.items():
-        said = reading(attribution, found[name], bool(explained.outputs))
-        console.print(styled("bold", name, f" ({attribution.model_calls} model calls): {said}"))
+        calls = f"{attribution.model_calls} model call{'s' * (attribution.model_calls != 1)}"
+        console.print(styled("bold", name, f" ({calls}): {sentences[name]}"))
         for line in weight_lines(attribution):
             console.print(f"  {line}", highlight=False)
         if attribution.interactions is not None:
             console.print(interaction_table(attribution))
     for name, reason in explained.failures.items():
         console.print(styled("red", f"{name} could not explain the clip:", f" {reason}"))
-    for line in fill_lines(fills):
+    for line in fill_lines(explained.fills):
         console.print(line, highlight=False)
     for kind, path in files.items():
         console.print(f"{kind}: {path}", highlight=False, soft_wrap=True)

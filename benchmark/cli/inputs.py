@@ -15,14 +15,14 @@ from ...datasets.corpus import not_found
 from ...datasets.schemes import find_scheme, kept_first
 from ...errors import InputError, UnknownNameError
 from ...methods.records import METHODS
+from ...models.backbone_settings import LAYERS
 from ...models.bundled import BUNDLED, REAL_SPEECH
 from ...models.card import load_card
 from ...models.records import MODELS
 from ...registry import Registry
 from ..report.catalogue import FIGURES
 from ..storage.run_info import read_run_info
-
-LAYERS = ("auto", "weighted", "last")  # words of --layer, beside the numbers of hidden states
+from .train_config import complete
 
 
 def explain(arguments: Namespace) -> None:
@@ -40,7 +40,8 @@ def explain(arguments: Namespace) -> None:
 
 
 def train(arguments: Namespace) -> None:
-    """Model, corpus and folds of ``serxai train``."""
+    """Model, corpus and folds of ``serxai train``; what the configuration says is filled in."""
+    complete(arguments)
     _registered("MODEL", MODELS, [arguments.model])
     if arguments.dimension and arguments.emotion:
         raise InputError("--dimension predicts numbers and --emotion classes; give one of them.")

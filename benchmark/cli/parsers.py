@@ -230,12 +230,18 @@ def _train(commands: argparse._SubParsersAction) -> None:
         serxai train cnn --corpus emodb --data-root DIR --out models/emodb
         serxai train cnn --corpus planted --out models/planted
         serxai train hf:PATH --corpus emodb --data-root DIR --layer 2 --pooling mean --out models/hf
+        serxai train --config RUN.toml
         serxai train praat-svc --corpus emodb --folds 10 --folds emobox --folds-root EmoBox --out models/praat
         """,
         "train",
     )
-    parser.add_argument("model", metavar="MODEL", help="see: serxai ls models")
-    parser.add_argument("--corpus", required=True, metavar="N", help="training corpus; see: serxai ls corpora")
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="see: serxai ls models; default: that of --config")
+    parser.add_argument("--corpus", metavar="N", help="training corpus; see: serxai ls corpora")
+    parser.add_argument(
+        "--config", type=nonempty_path, metavar="RUN.toml",
+        help="configuration of a run: trains what the run would; gives model, corpus, layer and pooling, which flags "
+        "override",
+    )  # fmt: skip
     add_data_root(parser)
     parser.add_argument(
         "--out", type=nonempty_path, metavar="DIR", help="folder to write the models to; default: the cache of `run`"

@@ -93,7 +93,8 @@ def _print_summary(console: Console, config: RunConfig, info: dict[str, Any], ou
         f"{info['model_calls']} model calls, {info['computed']['seconds']:.0f} s.",
         highlight=False,
     )
-    for line in reach_lines(info["reach"]):
+    numbers = {card["recogniser"] for card in info["models"].values() if card.get("regression")}
+    for line in reach_lines(info["reach"], numbers):
         console.print(line, highlight=False)
     if rows["failed"]:
         console.print(

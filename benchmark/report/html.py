@@ -279,7 +279,9 @@ def explanation_page(
             channel_pictures={name: _as_uri(png) for name, png in (channel_pictures or {}).items()},
             interaction_pictures={name: _as_uri(png) for name, png in (interaction_pictures or {}).items()},
             interactions_legend=INTERACTIONS,
-            legend=colour_legend((UNSIGNED_MAP in of_map for of_map in kinds), summary["target"]),
+            legend=colour_legend(
+                (UNSIGNED_MAP in of_map for of_map in kinds), summary["target"], bool(summary.get("outputs"))
+            ),
             sounds={name: sounds.get(name) for name in summary["explanations"]},
         )
     )

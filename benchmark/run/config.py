@@ -20,8 +20,10 @@ from ...errors import InputError, UnknownNameError
 from ...methods.records import METHODS, make_method
 from ...metrics.record import EARLIER_REEXPLAIN_CALLS, REEXPLAIN_CALLS, QuantusRecord
 from ...metrics.records import METRICS
+from ...models.backbone_settings import BackboneSettings
 from ...models.records import MODELS
 from ...registry import Registry
+from .model_settings import check_models, of_named_models, split_models
 from .settings import expand_words, read_toml, validate_settings
 
 FILL_NAMES = ("attenuate", "noise", "spectral-mean", "zero", "twin")
@@ -93,7 +95,10 @@ class RunConfig(BaseModel):
     ----------
     corpora, models, methods, metrics, conditions : list of str
         Registry names. ``all`` among methods, metrics or conditions stands for every registered one, ``core`` among
-        metrics for those whose record says so.
+        metrics for those whose record says so. Models may be a table by name, ``[models."hf:PATH"]``, with settings
+        of their own.
+    model_settings : dict of str to BackboneSettings
+        Those settings, of the models that have some; training and what is loaded follow them.
     clean_only : list of str
         Metrics that are not scored under shifted conditions, to save their model calls.
     emotions : list of str
@@ -150,9 +155,15 @@ class RunConfig(BaseModel):
     repeats: int = Field(default=1, ge=1, le=1000, strict=True)
     reexplain_calls: int = Field(default=REEXPLAIN_CALLS, ge=0, lt=2**63, strict=True)
     parameters: dict[str, dict[str, Any]] = {}
+    model_settings: dict[str, BackboneSettings] = Field(default={}, title="models")
     tuning: Tuning | None = None
     part: Literal["scored", "tuning"] = "scored"
     seed: int = Field(default=0, ge=0, lt=2**63, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _models_as_table(cls, settings: Any) -> Any:
+        return split_models(settings) if isinstance(settings, Mapping) else settings
 
     @field_validator("methods", "metrics", "conditions", "fills", mode="before")
     @classmethod
@@ -205,6 +216,11 @@ class RunConfig(BaseModel):
         for method, given in parameters.items():
             make_method(method, **given)
         return parameters
+
+    @model_validator(mode="after")
+    def _settings_of_models(self) -> RunConfig:
+        check_models(self.model_settings, self.models)
+        return self
 
     @model_validator(mode="after")
     def _tuned_methods(self) -> RunConfig:
@@ -314,7 +330,7 @@ def load_config(
         For a missing or malformed file, an unknown key or name (with near misses), or a value out of range.
     """
     merged = dict(earlier) if earlier is not None else _read_preset("quick" if preset is None else preset)
-    given = read_toml(path) if path is not None else {}
+    given = split_models(read_toml(path)) if path is not None else {}
     named = {key: value for key, value in overrides.items() if value not in (None, [], (), {})}
     if earlier is not None:
         named = _added(earlier, named)
@@ -330,6 +346,7 @@ def load_config(
     implied = "metrics" in named and "conditions" not in given and earlier is None
     shifts = [name for name in merged.get("conditions", ()) if name not in ("clean", ALL)] or [SHIFT]
     merged |= given | ({"conditions": ["clean"]} if implied else {})
+    merged = of_named_models(merged) if "models" in named else merged
     config = validate_settings(RunConfig, merged, path, {key: f"--{_FLAGS.get(key, key)}" for key in named})
     if not own_classes and earlier is None:
         _refuse_unknown_classes(config, path, named)

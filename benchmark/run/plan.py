@@ -164,7 +164,7 @@ def make_plan(
         If nothing is left to do: no clip of the emotions, no cell for the conditions; if a corpus has no clip of an
         emotion, or no recogniser the target; or if a model would have to be trained and must not be.
     """
-    bench = Workbench(execution, progress, train, config.ensemble)
+    bench = Workbench(execution, progress, train, config.ensemble, settings=config.model_settings)
     specs = resolve_methods(config)
     models: dict[tuple[str, str], Models] = {}
     cells: list[Cell] = []

@@ -64,7 +64,9 @@ def validate_settings(
 
 def _message(fault: Any, schema: type[BaseModel], flags: Mapping[str, str]) -> str:
     *above, last = map(str, fault["loc"]) if fault["loc"] else [""]
-    key = ".".join([*above, last])
+    top, *others = [*above, last]
+    field = schema.model_fields.get(top)
+    key = ".".join([(field.title if field else None) or top, *others])  # a title is the key's name in files
     if fault["type"] == "extra_forbidden":
         allowed = _keys_of(schema, above)
         near = get_close_matches(last, allowed, n=1)

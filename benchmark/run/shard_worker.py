@@ -37,7 +37,7 @@ class ShardWorker:
         self.config = config
         self.specs = resolve_methods(config)
         self.store = Store(path)
-        self.bench = Workbench(execution, ensemble=config.ensemble, quiet=True)
+        self.bench = Workbench(execution, ensemble=config.ensemble, quiet=True, settings=config.model_settings)
         self.scratch = Scratch(path) if len(config.models) > 1 else None
 
     def identity(self, shard: Shard) -> tuple[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from functools import partial
 
 from ...datasets.corpora import load_corpus
 from ...datasets.corpus import Corpus
 from ...errors import InputError, TableWarning
+from ...models.backbone_settings import BackboneSettings
 from ...models.foldmodels import Models
 from ...models.obtain import obtain_models
 from ...models.recogniser import Recogniser
@@ -28,6 +30,8 @@ class Workbench:
         Whether the mean of the fold models takes the place of the refit; see `models.obtain.obtain_models`.
     quiet : bool
         Whether remarks on tables are left out, as in a worker, whose parent has loaded the same ones.
+    settings : mapping of str to BackboneSettings, optional
+        Settings of recognisers by name (`RunConfig.model_settings`).
 
     Attributes
     ----------
@@ -42,6 +46,7 @@ class Workbench:
         train: bool = True,
         ensemble: bool = False,
         quiet: bool = False,
+        settings: Mapping[str, BackboneSettings] | None = None,
     ) -> None:
         self.execution = execution or Execution()
         self.corpora: dict[str, Corpus] = {}
@@ -49,6 +54,7 @@ class Workbench:
         self._train = train
         self._ensemble = ensemble
         self._quiet = quiet
+        self._settings = settings or {}
         self._models: dict[tuple[str, str], Models] = {}
         self._recogniser: tuple[tuple[str, str, str], Recogniser] | None = None
 
@@ -71,6 +77,7 @@ class Workbench:
             If there are none and `train` is False.
         """
         key = (model, trained_on)
+        settings = self._settings.get(model)
         if key not in self._models:
             models = obtain_models(
                 model,
@@ -80,6 +87,7 @@ class Workbench:
                 train=self._train,
                 ensemble=self._ensemble,
                 progress=partial(self._progress, f"training {model} on {trained_on}"),
+                options=settings.given if settings else None,
             )
             if models is None:
                 raise InputError(

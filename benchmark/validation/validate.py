@@ -33,6 +33,7 @@ from ...models.obtain import obtain_models
 from ...registry import Registry
 from ..run.config import RunConfig, settings_of_run
 from ..run.method_spec import resolve_methods
+from ..run.model_settings import stored_settings
 from ..run.plan import rows_of
 from ..storage.bounds import MAX_FILE_BYTES
 from ..storage.explanations import Explanation, explanations_in
@@ -371,6 +372,8 @@ def _models_here(
     name = card.get("recogniser", "")
     if not name:
         raise InputError("run.json does not name its recogniser")
+    settings = stored_settings(info["config"]).get(name)
+    options = None if settings is None else settings.given
     given.admit(name, name in info["execution"].get("checkpoints", {}))
     trained_on = card["corpus"]["name"] if "corpus" in card else ""
 
@@ -385,4 +388,5 @@ def _models_here(
         checkpoint=given.checkpoints.get(name),
         permission=given.permission,
         train=False,
+        options=options,
     )

@@ -153,7 +153,11 @@ def test_a_map_without_sign_is_not_evidence_for():
         "What matters most to anger lies at 0-500 Hz, 0.40-0.80 s; whether for or against it, this map does not say."
     )
     signed = replace(found, values=-found.values)  # by a parameter of the method, say
-    assert not is_unsigned(signed) and reading(signed) == "Nothing in the clip speaks for anger."
+    nothing = "Nothing in the clip speaks for anger"
+    against = f"{nothing}; what speaks most against it lies at 0-500 Hz, 0.40-0.80 s."
+    assert not is_unsigned(signed) and reading(signed) == against
+    assert "raises anger; what lowers it most lies at" in reading(signed, number=True)
+    assert reading(replace(signed, values=0 * signed.values, method="occlusion")) == f"{nothing}."
     assert not is_unsigned(replace(found, method="of somebody else"))
     # windows chosen by a signed map are evidence for; by a magnitude they are not
     occlusion = replace(found, method="occlusion")

@@ -15,7 +15,7 @@ from serxai.models.bundled import BUNDLED, bundled_summaries, corpus_of_samples
 from serxai.models.card import load_card
 from serxai.models.foldmodels import find_bundled, load_fold_models
 from serxai.models.network_training import SETTINGS, Settings
-from serxai.models.obtain import load_model, load_models, obtain_fold_models
+from serxai.models.obtain import find_fold_models, load_model, load_models, obtain_fold_models
 from serxai.models.task import VERSION
 
 CNN, HEAD = BUNDLED / "cnn-emodb", BUNDLED / "hf-whisper-tiny-en-emodb"
@@ -88,3 +88,6 @@ def test_the_head_follows_the_encoder_wherever_it_lies(tmp_path: Path) -> None:
     recogniser = models.recogniser(fold)
     assert recogniser.classes[int(recogniser.log_odds(clip.samples[None])[0].argmax())] == clip.emotion == "happiness"
     assert models.info["encoder"] == load_card(HEAD).encoder
+    for options, bundled in (({"layer": 2}, True), ({"layer": 2, "pooling": "mean"}, False), ({}, False)):
+        found = find_fold_models(f"hf:{folder}", corpus, options=options)  # what a run with these settings takes
+        assert (found is not None and found.folder == HEAD) == bundled, options

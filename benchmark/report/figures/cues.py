@@ -27,7 +27,12 @@ EXPECTED = {"expected": FOR, "unexpected": AGAINST, "disputed": GREY, "": GREY}
 
 
 def beyond_saliency_figure(
-    samples: np.ndarray, attribution: Attribution, heading: str, picture: str | Path, said: str | None = None
+    samples: np.ndarray,
+    attribution: Attribution,
+    heading: str,
+    picture: str | Path,
+    said: str | None = None,
+    number: bool = False,
 ) -> Path:
     """Draw map, salient boxes on spectrogram and waveform, and standardised cues; the CSV holds the cue table.
 
@@ -44,6 +49,8 @@ def beyond_saliency_figure(
     picture : path
     said : str, optional
         What the explanation says, in a sentence; default `methods.reading.reading`.
+    number : bool
+        Whether the target is a number and no class.
 
     Raises
     ------
@@ -74,13 +81,15 @@ def beyond_saliency_figure(
         below.set(xlabel="time / s", xlim=(0, duration))
         right.suptitle("4. What the voice does there", x=0.02, ha="left", fontweight="bold", fontsize=10)
         _bars(right.subplots(), attribution)
-        figure.suptitle(f"{heading}\n{fill(said or reading(attribution), 150)}", x=0.01, ha="left", fontsize=10.5)
+        figure.suptitle(
+            f"{heading}\n{fill(said or reading(attribution, number=number), 150)}", x=0.01, ha="left", fontsize=10.5
+        )
+        legend = colour_legend([is_unsigned(base)], attribution.target, number)
         footnote(
             figure,
-            f"1: {colour_legend([is_unsigned(base)], attribution.target)}. 4: a tinted half is the side on which most "
-            "sources, or the only one, expect the cue (beside it: how many of those that expect a change); green bars "
-            "lie there, "
-            "vermilion ones do not, grey ones have no source or as many for as against.",
+            f"1: {legend}. 4: a tinted half is the side on which most sources, or the only one, expect the cue (beside "
+            "it: how many of those that expect a change); green bars lie there, vermilion ones do not, grey ones have "
+            "no source or as many for as against.",
         )
         return save(figure, cue_numbers(attribution), picture, svg=False)
 

@@ -21,6 +21,7 @@ from ....methods.masks import all_masks
 from ....methods.records import make_method
 from ....methods.surrogates import lime_weights, unshrunk
 from ...run.execution import Execution
+from ...run.model_settings import stored_settings
 from ...run.workbench import Workbench
 from ...storage.store import Store
 from .maps import from_mel, mel, print_weights, spectrogram, tint
@@ -222,7 +223,8 @@ class _Recognisers:
         self.config, self.fingerprints = info["config"], info.get("fingerprints", {})
         checkpoints = {name: Path(path) for name, path in info["execution"].get("checkpoints", {}).items()}
         execution = Execution(data_root=data_root, checkpoints=checkpoints)
-        self.bench = Workbench(execution, progress, train=False, ensemble=self.config.get("ensemble", False))
+        ensemble, settings = self.config.get("ensemble", False), stored_settings(self.config)
+        self.bench = Workbench(execution, progress, train=False, ensemble=ensemble, settings=settings)
 
     def of(self, model: str, speaker: str) -> Any:
         """The recogniser that the run has for a speaker of EMODB."""

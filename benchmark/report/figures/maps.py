@@ -67,7 +67,7 @@ def spectrogram(ax: Any, samples: np.ndarray) -> float:
     return plane.duration_s
 
 
-def colour_legend(unsigned: Iterable[bool], target: str = "the target") -> str:
+def colour_legend(unsigned: Iterable[bool], target: str = "the target", number: bool = False) -> str:
     """Meaning of the colours of maps with and without sign.
 
     Parameters
@@ -75,15 +75,21 @@ def colour_legend(unsigned: Iterable[bool], target: str = "the target") -> str:
     unsigned : iterable of bool
         Of each map drawn, see `methods.caveats.is_unsigned`.
     target : str
+    number : bool
+        Whether the target is a number, which something raises or lowers, and no class.
 
     Examples
     --------
     >>> colour_legend([True], "anger")
     'blue: relevant, for or against (a map without sign); the fainter, the less relevant'
+    >>> colour_legend([False], "arousal", number=True)
+    'green: raises arousal, vermilion: lowers it; the fainter, the less relevant'
     """
     kinds = set(unsigned)
-    parts = [f"green: for {target}, vermilion: against it"] * (False in kinds)
-    parts += ["blue: relevant, for or against (a map without sign)"] * (True in kinds)
+    signed, both = f"green: for {target}, vermilion: against it", "relevant, for or against"
+    if number:
+        signed, both = f"green: raises {target}, vermilion: lowers it", "moves it up or down"
+    parts = [signed] * (False in kinds) + [f"blue: {both} (a map without sign)"] * (True in kinds)
     return "; ".join([*parts, "the fainter, the less relevant"])
 
 
@@ -136,6 +142,7 @@ def explanation_overlay(
     heading: str,
     picture: str | Path,
     caveats: Mapping[str, Sequence[Caveat]] | None = None,
+    number: bool = False,
 ) -> Path:
     """Draw each explanation over the clip's spectrogram, one panel per method.
 
@@ -151,6 +158,8 @@ def explanation_overlay(
     picture : path
     caveats : dict of str to sequence of Caveat, optional
         By method, see `methods.caveats`.
+    number : bool
+        Whether the target is a number and no class.
 
     Raises
     ------
@@ -194,7 +203,7 @@ def explanation_overlay(
             ax.set_axis_off()
         _label_outer(axes, len(maps))
         title(figure, heading)
-        footnote(figure, colour_legend(map(is_unsigned, maps.values())))
+        footnote(figure, colour_legend(map(is_unsigned, maps.values()), number=number))
         return save(figure, _cells_of(maps), picture, svg=False)
 
 

@@ -17,14 +17,17 @@ from rich.console import Console
 
 from serxai.audio import SAMPLE_RATE
 from serxai.benchmark.api import ClipExplanation, explain
-from serxai.benchmark.cli.explain import as_json, caveats_of, interaction_table, write_explanation
+from serxai.benchmark.cli.console import reach_lines
+from serxai.benchmark.cli.explain import as_json, interaction_table, write_explanation
 from serxai.benchmark.report.figures.interactions import interaction_matrix, part_labels
 from serxai.benchmark.report.figures.maps import AGAINST, FOR, colour_legend, tint
 from serxai.benchmark.report.figures.style import BLUE, new_figure
 from serxai.errors import InputError
 from serxai.keys import rng
+from serxai.methods.caveats import INTERACTIONS, UNSIGNED, Caveat
 from serxai.methods.explainer import Request
 from serxai.methods.masks import fill_effects
+from serxai.methods.reading import NO_SIGN, left_unsaid, reading
 from serxai.models.cnn import ResidualCNN
 from serxai.models.front_end import LogMel
 from serxai.models.recogniser import TorchRecogniser
@@ -51,8 +54,7 @@ def effects(explained: ClipExplanation):
 
 
 def test_the_normal_case_reads_as_before_but_for_maps_without_sign(trained, audio, tmp_path):
-    fills = effects(trained)
-    written = write_explanation(trained, audio, tmp_path, "not here", fills)
+    written = write_explanation(trained, audio, tmp_path, "not here")
     told = json.loads(written["numbers"].read_text())["explanations"]
     assert [c["kind"] for c in told["saliency"]["caveats"]] == ["unsigned"]
     assert "whether for or against it" in told["saliency"]["sentence"]
@@ -61,7 +63,10 @@ def test_the_normal_case_reads_as_before_but_for_maps_without_sign(trained, audi
     page = written["page"].read_text("utf-8")
     target = trained.target
     assert f"Green: for {target}, vermilion: against it; blue: relevant, for or against (a map without sign)" in page
-    assert "Unsigned: the map of saliency holds magnitudes" in page and 'class="warn">No response' not in page
+    assert "Unsigned: " not in page and page.count(NO_SIGN) == 1 and 'class="warn">There is nothing' not in page
+    assert [c["in_sentence"] for c in told["saliency"]["caveats"]] == [True]
+    assert {c.kind for c in trained.caveats["saliency"]} == {"unsigned"}  # the same as data, for users of the library
+    assert trained.sentences == {name: found["sentence"] for name, found in told.items()}
 
 
 def test_interactions_are_drawn_and_tabled(trained, audio, tmp_path):
@@ -96,24 +101,28 @@ def test_an_untrained_network_gets_no_confident_sentence(trained, audio, tmp_pat
     request = Request(network, trained.clip, classes[0], ("untrained",))
     maps = {name: make_method(name).attribute(request) for name in ("saliency", "emolime")}
     explained = replace(trained, recogniser=network, attributions=maps, target=classes[0])
-    fills = effects(explained)
-    told = as_json(explained, audio, "", fills)["explanations"]
+    explained = replace(explained, fills=effects(explained))
+    told = as_json(explained, audio)["explanations"]
     for name in maps:
-        assert told[name]["caveats"][0] | {"detail": ""} == {"kind": "no response", "detail": "", "unreadable": True}
+        first = {key: value for key, value in told[name]["caveats"][0].items() if key != "detail"}
+        assert first == {"kind": "no response", "unreadable": True, "in_sentence": True}
         assert told[name]["sentence"].startswith("There is nothing to explain: ")
-    page = write_explanation(explained, audio, tmp_path, "not here", fills)["page"].read_text("utf-8")
+    page = write_explanation(explained, audio, tmp_path, "not here")["page"].read_text("utf-8")
     assert "speaks most" not in page and "matters most" not in page
-    assert page.count('<p class="warn">No response: ') == 2 and "Not to be read: saliency, emolime." in page
-    assert {c[0].kind for c in caveats_of(explained, fills).values()} == {"no response"}
+    assert (
+        page.count('<p class="warn">There is nothing to explain: ') == 2
+        and "Not to be read: saliency, emolime." in page
+    )
+    assert {c[0].kind for c in explained.caveats.values()} == {"no response"}
 
 
 def test_a_poor_surrogate_says_so_on_the_page(trained, audio, tmp_path):
     poor = trained.attributions["emolime"]
     poor = replace(poor, details=poor.details | {"r2": 0.096})
     explained = replace(trained, attributions={"emolime": poor})
-    page = write_explanation(explained, audio, tmp_path, "not here", effects(trained))["page"].read_text("utf-8")
-    assert '<p class="warn">Poor fit: its surrogate explains 10% of what the masked copies do (R² 0.096)' in page
-    assert "The map is not to be read: " in page and "speaks most" not in page
+    page = write_explanation(explained, audio, tmp_path, "not here")["page"].read_text("utf-8")
+    assert page.count("its surrogate explains 10% of what the masked copies do (R² 0.096)") == 1
+    assert '<p class="warn">The map is not to be read: its surrogate' in page and "speaks most" not in page
 
 
 def test_a_map_without_sign_has_a_colour_of_its_own():
@@ -126,3 +135,24 @@ def test_a_map_without_sign_has_a_colour_of_its_own():
 
 def test_a_legend_of_maps_without_sign_speaks_of_no_evidence():
     assert "vermilion" not in colour_legend([True]) and "blue" not in colour_legend([False], "fear")
+
+
+def test_an_output_is_raised_and_lowered_in_the_legend():
+    told = colour_legend([True, False], "arousal", number=True)
+    assert told.startswith("green: raises arousal, vermilion: lowers it; blue: moves it up or down")
+    assert "for" not in told.split() and "against" not in told
+
+
+@pytest.mark.parametrize("number", [False, True])
+def test_what_the_sentence_says_is_not_said_again(trained, number):
+    found = [Caveat(INTERACTIONS, "single parts explain 40%"), Caveat(UNSIGNED, "the map of x holds magnitudes")]
+    sentence = reading(trained.attributions["saliency"], found, number)
+    assert left_unsaid(sentence, found) == ()
+    assert left_unsaid("Another sentence.", found) == tuple(found)
+
+
+def test_falls_of_an_output_are_in_its_units():
+    one = {"fill": "noise", "mean": 0.4, "low": None, "high": None, "used": True, "model": "m", "corpus": "c"}
+    assert reach_lines([one]) == ["fall of log-odds with the whole clip replaced, m on c: noise 0.40"]
+    told = reach_lines([one], {"m"})[0]
+    assert "the output, in its own units," in told and "log-odds" not in told

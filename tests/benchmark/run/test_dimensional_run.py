@@ -79,6 +79,7 @@ def test_one_file_is_explained_by_what_raises_the_output(
     assert "predicted: arousal " in told and "What raises arousal most lies at" in told
     assert "speaks" not in told and "probability" not in told and "log-odds" not in told
     page = (tmp_path / "out/clip.html").read_text("utf-8")
-    assert "Output arousal" in page and "probability" not in page.lower()
+    assert "Output arousal" in page and "probability" not in page.lower() and "raises arousal?" in page
+    assert "vermilion: lowers it" in page and "this map does not say" in page and "against it" not in page
     assert main(command) == 2
     assert "--target arousal" in capsys.readouterr().err
