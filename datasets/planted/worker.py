@@ -6,7 +6,7 @@ standard output when the clip's files are in FOLDER. SOURCE is the data root of 
 corpora are made from.
 
 Synthesised clips are rendered each in a new process, because Praat's synthesiser keeps state between calls. Clips made
-from recordings do not depend on what was rendered before, so their processes live on and keep the recordings they read.
+from recordings do not depend on what was rendered before, so a process renders several and keeps what it has read.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .files import write_clip
 from .render import Rendering, ground_truth, render_clip
 from .voices import VARIANTS
 
+TOGETHER = 16  # clips from recordings that one process renders
 LOADED_FIRST = ("parselmouth", "soundfile")  # else each forked process would import them again
 
 
@@ -58,12 +59,8 @@ def render_all(corpus: str, folder: Path, names: list[str], workers: int, source
     context: Any = get_context("fork" if "fork" in get_all_start_methods() else "spawn")
     render = renderer(corpus, source)
     gc.freeze()  # keeps the memory of loaded modules shared with the forked processes
-    alone = source is None
-    waiting = (
-        [[name] for name in reversed(names)]
-        if alone
-        else [block for i in range(workers) if (block := names[i::workers])]
-    )
+    together = 1 if source is None else TOGETHER
+    waiting = [names[start : start + together] for start in range(0, len(names), together)][::-1]
     running = dict[Any, tuple[Any, list[str]]]()
     while waiting or running:
         while waiting and len(running) < workers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +37,9 @@ def outcome(name: str, case: Case, explained: Explained) -> tuple:
 
 @pytest.fixture
 def case(cnn, planted_clip) -> Case:
-    return Case(cnn, planted_clip, "anger", "twin", seed=(0, "planted", planted_clip.id, "clean"))
+    copy = deepcopy(cnn)
+    seed = (0, "planted", planted_clip.id, "clean")
+    return Case(cnn, planted_clip, "anger", "twin", seed=seed, fine_tuned=lambda fill: copy)
 
 
 @pytest.mark.parametrize("method", ["saliency", "random"])
