@@ -80,7 +80,7 @@ def test_a_plain_twin_gives_the_same(case, score):
 
 def test_the_truth_beats_noise_and_energy_and_its_negative_loses(case, score):
     truth = weights_of(case)
-    drawn = [score(rng("random", i).standard_normal(truth.shape)) for i in range(60)]
+    drawn = [score(rng("random", i).standard_normal(truth.shape)) for i in range(24)]
     error = np.std(drawn, ddof=1) / np.sqrt(len(drawn))
     assert abs(np.mean(drawn)) < 3.5 * error  # 0 is expected at random
     best, energy = score(truth), score(case.plane.energy(case.grid))
