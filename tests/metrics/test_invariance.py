@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -83,8 +84,9 @@ def case(cnn, speech_like) -> Case:
     clip = replace(clip, plant=Plant(quiet, (Word("a", third, 2 * third),)), marks={"stress": stretches,
                    "voicing": stretches})  # fmt: skip
     voices = {name: WindowCues(speech_like(i).cue_tracks, window_edges(0.96)) for i, name in enumerate("abc")}
+    copy = deepcopy(cnn)
     return Case(cnn, clip, "anger", "twin", seed=(0, "planted", clip.id, "clean"),
-                neutral=lambda: NeutralReference(voices))  # fmt: skip
+                neutral=lambda: NeutralReference(voices), fine_tuned=lambda fill: copy)  # fmt: skip
 
 
 def score(case: Case, record: MetricRecord, transform: Callable[[np.ndarray], np.ndarray]) -> float | None:

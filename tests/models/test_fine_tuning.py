@@ -75,11 +75,11 @@ def test_masks_remove_a_uniform_share_up_to_the_limit():
 
 def test_a_copy_learns_masked_clips_and_leaves_the_recogniser_alone(recogniser, clips):
     before, calls, state = weights(recogniser), recogniser.calls, torch.random.get_rng_state()
-    settings = FineTuning(share=0.3, steps=25, clips=6, learning_rate=5e-3)
+    settings = FineTuning(share=0.3, steps=16, clips=6, learning_rate=5e-3)
     copy, loss = fine_tune(recogniser, clips, "attenuate", settings, "seed")
     assert weights(recogniser) == before and recogniser.calls == calls
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert loss[1] < 0.8 * loss[0]
+    assert loss[1] < 0.9 * loss[0]
     assert copy.calls - calls == settings.calls and not copy.network.training
     assert not any(p.requires_grad or p.grad is not None for p in copy.network.parameters())
     # the reported loss is that of masked clips: measured here by hand, on masks of other draws
