@@ -174,14 +174,35 @@ def fine_tune(
         )
         for plane, clip in zip(planes, clips, strict=True)
     ]
-    grids = [scoring_grid(clip.duration_s) for clip in clips]
     labels = [copy.class_index(clip.emotion) for clip in clips]
-    order = np.empty(0, dtype=np.int64)
-    losses = np.zeros(settings.steps)
-    generator = rng("fine-tuning", seed)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the weights must not depend on the machine's
+    try:
+        losses = _descend(copy, optimiser, planes, fills, labels, settings, rng("fine-tuning", seed))
+    finally:
+        torch.set_num_threads(threads)
+    for parameter in trained:
+        parameter.requires_grad_(False)
+        parameter.grad = None
+    tenth = max(1, settings.steps // 10)
+    return copy, (float(losses[:tenth].mean()), float(losses[-tenth:].mean()))
+
+
+def _descend(
+    copy: Recogniser,
+    optimiser: torch.optim.Optimizer,
+    planes: Sequence[Plane],
+    fills: Sequence[torch.Tensor],
+    labels: Sequence[int],
+    settings: FineTuning,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Take the steps; returns the loss at each."""
+    grids = [scoring_grid(plane.duration_s) for plane in planes]
+    order, losses = np.empty(0, dtype=np.int64), np.zeros(settings.steps)
     for step in range(settings.steps):
         while len(order) < settings.clips:
-            order = np.concatenate([order, generator.permutation(len(clips))])
+            order = np.concatenate([order, generator.permutation(len(planes))])
         chosen, order = order[: settings.clips], order[settings.clips :]
         optimiser.zero_grad()
         for i in chosen:
@@ -193,11 +214,7 @@ def fine_tune(
                 loss.backward()  # type: ignore[no-untyped-call]
             losses[step] += float(loss.detach())
         optimiser.step()
-    for parameter in trained:
-        parameter.requires_grad_(False)
-        parameter.grad = None
-    tenth = max(1, settings.steps // 10)
-    return copy, (float(losses[:tenth].mean()), float(losses[-tenth:].mean()))
+    return losses
 
 
 def _log_odds(recogniser: Recogniser, waveforms: torch.Tensor) -> torch.Tensor:
