@@ -53,6 +53,9 @@ class Case:
         Device on which waveforms are perturbed.
     neutral : callable, optional
         Gives the windows of the same speaker's other neutral clips; None where they are not known.
+    fine_tuned : callable, optional
+        Gives the copy of the recogniser that was fine-tuned with a fill on clips other than those explained; None where
+        there are no such clips.
     """
 
     recogniser: Recogniser
@@ -63,6 +66,7 @@ class Case:
     condition: str = "clean"
     device: str | torch.device = "cpu"
     neutral: Callable[[], NeutralReference] | None = None
+    fine_tuned: Callable[[str], Recogniser] | None = None
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def shared(self, key: Hashable, factory: Callable[[], T]) -> T:

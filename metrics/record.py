@@ -73,6 +73,8 @@ class MetricRecord(Record):
         for all others.
     neutral : bool
         Whether it reads the same speaker's other neutral clips (`metrics.case.Case.neutral`).
+    fine_tunes : bool
+        Whether it asks a copy of the recogniser that was fine-tuned on other clips (`metrics.case.Case.fine_tuned`).
     ranked : bool
         Whether methods are ranked by it. Not an argument: False in `DESCRIBED_FAMILIES` and where `described` says
         why; the `direction` then tells how to read the number, not what is better.
@@ -108,6 +110,7 @@ class MetricRecord(Record):
     exempt_reason: str = ""
     described: str = ""
     neutral: bool = False
+    fine_tunes: bool = False
     ranked: bool = field(init=False, default=True)
     margin: float | None = None
     bar: float | None = None

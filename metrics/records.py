@@ -184,6 +184,13 @@ METRICS: Registry[MetricRecord] = Registry(
             "Rong et al. 2022, ICML (ROAD)",
             core=True, random=0.0, space="features", unit="log-odds", invariant=True,
         ),
+        _metric(
+            "f-fidelity", "f_fidelity:FFidelity", "faithfulness", "higher",
+            "64, and once a fold and fill 960 forward and backward to fine-tune a copy (cached)",
+            "fall without cells of the explanation less fall without others, on a copy fine-tuned to removals",
+            "Zheng et al. 2025, ICLR, arXiv:2410.02970 (F-Fidelity)",
+            random=0.0, uses_fill=True, unit="log-odds", invariant=True, fine_tunes=True,
+        ),
         QuantusRecord(
             name="quantus:",
             target=".metrics.quantus_adapter:QuantusMetric",

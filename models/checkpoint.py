@@ -79,7 +79,7 @@ def load_recogniser(
 def _build_network(card: Card, path: Path, sha256: str, device: str | torch.device) -> Recogniser:
     front_end = LogMel(**card.front_end)
     architecture = MODELS.get(card.recogniser).load()
-    state = _load_weights(path, sha256, partial(architecture, **card.network))
+    state = load_weights(path, sha256, partial(architecture, **card.network))
     network = architecture(**card.network)
     network.load_state_dict(state)
     fingerprint = digest("torch", sha256, card.recogniser, card.front_end, card.network, card.classes)
@@ -95,7 +95,7 @@ def _build_head(card: Card, fold: str, path: Path, sha256: str, device: str | to
     extractor = make_extractor(
         card.recogniser, **given, **({"trust": True} if trust and MODELS.get(card.recogniser).kind == "hf" else {})
     )
-    state = _load_weights(path, sha256, partial(make_head, **card.network))
+    state = load_weights(path, sha256, partial(make_head, **card.network))
     head = cast(LinearHead, make_head(**card.network))
     head.load_state_dict(state)
     fingerprint = digest("head", sha256, card.recogniser, extractor.fingerprint, card.network, card.classes)
@@ -128,7 +128,7 @@ def _read_weights(path: Path, sha256: str) -> bytes:
     return data
 
 
-def _load_weights(path: Path, sha256: str, build: Callable[[], nn.Module]) -> dict[str, torch.Tensor]:
+def load_weights(path: Path, sha256: str, build: Callable[[], nn.Module]) -> dict[str, torch.Tensor]:
     """Weights of a file, compared with the network that the card describes before memory is taken for it."""
     data = _read_weights(path, sha256)
     try:

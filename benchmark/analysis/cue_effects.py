@@ -1,6 +1,6 @@
 """Effect sizes of emotions on acoustic cues, against the same speaker's neutral clips.
 
-``python -m serxai.benchmark.cli.corpus_cues CORPUS [--data-root DIR] [--cue NAME]...`` prints them as Markdown. An
+``serxai corpus cues CORPUS [--data-root DIR] [--cue NAME]...`` prints them as Markdown. An
 effect is Cohen's d: the emotion's mean minus the neutral mean of the same speaker, over the two groups' pooled standard
 deviation, each clip counting once.
 

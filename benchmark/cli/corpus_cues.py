@@ -1,16 +1,19 @@
-"""Report of cue effects in a corpus: ``python -m serxai.benchmark.cli.corpus_cues CORPUS``."""
+"""``serxai corpus cues``: effects of emotions on acoustic cues in a corpus, against the speaker's own neutral."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import json
+from argparse import Namespace
+from functools import partial
+from typing import Any
+
+import pandas as pd
 
 from ...cues.records import CUES, LEVEL_CUES
 from ...datasets.corpora import load_corpus
+from ...errors import InputError
 from ..analysis.corpus_directions import markdown_rows, measured_table
-from ..analysis.cue_effects import CLEAR, DEFAULT_CUES, clip_table, compare_signs, effects, reference_effects
+from ..analysis.cue_effects import CLEAR, DEFAULT_CUES, MIN_CLIPS, clip_table, compare_signs, effects, reference_effects
 from .console import Bars
 
 
@@ -54,36 +57,35 @@ def directions_markdown(rows: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", note])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report of one corpus."""
-    parser = argparse.ArgumentParser(prog="python -m serxai.benchmark.cli.corpus_cues", description=__doc__)
-    parser.add_argument("corpus")
-    parser.add_argument("--data-root")
-    parser.add_argument("--cue", action="append", default=[], help="name from `serxai ls cues`; default: seven of them")
-    asked = parser.parse_args(arguments)
-    cues = asked.cue or list(DEFAULT_CUES)
-    full = any(CUES.get(cue).target.endswith("fine_cues") for cue in cues)
-    corpus = load_corpus(asked.corpus, asked.data_root)
+def cues(arguments: Namespace) -> int:
+    """Print the effects of a corpus' emotions on cues, and the directions measured with speakers held out."""
+    names = list(dict.fromkeys(arguments.cue)) or list(DEFAULT_CUES)
+    full = any(CUES.get(name).target.endswith("fine_cues") for name in names)
     with Bars() as bars:
-        table = clip_table(corpus, list(corpus.table.index), full, lambda done, n: bars("measuring cues", done, n))
-    note = ""
-    if not corpus.record.level_comparable:
-        note = f"Levels of {corpus.name} are not comparable between clips: {', '.join(LEVEL_CUES)} say nothing here."
-    measured = effects(table, cues)
-    sys.stdout.write(markdown(measured, note) + "\n")
-    compared = [cue for cue in cues if corpus.record.level_comparable or cue not in LEVEL_CUES]
-    rows = markdown_rows(measured_table(table, compared))
-    if rows:
-        sys.stdout.write("\n" + directions_markdown(rows) + "\n")
+        corpus = load_corpus(arguments.name, arguments.data_root, partial(bars, f"rendering {arguments.name}"))
+        clips = corpus.select(limit=arguments.limit)
+        corpus.prepare(clips)
+        table = clip_table(corpus, clips, full, partial(bars, "measuring cues"))
+    comparable = corpus.record.level_comparable
+    measured = effects(table, names)
+    if measured["d"].isna().all():
+        raise InputError(
+            f"corpus {corpus.name!r}: no speaker has {MIN_CLIPS} neutral clips and {MIN_CLIPS} of another emotion "
+            f"among {len(clips)} clips; take more clips (--limit), or another corpus."
+        )
+    rows = markdown_rows(measured_table(table, [name for name in names if comparable or name not in LEVEL_CUES]))
     reference = reference_effects(corpus.name)
-    if reference is not None:
-        sys.stdout.write("\n" + "\n".join(sign_lines(compare_signs(measured, reference))) + "\n")
+    compared = None if reference is None else compare_signs(measured, reference)
+    if arguments.json:
+        kept = {"effects": measured, "directions": pd.DataFrame(rows)} | (
+            {} if compared is None else {"signs": compared}
+        )
+        print(json.dumps({name: json.loads(frame.to_json(orient="records")) for name, frame in kept.items()}, indent=2))
+        return 0
+    silent = f"Levels of {corpus.name} are not comparable between clips: {', '.join(LEVEL_CUES)} say nothing here."
+    print(markdown(measured, "" if comparable else silent))
+    if rows:
+        print("\n" + directions_markdown(rows))
+    if compared is not None:
+        print("\n" + "\n".join(sign_lines(compared)))
     return 0
-
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-if __name__ == "__main__":
-    sys.exit(main())

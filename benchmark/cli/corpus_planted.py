@@ -19,17 +19,20 @@ from ...datasets.probes import RARE
 from ...errors import InputError
 from ...models.foldmodels import FoldModels
 from ...models.obtain import load_models
+from ...models.trust import Permission
 from ..analysis.planted import reliance, treated_predictions
 from ..analysis.planted_stretches import fall_table, falls, shortcuts
 from .console import Bars
+from .options import checkpoints_option
 
 FOUND = 0.8  # least share of clips in which a cue must be found in its direction
 ENOUGH_UAR = 0.85  # of a recogniser whose explanations are held to the planted truth
 ALPHA = 0.05
+CORPUS = "corpus"  # in place of a recogniser's name
 
 
 class Check(NamedTuple):
-    """One requirement: its name, whether it holds, and the figure; `of` is ``corpus`` or ``recogniser``."""
+    """One requirement: its name, of what (``corpus``, or a recogniser), whether it holds, and the figure."""
 
     name: str
     of: str
@@ -37,8 +40,17 @@ class Check(NamedTuple):
     figure: str
 
 
+class Reliance(NamedTuple):
+    """What a recogniser does on a planted corpus: tables of `reliance`, and where there are stretches `fall_table`."""
+
+    recalls: pd.DataFrame
+    falls: pd.DataFrame | None
+
+
 def planted(arguments: Namespace) -> int:
-    """Check a planted corpus and a recogniser on it; exit status 1 if a requirement on the corpus does not hold."""
+    """Check a planted corpus and recognisers on it; exit status 1 if a requirement on the corpus does not hold."""
+    names = list(dict.fromkeys(arguments.model)) or ["cnn"]
+    checkpoints = checkpoints_option(arguments.checkpoint, names)
     with Bars() as bars:
         progress = partial(bars, f"rendering {arguments.name}")
         corpus = load_corpus(arguments.name, arguments.data_root, progress)
@@ -48,51 +60,65 @@ def planted(arguments: Namespace) -> int:
                 "spliced."
             )
         trained_on = arguments.trained_on or ("planted" if corpus.record.voices == "planted" else corpus.name)
-        models = load_models(
-            arguments.model,
-            trained_on,
-            data_root=arguments.data_root,
-            checkpoint=arguments.checkpoint,
-            progress=bars,
-        )
-        if not isinstance(models, FoldModels):
-            raise InputError(f"model {arguments.model!r} has no folds; give one that `serxai train` trained.")
+        models = {
+            name: load_models(
+                name,
+                trained_on,
+                data_root=arguments.data_root,
+                checkpoint=checkpoints.get(name),
+                permission=Permission.of(names),
+                progress=bars,
+            )
+            for name in names
+        }
+        for name, each in models.items():
+            if not isinstance(each, FoldModels):
+                raise InputError(f"model {name!r} has no folds; give one that `serxai train` trained.")
         clips = corpus.select(limit=arguments.limit)
         changes = measured_changes(corpus, clips, partial(bars, "measuring cues"))
-        recalls = reliance(treated_predictions(corpus, models, clips, partial(bars, "asking the recogniser")))
-        tables = {"cues": cue_table(changes), "recalls": recalls}
-        if isinstance(corpus, RecordedPlants):
-            tables["falls"] = fall_table(falls(corpus, models, clips, partial(bars, "replacing stretches")))
-            counts = corpus.table.loc[clips, "emotion"].value_counts()
-            if counts.min() >= RARE:
-                tables["shortcuts"] = shortcuts(corpus, clips)
-    checks = requirements(tables, float(changes["outside"].max()))
+        tables = {"cues": cue_table(changes)}
+        if isinstance(corpus, RecordedPlants) and corpus.table.loc[clips, "emotion"].value_counts().min() >= RARE:
+            tables["shortcuts"] = shortcuts(corpus, clips)
+        asked = {
+            name: _asked(corpus, each, clips, bars, name)
+            for name, each in models.items()
+            if isinstance(each, FoldModels)
+        }
+    checks = corpus_requirements(tables, float(changes["outside"].max()))
+    for name, found in asked.items():
+        checks += recogniser_requirements(name, found)
     if arguments.json:
-        print(json.dumps(_as_json(tables, checks), indent=2))
+        print(json.dumps(_as_json(tables, asked, checks), indent=2))
     else:
-        print("\n".join(markdown(tables, checks)))
-    return 0 if all(check.holds for check in checks if check.of == "corpus") else 1
+        print("\n".join(markdown(tables, asked, checks)))
+    return 0 if all(check.holds for check in checks if check.of == CORPUS) else 1
 
 
-def requirements(tables: dict[str, pd.DataFrame], outside: float) -> list[Check]:
-    """Check the requirements on the corpus and on the recogniser.
+def _asked(corpus: RenderedCorpus, models: FoldModels, clips: list[str], bars: Bars, name: str) -> Reliance:
+    """Ask one recogniser about clips and what was taken from them."""
+    recalls = reliance(treated_predictions(corpus, models, clips, partial(bars, f"asking {name}")))
+    if not isinstance(corpus, RecordedPlants):
+        return Reliance(recalls, None)
+    return Reliance(recalls, fall_table(falls(corpus, models, clips, partial(bars, f"replacing stretches for {name}"))))
+
+
+def corpus_requirements(tables: dict[str, pd.DataFrame], outside: float) -> list[Check]:
+    """Check the requirements on the corpus.
 
     Parameters
     ----------
     tables : dict of str to DataFrame
-        ``cues`` of `cue_table`, ``recalls`` of `reliance`, and where there are any ``falls`` of `fall_table` and
-        ``shortcuts`` of the function of this name.
+        ``cues`` of `cue_table`, and where there are any ``shortcuts`` of the function of this name.
     outside : float
         Largest difference of clip and twin outside the planted words.
     """
-    cues, recalls = tables["cues"], tables["recalls"]
-    twin, clip = recalls.loc["twin"], recalls.loc["clip"]
+    cues = tables["cues"]
     least = cues.loc[cues["share"].idxmin()]
     checks = [
-        Check("clip and twin are identical outside the planted words", "corpus", outside == 0, f"largest {outside:g}"),
+        Check("clip and twin are identical outside the planted words", CORPUS, outside == 0, f"largest {outside:g}"),
         Check(
             f"each cue is found in its direction in {FOUND:.0%} of clips",
-            "corpus",
+            CORPUS,
             bool(least["share"] >= FOUND),
             f"least {least['share']:.3f} ({least['emotion']}, {least['measure']})",
         ),
@@ -103,31 +129,43 @@ def requirements(tables: dict[str, pd.DataFrame], outside: float) -> list[Check]
         checks.append(
             Check(
                 "no fact but the voice tells the emotion of twins",
-                "corpus",
+                CORPUS,
                 bool(best["p_holm"] >= ALPHA),
                 f"least p {best['p_holm']:.3f} ({best['probe']}, UAR {best['uar']:.3f})",
             )
         )
-    checks += [
+    return checks
+
+
+def recogniser_requirements(name: str, found: Reliance) -> list[Check]:
+    """Check the requirements on a recogniser.
+
+    Parameters
+    ----------
+    name : str
+    found : Reliance
+    """
+    twin, clip = found.recalls.loc["twin"], found.recalls.loc["clip"]
+    checks = [
         Check(
             f"UAR on new speakers is at least {ENOUGH_UAR}",
-            "recogniser",
+            name,
             bool(clip["uar"] >= ENOUGH_UAR),
             _interval(clip["uar"], clip["low"], clip["high"]),
         ),
         Check(
             "twins are answered by chance",
-            "recogniser",
+            name,
             bool(twin["p"] >= ALPHA),
             f"UAR {_interval(twin['uar'], twin['low'], twin['high'])}, p {twin['p']:.3f}",
         ),
     ]
-    if "falls" in tables and "target - sham" in tables["falls"].index:
-        target, beyond = (tables["falls"].loc[kind] for kind in ("target", "target - sham"))
+    if found.falls is not None and "target - sham" in found.falls.index:
+        target, beyond = (found.falls.loc[kind] for kind in ("target", "target - sham"))
         checks.append(
             Check(
                 "log-odds fall with the planted stretch, and more than with a sham",
-                "recogniser",
+                name,
                 bool(target["low"] > 0 and beyond["low"] > 0),
                 f"by {_interval(target['mean'], target['low'], target['high'], 2)}, "
                 f"{_interval(beyond['mean'], beyond['low'], beyond['high'], 2)} more than a sham",
@@ -140,12 +178,16 @@ def _interval(value: float, low: float, high: float, digits: int = 3) -> str:
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def markdown(tables: dict[str, pd.DataFrame], checks: list[Check]) -> Iterator[str]:
-    """Lines of the Markdown tables; see `requirements`."""
+def markdown(tables: dict[str, pd.DataFrame], asked: dict[str, Reliance], checks: list[Check]) -> Iterator[str]:
+    """Lines of the Markdown tables, and which recognisers hold what is asked of them; see `corpus_requirements`."""
     yield "| requirement | of | holds | figure |"
     yield "| --- | --- | --- | --- |"
     for check in checks:
         yield f"| {check.name} | {check.of} | {'yes' if check.holds else 'no'} | {check.figure} |"
+    yield ""
+    for name in asked:
+        failed = [check.name for check in checks if check.of == name and not check.holds]
+        yield f"{name}: " + (f"not used for qualification here ({'; '.join(failed)})." if failed else "can be used.")
     yield ""
     yield "| emotion | measure | planted | found in direction | median change | clips |"
     yield "| --- | --- | --- | --- | --- | --- |"
@@ -154,23 +196,8 @@ def markdown(tables: dict[str, pd.DataFrame], checks: list[Check]) -> Iterator[s
             f"| {row.emotion} | {row.measure} | {'-0+'[1 + row.direction]} | {row.share:.3f} | {row.median:+.2f} | "
             f"{row.n} |"
         )
-    yield ""
-    recalls = tables["recalls"]
-    emotions = list(recalls.columns[5:])
-    yield f"| heard | UAR [95 %] | p | {' | '.join(emotions)} | clips |"
-    yield "| --- " * (len(emotions) + 4) + "|"
-    for treatment, row in recalls.iterrows():
-        by_emotion = " | ".join(f"{row[emotion]:.3f}" for emotion in emotions)
-        uar = _interval(row["uar"], row["low"], row["high"])
-        yield f"| {treatment} | {uar} | {row['p']:.4f} | {by_emotion} | {row['n']:.0f} |"
-    if "falls" in tables:
-        yield ""
-        yield "| replaced alone | fall of the log-odds [95 %] | positive in | mean s | clips |"
-        yield "| --- | --- | --- | --- | --- |"
-        for kind, row in tables["falls"].iterrows():
-            seconds = "" if np.isnan(row["duration_s"]) else f"{row['duration_s']:.2f}"
-            fall = _interval(row["mean"], row["low"], row["high"], 2)
-            yield f"| {kind} | {fall} | {row['share']:.3f} | {seconds} | {row['n']:.0f} |"
+    for name, found in asked.items():
+        yield from _of_recogniser(name, found)
     if "shortcuts" in tables:
         yield ""
         yield "| probe | UAR of clips | p | UAR of twins | p |"
@@ -181,6 +208,37 @@ def markdown(tables: dict[str, pd.DataFrame], checks: list[Check]) -> Iterator[s
             yield f"| {probe} | {clips} | {twins} |"
 
 
-def _as_json(tables: dict[str, pd.DataFrame], checks: list[Check]) -> dict[str, object]:
-    rows = {name: json.loads(table.reset_index().to_json(orient="records")) for name, table in tables.items()}
-    return {"requirements": [check._asdict() for check in checks]} | rows
+def _of_recogniser(name: str, found: Reliance) -> Iterator[str]:
+    """Lines of the tables of one recogniser."""
+    recalls = found.recalls
+    emotions = list(recalls.columns[5:])
+    yield ""
+    yield f"| heard by {name} | UAR [95 %] | p | {' | '.join(emotions)} | clips |"
+    yield "| --- " * (len(emotions) + 4) + "|"
+    for treatment, row in recalls.iterrows():
+        by_emotion = " | ".join(f"{row[emotion]:.3f}" for emotion in emotions)
+        uar = _interval(row["uar"], row["low"], row["high"])
+        yield f"| {treatment} | {uar} | {row['p']:.4f} | {by_emotion} | {row['n']:.0f} |"
+    if found.falls is not None:
+        yield ""
+        yield f"| replaced alone ({name}) | fall of the log-odds [95 %] | positive in | mean s | clips |"
+        yield "| --- | --- | --- | --- | --- |"
+        for kind, row in found.falls.iterrows():
+            seconds = "" if np.isnan(row["duration_s"]) else f"{row['duration_s']:.2f}"
+            fall = _interval(row["mean"], row["low"], row["high"], 2)
+            yield f"| {kind} | {fall} | {row['share']:.3f} | {seconds} | {row['n']:.0f} |"
+
+
+def _as_json(tables: dict[str, pd.DataFrame], asked: dict[str, Reliance], checks: list[Check]) -> dict[str, object]:
+    def records(table: pd.DataFrame) -> object:
+        return json.loads(table.reset_index().to_json(orient="records"))
+
+    recognisers = {
+        name: {"recalls": records(found.recalls)} | ({} if found.falls is None else {"falls": records(found.falls)})
+        for name, found in asked.items()
+    }
+    return (
+        {"requirements": [check._asdict() for check in checks]}
+        | {name: records(table) for name, table in tables.items()}
+        | {"recognisers": recognisers}
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from ...models.fine_tuning import FineTuning
 from ..run.config import RunConfig
 from ..run.execution import Execution
 from ..run.forecast import Forecast, calibrate, forecast
-from ..run.plan import Plan, make_plan
+from ..run.plan import Plan, Shard, make_plan
 from ..run.provenance import measured_reach
 from ..run.tuning import candidate_config, candidates, folder_of, tuned
 from ..storage.store import Store
@@ -64,6 +66,7 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         "reach_calls": scoring.calls["reach", ""],
         "again_calls": sum(parts["again"] for parts in by_method.values()),
         "reexplain_calls": config.reexplain_calls,
+        "fine_tuning": _fine_tuning(left),
         "reach": [
             {key: value for key, value in reach.items() if key != "falls"}
             for fills in plan.fills.values()
@@ -103,6 +106,12 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
             "explanation (--reexplain-calls)",
             highlight=False,
         )
+    if summary["fine_tuning"]:
+        console.print(
+            f"{summary['fine_tuning']['copies']} copies of recognisers are fine-tuned where the cache has "
+            f"none, for f-fidelity: {summary['fine_tuning']['calls']} calls forward and backward besides",
+            highlight=False,
+        )
     numbers = {models.name for models in plan.models.values() if models.info.get("regression")}
     for line in reach_lines(summary["reach"], numbers):
         console.print(line, highlight=False)
@@ -111,6 +120,17 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
 
 def _plan(config: RunConfig, execution: Execution, store: Store | None) -> Plan:
     return make_plan(config, execution, train=False, measured=[] if store is None else measured_reach(store))
+
+
+def _fine_tuning(shards: Sequence[Shard]) -> dict[str, int]:
+    """Copies of recognisers that shards need fine-tuned, and the calls of all of them; empty where there are none."""
+    copies = {
+        (shard.model, shard.trained_on, shard.corpus, shard.fold, fill)
+        for shard in shards
+        if shard.training
+        for fill in shard.fills
+    }
+    return {"copies": len(copies), "calls": len(copies) * FineTuning().calls} if copies else {}
 
 
 def _store(out: Path | None) -> Store | None:

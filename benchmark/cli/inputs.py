@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ...cues.records import CUES
 from ...datasets.corpora import CORPORA, layout_of
 from ...datasets.corpus import not_found
 from ...datasets.schemes import find_scheme, kept_first
@@ -74,6 +75,7 @@ def transfer(arguments: Namespace) -> None:
 def corpus(arguments: Namespace) -> None:
     """Corpus of a ``serxai corpus`` action; only a corpus to fetch need not be there."""
     _registered("NAME", CORPORA, [arguments.name])
+    _registered("--cue", CUES, getattr(arguments, "cue", []))
     if arguments.action != "fetch":
         _corpora("NAME", [arguments.name], arguments.data_root)
 

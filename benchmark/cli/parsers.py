@@ -296,11 +296,12 @@ def _corpus(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands,
         "corpus",
-        "verify a corpus, probe it for shortcuts, check what was planted, or fetch it",
+        "verify a corpus, probe it for shortcuts, measure its cues, check what was planted, or fetch it",
         "",
         """
         serxai corpus verify emodb --data-root DIR
         serxai corpus probe tess --data-root DIR --out probes
+        serxai corpus cues emodb --data-root DIR --cue f0_level
         serxai corpus fetch emodb --data-root DIR
         """,
     )
@@ -324,14 +325,27 @@ def _corpus(commands: argparse._SubParsersAction) -> None:
         "serxai corpus probe tess --data-root DIR --out probes",
         "corpus",
     )
+    cues = add_command(
+        actions,
+        "cues",
+        "measure what each emotion does to acoustic cues, against the speaker's own neutral clips",
+        ".corpus_cues:cues",
+        """
+        serxai corpus cues emodb --data-root DIR
+        serxai corpus cues tess --data-root DIR --cue f0_level --cue hnr --json
+        """,
+        "corpus",
+    )
+    add_many(cues, "--cue", "N", "acoustic cue; see: serxai ls cues; default seven of them")
     planted = add_command(
         actions,
         "planted",
-        "check that planted cues are there, and that a recogniser relies on them",
+        "check that planted cues are there, and that recognisers rely on them",
         ".corpus_planted:planted",
         """
         serxai corpus planted planted
         serxai corpus planted planted-emodb --data-root DIR --model cnn
+        serxai corpus planted planted-emodb --model cnn --model praat-svc --checkpoint cnn=models/cnn
         """,
         "corpus",
     )
@@ -343,18 +357,19 @@ def _corpus(commands: argparse._SubParsersAction) -> None:
         "serxai corpus fetch emodb --data-root DIR",
         "corpus",
     )
-    for action in (verify, probe, planted, fetch):
+    for action in (verify, probe, cues, planted, fetch):
         action.add_argument("name", metavar="NAME", help="see: serxai ls corpora")
         add_data_root(action)
         action.add_argument("--json", action="store_true", help="print JSON")
-    planted.add_argument("--model", default="cnn", metavar="N", help="recogniser; default cnn")
+    add_many(planted, "--model", "N", "recogniser; default cnn")
     planted.add_argument(
         "--trained-on",
         metavar="CORPUS",
         help="training corpus of the model; default the corpus, for synthetic ones planted",
     )
-    planted.add_argument("--checkpoint", type=nonempty_path, metavar="DIR", help="folder written by serxai train")
-    planted.add_argument("--limit", type=int, metavar="CLIPS", help="at most so many clips, balanced; default all")
+    add_many(planted, "--checkpoint", "[MODEL=]DIR", "folder written by serxai train")
+    for action in (cues, planted):
+        action.add_argument("--limit", type=int, metavar="CLIPS", help="at most so many clips, balanced; default all")
     probe.add_argument(
         "--out", type=nonempty_path, metavar="DIR", help="also write the report as CSV, JSON and picture"
     )

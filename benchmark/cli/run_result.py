@@ -96,6 +96,13 @@ def _print_summary(console: Console, config: RunConfig, info: dict[str, Any], ou
     numbers = {card["recogniser"] for card in info["models"].values() if card.get("regression")}
     for line in reach_lines(info["reach"], numbers):
         console.print(line, highlight=False)
+    if made := info.get("fine_tuning"):
+        console.print(
+            f"{made['copies']} fine-tuned copies of recognisers, {made['made']} made now: {made['calls']} calls "
+            f"forward and backward, {made['seconds']:.0f} s; the rest from the cache. They answer "
+            "f-fidelity, and are other recognisers than those explained.",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if rows["failed"]:
         console.print(
             styled("red", f"{rows['failed']} scores failed.", f" Reasons: serxai status {out}"), soft_wrap=True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -58,10 +58,15 @@ class ConditionedClips:
     corpus : Corpus
     memo : Memo
     backend : Backend
+    trained : sequence of str
+        Clips that copies of the recogniser are fine-tuned on.
     """
 
-    def __init__(self, config: RunConfig, corpus: Corpus, memo: Memo, backend: Backend) -> None:
+    def __init__(
+        self, config: RunConfig, corpus: Corpus, memo: Memo, backend: Backend, trained: Sequence[str] = ()
+    ) -> None:
         self.config = config
+        self.trained = trained
         self.corpus = corpus
         self._memo = memo
         self._backend = backend
@@ -81,6 +86,10 @@ class ConditionedClips:
     def neutral(self, clip_id: str) -> list[str]:
         """Ids of the neutral clips of a clip's speaker that metrics compare it with."""
         return self._memo.once(("neutral clips", clip_id), lambda: neutral_clips(self.corpus, clip_id))
+
+    def training(self) -> Mapping[str, str]:
+        """Digest of each clip that copies of the recogniser are fine-tuned on, by its id."""
+        return {clip_id: self.identity(clip_id) for clip_id in self.trained}
 
     def neutral_reference(self, clip_id: str) -> NeutralReference:
         """Windows of those clips as recorded; the cues of each clip are measured once."""
@@ -131,6 +140,8 @@ class ClipPredictions:
     memo : Memo
     backend : Backend
     device : str
+    fine_tuned : callable, optional
+        See `metrics.case.Case`.
 
     Attributes
     ----------
@@ -147,7 +158,9 @@ class ClipPredictions:
         memo: Memo,
         backend: Backend,
         device: str,
+        fine_tuned: Callable[[str], Recogniser] | None = None,
     ) -> None:
+        self.fine_tuned = fine_tuned
         self.clips = clips
         self.recogniser = recogniser
         self.keys = keys
@@ -218,5 +231,6 @@ class ClipPredictions:
                 condition=condition,
                 device=self.device,
                 neutral=lambda: self.clips.neutral_reference(clip_id),
+                fine_tuned=self.fine_tuned,
             ),
         )

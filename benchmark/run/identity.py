@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from ...audio import SAMPLE_RATE
@@ -12,6 +13,7 @@ from ...datasets.shifts.conditions import CONDITIONS
 from ...errors import ClipError
 from ...keys import digest
 from ...metrics.records import METRICS, MetricRecord
+from ...models.fine_tuning import FineTuning
 from ...models.recogniser import Recogniser
 from .config import RunConfig
 from .method_spec import MethodSpec
@@ -56,6 +58,9 @@ class ClipIdentities(Protocol):
 
     def neutral(self, clip_id: str) -> list[str]:
         """Ids of the neutral clips of a clip's speaker that metrics compare it with."""
+
+    def training(self) -> Mapping[str, str]:
+        """Digest of each clip that copies of the recogniser are fine-tuned on, by its id."""
 
 
 class Keys:
@@ -129,6 +134,7 @@ class Keys:
         return digest(
             "score", explained, metric, record.version, fill, record.space, GRID, self.batch, rule, other,
             *((name, self.clips.identity(name)) for name in voice),
+            *((asdict(FineTuning()), sorted(self.clips.training().items())) if record.fine_tunes else ()),
         )  # fmt: skip
 
     def _clip(self, clip_id: str, condition: str) -> list[Any]:

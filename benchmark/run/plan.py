@@ -25,6 +25,7 @@ from ...models.foldmodels import Models
 from ...progress import Progress, no_progress
 from .config import RULES, RUNNER_UP, RunConfig
 from .execution import Execution
+from .fine_tuned import fine_tunes, training_clips
 from .identity import clip_identity
 from .method_spec import MethodSpec, resolve_methods
 from .neutral import neutral_clips, reads_neutral
@@ -66,6 +67,8 @@ class Shard:
         ones of its speakers where a metric reads them.
     barred : str
         Why no score with a fill is made; empty where they are made.
+    training : tuple of str
+        Clips that copies of the recogniser are fine-tuned on, where a metric measures on such copies.
     """
 
     key: str
@@ -78,6 +81,12 @@ class Shard:
     fills: tuple[str, ...]
     mixed: tuple[str, ...] = ()
     barred: str = ""
+    training: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        both = sorted(set(self.clips) & set(self.training))
+        if both:
+            raise ValueError(f"shard {self.key}: {', '.join(both)} is explained and fine-tuned on.")
 
 
 @dataclass
@@ -249,26 +258,33 @@ def _shards(
     others = {clip: {m for condition in mixing for m in talkers.of(clip, condition)} for clip in chosen}
     if reads_neutral(config.metrics):
         others = {clip: mixed.union(neutral_clips(corpus, clip)) for clip, mixed in others.items()}
-    corpus.prepare(sorted({*chosen, *partner.values()}.union(*others.values()) - {""}))
+    explaining = sorted({folds[clip] for clip in chosen}) if fine_tunes(config.metrics) else []
+    training_of: dict[str, tuple[str, ...]] = dict.fromkeys(folds.values(), ())
+    training_of |= {fold: training_clips(corpus, models, fold) for fold in explaining}
+    corpus.prepare(sorted({*chosen, *partner.values()}.union(*others.values(), *training_of.values()) - {""}))
     identities: dict[str, str] = {}
     shards = []
     for (fold, _), members in sorted(groups.items()):
         clips = [clip for clip in members if clip in wanted]
+        training = training_of[fold] if clips else ()
         fingerprint = models.recogniser(fold).fingerprint
         for start in range(0, len(clips), SHARD_CLIPS):
             part = tuple(clips[start : start + SHARD_CLIPS])
             partners = tuple(partner[clip] for clip in part)
             mixed = tuple(sorted(set().union(*(others[clip] for clip in part))))
-            for clip in {*part, *partners, *mixed} - {""}:
+            for clip in {*part, *partners, *mixed, *training} - {""}:
                 if clip not in identities:
                     identities[clip] = clip_identity(corpus, clip)
             key = digest(
                 "shard", settings, corpus.name, fold, model, models.trained_on, fingerprint,
                 [(clip, identities[clip]) for clip in part], [(p, identities.get(p)) for p in partners],
                 *((m, identities[m]) for m in mixed),
+                *(("fine-tuning", m, identities[m]) for m in training),
             )  # fmt: skip
             names, barred = fills.names, fills.barred
-            shards.append(Shard(key, corpus.name, fold, model, models.trained_on, part, partners, names, mixed, barred))
+            shards.append(
+                Shard(key, corpus.name, fold, model, models.trained_on, part, partners, names, mixed, barred, training)
+            )
     return shards
 
 

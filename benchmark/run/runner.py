@@ -17,6 +17,7 @@ from ..storage.scratch import Scratch
 from ..storage.store import FOLDERS, Store
 from .config import RunConfig
 from .execution import Execution
+from .fine_tuned import spent as fine_tuning_spent
 from .forecast import shard_cost
 from .plan import Cell, Plan, Shard, make_plan
 from .pool import execute_local
@@ -98,6 +99,8 @@ def _run(config: RunConfig, out: Path, execution: Execution, progress: Progress,
             "model_calls": plan.reach_calls + sum(timing.get("model_calls", 0) for timing in spent),
             "seconds": time.perf_counter() - start,
         }
+        if made := fine_tuning_spent(spent):
+            info["fine_tuning"] = made
         info["model_calls"] = sum(timing.get("model_calls", 0) for timing in store.timings(info["shards"]))
         info["model_calls"] += sum(reach["model_calls"] for reach in info["reach"])
         with writing(store.path):

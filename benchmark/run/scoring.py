@@ -23,6 +23,7 @@ from .again import Reexplainer, request_for, shared_calls
 from .backend import Backend, ComputeBackend
 from .clip_conditions import OF_CLIP, ClipPredictions, ConditionedClips, Memo
 from .config import RunConfig
+from .fine_tuned import Copies
 from .identity import Keys, target_rule
 from .method_spec import MethodSpec
 from .plan import Shard
@@ -84,9 +85,12 @@ class ShardScorer:
         self.store = store
         self.backend = backend or ComputeBackend()
         self._memo = Memo()
-        self.clips = ConditionedClips(config, corpus, self._memo, self.backend)
+        self.clips = ConditionedClips(config, corpus, self._memo, self.backend, shard.training)
         self.keys = Keys(config, specs, corpus, recogniser, self.clips)
-        self.cases = ClipPredictions(self.clips, recogniser, self.keys, store, self._memo, self.backend, device)
+        self.copies = Copies(recogniser, self.clips) if shard.training else None
+        self.cases = ClipPredictions(
+            self.clips, recogniser, self.keys, store, self._memo, self.backend, device, self.copies
+        )
         self.rows = RowBuilder(config, specs, shard, corpus, recogniser.fingerprint, seen_in_training)
         self.reexplainer = Reexplainer(specs, recogniser, self.backend, self._memo)
         self.explanations: dict[str, Explanation] = {}
@@ -113,6 +117,8 @@ class ShardScorer:
             self.timing["clips"][clip_id] = time.perf_counter() - start
             self._memo.end_clip()
             done(clip_id)
+        if self.copies is not None and self.copies.made:
+            self.timing["fine_tuning"] = self.copies.costs
         self.timing["model_calls"] = self.recogniser.calls - calls
         self.timing["recogniser_seconds"] = self.recogniser.seconds - seconds
         return rows

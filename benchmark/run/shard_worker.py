@@ -44,7 +44,10 @@ class ShardWorker:
         """Digests of the clips and of the recogniser that this process has for a shard."""
         corpus = self.bench.corpus(shard.corpus)
         clips = digest(
-            [clip_identity(corpus, clip) for clip in (*shard.clips, *filter(None, shard.partners), *shard.mixed)]
+            [
+                clip_identity(corpus, clip)
+                for clip in (*shard.clips, *filter(None, shard.partners), *shard.mixed, *shard.training)
+            ]
         )
         return clips, self.bench.recogniser(shard.model, shard.trained_on, shard.fold).fingerprint
 

@@ -112,6 +112,14 @@ class QualificationInfo(_Facts):
     qualification: Any
 
 
+class FineTuningCost(_Facts):
+    """What a fine-tuned copy of a recogniser took, and whether it was found in the cache."""
+
+    calls: Count
+    seconds: Seconds
+    cached: bool
+
+
 class Timing(_Facts):
     """``timing/KEY.json``: what one shard took."""
 
@@ -121,6 +129,7 @@ class Timing(_Facts):
     clips: dict[str, Seconds] = {}
     explanations: dict[Key, Seconds] = {}
     scores: dict[Key, Seconds] = {}
+    fine_tuning: dict[str, FineTuningCost] = {}
 
 
 class ExplanationFacts(_Facts):

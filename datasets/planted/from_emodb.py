@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 DRAWS = 16  # of each speaker's neutral clips
 NEUTRAL = "neutral"
+KEPT = 64  # recordings that a renderer keeps in memory: more than a speaker has, about 200 kB each
 
 
 def load_recordings(record: CorpusRecord, data_root: str | Path | None = None) -> Corpus:
@@ -178,14 +179,23 @@ class RecordingRenderer:
     def __init__(self, corpus: str, data_root: str | Path) -> None:
         self.corpus = corpus
         self.source = load_recordings(RECORDS[corpus], data_root)
+        self._kept: dict[str, Clip] = {}
+
+    def recording(self, clip_id: str) -> Clip:
+        """Recording by its id, kept in memory for the next clips."""
+        if clip_id not in self._kept:
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            self._kept[clip_id] = self.source.clip(clip_id)
+        return self._kept[clip_id]
 
     def __call__(self, clip_id: str) -> Rendering:
         """Render one clip."""
         base, _, emotion = clip_id.split("-")
-        clip: Clip = self.source.clip(base)
+        clip: Clip = self.recording(base)
         if self.corpus == FROM_EMODB.name:
             return render_recorded(clip_id, emotion, clip)
-        return render_spliced(clip_id, emotion, clip, donors(self.source.table, clip.speaker), self.source.clip)
+        return render_spliced(clip_id, emotion, clip, donors(self.source.table, clip.speaker), self.recording)
 
 
 RECORDS: Mapping[str, CorpusRecord] = {record.name: record for record in (FROM_EMODB, SPLICED)}

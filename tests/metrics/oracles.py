@@ -97,6 +97,7 @@ REASONS = {
     "neutral-agreement-trained": NO_OTHER + "test_neutral_agreement.py",
     "causal-cue-fidelity": NO_OTHER + "test_causal_cues.py",
     "causal-cue-fidelity:": NO_OTHER + "test_causal_cues.py",
+    "f-fidelity": "no other implementation removes in the waveform; a plain twin in test_f_fidelity.py",
     "explanation-attack": NO_OTHER + "test_attack.py",
     "explanation-attack-floor": NO_OTHER + "test_attack.py",
     "explanation-calls": "a count that the recogniser keeps",

@@ -14,11 +14,12 @@ from serxai.errors import NotApplicable, UnknownNameError
 from serxai.methods.attribution import Attribution
 from serxai.methods.baselines import Energy, Random
 from serxai.methods.explainer import Request
+from serxai.methods.records import make_method
 from serxai.metrics.case import Case, Explained
 from serxai.metrics.causal_cues import N_STRETCHES, CausalCueFidelity, causal_fidelity, claimed_shares, cue_effects
 from serxai.metrics.cue_edits import EDITS, FADE_S, edited, faded, resynthesised, stretch_weights
 from serxai.metrics.plausibility_records import CUE_EDITS
-from serxai.metrics.records import make_metric
+from serxai.metrics.records import METRICS, make_metric
 from serxai.models.obtain import load_models
 from serxai.models.recogniser import Recogniser
 
@@ -234,6 +235,40 @@ def test_on_the_white_box_the_truth_beats_energy_and_energy_beats_random():
     assert truth.mean() > 0.8
     for better, worse in ((truth, energy), (energy, random)):
         assert stats.ttest_rel(better, worse, alternative="greater").pvalue < 0.05
+
+
+def voiced_log_energy(clip):
+    """Rule without a recogniser: log energy over the quietest stretch, times the share of voiced frames."""
+    edges = np.linspace(0, clip.duration_s, N_STRETCHES + 1)
+    pieces = np.split(clip.samples.astype(np.float64), np.round(edges[1:-1] * SAMPLE_RATE).astype(int))
+    level = np.array([np.log10((piece**2).sum() + 1e-12) for piece in pieces])
+    tracks = clip.cue_tracks
+    frame = np.clip(np.digitize(tracks.times_s, edges) - 1, 0, N_STRETCHES - 1)
+    voiced = np.bincount(frame, tracks.voiced, N_STRETCHES) / np.maximum(np.bincount(frame, minlength=N_STRETCHES), 1)
+    return time_map(clip, (level - level.min()) * voiced)
+
+
+def test_it_describes_and_does_not_rank():
+    for name in ("causal-cue-fidelity", "causal-cue-fidelity:tilt"):
+        record = METRICS.get(name)
+        assert not record.ranked and record.described and not record.core
+
+
+@pytest.mark.real_data
+@pytest.mark.long
+def test_a_rule_without_a_recogniser_scores_like_saliency_which_is_why_it_only_describes(data_root):
+    """On 12 clips of EMODB, by the bundled models that have not heard the speakers."""
+    corpus, models = load_corpus("emodb", data_root), load_models("cnn", "emodb")
+    metric, found = CausalCueFidelity(), []
+    for name in corpus.select(["anger", "happiness", "sadness"])[:12]:
+        clip = corpus.clip(name)
+        recogniser = models.recogniser(models.fold_for("emodb", clip.speaker, name))
+        case = Case(recogniser, clip, clip.emotion, seed=("t", name))
+        saliency = make_method("saliency").attribute(Request(recogniser, clip, clip.emotion, ("t", name)))
+        found.append([metric.score(case, Explained(a)).value for a in (voiced_log_energy(clip), saliency)])
+    rule, method = np.array(found).T
+    assert rule.mean() > 0.25
+    assert (method - rule).mean() < 2 * (method - rule).std(ddof=1) / np.sqrt(len(rule))  # not clearly better
 
 
 def test_random_maps_are_at_chance(vowel):

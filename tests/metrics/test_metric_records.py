@@ -69,7 +69,7 @@ def test_what_boards_single_out_is_in_the_records():
 
 def test_a_score_in_log_odds_has_no_bounds():
     unbounded = [record for record in METRICS if record.unit == "log-odds"]
-    assert len(unbounded) == 8 and all(record.low is None and record.high is None for record in unbounded)
+    assert len(unbounded) == 9 and all(record.low is None and record.high is None for record in unbounded)
 
 
 def test_families_come_in_order_of_display():

@@ -12,7 +12,8 @@ from serxai.benchmark.analysis.cue_effects import (
     effects,
     reference_effects,
 )
-from serxai.benchmark.cli.corpus_cues import main, markdown, sign_lines
+from serxai.benchmark.cli.corpus_cues import markdown, sign_lines
+from serxai.benchmark.cli.main import main
 from serxai.datasets.corpora import load_corpus
 
 # energy-averaged intensity follows the loudest frames (+0.4); openSMILE's loudness, a mean over all frames, gives -1.1
@@ -60,8 +61,9 @@ def test_report_of_a_few_clips(data_root, monkeypatch, capsys):
     corpus = load_corpus("emodb", data_root)
     few = corpus.table[corpus.table.speaker == corpus.table.speaker.iloc[0]].groupby("emotion").head(3)
     corpus.table = few
-    monkeypatch.setattr("serxai.benchmark.cli.corpus_cues.load_corpus", lambda name, root: corpus)
-    assert main(["emodb", "--cue", "f0_level", "--cue", "f1"]) == 0
+    monkeypatch.setattr("serxai.benchmark.cli.corpus_cues.load_corpus", lambda name, root, progress: corpus)
+    arguments = ["corpus", "cues", "emodb", "--cue", "f0_level", "--cue", "f1", "--data-root", str(data_root)]
+    assert main(arguments) == 0
     text = capsys.readouterr().out
     assert "(f1)" in text and "| anger |" in text and "say nothing here" in text
 

@@ -11,7 +11,15 @@ import pytest
 
 from serxai.audio import SAMPLE_RATE
 from serxai.benchmark.analysis.planted_stretches import chosen_stretches, fall_table, falls, replaced, shortcuts
-from serxai.benchmark.cli.corpus_planted import ENOUGH_UAR, FOUND, markdown, requirements
+from serxai.benchmark.cli.corpus_planted import (
+    CORPUS,
+    ENOUGH_UAR,
+    FOUND,
+    Reliance,
+    corpus_requirements,
+    markdown,
+    recogniser_requirements,
+)
 from serxai.benchmark.cli.main import main
 from serxai.datasets.clip import Clip, Plant, Word
 from serxai.datasets.planted.edits import crossfade_weight
@@ -167,7 +175,7 @@ def _tables(
         {"signal": ["clip", "twin"], "probe": "level", "uar": 0.3, "low": 0.2, "high": 0.4, "chance": 0.25,
          "p_holm": [0.001, probe_p]}
     )  # fmt: skip
-    return {"cues": cues, "recalls": recalls, "falls": fall, "shortcuts": probes}
+    return {"cues": cues, "shortcuts": probes}, Reliance(recalls, fall)
 
 
 @pytest.mark.parametrize(
@@ -185,13 +193,22 @@ def _tables(
     ],
 )
 def test_each_requirement_can_fail(change, outside, broken):
-    tables = _tables(**change)
-    checks = requirements(tables, outside)
+    tables, found = _tables(**change)
+    asked = {"good": _tables()[1], "tried": found}
+    checks = corpus_requirements(tables, outside)
+    for name, one in asked.items():
+        checks += recogniser_requirements(name, one)
     failed = [check for check in checks if not check.holds]
-    assert len(checks) == 6 and len(failed) == (broken is not None)
+    assert len(checks) == 9 and len(failed) == (broken is not None)
     assert broken is None or broken in failed[0].name
-    text = "\n".join(markdown(tables, checks))
+    text = "\n".join(markdown(tables, asked, checks))
     assert text.count("| no |") == len(failed) and "| anger | level | 0 | 1.000 |" in text
+    assert "good: can be used." in text and "| heard by tried |" in text
+    unusable = broken is not None and failed[0].of == "tried"
+    assert (
+        f"tried: not used for qualification here ({failed[0].name})." if unusable else "tried: can be used."
+    ) in text
+    assert unusable or not failed or failed[0].of == CORPUS
     assert json.loads(json.dumps([check._asdict() for check in checks]))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +85,52 @@ def test_a_folder_is_listed_and_runs_like_any_corpus(data: str, tmp_path: Path, 
     assert info["licence"] == "unknown" and not info["derivatives_allowed"]
     assert main(["validate", "run", "--sample", "1"]) == 0
     assert not list((tmp_path / "run").rglob("*.wav"))
+
+
+def voices(folder: Path) -> None:
+    """A corpus of 12 harmonic tones by 2 speakers, anger 4 semitones above neutral."""
+    folder.mkdir()
+    rows, t = [], np.arange(9600) / 16000
+    for i in range(12):
+        emotion, speaker = ("anger", "neutral")[i % 2], i // 2 % 2
+        pitch = (120, 200)[speaker] * 2 ** ((4 * (emotion == "anger") + 0.2 * (i // 4)) / 12)
+        tone = sum(np.sin(2 * np.pi * k * pitch * t) / k for k in range(1, 12))
+        soundfile.write(folder / f"c{i}.wav", 0.1 * tone, 16000)
+        rows.append((f"c{i}.wav", emotion, f"s{speaker}", "fm"[1 - speaker]))
+    table = pd.DataFrame(rows, columns=["file", "emotion", "speaker", "sex"])
+    table.to_csv(folder / "labels.csv", index=False)
+
+
+def test_cues_of_a_corpus_are_measured_as_a_command(tmp_path: Path) -> None:
+    voices(tmp_path / "own")
+    program = "import sys; from serxai.benchmark.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    given = ["corpus", "cues", "folder:own", "--cue", "f0_level", "--cue", "hnr"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *given], capture_output=True, text=True, check=True, cwd=tmp_path, timeout=300
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0] == "**pitch level** (f0_level)" and lines[2] == "| emotion | s0 | s1 |"
+    assert lines[4].startswith("| anger | +") and "**harmonics to noise** (hnr)" in lines
+    assert [line for line in lines if line.startswith("| anger | f0_level | +")]
+
+
+def test_effects_as_json_are_those_of_the_tones(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch) -> None:
+    voices(tmp_path / "own")
+    monkeypatch.chdir(tmp_path)
+    assert main(["corpus", "cues", "folder:own", "--cue", "f0_level", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    effects = [row["d"] for row in found["effects"]]
+    assert len(effects) == 2 and effects == pytest.approx([4 / 0.2] * 2, rel=0.05)  # 4 semitones over 0.2 of spread
+    assert {row["speaker"] for row in found["effects"]} == {"s0", "s1"} and "signs" not in found
+
+
+def test_cues_that_cannot_be_compared_are_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch) -> None:
+    voices(tmp_path / "own")
+    monkeypatch.chdir(tmp_path)
+    assert main(["corpus", "cues", "folder:own", "--cue", "f0level"]) == 2
+    assert "Did you mean 'f0_level'" in capsys.readouterr().err
+    assert main(["corpus", "cues", "folder:own", "--cue", "f0_level", "--limit", "4"]) == 2
+    assert "no speaker has 3 neutral clips and 3 of another emotion" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["corpus", "cues", "--help"])
+    assert "serxai corpus cues emodb --data-root DIR" in capsys.readouterr().out

@@ -20,12 +20,13 @@ from serxai.datasets.corpora import load_corpus
 from serxai.datasets.planted import from_emodb, recorded, spliced
 from serxai.datasets.planted.check import cue_table, measured_changes, outside_words
 from serxai.datasets.planted.edits import crossfade_weight
-from serxai.datasets.planted.files import KINDS, truth_path, wav_path
+from serxai.datasets.planted.files import KINDS, render_into, truth_path, wav_path
 from serxai.datasets.planted.from_emodb import DRAWS, RecordedPlants, RecordingRenderer, load, plan
 from serxai.datasets.planted.record import EMOTIONS, FROM_EMODB, SPLICED
 from serxai.datasets.planted.recorded import scaled
 from serxai.datasets.planted.stretches import SHORTEST_S, STRETCH_S, Syllables, nuclei, stretches, syllables
 from serxai.datasets.planted.truth import CROSSFADE_S, truth_map
+from serxai.datasets.planted.worker import render_all, render_to
 from serxai.errors import InputError
 from serxai.keys import rng
 from serxai.models.exposure import share_speakers
@@ -306,6 +307,13 @@ def test_a_corpus_renders_on_demand_and_resumes(record, mini, tmp_path):
     assert set(clip.plant.words) <= set(clip.words) and len(clip.words) == len(SYLLABLES)
     assert corpus.segmentation(ids[0]) == "annotated" and corpus.segmentation(ids[2]) == "nuclei"
     assert corpus.stretches(ids[0])["target"][0].label == direct.stretches["target"][0].label
+    # one process that renders all in another order writes the same bytes
+    alone, render = tmp_path / "alone", RecordingRenderer(record.name, mini)
+    for name in reversed(ids):
+        render_to(render, alone, name)
+    assert {path.relative_to(alone): path.read_bytes() for path in alone.rglob("*.*")} == {
+        path.relative_to(corpus.root): content for path, content in files.items()
+    }
     # the truth lies in the targets
     grid = scoring_grid(clip.duration_s)
     truth = truth_map(clip, Plane(clip.samples), Plane(clip.plant.twin), grid)
@@ -325,6 +333,18 @@ def test_a_corpus_renders_on_demand_and_resumes(record, mini, tmp_path):
     assert authentic_clips(corpus, ids) == set()  # the miniature is not the publisher's
     with pytest.raises(InputError, match="no clip"):
         corpus.prepare(["03a01Na-0-fear"])
+
+
+def test_the_clip_whose_process_fails_is_named(mini, tmp_path):
+    with pytest.raises(RuntimeError, match="rendering planted-emodb clip '99a01Na-0-anger' failed with exit status 1"):
+        list(render_all("planted-emodb", tmp_path, ["99a01Na-0-anger"], 2, str(mini)))
+
+
+def test_a_renderer_keeps_a_bounded_number_of_recordings(mini, monkeypatch):
+    monkeypatch.setattr(from_emodb, "KEPT", 2)
+    render = RecordingRenderer("planted-emodb", mini)
+    for name in CLIPS:
+        assert render.recording(name) is render.recording(name) and len(render._kept) <= 2
 
 
 def test_speakers_are_those_of_emodb():
@@ -381,6 +401,18 @@ def test_real_clips_are_spliced_at_their_level(data_root):
         assert np.array_equal(clip.samples[outside_words(clip)], clip.plant.twin[outside_words(clip)])
         for stretch in made.stretches["target"]:
             assert render.source.table.at[stretch.label, "emotion"] == name.rsplit("-", 1)[1]
+
+
+@pytest.mark.real_data
+@pytest.mark.long
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
+def test_real_files_are_the_same_with_any_number_of_processes(record, data_root, tmp_path):
+    ids, made = load(record, data_root).select(limit=32), []
+    for workers, order in ((1, ids), (3, ids[::-1])):
+        render_into(record.name, tmp_path / str(workers), order, workers, source=str(data_root))
+        folder = tmp_path / str(workers)
+        made.append({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")})
+    assert len(made[0]) == 3 * len(ids) and made[0] == made[1]
 
 
 @pytest.mark.real_data
