@@ -26,7 +26,7 @@ from ..stats.cluster_variance import LEVEL
 from ..stats.clustered import Estimate, clustered_mean
 from ..stats.multiplicity import holm
 from .authors import digitised_weights
-from .corpus_axis import ProfileContrast, profile_contrast, profiles_of
+from .corpus_axis import FLAT, ProfileContrast, profile_contrast, profiles_of
 from .stored_maps import StoredMap
 
 HIGH_AROUSAL, LOW_AROUSAL = ("anger", "happiness", "fear"), ("sadness", "neutral", "boredom")
@@ -53,7 +53,8 @@ class Finding:
         NaN where it cannot be estimated.
     n_clips, n_speakers : int
     verdict : str
-        Supported, contradicted, undecided, described only or not testable; see the module.
+        Supported, contradicted, undecided, described only or not testable, see the module; or equivalent
+        (`beyond_saliency_claims`).
     note : str
         What is fixed, what else was found, what cannot be told.
     """
@@ -111,7 +112,7 @@ def across_models_and_corpora(maps: Sequence[StoredMap], method: str) -> Iterato
     """Similarity of profiles across recognisers less that across corpora, with and without the lowest band."""
     profiles = profiles_of(maps, method)
     corpora, models = ({cell[k] for cell in profiles.cells} for k in (0, 1))
-    setting = _setting(corpora, models)
+    setting = setting_of(corpora, models)
     if len(corpora) < 2 or len(models) < 2:
         yield Finding(
             CLAIM_1, method, setting, "similarity across recognisers - across corpora",
@@ -158,7 +159,7 @@ def published_claim() -> Iterator[Finding]:
             low, high = values.mean() - half, values.mean() + half
             told = "; ".join(f"{e} {d:+.2f}" for e, d in by_emotion.items())
             yield Finding(
-                CLAIM_1, PUBLISHED, _setting(corpora, ("ComParE", "wav2vec2")),
+                CLAIM_1, PUBLISHED, setting_of(corpora, ("ComParE", "wav2vec2")),
                 f"cosine across recognisers - across corpora ({'8 bands' if not first else 'without the lowest band'})",
                 float(values.mean()), float(low), float(high), float(test.pvalue), 0, 0,
                 verdict_of(values.mean(), low, high),
@@ -192,7 +193,7 @@ def band_weights(maps: Iterable[StoredMap], method: str) -> pd.DataFrame:
         if one.method != method:
             continue
         profile = band_profile(one.values)
-        if np.abs(profile).sum() > 0:
+        if np.ptp(profile) > FLAT * np.abs(profile).sum():  # else the map has no resolution in frequency
             place = (one.corpus, one.kind, one.clip, one.speaker, one.sentence, one.target)
             rows.append((*place, *(profile / np.abs(profile).sum())))
     columns = ["corpus", "model", "clip", "speaker", "sentence", "emotion", *range(PROFILE_BANDS)]
@@ -216,7 +217,7 @@ def low_bands(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
             verdict = "supported" if drives else "undecided"
         told = "; ".join(f"{e} {v.mean:+.3f} (Holm p {p[e]:.3f})" for e, v in found.items())
         yield Finding(
-            CLAIM_2 if deep else f"{CLAIM_2}, hand-crafted features", method, _setting((corpus,), (model,)),
+            CLAIM_2 if deep else f"{CLAIM_2}, hand-crafted features", method, setting_of((corpus,), (model,)),
             f"weight below 386 Hz - mean of the other bands, {best}", estimate.mean, *estimate.bounds, p[best],
             estimate.n_clips, estimate.n_speakers, verdict, f"driven: {', '.join(drives) or 'none'}; {told}",
         )  # fmt: skip
@@ -233,7 +234,7 @@ def high_bands_and_arousal(maps: Sequence[StoredMap], method: str) -> Iterator[F
         difference = (means[0] - means[1]).dropna()
         estimate = clustered_mean(difference.to_numpy(), difference.index.tolist())
         yield Finding(
-            CLAIM_3, method, _setting((corpus,), (model,)),
+            CLAIM_3, method, setting_of((corpus,), (model,)),
             "weight above 2.5 kHz, emotions of high - of low arousal", estimate.mean, *estimate.bounds, estimate.p,
             len(part), estimate.n_speakers, verdict_of(estimate.mean, *estimate.bounds),
             f"high arousal {means[0].mean():+.3f}, low arousal {means[1].mean():+.3f} (means over speakers)",
@@ -245,5 +246,6 @@ def _estimate(values: pd.Series, facts: pd.DataFrame) -> Estimate:
     return clustered_mean(values.to_numpy(), facts["speaker"].tolist(), sentences)
 
 
-def _setting(corpora: Iterable[str], models: Iterable[str]) -> str:
+def setting_of(corpora: Iterable[str], models: Iterable[str]) -> str:
+    """Corpora and recognisers of a finding, in words."""
     return f"{', '.join(sorted(corpora))}; {', '.join(sorted(models))}"

@@ -34,6 +34,7 @@ from .stored_maps import StoredMap
 
 SPLITS = 50
 PERMUTATIONS = 2_000
+FLAT = 1e-9  # profiles that vary by a smaller share of their sum say nothing about frequency
 KINDS = ("models", "corpora", "emotions", "split half")
 Cell = tuple[str, str, str]  # corpus, kind of recogniser, emotion explained
 
@@ -110,7 +111,7 @@ def profiles_of(maps: Sequence[StoredMap], method: str) -> Profiles:
         if one.method == method and one.condition == "clean" and one.repeat == 0:
             profile = band_profile(one.values)
             scale = np.abs(profile).sum()
-            if scale > 0:
+            if np.ptp(profile) > FLAT * scale:  # else the map has no resolution in frequency
                 cell = (one.corpus, one.kind, one.target)
                 rows.append((*cell, one.speaker, *(profile / scale)))
     table = pd.DataFrame(rows, columns=["corpus", "model", "emotion", "speaker", *range(PROFILE_BANDS)])

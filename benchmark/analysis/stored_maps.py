@@ -94,7 +94,7 @@ def stored_maps(stores: Sequence[Store], methods: Sequence[str] = ()) -> list[St
     corpus_names, model_names = shown_names([store.info for store in stores])
     found: dict[tuple, StoredMap] = {}
     for store, corpora, models in zip(stores, corpus_names, model_names, strict=True):
-        facts = _facts(store)
+        facts = explained_facts(store)
         for e in store.explanations():
             if not e.first or (methods and e.attribution.method not in methods):
                 continue
@@ -136,7 +136,7 @@ def _stored_map(store: Store, e: Explanation, facts: dict[str, object]) -> Store
     )
 
 
-def _facts(store: Store) -> dict[tuple[str, str, str, str], dict[str, object]]:
+def explained_facts(store: Store) -> dict[tuple[str, str, str, str], dict[str, object]]:
     """Facts of each (corpus, model, condition, clip); under condition "" those of companions without own rows."""
     rows = store.scores(_FACTS)
     rows = rows[rows["predicted"] != ""]
