@@ -5,6 +5,9 @@ Conventions
 Input is the table of `salient_cues`. Verdicts are those of `claims`; one more word: *equivalent*, where a difference is
 shown to be smaller than a margin (two one-sided tests at 5 %).
 
+Each claim is decided for each corpus and recogniser, and over all of them together (setting ``all``), with the speakers
+of all corpora as clusters and classes compared within corpus and recogniser; corpora below 6 speakers stand alone only.
+
 1. *Salient windows carry cues*: agreement with what sources expect of the class explained, less that of each rule that
    chooses as many windows without the recogniser. Supported where the whole interval of every difference lies above 0
    (intersection-union); contradicted where one rule is better, p corrected for the number of rules.
@@ -52,11 +55,25 @@ def beyond_saliency_claims(table: pd.DataFrame) -> list[Finding]:
     table : DataFrame
         Of `salient_cues.salient_cues`.
     """
-    found: list[Finding] = []
-    for decide in (windows_carry_cues, arousal_markers, misclassified):
-        for (method, corpus, model), part in table.groupby(["method", *SETTING], sort=True):
-            found += decide(part, str(method), setting_of((str(corpus),), (str(model),)))
-    return found
+    parts: list[tuple[str, str, pd.DataFrame]] = []
+    for method, of_method in table.groupby("method", sort=True):
+        settings = [named for named, _ in of_method.groupby(SETTING, sort=True)]
+        if len(settings) > 1:
+            parts.append((str(method), *_together(of_method)))
+        for (corpus, model), part in of_method.groupby(SETTING, sort=True):
+            parts.append((str(method), setting_of((str(corpus),), (str(model),)), part))
+    deciding = (windows_carry_cues, arousal_markers, misclassified)
+    return [one for decide in deciding for method, setting, part in parts for one in decide(part, method, setting)]
+
+
+def _together(part: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """All settings of a method as one, without corpora of too few speakers; speakers and sentences by corpus."""
+    enough = part.groupby("corpus")["speaker"].transform("nunique") >= MIN_SPEAKERS
+    part = part[enough]
+    told = part.assign(speaker=part["corpus"] + "/" + part["speaker"])
+    if part["sentence"].ne("").all():
+        told = told.assign(sentence=part["corpus"] + "/" + part["sentence"])
+    return f"all: {setting_of(part['corpus'].unique(), part['model'].unique())}", told
 
 
 # -- claim 1: salient windows carry cues -------------------------------------------------------------------------------
@@ -140,7 +157,10 @@ def _marker(part: pd.DataFrame, where: str, reading: str) -> pd.Series:
     """Marker of each clip; NaN where none of its cues is known."""
     cues = VARIABILITIES if reading == "variability" else LEVELS
     level = part[[f"{where} {cue}" for cue in cues]].astype(float).mean(axis=1)
-    return level if reading != "variance" else (level - level.groupby(part["emotion"]).transform("median")).abs()
+    if reading != "variance":
+        return level
+    kinds = [part["corpus"], part["model"], part["emotion"]]
+    return (level - level.groupby(kinds).transform("median")).abs()
 
 
 def _aroused(part: pd.DataFrame) -> pd.Series:
@@ -272,8 +292,9 @@ def misclassified(part: pd.DataFrame, method: str, setting: str) -> Iterator[Fin
         claim = f"{CLAIM_3}, judged for the {judged}"
         effect = "plausibility, correct - misclassified clips"
         found = within_class_difference(
-            score[score.notna()], known["predicted"] == known["emotion"], known[label], known["speaker"]
-        )
+            score[score.notna()], known["predicted"] == known["emotion"],
+            known["corpus"] + "/" + known["model"] + "/" + known[label], known["speaker"],
+        )  # fmt: skip
         low, high = found.interval()
         inner = found.interval(1 - 2 * ALPHA)
         verdict = verdict_of(found.mean, low, high)
