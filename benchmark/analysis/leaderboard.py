@@ -42,7 +42,7 @@ RANKING_RULE = (
     "An explanation made against another fill than that of the score is marked and not tested. "
     "Complexity and cost are described, not ranked: less is not better. So is what metrics of the recogniser say: it "
     "holds for all methods. So are metrics of plausibility that a rule can win which knows the target, not the "
-    "recogniser."
+    "recogniser, and `consistency`, a mean of quotients of single clips, in whose place `robustness` pools means."
 )
 
 # columns within which methods are ranked

@@ -21,6 +21,7 @@ from ..analysis.leaderboard import leaderboard, ordered
 from ..analysis.robustness import PAIR, against_energy, clip_rows, pooled
 from ..analysis.salient_cues import salient_cues
 from ..analysis.stored_maps import StoredMap, stored_maps
+from ..analysis.strength_curves import curve_areas, curve_points
 from ..report.escape import csv_safe
 from ..report.tables import number
 from ..report.text import p_text
@@ -62,10 +63,13 @@ def robustness(arguments: Namespace) -> int:
         tested[[*PAIR, "difference", "low", "high", "p_holm", "ranked"]].rename(columns=told), "left", PAIR
     )
     table["ranked"] = table["ranked"].eq(True)
+    areas = curve_areas(rows)
     if arguments.out is not None:
         with writing(arguments.out, resumable=False):
             _write(table, arguments.out / "robustness.csv")
             _write(rows, arguments.out / "robustness_clips.csv")
+            _write(curve_points(table), arguments.out / "robustness_curves.csv")
+            _write(areas, arguments.out / "robustness_areas.csv")
     if arguments.json:
         print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
         return 0
@@ -78,8 +82,24 @@ def robustness(arguments: Namespace) -> int:
         if not part["ranked"].any():
             why = "fewer than two methods beat random and energy on it" if (corpus, model) in passed else "not scored"
             console.print(f"No ranking by the bar of {BAR_METRIC}: {why} here.", style="dim", highlight=False)
+    for (corpus, model, curve), part in areas.groupby(["corpus", "model", "curve"], sort=False):
+        console.print(_area_table(part, f"strengths of {curve}: {corpus}, {model}: {part['conditions'].iloc[0]}"))
     console.print(LEGEND, style="dim", highlight=False, markup=False)
     return 0
+
+
+def _area_table(part: pd.DataFrame, title: str) -> Table:
+    """Area under the score over the strengths of a shift, by method."""
+    table = Table(title=title, title_justify="left")
+    numbers = ("area [95 %]", "all clips", "similarity", "strengths", "clips", "speakers")
+    for name in ("method", *numbers, ""):
+        table.add_column(name, justify="right" if name in numbers else "left", no_wrap=name in ("method", *numbers))
+    for row in part.sort_values("area", ascending=False, kind="stable", na_position="last").to_dict("records"):
+        interval = f" [{number(row['low'])}, {number(row['high'])}]" if np.isfinite(row["low"]) else ""
+        counts = (str(row[name]) for name in ("strengths", "n_clips", "n_speakers"))
+        table.add_row(row["method"], f"{number(row['area'])}{interval}", number(row["all_area"]),
+                      number(row["similarity_area"]), *counts, row["note"])  # fmt: skip
+    return table
 
 
 def _by(rows: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
