@@ -15,9 +15,10 @@ from rich.table import Table
 
 from ...errors import InputError
 from ...methods.records import METHODS
+from ..analysis.axis_board import BAR_METRIC, passed_bar
 from ..analysis.beyond_saliency_claims import beyond_saliency_claims, verdict_counts
 from ..analysis.claims import CLAIM_1, Finding, emolime_claims
-from ..analysis.leaderboard import leaderboard, ordered
+from ..analysis.leaderboard import ordered
 from ..analysis.robustness import PAIR, against_energy, clip_rows, pooled
 from ..analysis.salient_cues import salient_cues
 from ..analysis.stored_maps import StoredMap, stored_maps
@@ -30,7 +31,6 @@ from ..storage.store import Store
 from .console import Bars, Console
 from .results import merged, print_notes
 
-BAR_METRIC = "abpc"  # whose bar a method must pass to be ranked by robustness
 WIDTH = 132  # narrower tables would cut names and numbers short
 LEGEND = (
     "Score: (similarity - floor) / (ceiling - floor), means over clips whose predicted class is unchanged, [95 %] by a "
@@ -45,7 +45,7 @@ def robustness(arguments: Namespace) -> int:
     stores = [Store(path) for path in arguments.runs]
     scores, _, notes = merged(stores, arguments.partial)
     print_notes(notes)
-    passed = _passed(scores)
+    passed = passed_bar(scores)
     with Bars() as bars:
         maps = stored_maps(stores, arguments.method)
         rows = clip_rows(maps, arguments.measure, arguments.axis or ("shift", "model", "retraining", "seed"), 0, bars)
@@ -104,22 +104,6 @@ def _area_table(part: pd.DataFrame, title: str) -> Table:
 
 def _by(rows: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
     return [((str(c), str(m)), part) for (c, m), part in rows.groupby(["corpus", "model"], sort=False)]
-
-
-def _passed(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
-    """Methods that pass the bar on abpc, clean, under the first fill, by corpus and recogniser that have it."""
-    chosen = scores[(scores["metric"] == BAR_METRIC) & (scores["condition"] == "clean")]
-    if chosen.empty:
-        return {}
-    board = leaderboard(chosen)
-    first = chosen.groupby(["corpus", "model"], observed=True)["fill"].first()
-    found: dict[tuple[str, str], set[str]] = {}
-    for row in board.to_dict("records"):
-        if row["fill"] == first[row["corpus"], row["model"]]:
-            title = f"{row['model']} ({row['trained_on']})" if row["trained_on"] else row["model"]
-            passed = found.setdefault((row["corpus"], title), set())
-            passed |= {row["method"]} if row["passes_bar"] == "yes" else set()
-    return found
 
 
 def _robustness_table(part: pd.DataFrame, title: str) -> Table:

@@ -1,4 +1,4 @@
-"""What a known explanation does under five strengths of a shift: it falls under noise, and stays where time is mapped."""
+"""The truth of planted clips under five strengths of a shift: it falls under noise, and stays where time is mapped."""
 
 from __future__ import annotations
 
