@@ -132,6 +132,12 @@ def test_the_leaderboard_has_the_axes_as_a_family(runs, tmp_path: Path):
         assert "Robustness: shift, recognisers, corpora" in (tmp_path / "board" / page).read_text()
 
 
+def test_compare_looks_at_the_maps_of_every_run(runs, capsys):
+    assert main(["compare", *runs, "--metric", "abpc", "--method", "saliency", "--method", "energy", "--json"]) == 0
+    rows = pd.DataFrame(json.loads(capsys.readouterr().out))
+    assert rows[["corpus", "model"]].drop_duplicates().shape[0] == 4 and (rows["n_explained"] == 28).all()
+
+
 def test_one_recogniser_decides_nothing_about_recognisers(runs, tmp_path: Path, capsys):
     assert main(["claims", runs[0], "--method", "emolime", "--json", "--data-root", str(tmp_path)]) == 0
     found = [f for f in json.loads(capsys.readouterr().out) if f["claim"] == "EmoLIME 1" and f["method"] == "emolime"]
