@@ -113,6 +113,7 @@ def across_models_and_corpora(maps: Sequence[StoredMap], method: str) -> Iterato
     profiles = profiles_of(maps, method)
     corpora, models = ({cell[k] for cell in profiles.cells} for k in (0, 1))
     setting = setting_of(corpora, models)
+    crossed = {f"{one.kind} on {one.corpus}" for one in maps if one.method == method and one.crossed}
     if len(corpora) < 2 or len(models) < 2:
         yield Finding(
             CLAIM_1, method, setting, "similarity across recognisers - across corpora",
@@ -128,7 +129,8 @@ def across_models_and_corpora(maps: Sequence[StoredMap], method: str) -> Iterato
             yield Finding(
                 CLAIM_1, method, setting, f"similarity across recognisers - across corpora ({bands}, {heard})",
                 found.difference, found.low, found.high, found.p, found.n_clips, sum(found.speakers.values()),
-                verdict_of(found.difference, found.low, found.high), _profile_note(found),
+                verdict_of(found.difference, found.low, found.high),
+                _profile_note(found) + (f"; trained on another corpus: {', '.join(sorted(crossed))}" if crossed else ""),
             )  # fmt: skip
 
 
@@ -194,7 +196,8 @@ def band_weights(maps: Iterable[StoredMap], method: str) -> pd.DataFrame:
             continue
         profile = band_profile(one.values)
         if np.ptp(profile) > FLAT * np.abs(profile).sum():  # else the map has no resolution in frequency
-            place = (one.corpus, one.kind, one.clip, one.speaker, one.sentence, one.target)
+            model = f"{one.kind} ({one.trained_on})" if one.crossed else one.kind
+            place = (one.corpus, model, one.clip, one.speaker, one.sentence, one.target)
             rows.append((*place, *(profile / np.abs(profile).sum())))
     columns = ["corpus", "model", "clip", "speaker", "sentence", "emotion", *range(PROFILE_BANDS)]
     return pd.DataFrame(rows, columns=columns)
@@ -211,7 +214,7 @@ def low_bands(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
         p = dict(zip(found, holm([e.p for e in found.values()]), strict=True))
         best = max(found, key=lambda e: (found[e].mean / found[e].se) if found[e].se > 0 else -np.inf)
         drives = [e for e in found if p[e] < 1 - LEVEL and found[e].mean > 0]
-        estimate, deep = found[best], model not in HAND_CRAFTED
+        estimate, deep = found[best], str(model).partition(" (")[0] not in HAND_CRAFTED
         verdict = verdict_of(estimate.mean, *estimate.bounds)
         if verdict == "supported" or drives:  # the best of several emotions was chosen: its interval does not decide
             verdict = "supported" if drives else "undecided"

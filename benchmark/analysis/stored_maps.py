@@ -72,6 +72,11 @@ class StoredMap:
         """Kind of the recogniser: its name without the digest that tells several apart."""
         return self.model.partition("@")[0]
 
+    @property
+    def crossed(self) -> bool:
+        """Whether the recogniser was trained on another corpus than the one it hears."""
+        return self.trained_on not in ("", self.corpus)
+
     def on(self, columns: int) -> np.ndarray:
         """The map with its time axis stretched to so many columns, shape (16, columns)."""
         return self.values if self.values.shape[1] == columns else stretched(self.values, columns)

@@ -18,7 +18,7 @@ from scipy import stats
 
 from ...datasets.shifts.conditions import CONDITIONS, CURVES
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
-from .robustness import MIN_RANGE
+from .robustness import MIN_RANGE, pooled
 
 SETTING = ["corpus", "model", "method"]
 AREAS = [
@@ -57,15 +57,17 @@ def _area(part: pd.DataFrame, conditions: list[str]) -> dict[str, Any]:
     same = part[part["unchanged"].ne(False)]
     told: dict[str, Any] = {
         "strengths": len(conditions), "conditions": " ".join(conditions), "n_clips": same["clip"].nunique(),
-        "n_speakers": same["speaker"].nunique(), "area": np.nan, "low": np.nan, "high": np.nan, "note": "",
+        "n_speakers": same["speaker"].nunique(), "area": np.nan, "low": np.nan, "high": np.nan,
+        "all_area": np.nan, "note": "",
     }  # fmt: skip
-    told["all_area"] = _areas(part, conditions)[0][0]
-    told["similarity_area"] = _areas(same, conditions, raw=True)[0][0]
-    (area, spans), left_out = _areas(same, conditions), _areas(same, conditions, jackknife=True)[0]
-    if not np.isfinite(spans).all():
+    told["similarity_area"] = _areas(same, conditions, raw=True)[0]
+    lowest = pooled(part)["range_low"]
+    if lowest.isna().any():
         return told | {"note": "a strength has no clip whose prediction is unchanged, or no repeat"}
-    if spans.min() <= MIN_RANGE:
-        return told | {"note": f"ceiling - floor is at most {MIN_RANGE} at a strength"}
+    if not (lowest > MIN_RANGE).all():
+        return told | {"note": f"ceiling - floor may be below {MIN_RANGE} at a strength"}
+    area, left_out = _areas(same, conditions), _areas(same, conditions, jackknife=True)
+    told["all_area"] = _areas(part, conditions)[0]
     told["area"] = area[0]
     k = len(left_out)
     if k < MIN_SPEAKERS or not np.isfinite(left_out).all():
@@ -75,10 +77,8 @@ def _area(part: pd.DataFrame, conditions: list[str]) -> dict[str, Any]:
     return told | {"low": area[0] - half, "high": area[0] + half}
 
 
-def _areas(
-    part: pd.DataFrame, conditions: list[str], raw: bool = False, jackknife: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Area over all clips, shape (1,), or without each speaker, shape (speakers,); and ceiling - floor by strength."""
+def _areas(part: pd.DataFrame, conditions: list[str], raw: bool = False, jackknife: bool = False) -> np.ndarray:
+    """Area over all clips, shape (1,), or without each speaker, shape (speakers,)."""
     if not raw:
         part = part.dropna(subset=["ceiling"])
     codes, speakers = pd.factorize(part["speaker"])
@@ -96,9 +96,11 @@ def _areas(
     with np.errstate(invalid="ignore", divide="ignore"):
         n = kept @ count
         mean = {name: (kept @ values) / n for name, values in sums.items()}
-        span = np.ones_like(n) if raw else mean["ceiling"] - mean["floor"]
-        height = mean["similarity"] if raw else (mean["similarity"] - mean["floor"]) / span
-    return np.trapezoid(height, np.linspace(0, 1, len(conditions)), axis=1), span
+        height = mean["similarity"]
+        if not raw:
+            height = (mean["similarity"] - mean["floor"]) / (mean["ceiling"] - mean["floor"])
+    areas: np.ndarray = np.trapezoid(height, np.linspace(0, 1, len(conditions)), axis=1)
+    return areas
 
 
 def curve_points(table: pd.DataFrame) -> pd.DataFrame:

@@ -193,7 +193,9 @@ def _print_counts(console: Console, found: Sequence[Finding]) -> None:
     verdicts = [name for name in counts if name not in ("smallest", "largest")]
     table = Table(title="settings (corpus and recogniser) by verdict", title_justify="left")
     for name in ("claim", "method", *verdicts, "estimates"):
-        table.add_column(name, justify="right" if name in verdicts else "left", no_wrap=name in ("claim", "method"))
+        table.add_column(
+            name, justify="right" if name in verdicts else "left", no_wrap=name in ("claim", "method", "estimates")
+        )
     for (claim, method), row in counts.iterrows():
         told = f"{number(row['smallest'])} to {number(row['largest'])}" if np.isfinite(row["smallest"]) else ""
         table.add_row(str(claim), str(method), *(str(int(row[v])) if row[v] else "" for v in verdicts), told)
