@@ -45,6 +45,7 @@ VARIABILITIES = ("f0_variability", "loudness_variability")
 SCORE = "neutral-agreement"  # whose record states the margin of equivalence
 ALPHA = 0.05
 SETTING = ["corpus", "model"]
+TOGETHER = "all: "  # begins the setting of findings over all corpora and recognisers
 
 
 def beyond_saliency_claims(table: pd.DataFrame) -> list[Finding]:
@@ -73,7 +74,7 @@ def _together(part: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     told = part.assign(speaker=part["corpus"] + "/" + part["speaker"])
     if part["sentence"].ne("").all():
         told = told.assign(sentence=part["corpus"] + "/" + part["sentence"])
-    return f"all: {setting_of(part['corpus'].unique(), part['model'].unique())}", told
+    return f"{TOGETHER}{setting_of(part['corpus'].unique(), part['model'].unique())}", told
 
 
 # -- claim 1: salient windows carry cues -------------------------------------------------------------------------------
@@ -315,16 +316,20 @@ def misclassified(part: pd.DataFrame, method: str, setting: str) -> Iterator[Fin
 
 
 def verdict_counts(found: Iterable[Finding]) -> pd.DataFrame:
-    """How often each claim got each verdict, by method.
+    """How often each claim got each verdict, by method, and what all settings together say.
 
     Returns
     -------
     DataFrame
-        Index ``claim`` and ``method``, one column for each verdict that occurs, and ``smallest`` and ``largest``: the
-        range of the estimates.
+        Index ``claim`` and ``method``, one column for each verdict that occurs, which counts single settings;
+        ``smallest`` and ``largest``: the range of their estimates; ``together``, ``together_estimate``,
+        ``together_low`` and ``together_high``: verdict and effect over all settings, missing where there is one.
     """
-    table = pd.DataFrame([(f.claim, f.method, f.verdict, f.estimate) for f in found],
-                         columns=["claim", "method", "verdict", "estimate"])  # fmt: skip
-    by = table.groupby(["claim", "method"], sort=False)
-    counts = by["verdict"].value_counts().unstack(fill_value=0)
-    return counts.assign(smallest=by["estimate"].min(), largest=by["estimate"].max())
+    rows = [(f.claim, f.method, f.setting.startswith(TOGETHER), f.verdict, f.estimate, f.low, f.high) for f in found]
+    table = pd.DataFrame(rows, columns=["claim", "method", "all", "verdict", "estimate", "low", "high"])
+    names = ["claim", "method"]
+    single = table[~table["all"]].groupby(names, sort=False)
+    counts = single["verdict"].value_counts().unstack(fill_value=0)
+    counts = counts.assign(smallest=single["estimate"].min(), largest=single["estimate"].max())
+    renamed = {name: f"together_{name}" for name in ("estimate", "low", "high")} | {"verdict": "together"}
+    return counts.join(table[table["all"]].set_index(names)[list(renamed)].rename(columns=renamed))

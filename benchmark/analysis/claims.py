@@ -113,7 +113,7 @@ def across_models_and_corpora(maps: Sequence[StoredMap], method: str) -> Iterato
     profiles = profiles_of(maps, method)
     corpora, models = ({cell[k] for cell in profiles.cells} for k in (0, 1))
     setting = setting_of(corpora, models)
-    crossed = {f"{one.kind} on {one.corpus}" for one in maps if one.method == method and one.crossed}
+    crossed = sorted({f"{one.kind} on {one.corpus}" for one in maps if one.method == method and one.crossed})
     if len(corpora) < 2 or len(models) < 2:
         yield Finding(
             CLAIM_1, method, setting, "similarity across recognisers - across corpora",
@@ -130,7 +130,7 @@ def across_models_and_corpora(maps: Sequence[StoredMap], method: str) -> Iterato
                 CLAIM_1, method, setting, f"similarity across recognisers - across corpora ({bands}, {heard})",
                 found.difference, found.low, found.high, found.p, found.n_clips, sum(found.speakers.values()),
                 verdict_of(found.difference, found.low, found.high),
-                _profile_note(found) + (f"; trained on another corpus: {', '.join(sorted(crossed))}" if crossed else ""),
+                _profile_note(found) + (f"; trained on another corpus: {', '.join(crossed)}" if crossed else ""),
             )  # fmt: skip
 
 

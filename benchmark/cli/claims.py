@@ -190,16 +190,20 @@ def _print_findings(console: Console, found: Sequence[Finding]) -> None:
 def _print_counts(console: Console, found: Sequence[Finding]) -> None:
     """Verdicts of each claim by method, counted over corpora and recognisers."""
     counts = verdict_counts(found)
-    verdicts = [name for name in counts if name not in ("smallest", "largest")]
-    table = Table(title="settings (corpus and recogniser) by verdict", title_justify="left")
-    for name in ("claim", "method", *verdicts, "estimates"):
-        table.add_column(
-            name, justify="right" if name in verdicts else "left", no_wrap=name in ("claim", "method", "estimates")
-        )
-    for (claim, method), row in counts.iterrows():
-        told = f"{number(row['smallest'])} to {number(row['largest'])}" if np.isfinite(row["smallest"]) else ""
-        table.add_row(str(claim), str(method), *(str(int(row[v])) if row[v] else "" for v in verdicts), told)
-    console.print(table)
+    verdicts = [name for name in counts if name not in ("smallest", "largest") and not name.startswith("together")]
+    for claim, part in counts.groupby(level="claim", sort=False):
+        table = Table(title=str(claim), title_justify="left")
+        for name in ("method", "corpora and recognisers by verdict", "estimates", "all of them together"):
+            table.add_column(name, no_wrap=name != "corpora and recognisers by verdict")
+        for (_, method), row in part.iterrows():
+            found_in = ", ".join(f"{int(row[verdict])} {verdict}" for verdict in verdicts if row[verdict])
+            told = f"{number(row['smallest'])} to {number(row['largest'])}" if np.isfinite(row["smallest"]) else ""
+            interval = f" [{number(row['together_low'])}, {number(row['together_high'])}]"
+            interval = interval if np.isfinite(row["together_low"]) else ""
+            known = pd.notna(row["together"])
+            together = f"{row['together']} {number(row['together_estimate'])}{interval}" if known else ""
+            table.add_row(str(method), found_in, told, together)
+        console.print(table)
     console.print(LEGEND_CLAIMS, style="dim", highlight=False, markup=False)
 
 

@@ -121,7 +121,7 @@ def test_claims_find_what_was_put_into_the_maps(runs, tmp_path: Path, capsys):
 def test_a_brief_answer_counts_verdicts(runs, tmp_path: Path, capsys):
     assert main(["claims", *runs, "--method", "emolime", "--brief", "--data-root", str(tmp_path)]) == 0
     told = capsys.readouterr().out
-    assert "settings (corpus and recogniser) by verdict" in told and "means:" not in told
+    assert "corpora and recognisers by verdict" in told and "means:" not in told
 
 
 def test_the_leaderboard_has_the_axes_as_a_family(runs, tmp_path: Path):
