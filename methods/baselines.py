@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from ..audio import Plane, scoring_grid
+from ..datasets.clip import Clip
 from ..errors import NotApplicable
 from .attribution import Attribution
 from .explainer import Explainer, Request
 
 QUIET_TARGETS = ("sadness",)  # emotions that sources expect to be softer than neutral; all others are pointed at loud
+
+
+def rule_map(name: str, clip: Clip, target: str, label: str = "") -> Attribution:
+    """Map of a rule that needs no recogniser.
+
+    Parameters
+    ----------
+    name : {'energy', 'loud-quiet'}
+    clip : Clip
+    target : str
+        Class that the rule points at.
+    label : str, optional
+        What the map says it explains; default `target`.
+    """
+    grid = scoring_grid(clip.duration_s)
+    values = Plane(clip.samples).energy(grid)
+    if name == LoudQuiet.name and target in QUIET_TARGETS:
+        values = values.max() - values
+    return Attribution(values, grid, label or target, name)
 
 
 class Random(Explainer):
@@ -30,8 +50,7 @@ class Energy(Explainer):
 
     def attribute(self, request: Request) -> Attribution:
         """Sum the clip's STFT energy in each cell."""
-        grid = scoring_grid(request.clip.duration_s)
-        return Attribution(Plane(request.clip.samples).energy(grid), grid, request.label, self.name)
+        return rule_map(self.name, request.clip, request.target, request.label)
 
 
 class LoudQuiet(Explainer):
@@ -45,10 +64,7 @@ class LoudQuiet(Explainer):
 
     def attribute(self, request: Request) -> Attribution:
         """Return the clip's energy in each cell, or for sadness how far it lies below the loudest cell's."""
-        grid = scoring_grid(request.clip.duration_s)
-        energy = Plane(request.clip.samples).energy(grid)
-        values = energy.max() - energy if request.target in QUIET_TARGETS else energy
-        return Attribution(values, grid, request.label, self.name)
+        return rule_map(self.name, request.clip, request.target, request.label)
 
 
 class Oracle(Explainer):

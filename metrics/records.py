@@ -42,6 +42,7 @@ _TRAJECTORY = "32, shared by all metrics of the deletion trajectory"
 _SUBSETS = "257, shared by all methods and by the metrics of random sets"
 _SINGLES = "1 + super-cells (50 a second of audio), shared by all methods"
 _MASKED = "2, shared by the metrics of the masked clip"
+_QUOTIENT = "a mean of quotients of single clips, some with denominators near 0; `serxai robustness` pools means"
 _NOISY = "eight more explanations, shared"
 _RANDOM = "at most four more explanations"
 
@@ -261,8 +262,8 @@ METRICS: Registry[MetricRecord] = Registry(
             "consistency", "robustness:Consistency", "robustness", "higher", "three more explanations",
             "rank correlation with the clean clip's map, between that of another clip (0) and of a repeat (1)",
             "serxai, docs/metrics; Spearman 1904 for the similarity",
-            core=True, perfect=1.0, conditions="shifted", companions=("clean", "repeat", "other"), headline=True,
-            scale="0: another clip, 1: a repeat", invariant=True,
+            perfect=1.0, conditions="shifted", companions=("clean", "repeat", "other"), headline=True,
+            scale="0: another clip, 1: a repeat", invariant=True, described=_QUOTIENT,
         ),
         _metric(
             "max-sensitivity", "sensitivity:MaxSensitivity", "robustness", "lower", _NOISY,

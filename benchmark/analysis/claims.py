@@ -26,7 +26,7 @@ from ..stats.cluster_variance import LEVEL
 from ..stats.clustered import Estimate, clustered_mean
 from ..stats.multiplicity import holm
 from .authors import digitised_weights
-from .corpus_axis import ProfileContrast, profile_contrast, profiles_of
+from .corpus_axis import FLAT, ProfileContrast, profile_contrast, profiles_of
 from .stored_maps import StoredMap
 
 HIGH_AROUSAL, LOW_AROUSAL = ("anger", "happiness", "fear"), ("sadness", "neutral", "boredom")
@@ -53,7 +53,8 @@ class Finding:
         NaN where it cannot be estimated.
     n_clips, n_speakers : int
     verdict : str
-        Supported, contradicted, undecided, described only or not testable; see the module.
+        Supported, contradicted, undecided, described only or not testable, see the module; or equivalent
+        (`beyond_saliency_claims`).
     note : str
         What is fixed, what else was found, what cannot be told.
     """
@@ -111,7 +112,8 @@ def across_models_and_corpora(maps: Sequence[StoredMap], method: str) -> Iterato
     """Similarity of profiles across recognisers less that across corpora, with and without the lowest band."""
     profiles = profiles_of(maps, method)
     corpora, models = ({cell[k] for cell in profiles.cells} for k in (0, 1))
-    setting = _setting(corpora, models)
+    setting = setting_of(corpora, models)
+    crossed = sorted({f"{one.kind} on {one.corpus}" for one in maps if one.method == method and one.crossed})
     if len(corpora) < 2 or len(models) < 2:
         yield Finding(
             CLAIM_1, method, setting, "similarity across recognisers - across corpora",
@@ -127,7 +129,8 @@ def across_models_and_corpora(maps: Sequence[StoredMap], method: str) -> Iterato
             yield Finding(
                 CLAIM_1, method, setting, f"similarity across recognisers - across corpora ({bands}, {heard})",
                 found.difference, found.low, found.high, found.p, found.n_clips, sum(found.speakers.values()),
-                verdict_of(found.difference, found.low, found.high), _profile_note(found),
+                verdict_of(found.difference, found.low, found.high),
+                _profile_note(found) + (f"; trained on another corpus: {', '.join(crossed)}" if crossed else ""),
             )  # fmt: skip
 
 
@@ -158,7 +161,7 @@ def published_claim() -> Iterator[Finding]:
             low, high = values.mean() - half, values.mean() + half
             told = "; ".join(f"{e} {d:+.2f}" for e, d in by_emotion.items())
             yield Finding(
-                CLAIM_1, PUBLISHED, _setting(corpora, ("ComParE", "wav2vec2")),
+                CLAIM_1, PUBLISHED, setting_of(corpora, ("ComParE", "wav2vec2")),
                 f"cosine across recognisers - across corpora ({'8 bands' if not first else 'without the lowest band'})",
                 float(values.mean()), float(low), float(high), float(test.pvalue), 0, 0,
                 verdict_of(values.mean(), low, high),
@@ -192,8 +195,9 @@ def band_weights(maps: Iterable[StoredMap], method: str) -> pd.DataFrame:
         if one.method != method:
             continue
         profile = band_profile(one.values)
-        if np.abs(profile).sum() > 0:
-            place = (one.corpus, one.kind, one.clip, one.speaker, one.sentence, one.target)
+        if np.ptp(profile) > FLAT * np.abs(profile).sum():  # else the map has no resolution in frequency
+            model = f"{one.kind} ({one.trained_on})" if one.crossed else one.kind
+            place = (one.corpus, model, one.clip, one.speaker, one.sentence, one.target)
             rows.append((*place, *(profile / np.abs(profile).sum())))
     columns = ["corpus", "model", "clip", "speaker", "sentence", "emotion", *range(PROFILE_BANDS)]
     return pd.DataFrame(rows, columns=columns)
@@ -210,13 +214,13 @@ def low_bands(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
         p = dict(zip(found, holm([e.p for e in found.values()]), strict=True))
         best = max(found, key=lambda e: (found[e].mean / found[e].se) if found[e].se > 0 else -np.inf)
         drives = [e for e in found if p[e] < 1 - LEVEL and found[e].mean > 0]
-        estimate, deep = found[best], model not in HAND_CRAFTED
+        estimate, deep = found[best], str(model).partition(" (")[0] not in HAND_CRAFTED
         verdict = verdict_of(estimate.mean, *estimate.bounds)
         if verdict == "supported" or drives:  # the best of several emotions was chosen: its interval does not decide
             verdict = "supported" if drives else "undecided"
         told = "; ".join(f"{e} {v.mean:+.3f} (Holm p {p[e]:.3f})" for e, v in found.items())
         yield Finding(
-            CLAIM_2 if deep else f"{CLAIM_2}, hand-crafted features", method, _setting((corpus,), (model,)),
+            CLAIM_2 if deep else f"{CLAIM_2}, hand-crafted features", method, setting_of((corpus,), (model,)),
             f"weight below 386 Hz - mean of the other bands, {best}", estimate.mean, *estimate.bounds, p[best],
             estimate.n_clips, estimate.n_speakers, verdict, f"driven: {', '.join(drives) or 'none'}; {told}",
         )  # fmt: skip
@@ -233,7 +237,7 @@ def high_bands_and_arousal(maps: Sequence[StoredMap], method: str) -> Iterator[F
         difference = (means[0] - means[1]).dropna()
         estimate = clustered_mean(difference.to_numpy(), difference.index.tolist())
         yield Finding(
-            CLAIM_3, method, _setting((corpus,), (model,)),
+            CLAIM_3, method, setting_of((corpus,), (model,)),
             "weight above 2.5 kHz, emotions of high - of low arousal", estimate.mean, *estimate.bounds, estimate.p,
             len(part), estimate.n_speakers, verdict_of(estimate.mean, *estimate.bounds),
             f"high arousal {means[0].mean():+.3f}, low arousal {means[1].mean():+.3f} (means over speakers)",
@@ -245,5 +249,6 @@ def _estimate(values: pd.Series, facts: pd.DataFrame) -> Estimate:
     return clustered_mean(values.to_numpy(), facts["speaker"].tolist(), sentences)
 
 
-def _setting(corpora: Iterable[str], models: Iterable[str]) -> str:
+def setting_of(corpora: Iterable[str], models: Iterable[str]) -> str:
+    """Corpora and recognisers of a finding, in words."""
     return f"{', '.join(sorted(corpora))}; {', '.join(sorted(models))}"

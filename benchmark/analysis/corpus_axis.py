@@ -34,6 +34,7 @@ from .stored_maps import StoredMap
 
 SPLITS = 50
 PERMUTATIONS = 2_000
+FLAT = 1e-9  # profiles that vary by a smaller share of their sum say nothing about frequency
 KINDS = ("models", "corpora", "emotions", "split half")
 Cell = tuple[str, str, str]  # corpus, kind of recogniser, emotion explained
 
@@ -110,7 +111,7 @@ def profiles_of(maps: Sequence[StoredMap], method: str) -> Profiles:
         if one.method == method and one.condition == "clean" and one.repeat == 0:
             profile = band_profile(one.values)
             scale = np.abs(profile).sum()
-            if scale > 0:
+            if np.ptp(profile) > FLAT * scale:  # else the map has no resolution in frequency
                 cell = (one.corpus, one.kind, one.target)
                 rows.append((*cell, one.speaker, *(profile / scale)))
     table = pd.DataFrame(rows, columns=["corpus", "model", "emotion", "speaker", *range(PROFILE_BANDS)])
@@ -216,7 +217,7 @@ def _mean_of(matrix: np.ndarray, mask: np.ndarray) -> float:
 # -- the contrast ------------------------------------------------------------------------------------------------------
 
 
-def profile_contrast(profiles: Profiles, shared: bool = False, seed: int = 0) -> ProfileContrast:
+def profile_contrast(profiles: Profiles, shared: bool = False, seed: int = 0, interval: bool = True) -> ProfileContrast:
     """Whether profiles are more alike across recognisers than across corpora.
 
     Parameters
@@ -225,6 +226,8 @@ def profile_contrast(profiles: Profiles, shared: bool = False, seed: int = 0) ->
     shared : bool
         See `similarity_matrix`.
     seed : int
+    interval : bool
+        Whether to compute intervals and p, which take as many evaluations as there are speakers; else they are NaN.
     """
     everyone = {corpus: np.ones(n, dtype=bool) for corpus, n in profiles.speakers.items()}
     emotions = sorted({cell[2] for cell in profiles.cells})
@@ -235,16 +238,18 @@ def profile_contrast(profiles: Profiles, shared: bool = False, seed: int = 0) ->
 
     whole = similarity_matrix(profiles, everyone, shared, seed)
     estimate = differences(whole)
-    low, high, p = _jackknife(
-        estimate, lambda kept: differences(similarity_matrix(profiles, kept, shared, seed)), everyone
-    )
+    low = high = p = np.full(estimate.shape, np.nan)
+    if interval:
+        low, high, p = _jackknife(
+            estimate, lambda kept: differences(similarity_matrix(profiles, kept, shared, seed)), everyone
+        )
     return ProfileContrast(
         means={kind: _mean_of(whole, masks[None][kind]) for kind in KINDS if not (shared and kind == "split half")},
         difference=float(estimate[0]),
         low=float(low[0]),
         high=float(high[0]),
         p=float(p[0]),
-        p_permutation=label_permutation(profiles.cells, whole, seed),
+        p_permutation=label_permutation(profiles.cells, whole, seed) if interval else np.nan,
         by_emotion={e: (float(estimate[i]), float(low[i]), float(high[i])) for i, e in enumerate(emotions, 1)},
         n_clips=profiles.n_clips,
         n_corpora=len({cell[0] for cell in profiles.cells}),

@@ -31,6 +31,7 @@ from .abstention import CompletedCell, completed, ranks
 from .bar import BAR_COLUMNS, ENERGY, RANDOM, RULE, sanity_p, with_marks
 from .fill_spread import SPREAD, by_fill, with_spread
 from .references import AGAINST, REFERENCE_COLUMNS, matched_cells, mismatch_note, references
+from .retrainings import TOLD, with_retrainings
 
 ALPHA = 0.05
 
@@ -42,7 +43,7 @@ RANKING_RULE = (
     "An explanation made against another fill than that of the score is marked and not tested. "
     "Complexity and cost are described, not ranked: less is not better. So is what metrics of the recogniser say: it "
     "holds for all methods. So are metrics of plausibility that a rule can win which knows the target, not the "
-    "recogniser."
+    "recogniser, and `consistency`, a mean of quotients of single clips, in whose place `robustness` pools means."
 )
 
 # columns within which methods are ranked
@@ -54,7 +55,7 @@ BOARD_COLUMNS = [
     "n_failed", "n_skipped", "n_planned", "n_misses", "coverage", "n_speakers", "n_sentences", "scope", "difference",
     "difference_low", "difference_high", "difference_clips", "difference_planned", "difference_speakers", "p_holm",
     "effect", "superiority", "beats_random", *BAR_COLUMNS, "group", "n_models", "models_low", "models_high",
-    "sign_changes", *SPREAD, "model_calls", "metric_qualified", "metric_fails", "note",
+    "sign_changes", *TOLD, *SPREAD, "model_calls", "metric_qualified", "metric_fails", "note",
 ]  # fmt: skip
 
 
@@ -82,7 +83,8 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
         columns of the bar. ``coverage`` = n_ok / n_planned, which count scores: a clip has one for each repeat.
         ``group``: methods that share a letter are not distinguishable. ``models_low`` and ``models_high`` are the
         least and the largest mean over the ``n_models`` (fold) models; ``sign_changes`` names the methods to which
-        the sign of the difference is not the same for all of them. Where several fills were used, ``fill_low`` and
+        the sign of the difference is not the same for all of them; ``n_retrainings`` and ``retraining_changes`` say so
+        of whole trainings (`retrainings`). Where several fills were used, ``fill_low`` and
         ``fill_high`` are the least and the largest mean over ``n_fills`` fills, on the ``fill_clips`` clips, of
         ``fill_planned``, scored under all of them. ``model_calls`` is the mean cost of one score if computed alone.
         ``signed`` says whether maps of the method take negative values (yes, no, or empty for a method without record).
@@ -134,7 +136,7 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     board["metric_qualified"] = [board_grade(str(name)) for name in board["metric"]]
     board["metric_fails"] = [failed_properties(str(name)) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
-    board = _with_letters(board, tests_of_pairs(laid_out))
+    board = with_retrainings(_with_letters(board, tests_of_pairs(laid_out)))
     described = [not is_ranked(str(name)) for name in board["metric"]]
     board["rank"] = board["rank"].mask(described)
     for name in ("beats_random", "group"):

@@ -25,6 +25,7 @@ from ...methods.records import make_method
 from ..stats.clustered import CELL, Cell, cells, clustered_mean, per_clip, tests_of_pairs
 from ..storage.store import Store
 from .abstention import completed
+from .merge import shown_names
 from .references import matched_pairs, references
 
 _PAIR = ["rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage"]
@@ -47,15 +48,17 @@ class Repeats(NamedTuple):
     seconds: float
 
 
-def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequence[str]) -> pd.DataFrame:
+def method_gap(
+    stores: Store | Sequence[Store], scores: pd.DataFrame, metric: str, methods: Sequence[str]
+) -> pd.DataFrame:
     """Compare each pair of methods by their scores, their maps, their noise and their cost.
 
     Parameters
     ----------
-    store : Store
-        The run.
+    stores : Store or sequence of Store
+        The run, or several.
     scores : DataFrame
-        Its score rows, or some of them.
+        Their score rows, merged by `merge.merge_runs`, or some of them.
     metric : str
     methods : sequence of str
         Two or more, all of which the run holds.
@@ -104,7 +107,7 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
     # which clips a metric is defined on, and the worst score there, all methods of the run say
     laid_out = [found.of(methods).cell for found in completed(cells(chosen))]
     chosen = chosen[chosen["method"].isin(methods)]
-    explanations = repeats_of(store, chosen)
+    explanations = repeats_of(stores, chosen)
     targets = chosen.set_index(["corpus", "model", "target_rule", "clip"])["target"].to_dict()
     rows = []
     for cell in laid_out:
@@ -135,34 +138,40 @@ def method_gap(store: Store, scores: pd.DataFrame, metric: str, methods: Sequenc
     return tests.merge(gaps, on=[*CELL, "method_a", "method_b"], how="left")
 
 
-def repeats_of(store: Store, scores: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Repeats]]:
+def repeats_of(stores: Store | Sequence[Store], scores: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Repeats]]:
     """Explanations of the rows that have a score, by (corpus, model, condition, clip, target) and method.
 
     Parameters
     ----------
-    store : Store
+    stores : Store or sequence of Store
     scores : DataFrame
-        Score rows.
+        Score rows; names of corpora and recognisers are those under which merged runs are shown.
 
     Raises
     ------
     InputError
         If there are scores but no explanations.
     """
+    runs = [stores] if isinstance(stores, Store) else list(stores)
     ok = scores[scores["status"] == "ok"]
     wanted = set(ok[[*_EXPLAINED, "method"]].itertuples(index=False, name=None))
     bases = {name: make_method(name).base for name in ok["method"].unique()}
-    timed = store.explanation_seconds()
     maps: dict[tuple[str, ...], dict[int, Attribution]] = {}
     seconds: dict[tuple[str, ...], float] = {}
-    for key, e in store.keyed_explanations(first=True):
-        identity = (e.corpus, e.model, e.condition, e.clip, e.attribution.target, e.attribution.method)
-        if e.repeat == 0 and key in timed:
-            seconds[identity] = timed[key]
-        if identity in wanted:
-            maps.setdefault(identity, {})[e.repeat] = e.attribution
+    labels = shown_names([run.info for run in runs]) if len(runs) > 1 else ([{}], [{}])
+    for run, corpora, models in zip(runs, *labels, strict=True):
+        of_model = {name: label for (name, _), label in models.items()}
+        timed = run.explanation_seconds()
+        for key, e in run.keyed_explanations(first=True):
+            corpus, model = corpora.get(e.corpus, e.corpus), of_model.get(e.model, e.model)
+            identity = (corpus, model, e.condition, e.clip, e.attribution.target, e.attribution.method)
+            if e.repeat == 0 and key in timed:
+                seconds[identity] = timed[key]
+            if identity in wanted:
+                maps.setdefault(identity, {})[e.repeat] = e.attribution
     if wanted and not maps:
-        raise InputError(f"{store.path}: has scores but no explanations; compare methods where the run was made.")
+        named = ", ".join(str(run.path) for run in runs)
+        raise InputError(f"{named}: has scores but no explanations; compare methods where the run was made.")
     by_clip: dict[tuple[str, ...], dict[str, Repeats]] = {}
     for (*clip, method), repeats in maps.items():
         spent = seconds.get((*clip, method), np.nan)

@@ -98,6 +98,15 @@ class Similarities:
                 self.repeats[one.clip, one.target] = one
         self._floors: dict[tuple[int, str, str], tuple[float, float]] = {}
 
+    @property
+    def one_a_clip(self) -> list[StoredMap]:
+        """Clean maps, one a clip: that of the predicted class, where a clip is explained for several."""
+        chosen: dict[str, StoredMap] = {}
+        for one in self.clean.values():
+            if one.clip not in chosen or one.target == one.predicted:
+                chosen[one.clip] = one
+        return list(chosen.values())
+
     def of(self, one: StoredMap, other: StoredMap) -> float:
         """Similarity of two maps on the grid of the first; NaN where it is undefined."""
         try:
@@ -184,7 +193,8 @@ def clip_rows(
     Returns
     -------
     DataFrame
-        Columns `ROWS`; ``other`` is the condition, the other recogniser, or empty.
+        Columns `ROWS`, one row for each clip and comparison; ``other`` is the condition, the other recogniser, or
+        empty. Of a clip that is explained for several classes the explanation of the predicted one counts.
     """
     groups: dict[tuple[str, str, str], list[StoredMap]] = {}
     for one in maps:
@@ -206,27 +216,26 @@ def clip_rows(
 
 
 def _shift_rows(known: Similarities) -> Iterator[dict[str, Any]]:
+    chosen = {(one.clip, one.target): one for one in known.one_a_clip}
     for other in known.shifted:
-        one = known.clean.get((other.clip, other.target))
+        one = chosen.get((other.clip, other.target))
         if one is not None:
             unchanged = other.predicted == one.predicted if other.predicted and one.predicted else None
             yield known.row("shift", one, other, other.condition, unchanged)
 
 
 def _seed_rows(known: Similarities) -> Iterator[dict[str, Any]]:
-    for place, one in known.clean.items():
-        if place in known.repeats and draws(one.method):
-            yield known.row("seed", one, known.repeats[place], "", True) | {"ceiling": 1.0}
+    for one in known.one_a_clip:
+        repeat = known.repeats.get((one.clip, one.target))
+        if repeat is not None and draws(one.method):
+            yield known.row("seed", one, repeat, "", True) | {"ceiling": 1.0}
 
 
 def _model_rows(first: Similarities, second: Similarities) -> Iterator[dict[str, Any]]:
-    """Rows of both recognisers' clips; ceiling and floor are means of both, the floor across recognisers."""
-    of_clip: dict[str, list[StoredMap]] = {}
-    for one in second.clean.values():
-        of_clip.setdefault(one.clip, []).append(one)
-    for one in first.clean.values():
-        candidates = of_clip.get(one.clip, [])
-        other = next((o for o in candidates if o.target == one.target), candidates[0] if candidates else None)
+    """Rows of both recognisers' clips, each explained for its own prediction; ceiling of both, floor across them."""
+    of_clip = {one.clip: one for one in second.one_a_clip}
+    for one in first.one_a_clip:
+        other = of_clip.get(one.clip)
         if other is None:
             continue
         same = (one.kind, one.trained_on) == (other.kind, other.trained_on)
@@ -376,17 +385,3 @@ def against_energy(rows: pd.DataFrame, passed: Iterable[str] = ()) -> pd.DataFra
         frames.append(frame.assign(p_holm=holm(frame["p"])))
     columns = [*PAIR, "difference", "low", "high", "p", "p_holm", "n_clips", "n_speakers", "scope", "ranked"]
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
-
-
-def strength_area(table: pd.DataFrame, kind: Sequence[str]) -> float:
-    """Area under the similarity over the strengths of one kind of shift, both axes 0..1; NaN below two strengths.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Rows of `pooled` of one recogniser and method.
-    kind : sequence of str
-        Conditions, weakest first: equally spaced on the axis, whatever the unit of their strength.
-    """
-    scores = table.set_index("other")["similarity"].reindex(list(kind)).dropna()
-    return float(np.trapezoid(scores, np.linspace(0, 1, len(scores)))) if len(scores) > 1 else np.nan

@@ -72,6 +72,11 @@ class StoredMap:
         """Kind of the recogniser: its name without the digest that tells several apart."""
         return self.model.partition("@")[0]
 
+    @property
+    def crossed(self) -> bool:
+        """Whether the recogniser was trained on another corpus than the one it hears."""
+        return self.trained_on not in ("", self.corpus)
+
     def on(self, columns: int) -> np.ndarray:
         """The map with its time axis stretched to so many columns, shape (16, columns)."""
         return self.values if self.values.shape[1] == columns else stretched(self.values, columns)
@@ -94,7 +99,7 @@ def stored_maps(stores: Sequence[Store], methods: Sequence[str] = ()) -> list[St
     corpus_names, model_names = shown_names([store.info for store in stores])
     found: dict[tuple, StoredMap] = {}
     for store, corpora, models in zip(stores, corpus_names, model_names, strict=True):
-        facts = _facts(store)
+        facts = explained_facts(store)
         for e in store.explanations():
             if not e.first or (methods and e.attribution.method not in methods):
                 continue
@@ -136,7 +141,7 @@ def _stored_map(store: Store, e: Explanation, facts: dict[str, object]) -> Store
     )
 
 
-def _facts(store: Store) -> dict[tuple[str, str, str, str], dict[str, object]]:
+def explained_facts(store: Store) -> dict[tuple[str, str, str, str], dict[str, object]]:
     """Facts of each (corpus, model, condition, clip); under condition "" those of companions without own rows."""
     rows = store.scores(_FACTS)
     rows = rows[rows["predicted"] != ""]

@@ -15,10 +15,14 @@ from rich.table import Table
 
 from ...errors import InputError
 from ...methods.records import METHODS
+from ..analysis.axis_board import BAR_METRIC, passed_bar
+from ..analysis.beyond_saliency_claims import beyond_saliency_claims, verdict_counts
 from ..analysis.claims import CLAIM_1, Finding, emolime_claims
-from ..analysis.leaderboard import leaderboard, ordered
+from ..analysis.leaderboard import ordered
 from ..analysis.robustness import PAIR, against_energy, clip_rows, pooled
+from ..analysis.salient_cues import salient_cues
 from ..analysis.stored_maps import StoredMap, stored_maps
+from ..analysis.strength_curves import curve_areas, curve_points
 from ..report.escape import csv_safe
 from ..report.tables import number
 from ..report.text import p_text
@@ -27,7 +31,6 @@ from ..storage.store import Store
 from .console import Bars, Console
 from .results import merged, print_notes
 
-BAR_METRIC = "abpc"  # whose bar a method must pass to be ranked by robustness
 WIDTH = 132  # narrower tables would cut names and numbers short
 LEGEND = (
     "Score: (similarity - floor) / (ceiling - floor), means over clips whose predicted class is unchanged, [95 %] by a "
@@ -42,7 +45,7 @@ def robustness(arguments: Namespace) -> int:
     stores = [Store(path) for path in arguments.runs]
     scores, _, notes = merged(stores, arguments.partial)
     print_notes(notes)
-    passed = _passed(scores)
+    passed = passed_bar(scores)
     with Bars() as bars:
         maps = stored_maps(stores, arguments.method)
         rows = clip_rows(maps, arguments.measure, arguments.axis or ("shift", "model", "retraining", "seed"), 0, bars)
@@ -60,10 +63,13 @@ def robustness(arguments: Namespace) -> int:
         tested[[*PAIR, "difference", "low", "high", "p_holm", "ranked"]].rename(columns=told), "left", PAIR
     )
     table["ranked"] = table["ranked"].eq(True)
+    areas = curve_areas(rows)
     if arguments.out is not None:
         with writing(arguments.out, resumable=False):
             _write(table, arguments.out / "robustness.csv")
             _write(rows, arguments.out / "robustness_clips.csv")
+            _write(curve_points(table), arguments.out / "robustness_curves.csv")
+            _write(areas, arguments.out / "robustness_areas.csv")
     if arguments.json:
         print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
         return 0
@@ -76,28 +82,28 @@ def robustness(arguments: Namespace) -> int:
         if not part["ranked"].any():
             why = "fewer than two methods beat random and energy on it" if (corpus, model) in passed else "not scored"
             console.print(f"No ranking by the bar of {BAR_METRIC}: {why} here.", style="dim", highlight=False)
+    for (corpus, model, curve), part in areas.groupby(["corpus", "model", "curve"], sort=False):
+        console.print(_area_table(part, f"strengths of {curve}: {corpus}, {model}: {part['conditions'].iloc[0]}"))
     console.print(LEGEND, style="dim", highlight=False, markup=False)
     return 0
 
 
+def _area_table(part: pd.DataFrame, title: str) -> Table:
+    """Area under the score over the strengths of a shift, by method."""
+    table = Table(title=title, title_justify="left")
+    numbers = ("area [95 %]", "all clips", "similarity", "strengths", "clips", "speakers")
+    for name in ("method", *numbers, ""):
+        table.add_column(name, justify="right" if name in numbers else "left", no_wrap=name in ("method", *numbers))
+    for row in part.sort_values("area", ascending=False, kind="stable", na_position="last").to_dict("records"):
+        interval = f" [{number(row['low'])}, {number(row['high'])}]" if np.isfinite(row["low"]) else ""
+        counts = (str(row[name]) for name in ("strengths", "n_clips", "n_speakers"))
+        table.add_row(row["method"], f"{number(row['area'])}{interval}", number(row["all_area"]),
+                      number(row["similarity_area"]), *counts, row["note"])  # fmt: skip
+    return table
+
+
 def _by(rows: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
     return [((str(c), str(m)), part) for (c, m), part in rows.groupby(["corpus", "model"], sort=False)]
-
-
-def _passed(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
-    """Methods that pass the bar on abpc, clean, under the first fill, by corpus and recogniser that have it."""
-    chosen = scores[(scores["metric"] == BAR_METRIC) & (scores["condition"] == "clean")]
-    if chosen.empty:
-        return {}
-    board = leaderboard(chosen)
-    first = chosen.groupby(["corpus", "model"], observed=True)["fill"].first()
-    found: dict[tuple[str, str], set[str]] = {}
-    for row in board.to_dict("records"):
-        if row["fill"] == first[row["corpus"], row["model"]]:
-            title = f"{row['model']} ({row['trained_on']})" if row["trained_on"] else row["model"]
-            passed = found.setdefault((row["corpus"], title), set())
-            passed |= {row["method"]} if row["passes_bar"] == "yes" else set()
-    return found
 
 
 def _robustness_table(part: pd.DataFrame, title: str) -> Table:
@@ -126,30 +132,52 @@ def claims(arguments: Namespace) -> int:
             store.refuse_damage()
     maps: list[StoredMap] = stored_maps(stores, arguments.method)
     found = emolime_claims(maps)
+    try:
+        with Bars() as bars:
+            cues = salient_cues(stores, arguments.method, arguments.data_root, bars)
+        found += beyond_saliency_claims(cues)
+    except InputError as error:  # the corpora are read for the cues of salient windows
+        cues = pd.DataFrame()
+        found.append(Finding(BEYOND_SALIENCY, "all", "", "cues of salient windows", note=f"needs the audio: {error}"))
+    table = pd.DataFrame([asdict(one) for one in found])
     if arguments.out is not None:
         with writing(arguments.out, resumable=False):
-            _write(pd.DataFrame([asdict(one) for one in found]), arguments.out / "claims.csv")
+            _write(table, arguments.out / "claims.csv")
+            _write(verdict_counts(found).reset_index(), arguments.out / "claims_summary.csv")
+            if len(cues):
+                _write(cues, arguments.out / "salient_cues.csv")
     if arguments.json:
-        print(json.dumps(json.loads(pd.DataFrame([asdict(one) for one in found]).to_json(orient="records")), indent=2))
+        print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
         return 0
-    _print_findings(found)
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    if not arguments.brief:
+        _print_findings(console, found)
+    _print_counts(console, found)
     return 0
 
 
+BEYOND_SALIENCY = "Beyond Saliency"
 MEANING = {
     CLAIM_1: "explanations are more alike across recognisers than across corpora",
     "EmoLIME 2": "low bands drive some emotions with deep features",
     "EmoLIME 3": "high bands go with arousal",
+    "Beyond Saliency 1": "salient windows carry cues that sources expect, more than rules that know no recogniser",
+    "Beyond Saliency 2": "high-arousal emotions show stronger and more variable markers in salient windows",
+    "Beyond Saliency 3": "misclassified clips are less plausible",
 }
+LEGEND_CLAIMS = (
+    "supported, contradicted: the whole 95 % interval on one side of 0; equivalent: smaller than the metric's margin; "
+    "described only: fewer than 6 speakers. Fixed: the corpora and recognisers of the runs, so that nothing is said "
+    "about others; no correction over settings: of many rows, one in forty is 'supported' by chance."
+)
 
 
-def _print_findings(found: Sequence[Finding]) -> None:
-    console = Console()
+def _print_findings(console: Console, found: Sequence[Finding]) -> None:
     for claim, meaning in MEANING.items():
         console.print(f"{claim}: {meaning}", style="bold", highlight=False, markup=False)
-        for one in found:
-            if not one.claim.startswith(claim):
-                continue
+        of_claim = [one for one in found if one.claim.startswith(claim) or one.claim == BEYOND_SALIENCY == claim[:-2]]
+        for one in of_claim:
             aside = f" ({one.claim.removeprefix(claim + ', ')})" if one.claim != claim else ""
             interval = f" [{number(one.low)}, {number(one.high)}]" if np.isfinite(one.low) else ""
             p = f", p {p_text(one.p)}" if np.isfinite(one.p) else ""
@@ -157,6 +185,26 @@ def _print_findings(found: Sequence[Finding]) -> None:
             told = f"  {one.verdict}: {one.method}{aside}, {one.setting}: {one.effect}: {number(one.estimate)}"
             console.print(f"{told}{interval}{p}{n}", highlight=False, markup=False, soft_wrap=True)
             console.print(f"    {one.note}", style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_counts(console: Console, found: Sequence[Finding]) -> None:
+    """Verdicts of each claim by method, counted over corpora and recognisers."""
+    counts = verdict_counts(found)
+    verdicts = [name for name in counts if name not in ("smallest", "largest") and not name.startswith("together")]
+    for claim, part in counts.groupby(level="claim", sort=False):
+        table = Table(title=str(claim), title_justify="left")
+        for name in ("method", "corpora and recognisers by verdict", "estimates", "all of them together"):
+            table.add_column(name, no_wrap=name != "corpora and recognisers by verdict")
+        for (_, method), row in part.iterrows():
+            found_in = ", ".join(f"{int(row[verdict])} {verdict}" for verdict in verdicts if row[verdict])
+            told = f"{number(row['smallest'])} to {number(row['largest'])}" if np.isfinite(row["smallest"]) else ""
+            interval = f" [{number(row['together_low'])}, {number(row['together_high'])}]"
+            interval = interval if np.isfinite(row["together_low"]) else ""
+            known = pd.notna(row["together"])
+            together = f"{row['together']} {number(row['together_estimate'])}{interval}" if known else ""
+            table.add_row(str(method), found_in, told, together)
+        console.print(table)
+    console.print(LEGEND_CLAIMS, style="dim", highlight=False, markup=False)
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

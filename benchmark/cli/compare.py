@@ -43,7 +43,7 @@ def compare(arguments: Namespace) -> int:
     found = compare_methods(scores, arguments.metric, arguments.margin, arguments.difference, arguments.method)
     gaps = pd.DataFrame()
     if arguments.method:
-        gaps = method_gap(stores[0], scores, arguments.metric, arguments.method)
+        gaps = method_gap(stores, scores, arguments.metric, arguments.method)
         gaps["metric_qualified"] = board_grade(arguments.metric)
     found.pairs["metric_qualified"] = board_grade(arguments.metric)
     if arguments.json:

@@ -109,8 +109,6 @@ def compare(arguments: Namespace) -> None:
     _of_run("--method", "method", arguments.method, known["methods"])
     if len(infos) == 1:  # of several, a corpus may stand apart under a name with a digest
         _of_run("--corpus", "corpus", corpora, known["corpora"])
-    elif arguments.method:
-        raise InputError("--method compares the explanations of one run; give one RUN, or leave it out.")
     if arguments.margin is not None and not arguments.margin > 0:
         raise InputError(f"--margin must be above 0, got {arguments.margin}.")
     if arguments.difference == 0:

@@ -9,7 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from ...errors import InputError
+from ..analysis.axis_board import axis_board, passed_bar
 from ..analysis.merge import merge_runs, refuse_incomplete
+from ..analysis.stored_maps import stored_maps
 from ..report.catalogue import draw_figure
 from ..report.conventions import read_conventions
 from ..report.html import write_board
@@ -25,11 +28,23 @@ def leaderboard(arguments: Namespace) -> int:
     scores, infos, notes = merged(stores, arguments.partial)
     conventions = [table for store in stores for table in read_conventions(store.path / "report")]
     refuse_links(arguments.out, ["figures"])
+    axes = _axes(stores, scores)
     with writing(arguments.out, resumable=False):
-        _, page = write_board(scores, infos, arguments.out, notes=notes, conventions=conventions)
+        _, page = write_board(scores, infos, arguments.out, notes=notes, conventions=conventions, axes=axes)
     print_notes(notes)
     Console().print(f"leaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _axes(stores: Sequence[Store], scores: pd.DataFrame) -> pd.DataFrame:
+    """Robustness on the four axes; empty where the runs hold nothing to compare, or no explanations that say enough."""
+    try:
+        maps = stored_maps(stores)
+    except InputError as error:
+        print_notes([f"no board of the four axes: {error}"])
+        return pd.DataFrame()
+    with Bars() as bars:
+        return axis_board(maps, passed_bar(scores), progress=bars)
 
 
 def merged(stores: Sequence[Store], partial: bool) -> tuple[pd.DataFrame, list[dict[str, Any]], list[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from ...metrics.verdict import labelled
+from ..analysis.axis_board import AXIS_LEGEND, axis_grid
 from ..analysis.leaderboard import SETTING, core_rows
 from ..analysis.rank_agreement import LEAST_METHODS
 from .escape import markdown_text
@@ -122,3 +123,17 @@ def groups_markdown(board: pd.DataFrame, views: pd.DataFrame, agreement: pd.Data
     if not parts:
         return ""
     return "\n\n".join(["\n## By emotion and by speaker's sex", VIEWS_LEGEND, AGREEMENT_LEGEND, *parts]) + "\n"
+
+
+def axes_markdown(axes: pd.DataFrame) -> str:
+    """Robustness on the four axes as a Markdown section; empty without axes.
+
+    Parameters
+    ----------
+    axes : DataFrame
+        Of `axis_board.axis_board`.
+    """
+    if axes.empty:
+        return ""
+    parts = ["\n## Robustness: shift, recognisers, corpora, retrainings and seeds", AXIS_LEGEND]
+    return "\n\n".join([*parts, markdown_table(axis_grid(axes), texts=3)]) + "\n"

@@ -7,8 +7,6 @@ report holds no audio.
 from __future__ import annotations
 
 import base64
-import json
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +23,7 @@ from ...methods.records import METHODS
 from ...metrics.records import METRICS
 from ...metrics.verdict import board_grade, labelled, legend, mark_meaning, marks_note
 from ...registry import Record, Registry
+from ..analysis.axis_board import AXIS_LEGEND, axis_grid
 from ..analysis.bar import ENERGY, RANDOM
 from ..analysis.fill_spread import SpreadTable, by_fill, spread_tables
 from ..analysis.group_views import group_views
@@ -46,22 +45,26 @@ from .group_text import (
     AGREEMENT_LEGEND,
     VIEWS_LEGEND,
     agreement_grid,
+    axes_markdown,
     groups_markdown,
     of_setting,
     view_tables,
 )
 from .leaks import leak_notes
+from .run_facts import run_facts
 from .tables import (
     ARROWS,
     BAR_RULE,
+    CHANGED,
+    CHANGED_RULE,
     MISMATCH,
     MISMATCH_RULE,
     UNSIGNED,
     UNSIGNED_RULE,
     Table,
     additivity_notes,
+    below,
     mark,
-    mismatches,
     number,
     setting_title,
     tables,
@@ -87,6 +90,7 @@ def write_board(
     plausibility: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
     conventions: Sequence[ConventionTable] = (),
+    axes: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, Path]:
     """Write ``leaderboard.csv``, ``.md``, ``.tex``, the page ``index.html`` and its figures under ``figures/``.
 
@@ -109,6 +113,8 @@ def write_board(
         Warnings of the page, such as those of `merge_runs`.
     conventions : sequence of ConventionTable
         Of `conventions.read_conventions`: scores of the same maps under other conventions.
+    axes : DataFrame, optional
+        Of `axis_board.axis_board`: robustness on the four axes, written to ``axes.csv``.
 
     Returns
     -------
@@ -119,8 +125,9 @@ def write_board(
     fills = by_fill(scores)
     board = leaderboard(scores, fills=fills)
     views, agreement = group_views(scores), rank_agreement(scores)
-    write_leaderboard(board, out, groups_markdown(board, views, agreement))
-    named = {"fills.csv": fills, VIEWS_FILE: views, AGREEMENT_FILE: agreement}
+    axes = pd.DataFrame() if axes is None else axes
+    write_leaderboard(board, out, axes_markdown(axes) + groups_markdown(board, views, agreement))
+    named = {"fills.csv": fills, VIEWS_FILE: views, AGREEMENT_FILE: agreement, "axes.csv": axes}
     tables_beside = {name: table for name, table in named.items() if len(table)}
     if plausibility is not None:
         tables_beside[PLAUSIBILITY] = plausibility
@@ -128,7 +135,7 @@ def write_board(
         text = csv_safe(table).to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_atomically(out / name, text.encode())
     figures = draw_report_figures(board, out / "figures")
-    page = report_page(scores, board, infos, figures, fills, plausibility, notes, views, conventions, agreement)
+    page = report_page(scores, board, infos, figures, fills, plausibility, notes, views, conventions, agreement, axes)
     write_atomically(out / "index.html", page.encode())
     return board, out / "index.html"
 
@@ -162,6 +169,7 @@ def report_page(
     views: pd.DataFrame | None = None,
     conventions: Sequence[ConventionTable] = (),
     agreement: pd.DataFrame | None = None,
+    axes: pd.DataFrame | None = None,
 ) -> str:
     """Render the report of runs as HTML.
 
@@ -185,6 +193,8 @@ def report_page(
         Their `group_views.group_views`; computed where it is not given.
     agreement : DataFrame, optional
         Their `rank_agreement.rank_agreement`; computed where it is not given.
+    axes : DataFrame, optional
+        See `write_board`.
     """
     views = group_views(scores) if views is None else views
     agreement = rank_agreement(scores) if agreement is None else agreement
@@ -213,14 +223,16 @@ def report_page(
             rule=RANKING_RULE,
             marks=legend(),
             bar_rule=BAR_RULE,
-            signs={"mismatch": MISMATCH, "unsigned": UNSIGNED},
-            sign_rules=f"{MISMATCH_RULE}. {UNSIGNED_RULE}",
+            signs={"mismatch": MISMATCH, "unsigned": UNSIGNED, "changed": CHANGED},
+            sign_rules=f"{MISMATCH_RULE}. {CHANGED_RULE}. {UNSIGNED_RULE}",
             differences=["method", "metric", *DIFFERENCES, "note"],
             min_speakers=MIN_SPEAKERS,
             arrows=ARROWS,
             settings=_settings(board, fills, views, agreement),
             views_rule=VIEWS_LEGEND,
             agreement_rule=AGREEMENT_LEGEND,
+            axes=axis_grid(axes) if axes is not None and len(axes) else [],
+            axes_rule=AXIS_LEGEND,
             conventions=conventions,
             conventions_rule=CONVENTIONS_RULE,
             spread_rule=SPREAD_LEGEND,
@@ -236,7 +248,7 @@ def report_page(
             ],
             methods=_records(METHODS, scores["method"], "family needs summary citation cost resolution version"),
             conditions=_records(CONDITIONS, scores["condition"], "summary version"),
-            runs=[_run(info) for info in infos],
+            runs=[run_facts(info) for info in infos],
         )
     )
 
@@ -456,7 +468,7 @@ def _table(table: Table) -> dict[str, Any]:
         for line in table.lines
         if name in line.cells and pd.notna(line.cells[name][["difference", "diff_energy"]]).any()
     ]
-    notes = [note for note in (marks_note(table.metrics), mismatches(table)) if note]
+    notes = [note for note in (marks_note(table.metrics), below(table)) if note]
     metrics = list(table.metrics.items())
     return {"title": table.title, "metrics": metrics, "marked": notes, "lines": lines, "tests": tests}
 
@@ -466,14 +478,15 @@ def _cell(row: pd.Series | None) -> dict[str, Any] | None:
         return None
     numbers = {name: _or_none(row[name]) for name in ("mean", "low", "high")}
     against = str(row[AGAINST]) if row["mismatch"] else ""
-    return numbers | {"mark": mark(row), "group": row["group"], "misses": int(row["n_misses"]), "against": against}
+    told = {"mark": mark(row), "group": row["group"], "misses": int(row["n_misses"]), "against": against}
+    return numbers | told | {"changes": str(row["retraining_changes"])}
 
 
 def _or_none(value: Any) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-# -- failures, definitions, runs ---------------------------------------------------------------------------------------
+# -- failures, definitions ---------------------------------------------------------------------------------------
 
 
 def _failures(scores: pd.DataFrame) -> list[list[str]]:
@@ -491,18 +504,3 @@ def _records(registry: Registry, used: Iterable[str], fields: str) -> list[list[
         record: Record | None = registry.get(name) if name in registry else None
         rows.append([name, *(plain(getattr(record, field, None)) for field in fields.split())])
     return rows
-
-
-def _run(info: Mapping[str, Any]) -> dict[str, Any]:
-    command = [str(part) for part in info.get("command", [])]
-    if command:
-        command[0] = Path(command[0]).name
-    git = info.get("git") or {}
-    commit = f"commit {git['commit']}{' with changes' if git.get('dirty') else ''}" if git.get("commit") else ""
-    origin = ", ".join(text for text in (str(info.get("started", "")), commit) if text)
-    return {
-        "command": shlex.join(command) or "serxai run",
-        "origin": origin,
-        "config": json.dumps(info.get("config", {}), indent=2, sort_keys=True, default=str),
-        "versions": sorted(info.get("versions", {}).items()),
-    }

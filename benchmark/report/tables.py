@@ -10,6 +10,7 @@ import pandas as pd
 
 from ...metrics.record import MODEL_CALLS
 from ...metrics.records import METRICS, is_ranked
+from ...metrics.verdict import labelled
 from ..analysis.bar import BAR_FAMILIES
 from ..analysis.leaderboard import ALPHA, RANKING, SETTING, family_ranking
 from ..analysis.references import AGAINST
@@ -65,8 +66,25 @@ class Table:
         return f"{self.family}, {self.condition}" + (f", fill {self.fill}" if self.fill else "")
 
 
-def mismatches(table: Table) -> str:
-    """Note below a table: methods that were not tested, what they were explained against; empty where there is none."""
+def below(table: Table) -> str:
+    """Notes below a table: methods that were not tested, pairs whose order changes between trainings; often empty."""
+    return "; ".join(filter(None, (_mismatches(table), _changes(table))))
+
+
+def _changes(table: Table) -> str:
+    """Pairs of methods whose order changes between trainings of the recogniser, by metric."""
+    found: dict[str, list[str]] = {}
+    trainings = 0
+    for line in table.lines:
+        for name, row in line.cells.items():
+            trainings = max(trainings, int(row["n_retrainings"]))
+            others = str(row["retraining_changes"]).split("; ")
+            found.setdefault(name, []).extend(f"{line.method} / {o}" for o in others if o and line.method < o)
+    told = "; ".join(f"{labelled(name)}: {', '.join(sorted(pairs))}" for name, pairs in found.items() if pairs)
+    return f"{CHANGED} order changes between {trainings} trainings of the recogniser: {told}" if told else ""
+
+
+def _mismatches(table: Table) -> str:
     found = {
         line.method: str(row[AGAINST]) for line in table.lines for row in line.cells.values() if bool(row["mismatch"])
     }
@@ -148,8 +166,8 @@ def number(value: float) -> str:
 
 
 def flags(row: pd.Series) -> str:
-    """Signs of a score that has neither letter nor mark: ! misses, ≠ another reference than the fill of the score."""
-    return "!" * bool(row["n_misses"]) + MISMATCH * bool(row["mismatch"])
+    """Signs of a score: ! misses, ≠ another reference than the fill of the score, ⇅ order depends on the training."""
+    return "!" * bool(row["n_misses"]) + MISMATCH * bool(row["mismatch"]) + CHANGED * bool(row["retraining_changes"])
 
 
 def mark(row: pd.Series) -> str:
@@ -169,8 +187,10 @@ def mark(row: pd.Series) -> str:
 
 ADDITIVITY, RECOGNISER = "additivity", "recogniser"  # the metric that boards tell in a line, and its family
 MISMATCH = "≠"
+CHANGED = "⇅"
 UNSIGNED = "⁺"  # behind the name of a method
 MISMATCH_RULE = f"{MISMATCH} explained against another fill than that of the score: neither letter, test nor mark"
+CHANGED_RULE = f"{CHANGED} its order to another method is not the same on all trainings of the recogniser"
 UNSIGNED_RULE = f"{UNSIGNED} unsigned: maps of the method hold no negative value, so nothing speaks against the class"
 ARROWS = {"higher": "↑", "lower": "↓"}
 BAR_RULE = (
@@ -182,7 +202,7 @@ BAR_RULE = (
 MARKS = (
     f"* baseline; ± 95 % interval, speakers and, where known, sentences as clusters; {BAR_RULE}; no interval and no "
     f"mark below {MIN_SPEAKERS} speakers; ! has misses, which count as the worst score, and no mark; "
-    f"{MISMATCH_RULE}; {UNSIGNED_RULE}; – no score"
+    f"{MISMATCH_RULE}; {CHANGED_RULE}; {UNSIGNED_RULE}; – no score"
 )
 
 

@@ -30,10 +30,10 @@ from .tables import (
     UNSIGNED_RULE,
     Table,
     additivity_notes,
+    below,
     calls_metrics,
     flags,
     mark,
-    mismatches,
     number,
     setting_title,
     tables,
@@ -192,7 +192,7 @@ def as_markdown(board: pd.DataFrame) -> str:
             parts.append(f"## {markdown_text(setting_title(setting))}")
             parts += map(markdown_text, additivity_notes(board, setting))
         parts.append(f"### {markdown_text(table.title)}\n\n{markdown_table(_grid(table), texts=2)}")
-        parts += [markdown_text(note) for note in (marks_note(table.metrics), mismatches(table)) if note]
+        parts += [markdown_text(note) for note in (marks_note(table.metrics), below(table)) if note]
         differences = difference_grid(table)
         if len(differences) > 1:
             title = f"Differences to random and energy, positive is better: {table.title}"
@@ -228,7 +228,7 @@ def as_latex(board: pd.DataFrame) -> str:
         if table.setting != setting:
             setting = table.setting
             parts += [_tex(f"{setting_title(setting)}: {note}.") for note in additivity_notes(board, setting)]
-        note = "; ".join(filter(None, (marks_note(table.metrics), mismatches(table))))
+        note = "; ".join(filter(None, (marks_note(table.metrics), below(table))))
         caption = f"{table.title}: {setting_title(table.setting)}" + (f". {note}" if note else "")
         parts.append(_latex_table(caption, _grid(table), texts=2))
         differences = difference_grid(table)

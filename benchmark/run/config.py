@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ...datasets.corpora import CORPORA
 from ...datasets.corpus import TAXONOMY
-from ...datasets.shifts.conditions import CONDITIONS
+from ...datasets.shifts.conditions import CONDITIONS, CURVES
 from ...errors import InputError, UnknownNameError
 from ...methods.records import METHODS, make_method
 from ...metrics.record import EARLIER_REEXPLAIN_CALLS, REEXPLAIN_CALLS, QuantusRecord
@@ -278,6 +278,8 @@ def _groups(key: str) -> dict[str, list[str]]:
         return {ALL: list(FILL_NAMES)}
     registry = _REGISTRIES[key]
     groups = {ALL: [name for name in registry.names() if not name.endswith(":")]}  # a family needs an argument
+    if key == "conditions":
+        return groups | {f"{curve}-curve": list(names) for curve, names in CURVES.items()}
     return groups | ({CORE: [record.name for record in METRICS if record.core]} if key == "metrics" else {})
 
 

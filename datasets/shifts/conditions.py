@@ -14,9 +14,10 @@ the samples of other clips, a list of arrays, as its fourth argument.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice, zip_longest
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,67 +133,78 @@ def _reverb(ms: int) -> ConditionRecord:
     )
 
 
+def _codec(codec: str, kbit: int) -> ConditionRecord:
+    what, usual, citation = {
+        "opus": ("Opus", 12, "Valin, Vos, Terriberry 2012, RFC 6716; libsndfile"),
+        "mp3": ("MP3", 16, "ISO/IEC 13818-3 layer III; LAME by libsndfile"),
+    }[codec]
+    name = f"codec-{codec}" + ("" if kbit == usual else f"-{kbit}k")
+    summary = f"{what} at {kbit} kbit/s and back"
+    return _record(name, f"channel:{codec}", float(kbit), "kbit/s", "codec", summary, citation)
+
+
+def _gain(db: int) -> ConditionRecord:
+    sign, summary = ("minus", f"{-db} dB softer") if db < 0 else ("plus", f"{db} dB louder, not clipped")
+    return _record(f"gain-{sign}-{abs(db)}db", "channel:gain", float(db), "dB", "gain", summary, "serxai")
+
+
+_PSOLA = "Moulines, Charpentier 1990, Speech Communication 9, 453-467 (PSOLA); Praat"
+
+
+def _pitch(semitones: int) -> ConditionRecord:
+    sign, way = ("minus", "lowered") if semitones < 0 else ("plus", "raised")
+    by = f"{abs(semitones)} semitone{'s' if abs(semitones) > 1 else ''}"
+    return _record(
+        f"pitch-{sign}-{abs(semitones)}st", "prosody:pitch", float(semitones), "st", "pitch",
+        f"pitch {way} by {by}, formants and duration kept", _PSOLA,
+    )  # fmt: skip
+
+
+def _tempo(percent: int) -> ConditionRecord:
+    return _record(
+        f"tempo-{percent}", "prosody:tempo", percent / 100, "times", "tempo",
+        f"spoken at {percent} % of the tempo, pitch and formants kept", _PSOLA,
+    )  # fmt: skip
+
+
+_TELEPHONE = _record(
+    "telephone",
+    "channel:telephone",
+    3100.0,
+    "Hz band",
+    "channel",
+    "300-3400 Hz at 8 kHz and 8-bit mu-law",
+    "ITU-T G.711 (mu-law), G.712 (band)",
+)
+
+_SNR_DB = (30, 20, 10, 5, 0)
+_STRENGTHS: dict[str, list[ConditionRecord]] = {
+    "noise": [_noise("white", db) for db in _SNR_DB],
+    "pink": [_noise("pink", db) for db in _SNR_DB],
+    "babble": [_noise("babble", db) for db in _SNR_DB],
+    "reverb": [_reverb(ms) for ms in (150, 200, 300, 450, 600)],
+    "opus": [_codec("opus", kbit) for kbit in (24, 16, 12, 8, 6)],
+    "mp3": [_codec("mp3", kbit) for kbit in (64, 48, 32, 24, 16)],
+    "softer": [_gain(db) for db in (-6, -12, -18, -24, -30)],
+    "louder": [_gain(db) for db in (3, 6, 9, 12, 15)],
+    "lower": [_pitch(-semitones) for semitones in (1, 2, 3, 4, 5)],
+    "higher": [_pitch(semitones) for semitones in (1, 2, 3, 4, 5)],
+    "slower": [_tempo(percent) for percent in (90, 80, 70, 60, 50)],
+    "faster": [_tempo(percent) for percent in (110, 120, 130, 140, 150)],
+}
+# five strengths of one shift by its name, weakest first; telephone is a standard and has one
+CURVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {curve: tuple(record.name for record in records) for curve, records in _STRENGTHS.items()}
+)
+
 CONDITIONS: Registry[ConditionRecord] = Registry(
     "condition",
     ConditionRecord,
     [
         _record("clean", "conditions:unchanged", float("nan"), "", "none", "the clip as recorded", "serxai"),
-        *(_noise(colour, db) for colour in ("white", "pink", "babble") for db in (20, 10, 0)),
-        _reverb(300),
-        _reverb(600),
-        _record(
-            "telephone",
-            "channel:telephone",
-            3100.0,
-            "Hz band",
-            "channel",
-            "300-3400 Hz at 8 kHz and 8-bit mu-law",
-            "ITU-T G.711 (mu-law), G.712 (band)",
-        ),
-        _record(
-            "codec-opus",
-            "channel:opus",
-            12.0,
-            "kbit/s",
-            "codec",
-            "Opus at 12 kbit/s and back",
-            "Valin, Vos, Terriberry 2012, RFC 6716; libsndfile",
-        ),
-        _record(
-            "codec-mp3",
-            "channel:mp3",
-            16.0,
-            "kbit/s",
-            "codec",
-            "MP3 at 16 kbit/s and back",
-            "ISO/IEC 13818-3 layer III; LAME by libsndfile",
-        ),
-        _record("gain-minus-12db", "channel:gain", -12.0, "dB", "gain", "12 dB softer", "serxai"),
-        _record("gain-plus-6db", "channel:gain", 6.0, "dB", "gain", "6 dB louder, not clipped", "serxai"),
-        *(
-            _record(
-                f"pitch-{sign}-3st",
-                "prosody:pitch",
-                strength,
-                "st",
-                "pitch",
-                f"pitch {way} by 3 semitones, formants and duration kept",
-                "Moulines, Charpentier 1990, Speech Communication 9, 453-467 (PSOLA); Praat",
-            )
-            for sign, strength, way in (("minus", -3.0, "lowered"), ("plus", 3.0, "raised"))
-        ),
-        *(
-            _record(
-                f"tempo-{percent}",
-                "prosody:tempo",
-                percent / 100,
-                "times",
-                "tempo",
-                f"spoken at {percent} % of the tempo, pitch and formants kept",
-                "Moulines, Charpentier 1990, Speech Communication 9, 453-467 (PSOLA); Praat",
-            )
-            for percent in (80, 120)
-        ),
+        *(record for curve in ("noise", "pink", "babble", "reverb") for record in _STRENGTHS[curve]),
+        _TELEPHONE,
+        *(record for curve in list(_STRENGTHS)[4:] for record in _STRENGTHS[curve]),
     ],
 )
 

@@ -20,8 +20,10 @@ from serxai.datasets.planted.voices import VARIANTS
 from serxai.datasets.shifts.conditions import CONDITIONS, ConditionRecord, apply_condition
 from serxai.errors import InputError
 
+from .shifts.strengths import each
+
 corpora = pytest.mark.parametrize("record", list(CORPORA), ids=lambda record: record.name)
-conditions = pytest.mark.parametrize("record", list(CONDITIONS), ids=lambda record: record.name)
+conditions = pytest.mark.parametrize("record", each(CONDITIONS))
 OTHERS = [np.random.default_rng(s).standard_normal(5000).astype(np.float32) for s in range(6)]
 
 

@@ -22,9 +22,9 @@ from serxai.benchmark.analysis.robustness import (
     clip_rows,
     jackknife_ratio,
     pooled,
-    strength_area,
 )
 from serxai.benchmark.analysis.stored_maps import StoredMap
+from serxai.benchmark.analysis.strength_curves import curve_areas, curve_points
 from serxai.benchmark.stats.simulation import limit
 from serxai.metrics.similarity import rank_correlation
 
@@ -180,10 +180,64 @@ def test_a_stretched_map_keeps_its_sums():
     assert one.on(15) == pytest.approx(one.values.reshape(16, 15, 2).sum(axis=2))
 
 
-def test_area_under_a_line():
-    table = pd.DataFrame({"other": ["a", "b", "c"], "similarity": [0.9, 0.5, 0.1]})
-    assert strength_area(table, ["a", "b", "c"]) == pytest.approx(0.5)
-    assert np.isnan(strength_area(table, ["a", "x"]))
+NOISE = ("noise-30db", "noise-20db", "noise-10db", "noise-5db", "noise-0db")
+KEPT = (0.9, 0.7, 0.5, 0.3, 0.1)
+
+
+def test_area_under_the_curve_of_five_strengths():
+    drawn = Drawn(speakers=8, clips=8)
+    maps = drawn.maps()
+    for condition, kept in zip(NOISE, KEPT, strict=True):
+        maps += drawn.maps(kept, condition=condition, strength=float(condition.split("-")[1][:-2]))
+    rows = clip_rows(maps, axes=["shift"])
+    table = pooled(rows)
+    points = curve_points(table)
+    assert points["other"].tolist() == list(NOISE) and points["strength"].tolist() == [30.0, 20.0, 10.0, 5.0, 0.0]
+    assert (np.diff(points["score"]) < 0).all() and set(points["unit"]) == {"dB SNR"}
+    (area,) = curve_areas(rows).to_dict("records")
+    assert area["curve"] == "noise" and area["strengths"] == 5 and area["n_clips"] == 64
+    assert area["area"] == pytest.approx(np.trapezoid(points["score"], np.linspace(0, 1, 5)))
+    floor = spearman_of(0.2)
+    scores = [(spearman_of(np.sqrt(kept)) - floor) / (1 - floor) for kept in KEPT]
+    assert area["area"] == pytest.approx(np.trapezoid(scores, np.linspace(0, 1, 5)), abs=0.06)
+
+    def without(speaker: str) -> float:
+        return curve_areas(rows[rows["speaker"] != speaker])["area"].iloc[0]
+
+    left_out = np.array([without(f"s{s}") for s in range(8)])
+    se = np.sqrt(7 / 8 * np.sum((left_out - left_out.mean()) ** 2))
+    assert (area["high"] - area["low"]) / 2 == pytest.approx(2.364624 * se, rel=1e-4)
+    assert area["low"] < area["area"] < area["high"]
+
+
+def test_areas_need_two_strengths_and_a_range():
+    drawn = Drawn(speakers=8)
+    rows = clip_rows(drawn.maps() + drawn.maps(0.5, condition="noise-10db"), axes=["shift"])
+    assert curve_areas(rows).empty and curve_areas(rows.iloc[:0]).empty and curve_points(pooled(rows.iloc[:0])).empty
+    alike = [replace(m, values=drawn.of_emotion[m.target]) for m in drawn.maps()]
+    shifted = [replace(m, condition=c) for m in alike for c in NOISE[:2]]
+    (area,) = curve_areas(clip_rows(alike + shifted, axes=["shift"])).to_dict("records")
+    assert np.isnan(area["area"]) and "ceiling - floor" in area["note"]
+    few = Drawn(speakers=4)
+    maps = few.maps() + few.maps(0.8, condition="noise-20db") + few.maps(0.5, condition="noise-10db")
+    (area,) = curve_areas(clip_rows(maps, axes=["shift"])).to_dict("records")
+    assert np.isfinite(area["area"]) and np.isnan(area["low"]) and "described only" in area["note"]
+
+
+def test_a_clip_explained_for_two_classes_counts_once():
+    drawn = Drawn()
+    wrong = {c["clip"] for c in drawn.clips[::5]}
+
+    def both(maps: list[StoredMap]) -> list[StoredMap]:
+        told = [replace(m, predicted="neutral") if m.clip in wrong else m for m in maps]
+        more = [replace(m, target="neutral", values=drawn.normal()) for m in told if m.clip in wrong]
+        return told + more
+
+    maps = both(drawn.maps()) + both(drawn.maps(0.5, condition="noise-10db")) + both(drawn.maps(0.4, model="embedding"))
+    for axis in ("shift", "model"):
+        rows = clip_rows(maps, axes=[axis])
+        assert not rows["clip"].duplicated().any() and len(rows) == len(drawn.clips)
+        assert (rows[rows["clip"].isin(wrong)]["target"] == "neutral").all()  # the predicted class
 
 
 # -- intervals and tests -----------------------------------------------------------------------------------------------

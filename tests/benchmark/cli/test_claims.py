@@ -100,7 +100,8 @@ def test_robustness_as_json_and_with_another_measure(runs, capsys):
 
 
 def test_claims_find_what_was_put_into_the_maps(runs, tmp_path: Path, capsys):
-    assert main(["claims", *runs, "--method", "emolime", "--out", str(tmp_path / "out")]) == 0
+    without_audio = ["--data-root", str(tmp_path)]
+    assert main(["claims", *runs, "--method", "emolime", "--out", str(tmp_path / "out"), *without_audio]) == 0
     told = capsys.readouterr().out
     assert "EmoLIME 1: explanations are more alike across recognisers than across corpora" in told
     table = pd.read_csv(tmp_path / "out" / "claims.csv")
@@ -108,13 +109,37 @@ def test_claims_find_what_was_put_into_the_maps(runs, tmp_path: Path, capsys):
     assert len(first) == 4 and (first["verdict"] == "supported").all() and (first["low"] > 0).all()
     # bands above 2.5 kHz: sadness and neutral have theirs higher up than anger and happiness
     assert (table[table["claim"] == "EmoLIME 3"]["verdict"] == "contradicted").all()
+    beyond = table[table["claim"].str.startswith("Beyond Saliency")]
+    assert beyond["verdict"].tolist() == ["not testable"] and "needs the audio" in beyond["note"].iloc[0]
+    summary = pd.read_csv(tmp_path / "out" / "claims_summary.csv").set_index(["claim", "method"])
+    assert summary.loc[("EmoLIME 1", "emolime"), "supported"] == 4
     published = table[table["method"] == "published weights"]
     assert published["p"].round(2).tolist()[0] == 0.09  # three corpora, all bands
     assert published["p"].round(2).tolist()[1] == 0.50  # without the lowest
 
 
-def test_one_recogniser_decides_nothing_about_recognisers(runs, capsys):
-    assert main(["claims", runs[0], "--method", "emolime", "--json"]) == 0
+def test_a_brief_answer_counts_verdicts(runs, tmp_path: Path, capsys):
+    assert main(["claims", *runs, "--method", "emolime", "--brief", "--data-root", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "corpora and recognisers by verdict" in told and "means:" not in told
+
+
+def test_the_leaderboard_has_the_axes_as_a_family(runs, tmp_path: Path):
+    assert main(["leaderboard", *runs[:2], "--out", str(tmp_path / "board")]) == 0
+    axes = pd.read_csv(tmp_path / "board" / "axes.csv")
+    assert set(axes["axis"]) == {"shift", "model", "seed"} and axes["passes"].any()
+    for page in ("leaderboard.md", "index.html"):
+        assert "Robustness: shift, recognisers, corpora" in (tmp_path / "board" / page).read_text()
+
+
+def test_compare_looks_at_the_maps_of_every_run(runs, capsys):
+    assert main(["compare", *runs, "--metric", "abpc", "--method", "saliency", "--method", "energy", "--json"]) == 0
+    rows = pd.DataFrame(json.loads(capsys.readouterr().out))
+    assert rows[["corpus", "model"]].drop_duplicates().shape[0] == 4 and (rows["n_explained"] == 28).all()
+
+
+def test_one_recogniser_decides_nothing_about_recognisers(runs, tmp_path: Path, capsys):
+    assert main(["claims", runs[0], "--method", "emolime", "--json", "--data-root", str(tmp_path)]) == 0
     found = [f for f in json.loads(capsys.readouterr().out) if f["claim"] == "EmoLIME 1" and f["method"] == "emolime"]
     assert [f["verdict"] for f in found] == ["not testable"] and "two corpora" in found[0]["note"]
 

@@ -16,6 +16,8 @@ from serxai.datasets.shifts.channel import _impulse_response, _mu_law, reverbera
 from serxai.datasets.shifts.conditions import CONDITIONS, apply_condition
 from serxai.keys import rng
 
+from .strengths import each
+
 ALIGNED = [record.name for record in CONDITIONS if record.kind in ("channel", "codec", "gain")]
 
 
@@ -33,7 +35,7 @@ def gain_db(clean: np.ndarray, heard: np.ndarray, low_hz: float, high_hz: float)
     return float(np.diff([10 * np.log10(np.sum(np.abs(np.fft.rfft(x))[band] ** 2)) for x in (clean, heard)])[0])
 
 
-@pytest.mark.parametrize("name", ALIGNED)
+@pytest.mark.parametrize("name", each(ALIGNED))
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_arrives_late(name: str, seed: int, speak: Callable[..., Clip]) -> None:
     clip = speak(seed, seconds=1.0 + 0.123 * seed, f0_hz=110.0 + 60 * seed)

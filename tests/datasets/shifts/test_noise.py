@@ -15,6 +15,8 @@ from serxai.datasets.clip import Clip
 from serxai.datasets.shifts.conditions import CONDITIONS, apply_condition
 from serxai.errors import ClipError
 
+from .strengths import each
+
 NOISY = [record.name for record in CONDITIONS if record.kind == "additive noise"]
 OTHERS = [np.random.default_rng(s).standard_normal(3000 * s + 4000).astype(np.float32) for s in (0, 1, 2)]
 
@@ -76,7 +78,7 @@ def test_babble_is_made_of_the_other_clips_at_equal_levels() -> None:
         apply_condition("babble-10db", clip, others=[silent])
 
 
-@pytest.mark.parametrize("name", NOISY)
+@pytest.mark.parametrize("name", each(NOISY))
 def test_the_twin_gets_the_very_noise_of_the_clip(name: str, speak: Callable[..., Clip]) -> None:
     clip = speak(planted=True)  # its twin is softer, so noise by its own level would be another noise
     shifted = apply_condition(name, clip, 3, OTHERS)
@@ -86,7 +88,7 @@ def test_the_twin_gets_the_very_noise_of_the_clip(name: str, speak: Callable[...
     assert np.max(np.abs(noise - twin_noise)) < 3e-7  # float32 rounding of the two sums
 
 
-@pytest.mark.parametrize("name", NOISY)
+@pytest.mark.parametrize("name", each(NOISY))
 def test_draws_differ_between_strengths_too(name: str) -> None:
     clip = clip_of()
     reference = noise_of(name, clip)

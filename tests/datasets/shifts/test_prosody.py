@@ -13,6 +13,8 @@ from serxai.datasets.planted.truth import truth_map, truth_mask
 from serxai.datasets.shifts.conditions import CONDITIONS, apply_condition
 from serxai.errors import ClipError
 
+from .strengths import each
+
 PITCH, TEMPO = ([record.name for record in CONDITIONS if record.kind == kind] for kind in ("pitch", "tempo"))
 
 
@@ -33,7 +35,7 @@ def formants_hz(clip: Clip, start: float, end: float) -> np.ndarray:
     return np.array([np.nanmedian([found.get_value_at_time(k, t) for t in times]) for k in (1, 2, 3)])
 
 
-@pytest.mark.parametrize("name", PITCH)
+@pytest.mark.parametrize("name", each(PITCH))
 @pytest.mark.parametrize("f0_hz", [100.0, 140.0, 220.0])
 def test_pitch_moves_and_formants_stay(name: str, f0_hz: float, speak: Callable[..., Clip]) -> None:
     clip = speak(f0_hz=f0_hz)
@@ -44,10 +46,10 @@ def test_pitch_moves_and_formants_stay(name: str, f0_hz: float, speak: Callable[
     assert shifted.samples.size == clip.samples.size and shifted.time_map == ()
     for start, end in ((0.2, 0.5), (0.8, 1.1)):
         before, after = formants_hz(clip, start, end), formants_hz(shifted, start, end)
-        assert np.median(np.abs(np.log2(after / before))) < 0.08  # the pitch moved by .25 octaves
+        assert np.median(np.abs(np.log2(after / before))) < 0.1  # the pitch moved by up to .42 octaves
 
 
-@pytest.mark.parametrize("name", TEMPO)
+@pytest.mark.parametrize("name", each(TEMPO))
 @pytest.mark.parametrize("seed", range(3))
 def test_tempo_moves_time_and_nothing_else(name: str, seed: int, speak: Callable[..., Clip]) -> None:
     clip = speak(seed, seconds=1.2 + 0.1234 * seed)
@@ -72,7 +74,7 @@ def test_tempo_moves_time_and_nothing_else(name: str, seed: int, speak: Callable
     )
 
 
-@pytest.mark.parametrize("name", TEMPO)
+@pytest.mark.parametrize("name", each(TEMPO))
 @pytest.mark.parametrize("at_s", [0.05, 0.31, 0.65, 0.9, 1.23])
 def test_a_burst_lands_where_the_map_says(name: str, at_s: float, speak: Callable[..., Clip]) -> None:
     """A 4 ms burst at 6 kHz, where the talker is softer, in speech, hiss and pause."""
@@ -88,7 +90,7 @@ def test_a_burst_lands_where_the_map_says(name: str, at_s: float, speak: Callabl
     assert np.argmax(energy) / SAMPLE_RATE == pytest.approx(np.interp(at_s, recorded, here), abs=0.010)
 
 
-@pytest.mark.parametrize("name", [*PITCH, *TEMPO])
+@pytest.mark.parametrize("name", each([*PITCH, *TEMPO]))
 def test_the_truth_moves_along(name: str, speak: Callable[..., Clip]) -> None:
     """The oracle of a shifted planted clip lies on the planted word, moved along the map of times."""
     clip = speak(planted=True)
@@ -106,7 +108,7 @@ def test_the_truth_moves_along(name: str, speak: Callable[..., Clip]) -> None:
     assert abs(10 * np.log10(power[0] / power[1])) < 0.5
 
 
-@pytest.mark.parametrize("name", [*PITCH, *TEMPO])
+@pytest.mark.parametrize("name", each([*PITCH, *TEMPO]))
 def test_clips_of_less_than_some_pulses_are_refused(name: str, speak: Callable[..., Clip]) -> None:
     short = Clip("short", speak().samples[2000:3500])
     with pytest.raises(ClipError, match=r"at least 0\.1 s"):

@@ -1,0 +1,43 @@
+"""Whether the order of two methods depends on the training of the recogniser.
+
+Two trainings of one kind of recogniser (the shown names ``cnn@3f2a91`` and ``cnn@b81c02``) explain the same corpus. A
+pair of methods whose order by the mean is not the same on all trainings is marked on boards: what one training says
+about the two does not carry over to the next.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ..stats.clustered import CELL
+
+TOLD = ["n_retrainings", "retraining_changes"]
+
+
+def with_retrainings(board: pd.DataFrame) -> pd.DataFrame:
+    """Add ``n_retrainings``, and ``retraining_changes``: the methods to which the order changes between trainings.
+
+    Parameters
+    ----------
+    board : DataFrame
+        Columns `CELL`, ``method`` and ``mean``.
+
+    Returns
+    -------
+    DataFrame
+        Recognisers of one name that stand apart under digests are trainings of one another. 1 training: no changes.
+    """
+    kind = board["model"].str.partition("@")[0]
+    told = board.assign(n_retrainings=1, retraining_changes="")
+    for _, part in board.groupby([kind, *(name for name in CELL if name != "model")], dropna=False, sort=False):
+        if part["model"].nunique() < 2:
+            continue
+        means = part.pivot_table(index="model", columns="method", values="mean", dropna=False)
+        apart = means.to_numpy()[:, :, None] - means.to_numpy()[:, None, :]
+        changed = (apart > 0).any(axis=0) & (apart < 0).any(axis=0)
+        names = means.columns.to_numpy()
+        by_method = {str(name): "; ".join(names[row]) for name, row in zip(names, changed, strict=True)}
+        told.loc[part.index, "n_retrainings"] = np.int64(len(means))
+        told.loc[part.index, "retraining_changes"] = part["method"].map(by_method).fillna("")
+    return told
