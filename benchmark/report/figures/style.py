@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -16,12 +17,27 @@ from ..escape import csv_safe
 
 # Okabe and Ito's palette, distinguishable with any colour vision
 INK, BLUE, ORANGE, GREY = "#222222", "#0072B2", "#D55E00", "#767676"
+PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+MARKERS = "osD^vPX*"  # beside the colours of `PALETTE`, so that no line is told by colour alone
+FAINT = "#e4e4e4"  # grid lines
 STYLE: Any = {
     "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9,
     "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "serxai", "svg.fonttype": "path",
     "axes.edgecolor": GREY, "text.color": INK, "axes.labelcolor": INK, "legend.frameon": False,
-    "text.parse_math": False,
+    "text.parse_math": False, "pdf.fonttype": 42,
 }  # fmt: skip
+# figures for the columns of a printed page: their width in inches is that of the page, their text is not scaled
+ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
+SMALL = 6.0  # points, of the least text
+PAPER: Any = STYLE | {
+    "font.size": 7, "axes.titlesize": 7.5, "axes.labelsize": 7, "xtick.labelsize": 6.5, "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5, "legend.title_fontsize": 6.5, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5, "lines.linewidth": 1.1,
+    "lines.markersize": 3.2,
+}  # fmt: skip
+KINDS = ("png", "svg", "pdf")
+DPI, PAPER_DPI = 150, 250
+_STAMPS: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -42,13 +58,41 @@ def footnote(figure: Figure, text: str) -> None:
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color=GREY)
 
 
-def save(figure: Figure, numbers: pd.DataFrame, picture: str | Path, svg: bool = True) -> Path:
-    """Write the PNG, the numbers as CSV and on request the SVG, deterministically."""
+def paper_title(figure: Figure, text: str) -> None:
+    """Set the title of a figure of the width of a page, in `PAPER` style."""
+    figure.suptitle(fill(text, int(16 * figure.get_figwidth())), x=0.01, ha="left", fontsize=8, fontweight="bold")
+
+
+def paper_note(figure: Figure, text: str) -> None:
+    """Set the note below a figure of the width of a page, in `PAPER` style."""
+    wrapped = fill(text, int(21 * figure.get_figwidth()))
+    figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=SMALL, color=GREY)
+
+
+def save(
+    figure: Figure, numbers: pd.DataFrame, picture: str | Path, kinds: Sequence[str] = KINDS, dpi: int = DPI
+) -> Path:
+    """Write the picture in each kind, and the numbers as CSV beside it, deterministically.
+
+    Parameters
+    ----------
+    figure : Figure
+    numbers : DataFrame
+    picture : path
+        Its suffix is replaced.
+    kinds : sequence of {'png', 'svg', 'pdf'}
+    dpi : int
+        Of the PNG, and of what is drawn as pixels in the others.
+
+    Returns
+    -------
+    Path
+        The PNG's.
+    """
     picture = Path(picture).with_suffix(".png")
-    for kind in ("png", "svg") if svg else ("png",):
+    for kind in kinds:
         buffer = io.BytesIO()
-        stamp: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(buffer, format=kind, dpi=150, metadata=stamp)
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=_STAMPS[kind])
         write_atomically(picture.with_suffix(f".{kind}"), buffer.getvalue())
     csv = csv_safe(numbers).to_csv(index=False, float_format="%.10g", lineterminator="\n")
     write_atomically(picture.with_suffix(".csv"), csv.encode())
