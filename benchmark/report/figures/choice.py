@@ -53,6 +53,19 @@ def one_of(flag: str, wanted: str, known: Iterable[str]) -> str:
     return short[0]
 
 
+def short_name(recogniser: str, corpus: str = "") -> str:
+    """Name of a recogniser for a picture: without its folder, and without its training corpus where that is `corpus`.
+
+    Examples
+    --------
+    >>> short_name("hf:models/whisper-tiny-en (emodb)", "emodb"), short_name("cnn (emodb)", "ravdess")
+    ('whisper-tiny-en', 'cnn (emodb)')
+    """
+    name, _, trained_on = recogniser.partition(" (")
+    name = name.rpartition(":")[2].rstrip("/").rpartition("/")[2] or name
+    return name if not trained_on or trained_on.removesuffix(")") == corpus else f"{name} ({trained_on}"
+
+
 def by_registry(names: Iterable[str]) -> list[str]:
     """Names of methods in registry order, unknown ones last by name."""
     place = {name: i for i, name in enumerate(METHODS.names())}

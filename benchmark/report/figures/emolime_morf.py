@@ -18,7 +18,7 @@ from ...analysis.band_removal import SETTING, mask_tables, removal_curves
 from ...analysis.stored_maps import stored_maps
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
-from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers
+from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, short_name
 from .style import (
     FAINT,
     GREY,
@@ -29,9 +29,7 @@ from .style import (
     PAPER_DPI,
     SMALL,
     TWO_COLUMNS,
-    new_figure,
-    paper_note,
-    paper_title,
+    new_page,
     save,
 )
 
@@ -41,8 +39,8 @@ if TYPE_CHECKING:
 NAME = "emolime-morf"
 MAX_PANELS, MAX_METHODS = 4, 4
 LABELS = {
-    "label kept": ("paper's rule: largest absolute weight first", "share of predictions kept"),
-    "log-odds": ("our rule: largest weight first", "log-odds of the class explained"),
+    "label kept": "share of predictions kept\n(paper: by absolute weight)",
+    "log-odds": "log-odds of the class\n(ours: by signed weight)",
 }
 
 
@@ -69,35 +67,36 @@ def draw_emolime_morf(table: pd.DataFrame, picture: str | Path) -> Path:
     table = pd.concat([part for _, part in panels], ignore_index=True)
     methods = by_registry(table["method"])
     looks = {name: (PALETTE[i], MARKERS[i]) for i, name in enumerate(methods)}
+    of_clips = table.groupby(SETTING)["n_clips"].max()
+    clips = str(of_clips.max()) if of_clips.nunique() == 1 else f"{of_clips.min()} to {of_clips.max()}"
+    note = (
+        f"{clips} clips a panel, read from EmoLIME's tables of all 256 sets of bands, without a further model call. "
+        "Above, the paper's rule: bands in the order of their absolute weight, a prediction is kept where its "
+        "one-vs-rest probability stays on its side of one half. Below, ours: bands that speak most for the class "
+        "first, no threshold. Dotted: mean over all orders. delta-AUC: area between dotted and own line over the "
+        "removed share; higher is better, 0 is chance. Shaded, in brackets: 95 %, speakers as clusters (none below "
+        f"{MIN_SPEAKERS} speakers). Dashed: baselines, their maps summed over the bands."
+    )
     with rc_context(PAPER):
         width = TWO_COLUMNS if len(panels) > 1 else 0.6 * TWO_COLUMNS
-        figure = new_figure(width, 4.9)
-        axes = figure.subplots(2, len(panels), squeeze=False, sharex=True, sharey="row")
+        figure, content = new_page(width, 4.6, "Removal of frequency bands, most relevant first", note)
+        axes = content.subplots(2, len(panels), squeeze=False, sharex=True, sharey="row")
         for column, ((corpus, model), part) in zip(axes.T, panels, strict=True):
             for ax, (rule, rows) in zip(column, part.groupby("rule", sort=False), strict=True):
                 _panel(ax, rows, looks, at_bottom=rule == "label kept")
-            column[0].set_title(f"{corpus}\n{model}", fontweight="bold", loc="left")
+            column[0].set_title(f"{corpus}\n{short_name(model, corpus)}", fontweight="bold", loc="left")
             column[1].set_xlabel("bands removed, of 8")
-        for ax, (rule, what) in zip(axes[:, 0], LABELS.values(), strict=True):
-            ax.set_ylabel(f"{what}\n({rule})")
+        for ax, words in zip(axes[:, 0], LABELS.values(), strict=True):
+            ax.set_ylabel(words)
         axes[0, 0].set_ylim(-0.03, 1.03)
+        low, high = axes[1, 0].get_ylim()
+        axes[1, 0].set_ylim(low, high + 0.1 * (1 + len(methods)) * (high - low))  # room for the numbers
         handles = [
             Line2D([], [], color=c, marker=m, linestyle="--" if n in baselines() else "-", label=n)
             for n, (c, m) in looks.items()
         ]
-        handles.append(Line2D([], [], color=GREY, linestyle=":", label="random order (mean of all)"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=5)
-        paper_title(figure, "Removal of frequency bands, most relevant first")
-        of_clips = table.groupby(SETTING)["n_clips"].max()
-        clips = str(of_clips.max()) if of_clips.nunique() == 1 else f"{of_clips.min()} to {of_clips.max()}"
-        paper_note(
-            figure,
-            f"{clips} clips a panel, read from EmoLIME's tables of all 256 sets of bands, no further model call. "
-            f"Shaded: 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers). A prediction is kept "
-            "where its one-vs-rest probability stays above (or below) one half, as in the authors' code. delta-AUC: "
-            "area between random and own curve over the removed share, higher is better, 0 is chance. Dashed: "
-            "baselines, their maps summed over the bands.",
-        )
+        handles.append(Line2D([], [], color=GREY, linestyle=":", label="random order"))
+        content.legend(handles=handles, loc="outside lower center", ncols=5)
         return save(figure, table, picture, dpi=PAPER_DPI)
 
 

@@ -17,7 +17,7 @@ from ...analysis.published_profiles import BY_HAND, DEEP, HERE, PUBLISHED, profi
 from ...analysis.stored_maps import stored_maps
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
-from .choice import ANYTHING, Choice, chosen_methods, explainers
+from .choice import ANYTHING, Choice, chosen_methods, explainers, short_name
 from .maps import MAX_HZ, from_mel, mel
 from .style import (
     FAINT,
@@ -28,9 +28,7 @@ from .style import (
     PAPER_DPI,
     SMALL,
     TWO_COLUMNS,
-    new_figure,
-    paper_note,
-    paper_title,
+    new_page,
     save,
 )
 
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
 NAME = "emolime-robustness"
 EMOTIONS = ("anger", "happiness", "sadness", "neutral")  # of the published figure, in its order
 MAX_MODELS = 4
-TICKS_HZ = (250, 500, 1000, 2000, 4000)
+TICKS_HZ = (500, 1000, 2000, 4000)
 
 
 def draw_emolime_robustness(table: pd.DataFrame, method: str, picture: str | Path) -> Path:
@@ -68,33 +66,34 @@ def draw_emolime_robustness(table: pd.DataFrame, method: str, picture: str | Pat
     table = table[table["emotion"].isin(emotions) & table["model"].isin([model for _, model in rows])]
     corpora = list(dict.fromkeys(table["corpus"]))
     looks = {name: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(corpora)}
+    heading = f"Band weights of {method} by recogniser, emotion and corpus, beside the published ones"
+    note = (
+        "Points stand at the middle of the eight bands, on a mel axis with their true edges (faint lines); the "
+        "paper's figure labels the same bands 0-1 to 7-8 kHz. Weights of a clip have a sum of absolute values of 1; "
+        f"shaded: 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers). Published weights (grey "
+        "panels) have another scale: compare shapes. r: correlation over bands with the published line of the same "
+        "corpus and emotion below, in brackets its 95 % jackknife interval over speakers."
+    )
     with rc_context(PAPER):
-        figure = new_figure(TWO_COLUMNS, 1.15 + 1.22 * len(rows))
-        axes = figure.subplots(len(rows), len(emotions), sharex=True, sharey="row", squeeze=False)
+        figure, content = new_page(TWO_COLUMNS, 0.7 + 1.2 * len(rows), heading, note)
+        axes = content.subplots(len(rows), len(emotions), sharex=True, sharey="row", squeeze=False)
         for line, (source, model) in zip(axes, rows, strict=True):
             for ax, emotion in zip(line, emotions, strict=True):
                 part = table[(table["source"] == source) & (table["model"] == model) & (table["emotion"] == emotion)]
                 _panel(ax, part, looks)
-            line[0].set_ylabel(f"{'published: ' * (source == PUBLISHED)}{model}\nmean weight")
+                if source == PUBLISHED:
+                    ax.set_facecolor("#f4f4f4")
+            line[0].set_ylabel(f"{'published: ' * (source == PUBLISHED)}{short_name(model)}\nmean weight")
             line[0].yaxis.set_major_locator(MaxNLocator(4))
             if source == HERE:
                 low, high = line[0].get_ylim()
-                line[0].set_ylim(low, high + 0.12 * (1 + len(corpora)) * (high - low) / 2)  # room for the correlations
+                line[0].set_ylim(low, high + 0.06 * (2 + len(corpora)) * (high - low))  # room for the correlations
         for ax, emotion in zip(axes[0], emotions, strict=True):
             ax.set_title(emotion, fontweight="bold")
         for ax in axes[-1]:
             ax.set_xlabel("frequency / kHz")
         handles = [Line2D([], [], color=c, marker=m, label=name) for name, (c, m) in looks.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=6)
-        paper_title(figure, f"Band weights of {method} by recogniser, emotion and corpus, beside the published ones")
-        paper_note(
-            figure,
-            "Points at the middle of the eight bands, on a mel axis with their true edges (faint lines); the paper's "
-            "figure labels the same bands 0-1 to 7-8 kHz. Weights of a clip have a sum of absolute values of 1; "
-            f"shaded: 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers). Published weights "
-            "have another scale, compare shapes. r: correlation over bands with the published line of the same corpus "
-            "and emotion, with a jackknife interval over speakers.",
-        )
+        content.legend(handles=handles, loc="outside lower center", ncols=6)
         return save(figure, table, picture, dpi=PAPER_DPI)
 
 

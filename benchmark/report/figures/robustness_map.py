@@ -19,15 +19,15 @@ from ...analysis.profile_maps import AXES, BANDS, profile_map
 from ...analysis.stored_maps import stored_maps
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
-from .choice import ANYTHING, Choice, chosen_methods, explainers
-from .style import FAINT, GREY, INK, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_figure, paper_note, paper_title, save
+from .choice import ANYTHING, Choice, chosen_methods, explainers, short_name
+from .style import FAINT, GREY, INK, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
 
 if TYPE_CHECKING:
     from ....progress import Progress
 
 NAME = "robustness-map"
 MAX_METHODS = 3
-CELL = 0.62  # inches
+CELL = 0.55  # inches
 TITLES = {"corpora": "same recogniser, across corpora", "recognisers": "same corpus, across recognisers"}
 
 
@@ -54,28 +54,27 @@ def draw_robustness_map(table: pd.DataFrame, picture: str | Path) -> Path:
     drawn = [axis for axis in AXES if sizes[axis] > 1]
     table = table[table["axis"].isin(drawn)]
     colours = ScalarMappable(Normalize(-1, 1), sns.color_palette("vlag", as_cmap=True))
+    missing = [axis for axis in AXES if axis not in drawn]
+    aside = f" The runs are of one of the {missing[0]} only: add --run of another." if missing else ""
+    note = (
+        "On and below the diagonal all eight bands; above it, framed, without the lowest. Means over emotions, and "
+        "over the recognisers or corpora that both have in common; both profiles of a pair come from disjoint halves "
+        "of the speakers. Diagonal: split half, the most that can be expected. ± half the 95 % interval, jackknife "
+        f"over speakers (none below {MIN_SPEAKERS} speakers of a corpus): it says nothing about other corpora or "
+        f"recognisers.{aside}"
+    )
+    heading = "Similarity of explanations across corpora and across recognisers"
     with rc_context(PAPER):
-        tallest = max(sizes.values())
-        figure = new_figure(TWO_COLUMNS, 1.35 + len(methods) * (0.75 + CELL * tallest))
-        axes = figure.subplots(len(methods), len(drawn), squeeze=False, width_ratios=[sizes[a] + 0.6 for a in drawn])
+        height = 0.6 + len(methods) * (0.75 + CELL * max(sizes.values()))
+        figure, content = new_page(TWO_COLUMNS, height, heading, note)
+        axes = content.subplots(len(methods), len(drawn), squeeze=False, width_ratios=[sizes[a] + 0.6 for a in drawn])
         for row, method in zip(axes, methods, strict=True):
             for ax, axis in zip(row, drawn, strict=True):
                 part = table[(table["method"] == method) & (table["axis"] == axis)]
                 _heat_map(ax, part, colours)
-                ax.set_title(f"{method}: {TITLES[axis]}", loc="left")
-        bar = figure.colorbar(colours, ax=axes, shrink=0.7, aspect=30, pad=0.02)
+                ax.set_title(f"{method}: {TITLES[axis]}", loc="left", fontweight="bold")
+        bar = content.colorbar(colours, ax=axes, shrink=0.7, aspect=30, pad=0.02)
         bar.set_label("correlation of band profiles")
-        paper_title(figure, "Similarity of explanations across corpora and across recognisers")
-        missing = [axis for axis in AXES if axis not in drawn]
-        aside = f" Only one of the {missing[0]}: add --run of another." if missing else ""
-        paper_note(
-            figure,
-            "On and below the diagonal all eight bands, above it (framed) without the lowest. Means over emotions, "
-            "and over what both have in common; both profiles of a pair from disjoint halves of the speakers. "
-            "Diagonal: split half, the most that can be expected. ± half the 95 % interval, jackknife over speakers "
-            f"(none below {MIN_SPEAKERS} speakers of a corpus): it says nothing about other corpora or "
-            f"recognisers.{aside}",
-        )
         return save(figure, table, picture, dpi=PAPER_DPI)
 
 
@@ -102,10 +101,13 @@ def _heat_map(ax: Any, part: pd.DataFrame, colours: ScalarMappable) -> None:
                 fontsize=SMALL + 0.5, color=ink,
             )  # fmt: skip
     ax.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), aspect="equal")
-    ax.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 9 else 0, ha="center")
-    if max(map(len, names)) > 9:
-        ax.set_xticks(range(len(names)), names, rotation=25, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(names)), names)
+    labels = [short_name(name) for name in names]
+    slanted = max(map(len, labels)) > 10
+    ax.set_xticks(
+        range(len(names)), labels, rotation=25 if slanted else 0, ha="right" if slanted else "center",
+        rotation_mode="anchor",
+    )  # fmt: skip
+    ax.set_yticks(range(len(names)), labels)
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)

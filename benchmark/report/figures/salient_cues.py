@@ -19,7 +19,7 @@ from ....methods.records import METHODS
 from ...analysis.window_cues import RANDOM, REST, SALIENT, clean_explanations, mean_z, window_cue_table
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
-from .choice import ANYTHING, Choice, chosen_methods, explainers, one_of
+from .choice import ANYTHING, Choice, chosen_methods, explainers, one_of, short_name
 from .style import (
     FAINT,
     GREY,
@@ -30,9 +30,7 @@ from .style import (
     PAPER_DPI,
     SMALL,
     TWO_COLUMNS,
-    new_figure,
-    paper_note,
-    paper_title,
+    new_page,
     save,
 )
 
@@ -102,9 +100,19 @@ def draw_cues(means: pd.DataFrame, picture: str | Path) -> Path:
     sizes = means[["z", "low", "high"]].abs().to_numpy()
     largest = float(np.nanmax(sizes)) if np.isfinite(sizes).any() else 1.0
     limit = float(np.clip(1.1 * largest, 1.5, LIMIT_Z))
+    first = means.iloc[0]
+    place = f"{first['corpus']}, {short_name(first['model'], first['corpus'])}"
+    note = (
+        "Mean z: standard deviations from as many windows of the same speaker's neutral clips, by the emotion "
+        f"explained (the predicted one); lines: 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} "
+        "speakers). Random windows are of the same clips, matched in voiced time and energy: where their bar is as "
+        "long, the cue is the clip's and not the explanation's. No bar: not measured, or levels that are not "
+        "comparable in this corpus."
+    )
     with rc_context(PAPER):
-        figure = new_figure(TWO_COLUMNS, 1.15 + 0.34 * len(cues))
-        axes = figure.subplots(1, len(emotions), sharex=True, sharey=True, squeeze=False)[0]
+        height = 1.0 + 0.34 * len(cues)
+        figure, content = new_page(TWO_COLUMNS, height, f"Cues of salient windows: {first['method']} on {place}", note)
+        axes = content.subplots(1, len(emotions), sharex=True, sharey=True, squeeze=False)[0]
         for ax, emotion in zip(axes, emotions, strict=True):
             part = means[means["emotion"] == emotion]
             _bars(ax, part, cues, emotion, limit)
@@ -112,25 +120,15 @@ def draw_cues(means: pd.DataFrame, picture: str | Path) -> Path:
             ax.set_title(f"{emotion}\n{counts[CORRECT]} correct, {counts[WRONG]} wrong", fontweight="bold")
         axes[0].set_yticks(range(len(cues)), [CUES.get(cue).label for cue in reversed(cues)])
         axes[0].set(xlim=(-limit, limit), ylim=(-0.6, len(cues) - 0.4))
-        figure.supylabel("")
         handles: list[Any] = [
-            Patch(facecolor=c, hatch=HATCHES[g], edgecolor="white", linewidth=0, label=f"salient windows, {g}")
+            Patch(
+                facecolor=c, hatch=HATCHES[g], edgecolor="white", linewidth=0,
+                label=g if g == RANDOM else f"{SALIENT}, {g}",
+            )
             for g, c in COLOURS.items()
-            if g != RANDOM
-        ]
-        handles.append(Patch(facecolor=COLOURS[RANDOM], hatch="////", edgecolor="white", linewidth=0, label=RANDOM))
+        ]  # fmt: skip
         handles.append(Patch(facecolor=TINT, label="side that most sources expect"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=4)
-        first = means.iloc[0]
-        paper_title(figure, f"Cues of salient windows: {first['method']} on {first['corpus']}, {first['model']}")
-        paper_note(
-            figure,
-            "Mean z: standard deviations from as many windows of the same speaker's neutral clips, by the emotion "
-            f"explained (the predicted one); lines: 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} "
-            "speakers). Random windows of the same clips, matched in voiced time and energy: where their bar is as "
-            "long, the cue is the clip's and not the explanation's. No bar: not measured, or levels that are not "
-            "comparable in this corpus.",
-        )
+        content.legend(handles=handles, loc="outside lower center", ncols=4)
         return save(figure, means, picture, dpi=PAPER_DPI)
 
 
@@ -243,9 +241,22 @@ def draw_corpora(means: pd.DataFrame, picture: str | Path) -> Path:
     looks = {name: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(corpora)}
     columns = min(4, max(len(cues), 1))
     rows = max(-(-len(cues) // columns), 1)
+    method = means.iloc[0]["method"]
+    by_corpus = means.drop_duplicates("corpus")
+    told = ", ".join(
+        f"{row['corpus']} {_clips(means, row['corpus'])} clips by {short_name(row['model'], row['corpus'])}"
+        for row in by_corpus.to_dict("records")
+    )
+    note = (
+        f"{told}. Mean z: standard deviations from as many windows of the same speaker's neutral clips, by the "
+        "emotion explained (high arousal on the left); filled: salient windows, open: the rest of the same clips; "
+        f"lines: 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers). Where both differ from 0 "
+        "alike, the speech does, not the explanation."
+    )
     with rc_context(PAPER):
-        figure = new_figure(TWO_COLUMNS, 1.2 + 1.55 * rows)
-        axes = figure.subplots(rows, columns, sharex=True, squeeze=False)
+        heading = f"Cues of the salient windows of {method} by emotion and corpus"
+        figure, content = new_page(TWO_COLUMNS, 0.7 + 1.5 * rows, heading, note)
+        axes = content.subplots(rows, columns, sharex=True, squeeze=False)
         for ax, cue in zip(axes.ravel(), cues, strict=False):
             _points(ax, measured[measured["cue"] == cue], emotions, looks)
             ax.set_title(CUES.get(cue).label, fontweight="bold", loc="left")
@@ -254,7 +265,6 @@ def draw_corpora(means: pd.DataFrame, picture: str | Path) -> Path:
                 ax.set_axis_off()
             elif place + columns >= len(cues):
                 ax.tick_params(labelbottom=True)
-                ax.set_xticks(range(len(emotions)), emotions, rotation=35, ha="right", rotation_mode="anchor")
         for line in axes:
             line[0].set_ylabel("z")
         handles = [Line2D([], [], color=c, marker=m, linestyle="", label=name) for name, (c, m) in looks.items()]
@@ -262,18 +272,7 @@ def draw_corpora(means: pd.DataFrame, picture: str | Path) -> Path:
             Line2D([], [], color=GREY, marker="o", linestyle="", label=SALIENT),
             Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="", label=REST),
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=6)
-        first = means.iloc[0]
-        recognisers = ", ".join(dict.fromkeys(means["model"]))
-        clips = ", ".join(f"{name} {_clips(means, name)}" for name in corpora)
-        paper_title(figure, f"Cues of the salient windows of {first['method']} by emotion and corpus")
-        paper_note(
-            figure,
-            f"Recogniser: {recognisers}. Clips: {clips}. Mean z: standard deviations from as many windows of the same "
-            "speaker's neutral clips, by the emotion explained (high arousal left); filled: salient windows, open: "
-            f"the rest of the same clips; lines: 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} "
-            "speakers). Where both differ from 0 alike, the speech does, not the explanation.",
-        )
+        content.legend(handles=handles, loc="outside lower center", ncols=6)
         return save(figure, means, picture, dpi=PAPER_DPI)
 
 

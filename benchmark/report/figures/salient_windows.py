@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from ....audio import SAMPLE_RATE
@@ -17,9 +16,9 @@ from ....errors import InputError, NotApplicable
 from ....metrics.salience_contrast import window_scores
 from ...analysis.window_cues import NamedExplanation, Voices, clean_explanations, salient
 from ...storage.store import Store
-from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, one_of
+from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, one_of, short_name
 from .maps import TICKS_HZ, spectrogram
-from .style import GREY, INK, PALETTE, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_figure, paper_note, paper_title, save
+from .style import GREY, INK, PALETTE, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
 
 if TYPE_CHECKING:
     from ....progress import Progress
@@ -80,15 +79,23 @@ def draw_windows(clips: Sequence[ClipWindows], picture: str | Path) -> Path:
     colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(methods)}
     strip = 0.17 * len(methods) + 0.08
     heights = (1.7, strip, 0.9)
+    models = ", ".join(dict.fromkeys(short_name(one.model, one.corpus) for one in clips))
+    note = (
+        "Windows of 150 ms with the most positive relevance for the predicted emotion, at most five and at most half "
+        "of the clip's; numbers: order of relevance, 1 the most. On spectrogram (dB below its maximum, mel axis) and "
+        f"waveform: those of {methods[0]}, or of the first method that has any there; in between those of every "
+        "method."
+    )
     with rc_context(PAPER):
-        figure = new_figure(TWO_COLUMNS, 0.95 + sum(heights) + 0.3)
-        axes = figure.subplots(3, len(clips), sharex="col", squeeze=False, height_ratios=heights)
+        heading = f"Salient windows of explanations: {models}"
+        figure, content = new_page(TWO_COLUMNS, 0.9 + sum(heights), heading, note)
+        axes = content.subplots(3, len(clips), sharex="col", squeeze=False, height_ratios=heights)
         for column, one in zip(axes.T, clips, strict=True):
             above, between, below = column
             duration = spectrogram(above, one.samples)
             above.yaxis.set_major_locator(FixedLocator(TICKS_HZ))
             above.yaxis.set_major_formatter(FuncFormatter(lambda hz, _: f"{hz / 1000:g}"))
-            first = next(iter(n for n in methods if n in one.windows))
+            first = next(name for name in methods if name in one.windows)
             _frames(above, *one.windows[first], colours[first])
             _strips(between, one, methods, colours)
             _waveform(below, one, first, colours[first])
@@ -101,18 +108,6 @@ def draw_windows(clips: Sequence[ClipWindows], picture: str | Path) -> Path:
         axes[2, 0].set_ylabel("waveform")
         for ax in axes[1, 1:]:
             ax.tick_params(labelleft=False)
-        handles = [Line2D([], [], color=c, linewidth=4, label=name) for name, c in colours.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=4)
-        models = ", ".join(dict.fromkeys(one.model for one in clips))
-        paper_title(figure, f"Salient windows of explanations: {models}")
-        shown = f"{methods[0]}" if methods else ""
-        paper_note(
-            figure,
-            "Windows of 150 ms with the most positive relevance for the predicted emotion, at most five and at most "
-            "half of the clip's; numbers: order of relevance, 1 the most. On spectrogram (dB below its maximum, mel "
-            f"axis) and waveform: those of {shown}, or of the first method that has any there; in between those of "
-            "every method.",
-        )
         return save(figure, _numbers(clips), picture, dpi=PAPER_DPI)
 
 

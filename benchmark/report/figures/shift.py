@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FormatStrFormatter
 
 from ....errors import InputError
 from ....methods.records import baselines
@@ -19,7 +20,7 @@ from ...analysis.shift_curves import FALLING, shift_curves
 from ...analysis.stored_maps import stored_maps
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
-from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, one_of
+from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, one_of, short_name
 from .style import (
     FAINT,
     GREY,
@@ -28,9 +29,7 @@ from .style import (
     PAPER,
     PAPER_DPI,
     TWO_COLUMNS,
-    new_figure,
-    paper_note,
-    paper_title,
+    new_page,
     save,
 )
 
@@ -38,9 +37,16 @@ if TYPE_CHECKING:
     from ....progress import Progress
 
 NAME = "shift"
+RANDOM = "random"  # whose floor and ceiling are 0
 MAX_METHODS = len(PALETTE)
 PER_ROW = 4  # panels
-BESIDE = ("energy", "random")  # baselines that are drawn unless methods are named
+BANDS: dict[str, Any] = {
+    "floor": {"facecolor": GREY, "alpha": 0.20},
+    "ceiling": {"facecolor": "none", "edgecolor": GREY, "hatch": "//////", "alpha": 0.45},
+}
+AXES = {"tempo": "rate", "opus": "bit rate", "mp3": "bit rate", "telephone": "band"}
+WORDS = {"room": "reverberation", "babble mix": "babble", "opus": "Opus", "mp3": "MP3"}  # kinds of shift
+BESIDE = ("energy", RANDOM)  # baselines that are drawn unless methods are named
 
 
 def draw_shift(table: pd.DataFrame, picture: str | Path) -> Path:
@@ -67,55 +73,52 @@ def draw_shift(table: pd.DataFrame, picture: str | Path) -> Path:
     looks = {name: (PALETTE[i % MAX_METHODS], MARKERS[i % MAX_METHODS]) for i, name in enumerate(methods)}
     columns = min(PER_ROW, max(len(kinds), 2))
     blocks = -(-len(kinds) // columns)
+    least = min(0.0, table[["similarity", "low", "floor"]].min().min())
+    first, least_n, most_n = table.iloc[0], table["n_clips"].min(), table["n_clips"].max()
+    heading = f"Explanations under shift: {first['corpus']}, {short_name(first['model'], first['corpus'])}"
+    clips = f"{most_n}" if least_n == most_n else f"{least_n} to {most_n}"
+    note = (
+        f"Rank correlation of maps, mean over the clips whose predicted class is unchanged ({clips} of "
+        f"{table['n_all'].max()}), with 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers). "
+        "Strength: mean as measured; noise and bit rate are the stronger the further right. Open markers on the right: "
+        "each method's own floor, the similarity to other clips explained for the same class; only what lies above it "
+        "is due to the clip. Bands: range of floors and of ceilings (a repeat with another seed), without random. "
+        "Dashed: baselines; a map that ignores the recogniser is stable too."
+    )
     with rc_context(PAPER):
-        figure = new_figure(TWO_COLUMNS, 1.0 + 2.5 * blocks)
-        axes = figure.subplots(2 * blocks, columns, squeeze=False, sharey="row", height_ratios=[3, 1] * blocks)
-        least = min(0.0, table[["similarity", "low", "floor"]].min().min())
+        figure, content = new_page(TWO_COLUMNS, 0.75 + 2.35 * blocks, heading, note)
+        axes = content.subplots(2 * blocks, columns, squeeze=False, sharey="row", height_ratios=[3, 1] * blocks)
+        for ax in axes.ravel():
+            ax.set_axis_off()
         for place, ((kind, unit), part) in enumerate(kinds):
             block, column = divmod(place, columns)
             above, below = axes[2 * block, column], axes[2 * block + 1, column]
+            above.set_axis_on()
+            below.set_axis_on()
             _panel(above, part, looks)
-            above.set(title=str(kind), ylim=(least - 0.03, 1.05))
-            above.tick_params(labelbottom=False)
+            above.set_title(WORDS.get(str(kind), str(kind)), fontweight="bold")
+            above.set_ylim(least - 0.03, 1.05)
             _changed(below, part)
             below.set_xlabel(_axis_label(str(kind), str(unit)))
-            below.set_xlim(*_limits(part["strength"], str(unit) in FALLING))
-            above.set_xlim(below.get_xlim())
-        for row in range(0, 2 * blocks, 2):
-            axes[row, 0].set_ylabel("similarity to the map\nof the clip as recorded")
-            axes[row + 1, 0].set_ylabel("predictions\nchanged")
-        for place in range(len(kinds), blocks * columns):
-            block, column = divmod(place, columns)
-            axes[2 * block, column].set_axis_off()
-            axes[2 * block + 1, column].set_axis_off()
-        figure.legend(
-            handles=_legend(looks, table["ceiling"].notna().any()),
-            loc="outside lower center",
-            ncols=4,
-            handlelength=2.6,
-        )
-        first = table.iloc[0]
-        paper_title(figure, f"Explanations under shift: {first['corpus']}, {first['model']}")
-        least_n, most_n = table["n_clips"].min(), table["n_clips"].max()
-        paper_note(
-            figure,
-            f"Spearman correlation of maps, mean over the clips whose predicted class is unchanged ({least_n} to "
-            f"{most_n} of {table['n_all'].max()}) with 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} "
-            "speakers). Strength: mean as measured, stronger to the right where it has a direction. Grey bands: range "
-            "over methods of floor (other clips explained for the same class) and ceiling (a repeat with another "
-            "seed); open markers right: each method's own floor. Dashed: baselines. A map that ignores the recogniser "
-            "is stable too.",
-        )
+            for ax in (above, below):
+                ax.set_xlim(*_limits(part["strength"], str(unit) in FALLING))
+                ax.set_xticks(sorted(part["strength"].dropna().round(2).unique()))
+                ax.xaxis.set_major_formatter(FormatStrFormatter("%.3g"))
+            above.tick_params(labelbottom=False)
+            if column == 0:
+                above.set_ylabel("similarity to the map\nof the clip as recorded")
+                below.set_ylabel("predictions\nchanged")
+        content.legend(handles=_legend(looks, table), loc="outside lower center", ncols=5, handlelength=2.6)
         return save(figure, table, picture, dpi=PAPER_DPI)
 
 
 def _panel(ax: Any, part: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
     ax.grid(axis="y", color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
-    for bound in ("floor", "ceiling"):
-        of_methods = part.groupby("method")[bound].mean().dropna()
+    for bound, look in BANDS.items():
+        of_methods = part[part["method"] != RANDOM].groupby("method")[bound].mean().dropna()
         if len(of_methods):
-            ax.axhspan(of_methods.min() - 0.004, of_methods.max() + 0.004, color=GREY, alpha=0.18, linewidth=0)
+            ax.axhspan(of_methods.min() - 0.005, of_methods.max() + 0.005, linewidth=0, **look)
     shift = np.linspace(-1, 1, len(looks)) * 0.008 * np.ptp(_limits(part["strength"], False))
     for offset, (method, (colour, marker)) in zip(shift, looks.items(), strict=True):
         rows = part[part["method"] == method].sort_values("strength")
@@ -152,16 +155,19 @@ def _limits(strength: pd.Series, falling: bool) -> tuple[float, float]:
 
 def _axis_label(kind: str, unit: str) -> str:
     words = {"s T60": "reverberation time T60 / s", "dB SNR": "signal-to-noise ratio / dB", "st": "shift / semitones"}
-    return words.get(unit, f"{'rate' if kind == 'tempo' else kind} / {unit}")
+    return words.get(unit, f"{AXES.get(kind, kind)} / {unit}")
 
 
-def _legend(looks: dict[str, tuple[str, str]], with_ceiling: bool) -> list[Any]:
+def _legend(looks: dict[str, tuple[str, str]], table: pd.DataFrame) -> list[Any]:
     handles: list[Any] = [
         Line2D([], [], color=c, marker=m, linestyle="--" if name in baselines() else "-", label=name)
         for name, (c, m) in looks.items()
     ]
-    what = "floor and ceiling, all methods" if with_ceiling else "floor, all methods (no repeats: no ceiling)"
-    return [*handles, Patch(color=GREY, alpha=0.25, linewidth=0, label=what)]
+    known = table[table["method"] != RANDOM]
+    return handles + [
+        Patch(label=f"{bound}s" if known[bound].notna().any() else f"no {bound}: run with --repeats 2", **look)
+        for bound, look in BANDS.items()
+    ]
 
 
 def shift_of_runs(

@@ -58,15 +58,31 @@ def footnote(figure: Figure, text: str) -> None:
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color=GREY)
 
 
-def paper_title(figure: Figure, text: str) -> None:
-    """Set the title of a figure of the width of a page, in `PAPER` style."""
-    figure.suptitle(fill(text, int(16 * figure.get_figwidth())), x=0.01, ha="left", fontsize=8, fontweight="bold")
+def new_page(width: float, height: float, heading: str, note: str) -> tuple[Figure, Any]:
+    """Create a figure for a printed page, in `PAPER` style: title, content, and a note of its own height below.
 
+    Parameters
+    ----------
+    width, height : float
+        In inches; the height is that of title and content.
+    heading, note : str
+        Both are wrapped to the width.
 
-def paper_note(figure: Figure, text: str) -> None:
-    """Set the note below a figure of the width of a page, in `PAPER` style."""
-    wrapped = fill(text, int(21 * figure.get_figwidth()))
-    figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=SMALL, color=GREY)
+    Returns
+    -------
+    figure : Figure
+    content : SubFigure
+        To draw in; its legends may stand outside of its axes.
+    """
+    wrapped = fill(note, int(22.5 * width))
+    lines = wrapped.count("\n") + 1
+    below = lines * SMALL * 1.25 / 72 + 0.06
+    figure = new_figure(width, height + below)
+    parts: Any = figure.subfigures(2, 1, height_ratios=(height, below), hspace=0)
+    content, foot = parts
+    content.suptitle(fill(heading, int(15 * width)), x=0.01, ha="left", fontsize=8, fontweight="bold")
+    foot.text(0.01, 1.0, wrapped, ha="left", va="top", fontsize=SMALL, color=GREY, linespacing=1.2)
+    return figure, content
 
 
 def save(
