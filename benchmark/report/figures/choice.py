@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from ....errors import InputError
@@ -67,16 +68,25 @@ def short_name(recogniser: str, corpus: str = "") -> str:
 
 
 def by_registry(names: Iterable[str]) -> list[str]:
-    """Names of methods in registry order, unknown ones last by name."""
+    """Names of methods in registry order, those over another method's map behind it; unknown ones last by name."""
     place = {name: i for i, name in enumerate(METHODS.names())}
-    return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
+    start = {name: name.partition(":")[0] + ":" * (":" in name) for name in set(names)}
+    return sorted(start, key=lambda name: (place.get(start[name], len(place)), name))
 
 
-def explainers(names: Iterable[str], first: Sequence[str] = ()) -> list[str]:
-    """Methods that are no baselines, in registry order; those that begin with one of `first` before the others."""
-    known = [name for name in by_registry(names) if name not in baselines()]
-    preferred = [name for start in first for name in known if name.startswith(start)]
-    return list(dict.fromkeys([*preferred, *known]))
+def explainers(places: Iterable[tuple[Hashable, str]], first: Sequence[str] = ()) -> list[str]:
+    """Methods that are no baselines: those of most settings first, then in registry order.
+
+    Parameters
+    ----------
+    places : iterable of (setting, str)
+        Settings, such as corpus and recogniser, and the methods that explained there.
+    first : sequence of str
+        Methods whose names begin so stand before all others.
+    """
+    held = Counter(name for _, name in set(places))
+    known = [name for name in by_registry(held) if name not in baselines()]
+    return sorted(known, key=lambda name: (not name.startswith(tuple(first)), -held[name]))
 
 
 def chosen_methods(figure: str, choice: Choice, known: Iterable[str], default: Sequence[str]) -> list[str]:

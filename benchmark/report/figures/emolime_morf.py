@@ -82,8 +82,8 @@ def draw_emolime_morf(table: pd.DataFrame, picture: str | Path) -> Path:
         figure, content = new_page(width, 4.6, "Removal of frequency bands, most relevant first", note)
         axes = content.subplots(2, len(panels), squeeze=False, sharex=True, sharey="row")
         for column, ((corpus, model), part) in zip(axes.T, panels, strict=True):
-            for ax, (rule, rows) in zip(column, part.groupby("rule", sort=False), strict=True):
-                _panel(ax, rows, looks, at_bottom=rule == "label kept")
+            for ax, (_, rows) in zip(column, part.groupby("rule", sort=False), strict=True):
+                _panel(ax, rows, looks)
             column[0].set_title(f"{corpus}\n{short_name(model, corpus)}", fontweight="bold", loc="left")
             column[1].set_xlabel("bands removed, of 8")
         for ax, words in zip(axes[:, 0], LABELS.values(), strict=True):
@@ -100,7 +100,7 @@ def draw_emolime_morf(table: pd.DataFrame, picture: str | Path) -> Path:
         return save(figure, table, picture, dpi=PAPER_DPI)
 
 
-def _panel(ax: Any, rows: pd.DataFrame, looks: dict[str, tuple[str, str]], at_bottom: bool) -> None:
+def _panel(ax: Any, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
     ax.grid(axis="y", color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
     random = rows.groupby("removed")["at_random"].mean()
@@ -120,11 +120,8 @@ def _panel(ax: Any, rows: pd.DataFrame, looks: dict[str, tuple[str, str]], at_bo
         told.append((f"{first['delta_auc']:.2f}{interval}", colour))
     told.append(("delta-AUC", INK))
     for line, (text, colour) in enumerate(told):
-        y = 0.04 + 0.075 * line if at_bottom else 0.96 - 0.075 * (len(told) - 1 - line)
-        ax.text(
-            0.03 if at_bottom else 0.97, y, text, transform=ax.transAxes, color=colour, fontsize=SMALL,
-            ha="left" if at_bottom else "right", va="bottom" if at_bottom else "top",
-        )  # fmt: skip
+        y = 0.97 - 0.075 * (len(told) - 1 - line)
+        ax.text(0.98, y, text, transform=ax.transAxes, color=colour, fontsize=SMALL, ha="right", va="top")
     ax.set_xticks(range(0, PROFILE_BANDS + 1, 2))
 
 
@@ -148,6 +145,6 @@ def emolime_morf_of_runs(
     if not mask_tables(maps):
         return draw_emolime_morf(removal_curves([], []), picture)
     known = {one.method for one in maps}
-    with_table = {one.method for one in maps if one.table is not None}
+    with_table = [((one.corpus, one.recogniser), one.method) for one in maps if one.table is not None]
     default = [*explainers(with_table, ("emolime",))[:1], *(n for n in ("energy",) if n in known)]
     return draw_emolime_morf(removal_curves(maps, chosen_methods(NAME, choice, known, default)), picture)

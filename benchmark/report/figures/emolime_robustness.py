@@ -152,5 +152,6 @@ def emolime_robustness_of_runs(
         raise InputError(f"--method: figure {NAME} shows one method, got {len(choice.methods)}.")
     maps = stored_maps(stores)
     known = {one.method for one in maps}
-    method = chosen_methods(NAME, choice, known, explainers(known, ("emolime",))[:1])[0]
+    places = (((one.corpus, one.kind), one.method) for one in maps)
+    method = chosen_methods(NAME, choice, known, explainers(places, ("emolime",))[:1])[0]
     return draw_emolime_robustness(profile_table(maps, method), method, picture)

@@ -131,7 +131,10 @@ def robustness_map_of_runs(
         raise InputError(f"--method: figure {NAME} shows at most {MAX_METHODS}, got {len(choice.methods)}.")
     maps = stored_maps(stores)
     known = {one.method for one in maps}
-    default = [*explainers(known, ("emolime",))[:1], *(name for name in ("energy",) if name in known)]
+    default = [
+        *explainers((((one.corpus, one.kind), one.method) for one in maps), ("emolime",))[:1],
+        *(name for name in ("energy",) if name in known),
+    ]
     methods = chosen_methods(NAME, choice, known, default)
     parts = []
     for done, method in enumerate(methods, 1):

@@ -11,11 +11,11 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from ....cues.expert import directions
 from ....cues.records import CUES
 from ....errors import InputError
-from ....methods.records import METHODS
 from ...analysis.window_cues import RANDOM, REST, SALIENT, clean_explanations, mean_z, window_cue_table
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
@@ -44,8 +44,8 @@ COLOURS = {CORRECT: PALETTE[0], WRONG: PALETTE[1], RANDOM: "#b9b9b9"}
 HATCHES = {CORRECT: "", WRONG: "", RANDOM: "////"}
 ORDER = ("anger", "happiness", "fear", "surprise", "disgust", "sadness", "boredom", "neutral")  # by arousal
 MAX_EMOTIONS = 4
-LIMIT_Z = 6.0  # longest bar; larger values are printed at its end
-TINT = "#e8f3ee"
+LIMIT_Z = 8.0  # longest bar; larger values are printed at its end
+TINT = "#d9ece3"
 NOTHING = (
     "the runs hold no explanation whose salient windows can be compared: {figure} needs a method with resolution in "
     "time and speakers with 3 neutral clips or more; run one with --method beyond-saliency:saliency, without --limit"
@@ -120,6 +120,7 @@ def draw_cues(means: pd.DataFrame, picture: str | Path) -> Path:
             ax.set_title(f"{emotion}\n{counts[CORRECT]} correct, {counts[WRONG]} wrong", fontweight="bold")
         axes[0].set_yticks(range(len(cues)), [CUES.get(cue).label for cue in reversed(cues)])
         axes[0].set(xlim=(-limit, limit), ylim=(-0.6, len(cues) - 0.4))
+        axes[0].xaxis.set_major_locator(MaxNLocator(5, integer=True))
         handles: list[Any] = [
             Patch(
                 facecolor=c, hatch=HATCHES[g], edgecolor="white", linewidth=0,
@@ -136,6 +137,12 @@ def _bars(ax: Any, part: pd.DataFrame, cues: Sequence[str], emotion: str, limit:
     known = part.set_index(["cue", "group"])
     expected = directions(emotion) if emotion in ORDER else {}
     for place, cue in enumerate(reversed(cues)):
+        if part.loc[part["cue"] == cue, "z"].isna().all():
+            ax.text(
+                0, place, "not compared", ha="center", va="center", fontsize=SMALL, color=GREY, zorder=4,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )  # fmt: skip
+            continue
         side = np.sign(sum(of_source.get(cue, 0) for of_source in expected.values()))
         if side:
             ax.add_patch(Rectangle((0, place - 0.46), side * limit, 0.92, facecolor=TINT, edgecolor="none", zorder=0))
@@ -151,7 +158,7 @@ def _bars(ax: Any, part: pd.DataFrame, cues: Sequence[str], emotion: str, limit:
             if abs(row["z"]) > limit:
                 ax.text(
                     shown * 0.97, y, f"{row['z']:+.1f}", ha="right" if shown > 0 else "left", va="center",
-                    fontsize=SMALL - 1, color="white", zorder=4,
+                    fontsize=SMALL - 1, color=INK if group == RANDOM else "white", zorder=4,
                 )  # fmt: skip
     ax.axvline(0, color=INK, linewidth=0.7, zorder=3)
     ax.set_xlabel("z")
@@ -179,7 +186,7 @@ def cues_of_runs(
     corpus = one_of("--corpus", choice.corpus, [one.corpus for _, one in found] or [""])
     model = one_of("--model", choice.model, [one.model for _, one in found if one.corpus == corpus] or [""])
     known = {one.method for _, one in found if (one.corpus, one.model) == (corpus, model)}
-    for method in _candidates(CUES_NAME, choice, known):
+    for method in _candidates(CUES_NAME, choice, [(corpus, name) for name in sorted(known)]):
         table = window_cue_table(
             stores,
             lambda one, m=method: (one.corpus, one.model, one.method) == (corpus, model, m),  # type: ignore[misc]
@@ -191,12 +198,11 @@ def cues_of_runs(
     raise InputError(f"figure {CUES_NAME}: {NOTHING.format(figure=CUES_NAME)}.")
 
 
-def _candidates(figure: str, choice: Choice, known: set[str]) -> list[str]:
+def _candidates(figure: str, choice: Choice, places: Sequence[tuple[str, str]]) -> list[str]:
     """The method that is chosen, else those that may have salient windows, the first of them first."""
     if len(choice.methods) > 1:
         raise InputError(f"--method: figure {figure} shows one method, got {len(choice.methods)}.")
-    bands = {name for name in known if name in METHODS and METHODS.get(name).family == "lime" and "band" in name}
-    return chosen_methods(figure, choice, known, explainers(known - bands - {"emolime"}, FIRST) or explainers(known))
+    return chosen_methods(figure, choice, {name for _, name in places}, explainers(places, FIRST))
 
 
 # -- corpora side by side ----------------------------------------------------------------------------------------------
@@ -255,16 +261,13 @@ def draw_corpora(means: pd.DataFrame, picture: str | Path) -> Path:
     )
     with rc_context(PAPER):
         heading = f"Cues of the salient windows of {method} by emotion and corpus"
-        figure, content = new_page(TWO_COLUMNS, 0.7 + 1.5 * rows, heading, note)
-        axes = content.subplots(rows, columns, sharex=True, squeeze=False)
+        figure, content = new_page(TWO_COLUMNS, 0.6 + 1.65 * rows, heading, note)
+        axes = content.subplots(rows, columns, squeeze=False)
         for ax, cue in zip(axes.ravel(), cues, strict=False):
             _points(ax, measured[measured["cue"] == cue], emotions, looks)
             ax.set_title(CUES.get(cue).label, fontweight="bold", loc="left")
-        for place, ax in enumerate(axes.ravel()):
-            if place >= len(cues):
-                ax.set_axis_off()
-            elif place + columns >= len(cues):
-                ax.tick_params(labelbottom=True)
+        for ax in axes.ravel()[len(cues) :]:
+            ax.set_axis_off()
         for line in axes:
             line[0].set_ylabel("z")
         handles = [Line2D([], [], color=c, marker=m, linestyle="", label=name) for name, (c, m) in looks.items()]
@@ -319,7 +322,7 @@ def corpora_of_runs(
         one_of("--model", choice.model, [one.model for one in found] or [""])
         found = [one for one in found if choice.model in (one.model, one.model.partition(" (")[0])]
     first = {one.corpus: one.model for one in reversed(found)}
-    for method in _candidates(CORPUS_NAME, choice, {one.method for one in found}):
+    for method in _candidates(CORPUS_NAME, choice, [(one.corpus, one.method) for one in found]):
         table = window_cue_table(
             stores,
             lambda one, m=method: one.method == m and first.get(one.corpus) == one.model,  # type: ignore[misc]

@@ -16,7 +16,7 @@ from ....errors import InputError, NotApplicable
 from ....metrics.salience_contrast import window_scores
 from ...analysis.window_cues import NamedExplanation, Voices, clean_explanations, salient
 from ...storage.store import Store
-from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, one_of, short_name
+from .choice import ANYTHING, Choice, chosen_methods, explainers, one_of, short_name
 from .maps import TICKS_HZ, spectrogram
 from .style import GREY, INK, PALETTE, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
 
@@ -75,7 +75,7 @@ def draw_windows(clips: Sequence[ClipWindows], picture: str | Path) -> Path:
     clips : sequence of ClipWindows
     picture : path
     """
-    methods = by_registry(name for one in clips for name in one.windows)
+    methods = list(dict.fromkeys(name for one in clips for name in one.windows))
     colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(methods)}
     strip = 0.17 * len(methods) + 0.08
     heights = (1.7, strip, 0.9)
@@ -88,7 +88,7 @@ def draw_windows(clips: Sequence[ClipWindows], picture: str | Path) -> Path:
     )
     with rc_context(PAPER):
         heading = f"Salient windows of explanations: {models}"
-        figure, content = new_page(TWO_COLUMNS, 0.9 + sum(heights), heading, note)
+        figure, content = new_page(TWO_COLUMNS, 1.0 + sum(heights), heading, note)
         axes = content.subplots(3, len(clips), sharex="col", squeeze=False, height_ratios=heights)
         for column, one in zip(axes.T, clips, strict=True):
             above, between, below = column
@@ -101,7 +101,7 @@ def draw_windows(clips: Sequence[ClipWindows], picture: str | Path) -> Path:
             _waveform(below, one, first, colours[first])
             below.set(xlabel="time / s", xlim=(0, duration))
             heard = "recognised" if one.predicted == one.emotion else f"recognised as {one.predicted}"
-            above.set_title(f"{one.clip} ({one.corpus}): {one.emotion}, {heard}", loc="left", fontweight="bold")
+            above.set_title(f"{one.clip} ({one.corpus})\n{one.emotion}, {heard}", loc="left", fontweight="bold")
             for ax in (above, between):
                 ax.tick_params(labelbottom=False)
         axes[0, 0].set_ylabel("frequency / kHz")
@@ -190,7 +190,11 @@ def windows_of_runs(
     model = one_of("--model", choice.model, [one.model for _, one in found if one.corpus == corpus])
     here = [(store, one) for store, one in found if (one.corpus, one.model) == (corpus, model)]
     known = {one.method for _, one in here}
-    default = [*explainers(known - {"emolime"}, FIRST)[: MAX_METHODS - 1], *(n for n in BESIDE if n in known)]
+    same = {name.partition(":")[2] for name in known}  # beyond-saliency:saliency has the windows of saliency
+    default = [
+        *explainers(((corpus, name) for name in known - same), FIRST)[: MAX_METHODS - 1],
+        *(n for n in BESIDE if n in known),
+    ]
     methods = chosen_methods(NAME, choice, known, default)
     of_clip: dict[str, dict[str, tuple[Store, NamedExplanation]]] = {}
     for store, one in here:
@@ -206,7 +210,7 @@ def windows_of_runs(
     voices, drawn = Voices(data_root), []
     wrong_and_right: set[bool] = set()
     for clip in choice.clips or sorted(of_clip):
-        one = _clip_windows(voices, of_clip[clip])
+        one = _clip_windows(voices, of_clip[clip], methods)
         recognised = one.predicted == one.emotion
         if not one.windows:
             if choice.clips:
@@ -225,7 +229,9 @@ def windows_of_runs(
     return draw_windows(sorted(drawn, key=lambda one: one.predicted != one.emotion), picture)
 
 
-def _clip_windows(voices: Voices, by_method: dict[str, tuple[Store, NamedExplanation]]) -> ClipWindows:
+def _clip_windows(
+    voices: Voices, by_method: dict[str, tuple[Store, NamedExplanation]], methods: Sequence[str]
+) -> ClipWindows:
     store, first = next(iter(by_method.values()))
     corpus = voices.corpus(store, first.explanation.corpus)
     name = first.explanation.clip
@@ -240,5 +246,5 @@ def _clip_windows(voices: Voices, by_method: dict[str, tuple[Store, NamedExplana
             continue
     return ClipWindows(
         first.corpus, first.model, name, clip.emotion, first.predicted, first.explanation.attribution.target,
-        clip.samples, {m: windows[m] for m in by_registry(windows)},
+        clip.samples, {name: windows[name] for name in methods if name in windows},
     )  # fmt: skip

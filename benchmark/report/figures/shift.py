@@ -194,7 +194,10 @@ def shift_of_runs(
     model = one_of("--model", choice.model, [one.recogniser for one in shifted if one.corpus == corpus])
     here = [one for one in maps if (one.corpus, one.recogniser) == (corpus, model)]
     known = {one.method for one in here}
-    default = [*explainers(known)[: MAX_METHODS - len(BESIDE)], *(name for name in BESIDE if name in known)]
+    default = [
+        *explainers((corpus, name) for name in known)[: MAX_METHODS - len(BESIDE)],
+        *(name for name in BESIDE if name in known),
+    ]
     methods = chosen_methods(NAME, choice, known, default)
     rows = clip_rows([one for one in here if one.method in methods], axes=["shift"], progress=progress)
     return draw_shift(shift_curves(rows), picture)

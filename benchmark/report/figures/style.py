@@ -74,7 +74,7 @@ def new_page(width: float, height: float, heading: str, note: str) -> tuple[Figu
     content : SubFigure
         To draw in; its legends may stand outside of its axes.
     """
-    wrapped = fill(note, int(22.5 * width))
+    wrapped = fill(note, int(21.5 * width))
     lines = wrapped.count("\n") + 1
     below = lines * SMALL * 1.25 / 72 + 0.06
     figure = new_figure(width, height + below)
