@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
@@ -37,6 +38,7 @@ PAPER: Any = STYLE | {
 }  # fmt: skip
 KINDS = ("png", "svg", "pdf")
 DPI, PAPER_DPI = 150, 250
+_HASHED = re.compile(rb"(?<=[\"#])(?:image|[phmC])[0-9a-f]{10}(?=[\")])")  # ids of clips, hatches, markers, images
 _STAMPS: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
@@ -106,10 +108,21 @@ def save(
         The PNG's.
     """
     picture = Path(picture).with_suffix(".png")
+    figure.set_dpi(dpi)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once for all kinds
     for kind in kinds:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=_STAMPS[kind])
-        write_atomically(picture.with_suffix(f".{kind}"), buffer.getvalue())
+        body = buffer.getvalue()
+        write_atomically(picture.with_suffix(f".{kind}"), _numbered(body) if kind == "svg" else body)
     csv = csv_safe(numbers).to_csv(index=False, float_format="%.10g", lineterminator="\n")
     write_atomically(picture.with_suffix(".csv"), csv.encode())
     return picture
+
+
+def _numbered(svg: bytes) -> bytes:
+    """Replace hashes in the ids of an SVG by numbers: they hash coordinates whose last digits vary with the layout."""
+    ids = list(dict.fromkeys(_HASHED.findall(svg)))
+    number = {old: b"%s%d" % (old[:1], place) for place, old in enumerate(ids)}
+    return _HASHED.sub(lambda found: number[found[0]], svg)
