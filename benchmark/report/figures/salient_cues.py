@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,15 @@ from matplotlib.ticker import MaxNLocator
 from ....cues.expert import directions
 from ....cues.records import CUES
 from ....errors import InputError
-from ...analysis.window_cues import RANDOM, REST, SALIENT, clean_explanations, mean_z, window_cue_table
+from ...analysis.window_cues import (
+    RANDOM,
+    REST,
+    SALIENT,
+    NamedExplanation,
+    clean_explanations,
+    mean_z,
+    window_cue_table,
+)
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
 from .choice import ANYTHING, Choice, chosen_methods, explainers, one_of, short_name
@@ -303,6 +312,14 @@ def _points(ax: Any, part: pd.DataFrame, emotions: Sequence[str], looks: dict[st
     ax.locator_params(axis="y", nbins=5)
 
 
+def _one_recogniser(found: Sequence[NamedExplanation]) -> dict[str, str]:
+    """Recogniser of each corpus: the kind that explained most corpora, so that corpora alone differ where they can."""
+    settings = list(dict.fromkeys((one.corpus, one.model) for one in found))
+    held = Counter(model.partition(" (")[0] for _, model in settings)
+    settings.sort(key=lambda setting: -held[setting[1].partition(" (")[0]])
+    return {corpus: model for corpus, model in reversed(settings)}
+
+
 def corpora_of_runs(
     stores: Sequence[Store],
     picture: Path,
@@ -310,7 +327,8 @@ def corpora_of_runs(
     progress: Progress | None = None,
     choice: Choice = ANYTHING,
 ) -> Path:
-    """Draw `draw_corpora` of one method of runs: of each corpus by its first recogniser, or by the one chosen.
+    """Draw `draw_corpora` of one method of runs: of each corpus by the recogniser that explained most corpora, or by
+    the one chosen.
 
     Raises
     ------
@@ -321,7 +339,7 @@ def corpora_of_runs(
     if choice.model:
         one_of("--model", choice.model, [one.model for one in found] or [""])
         found = [one for one in found if choice.model in (one.model, one.model.partition(" (")[0])]
-    first = {one.corpus: one.model for one in reversed(found)}
+    first = _one_recogniser(found)
     for method in _candidates(CORPUS_NAME, choice, [(one.corpus, one.method) for one in found]):
         table = window_cue_table(
             stores,
