@@ -327,8 +327,9 @@ def corpora_of_runs(
     progress: Progress | None = None,
     choice: Choice = ANYTHING,
 ) -> Path:
-    """Draw `draw_corpora` of one method of runs: of each corpus by the recogniser that explained most corpora, or by
-    the one chosen.
+    """Draw `draw_corpora` of one method of runs: each corpus by one recogniser.
+
+    Unless one is chosen, it is the one that explained most corpora.
 
     Raises
     ------
