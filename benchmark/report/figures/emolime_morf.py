@@ -89,8 +89,10 @@ def draw_emolime_morf(table: pd.DataFrame, picture: str | Path) -> Path:
         for ax, words in zip(axes[:, 0], LABELS.values(), strict=True):
             ax.set_ylabel(words)
         axes[0, 0].set_ylim(-0.03, 1.03)
-        low, high = axes[1, 0].get_ylim()
-        axes[1, 0].set_ylim(low, high + 0.1 * (1 + len(methods)) * (high - low))  # room for the numbers
+        axes[0, 0].set_yticks(np.linspace(0, 1, 6))
+        for ax in axes[:, 0]:
+            low, high = ax.get_ylim()
+            ax.set_ylim(low, high + 0.1 * (1 + len(methods)) * (high - low))  # room for the numbers
         handles = [
             Line2D([], [], color=c, marker=m, linestyle="--" if n in baselines() else "-", label=n)
             for n, (c, m) in looks.items()
@@ -117,7 +119,7 @@ def _panel(ax: Any, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> No
         interval = ""
         if np.isfinite(first["delta_auc_low"]):
             interval = f" [{first['delta_auc_low']:.2f}, {first['delta_auc_high']:.2f}]"
-        told.append((f"{first['delta_auc']:.2f}{interval}", colour))
+        told.append((f"{round(first['delta_auc'], 2) + 0.0:.2f}{interval}", colour))
     told.append(("delta-AUC", INK))
     for line, (text, colour) in enumerate(told):
         y = 0.97 - 0.075 * (len(told) - 1 - line)

@@ -9,6 +9,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -111,6 +112,7 @@ def save(
     figure.set_dpi(dpi)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once for all kinds
+    _snap(figure)
     for kind in kinds:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=_STAMPS[kind])
@@ -121,8 +123,20 @@ def save(
     return picture
 
 
+def _snap(figure: Figure) -> None:
+    """Round positions that the layout engine found: their last digits differ from call to call."""
+    for part in figure.subfigs:
+        part.bbox_relative.p0 = np.round(part.bbox_relative.p0, 6)
+        part.bbox_relative.p1 = np.round(part.bbox_relative.p1, 6)
+    for ax in figure.get_axes():
+        ax.set_position(np.round(ax.get_position(original=True).bounds, 6))
+    for part in (figure, *figure.subfigs):
+        for text in part.texts:
+            text.set_position(np.round(text.get_position(), 6))
+
+
 def _numbered(svg: bytes) -> bytes:
-    """Replace hashes in the ids of an SVG by numbers: they hash coordinates whose last digits vary with the layout."""
+    """Replace the hashes in the ids of an SVG by numbers: they are of coordinates with more digits than are written."""
     ids = list(dict.fromkeys(_HASHED.findall(svg)))
     number = {old: b"%s%d" % (old[:1], place) for place, old in enumerate(ids)}
     return _HASHED.sub(lambda found: number[found[0]], svg)
