@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAME = "robustness-map"
 MAX_METHODS = 3
 CELL = 0.55  # inches
-TITLES = {"corpora": "across corpora, same recogniser", "recognisers": "across recognisers, same corpus"}
+TITLES = {"corpora": "across corpora,\nsame recogniser", "recognisers": "across recognisers,\nsame corpus"}
 
 
 def draw_robustness_map(table: pd.DataFrame, picture: str | Path) -> Path:
@@ -65,7 +65,7 @@ def draw_robustness_map(table: pd.DataFrame, picture: str | Path) -> Path:
     )
     heading = "Similarity of explanations across corpora and across recognisers"
     with rc_context(PAPER):
-        height = 0.6 + len(methods) * (0.85 + CELL * max(sizes.values()))
+        height = 0.6 + len(methods) * (0.95 + CELL * max(sizes.values()))
         figure, content = new_page(TWO_COLUMNS, height, heading, note)
         axes = content.subplots(len(methods), len(drawn), squeeze=False, width_ratios=[sizes[a] + 0.6 for a in drawn])
         for row, method in zip(axes, methods, strict=True):
@@ -73,7 +73,7 @@ def draw_robustness_map(table: pd.DataFrame, picture: str | Path) -> Path:
                 part = table[(table["method"] == method) & (table["axis"] == axis)]
                 if part["one"].nunique() > 1:
                     _heat_map(ax, part, colours)
-                    ax.set_title(f"{method}\n{TITLES[axis]}", loc="left", fontweight="bold")
+                    ax.set_title(f"{method}\n{TITLES[axis]}", loc="left", fontweight="bold", fontsize=7)
                 else:
                     ax.set_axis_off()
         bar = content.colorbar(colours, ax=axes, shrink=0.7, aspect=30, pad=0.02)

@@ -20,7 +20,7 @@ from ..escape import csv_safe
 # Okabe and Ito's palette, distinguishable with any colour vision
 INK, BLUE, ORANGE, GREY = "#222222", "#0072B2", "#D55E00", "#767676"
 PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
-MARKERS = "osD^vPX*"  # beside the colours of `PALETTE`, so that no line is told by colour alone
+MARKERS = "osD^vhp<"  # beside the colours of `PALETTE`, so that no line is told by colour alone
 FAINT = "#e4e4e4"  # grid lines
 STYLE: Any = {
     "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9,
