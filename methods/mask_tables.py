@@ -213,6 +213,31 @@ def share_kept(table: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.n
     return kept[(1 << parts) - 1 - rows], at_random
 
 
+def log_odds_left(table: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds while parts are removed: those that speak most for the class first, and at random.
+
+    Unlike `share_kept`, the order heeds the sign of the weights and no threshold decides: as the deletion curve of
+    `metrics.faithfulness`, over parts.
+
+    Parameters
+    ----------
+    table : array, shape (2 ** parts,)
+    weights : array, shape (parts,)
+
+    Returns
+    -------
+    removed_first : array, float64, shape (parts + 1,)
+        With 0, 1, ... parts removed.
+    at_random : array, float64, shape (parts + 1,)
+        Mean over the sets of as many parts.
+    """
+    parts, values = number_of_parts(table), as_response(table)
+    order = np.argsort(-np.asarray(weights, dtype=np.float64), kind="stable")
+    rows = np.cumsum(np.concatenate([[0], 1 << order]))
+    removed = parts - all_masks(parts).sum(axis=1, dtype=np.int64)
+    return values[(1 << parts) - 1 - rows], np.bincount(removed, weights=values) / np.bincount(removed)
+
+
 def delta_auc(table: np.ndarray, weights: np.ndarray) -> float:
     """Area under the share kept at random less that of the most relevant first, by trapezoids over the removed share.
 

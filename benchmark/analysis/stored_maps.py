@@ -42,6 +42,8 @@ class StoredMap:
         Sums over the cells of the scoring grid of the clip as recorded.
     cells : int
         Cells that the map resolves (`metrics.resolution`).
+    table : array, shape (2 ** parts,), optional
+        Responses of all masks, where the explanation scored every one (`methods.attribution.Attribution`).
     """
 
     corpus: str
@@ -61,6 +63,7 @@ class StoredMap:
     duration_s: float
     values: np.ndarray
     cells: int
+    table: np.ndarray | None = None
 
     @property
     def recogniser(self) -> str:
@@ -137,6 +140,7 @@ def _stored_map(store: Store, e: Explanation, facts: dict[str, object]) -> Store
         duration_s=recorded_s,
         values=summed_on(e.attribution.values, native, grid),
         cells=min(resolution.rows, grid.shape[0]) * min(resolution.columns, grid.shape[1]),
+        table=e.attribution.table,
         **facts,  # type: ignore[arg-type]
     )
 

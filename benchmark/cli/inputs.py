@@ -21,7 +21,8 @@ from ...models.bundled import BUNDLED, REAL_SPEECH
 from ...models.card import load_card
 from ...models.records import MODELS
 from ...registry import Registry
-from ..report.catalogue import FIGURES
+from ..report.catalogue import FIGURES, refuse_choice
+from ..report.figures.choice import Choice
 from ..storage.run_info import read_run_info
 from .train_config import complete
 
@@ -93,11 +94,18 @@ def leaderboard(arguments: Namespace) -> None:
 
 
 def figures(arguments: Namespace) -> None:
-    """Figure and run folder of ``serxai figures``."""
+    """Figure, run folders and choice of ``serxai figures``."""
     if arguments.name not in FIGURES:
         raise InputError(f"NAME: {UnknownNameError('figure', arguments.name, FIGURES)}")
-    read_run_info(arguments.run)
+    infos = [read_run_info(folder) for folder in arguments.run]
+    refuse_choice(arguments.name, len(infos), figure_choice(arguments))
+    _of_run("--method", "method", arguments.method, [name for info in infos for name in info["config"]["methods"]])
     _folder("--out", arguments.out)
+
+
+def figure_choice(arguments: Namespace) -> Choice:
+    """What the flags of ``serxai figures`` choose."""
+    return Choice(tuple(arguments.method), tuple(arguments.clip), arguments.corpus or "", arguments.model or "")
 
 
 def compare(arguments: Namespace) -> None:

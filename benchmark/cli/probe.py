@@ -121,4 +121,4 @@ def draw(report: ProbeReport, picture: Path) -> Path:
             f"{report.clips} clips, {report.speakers} speakers, {len(report.emotions)} emotions; dashed: chance; "
             f"hollow: not told from chance (p >= 5 % after Holm); interval: {report.interval}",
         )
-        return save(figure, table, picture)
+        return save(figure, table, picture, kinds=("png", "svg"))

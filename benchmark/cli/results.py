@@ -20,6 +20,7 @@ from ..storage.clip_facts import with_clip_facts
 from ..storage.files import refuse_links, writing
 from ..storage.store import Store
 from .console import Bars, Console
+from .inputs import figure_choice
 
 
 def leaderboard(arguments: Namespace) -> int:
@@ -72,11 +73,13 @@ def print_notes(notes: Iterable[str]) -> None:
 
 def figures(arguments: Namespace) -> int:
     """Draw one figure by name."""
-    store = Store(arguments.run)
-    store.refuse_damage()
-    refuse_incomplete(store)
+    stores = [Store(path) for path in arguments.run]
+    for store in stores:
+        store.refuse_damage()
+        refuse_incomplete(store)
+    choice = figure_choice(arguments)
     with Bars() as bars, writing(arguments.out, resumable=False):
-        paths = draw_figure(arguments.name, store, arguments.out, arguments.data_root, bars)
+        paths = draw_figure(arguments.name, stores, arguments.out, arguments.data_root, bars, choice)
     for path in paths:
         Console().print(str(path), highlight=False, soft_wrap=True)
     return 0

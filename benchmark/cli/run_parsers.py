@@ -50,11 +50,20 @@ def _figures(commands: argparse._SubParsersAction) -> None:
         """
         serxai figures ranking --run runs/quick --out figures
         serxai figures emolime-example --run runs/emodb --out figures
+        serxai figures robustness-map --run runs/emodb --run runs/ravdess --out figures
+        serxai figures beyond-saliency-windows --run runs/emodb --clip 03a01Wa --out figures
         """,
         "figures",
     )
     parser.add_argument("name", metavar="NAME", help="see: serxai ls figures")
-    parser.add_argument("--run", type=nonempty_path, required=True, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument(
+        "--run", type=nonempty_path, required=True, action="append", metavar="RUN",
+        help=RUN_FOLDER + "; may be repeated for figures that compare runs",
+    )  # fmt: skip
+    add_many(parser, "--method", "N", "method to draw; default depends on the figure")
+    add_many(parser, "--clip", "ID", "clip to draw; default the first that is recognised and explained")
+    parser.add_argument("--corpus", metavar="N", help="corpus to draw, where a figure shows one; default the first")
+    parser.add_argument("--model", metavar="N", help="recogniser to draw, where a figure shows one; default the first")
     add_data_root(parser)
     parser.add_argument("--out", type=nonempty_path, required=True, metavar="DIR", help="folder to write to")
 

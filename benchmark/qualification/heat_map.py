@@ -88,7 +88,7 @@ def heat_map(table: pd.DataFrame, judged: Sequence[Verdict], picture: str | Path
                 _cell(ax, x, y, wide, cells.loc[key] if key in cells.index else None)
         _legend(ax, width, height + 0.5)
         numbers = table.assign(qualified=table["metric"].map(grades))[COLUMNS]
-        return save(figure, numbers[numbers["property"] != ""], picture)
+        return save(figure, numbers[numbers["property"] != ""], picture, kinds=("png", "svg"))
 
 
 def _rows(table: pd.DataFrame) -> tuple[list[tuple[float, str | None, str]], float]:

@@ -1,15 +1,17 @@
 """Figure registry; a drawing module is imported when its figure is drawn, so that listing stays quick.
 
-Every figure is a PNG with a CSV beside it that holds the numbers drawn; boards' figures are also written as SVG.
+Every figure is written as PNG, SVG and PDF, with a CSV beside them that holds the numbers drawn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...errors import UnknownNameError
+from ...errors import InputError, UnknownNameError
+from .figures.choice import Choice
 
 if TYPE_CHECKING:
     from ..run.runner import Progress
@@ -17,17 +19,24 @@ if TYPE_CHECKING:
 
 
 class Figure(NamedTuple):
-    """Record of a figure drawn from a run.
+    """Record of a figure drawn from runs.
 
     Attributes
     ----------
     summary : str
     target : str
         ``module:function`` of this package; it takes (store, picture, data_root, progress) and returns the picture.
+        Where `several`, it takes (stores, picture, data_root, progress, choice).
+    several : bool
+        Whether it is drawn from one or several runs.
+    choices : tuple of str
+        Fields of `Choice` that may be given.
     """
 
     summary: str
     target: str
+    several: bool = False
+    choices: tuple[str, ...] = ()
 
 
 FIGURES = {
@@ -63,7 +72,50 @@ FIGURES = {
         "EmoLIME's band weights as published against the exact ones, with the noise of their seeds",
         ".figures.gap:emolime_gap_of_run",
     ),
+    "shift": Figure(
+        "similarity of explanations under each kind of shift over its measured strength; changed predictions below",
+        ".figures.shift:shift_of_runs",
+        several=True,
+        choices=("methods", "corpus", "model"),
+    ),
+    "robustness-map": Figure(
+        "similarity of band profiles, corpus by corpus and recogniser by recogniser; needs two of either",
+        ".figures.robustness_map:robustness_map_of_runs",
+        several=True,
+        choices=("methods",),
+    ),
+    "emolime-robustness": Figure(
+        "EmoLIME's figure: mean band weights by recogniser and emotion, a line a corpus, published ones beside",
+        ".figures.emolime_robustness:emolime_robustness_of_runs",
+        several=True,
+        choices=("methods",),
+    ),
+    "emolime-morf": Figure(
+        "predictions kept and log-odds left while bands are removed, most relevant first and at random; delta-AUC",
+        ".figures.emolime_morf:emolime_morf_of_runs",
+        several=True,
+        choices=("methods",),
+    ),
+    "beyond-saliency-windows": Figure(
+        "salient windows of a clip on its spectrogram and waveform, by method",
+        ".figures.salient_windows:windows_of_runs",
+        several=True,
+        choices=("methods", "clips", "corpus", "model"),
+    ),
+    "beyond-saliency-cues": Figure(
+        "cues of salient windows by emotion: correct and wrong predictions, random windows",
+        ".figures.salient_cues:cues_of_runs",
+        several=True,
+        choices=("methods", "corpus", "model"),
+    ),
+    "beyond-saliency-corpus": Figure(
+        "cues of salient windows and of the rest of the clip by cue and emotion, corpora side by side",
+        ".figures.salient_cues:corpora_of_runs",
+        several=True,
+        choices=("methods", "model"),
+    ),
 }
+FLAGS = {"methods": "--method", "clips": "--clip", "corpus": "--corpus", "model": "--model"}  # of `Choice`'s fields
 
 # drawing functions for plain data, imported on first use
 _DRAWING = {
@@ -83,44 +135,72 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_DRAWING[name], __package__), name)
 
 
-def draw_figure(
-    name: str,
-    store: Store,
-    out: str | Path,
-    data_root: str | Path | None = None,
-    progress: Progress | None = None,
-) -> list[Path]:
-    """Draw one of `FIGURES` from a run.
-
-    Parameters
-    ----------
-    name : str
-    store : Store
-        The run.
-    out : path
-        Folder; the files are called after the figure.
-    data_root : path, optional
-        Folder that holds the corpora, for figures that read clips.
-    progress : callable, optional
-        Called with (what, done, total) by figures that take long.
-
-    Returns
-    -------
-    list of Path
-        The files written: picture, numbers, and the SVG where there is one.
+def refuse_choice(name: str, runs: int, choice: Choice) -> None:
+    """Refuse several runs, or a choice, that a figure cannot use.
 
     Raises
     ------
     UnknownNameError
         For a name that is not in `FIGURES`.
     InputError
-        If the run does not hold what the figure needs.
+        For runs or a choice that the figure does not take.
     """
     if name not in FIGURES:
         raise UnknownNameError("figure", name, FIGURES)
-    out = Path(out)
-    module, function = FIGURES[name].target.split(":")
-    picture: Path = getattr(import_module(module, __package__), function)(
-        store, out / f"{name}.png", data_root, progress
+    record = FIGURES[name]
+    if runs > 1 and not record.several:
+        several = ", ".join(other for other, figure in FIGURES.items() if figure.several)
+        raise InputError(f"--run: figure {name} shows one run, got {runs}; give one. Several are shown by {several}.")
+    for field, given in choice._asdict().items():
+        if given and field not in record.choices:
+            allowed = ", ".join(FLAGS[other] for other in record.choices) or "no such flag"
+            raise InputError(f"{FLAGS[field]}: figure {name} takes {allowed}; leave it out.")
+
+
+def draw_figure(
+    name: str,
+    stores: Store | Sequence[Store],
+    out: str | Path,
+    data_root: str | Path | None = None,
+    progress: Progress | None = None,
+    choice: Choice | None = None,
+) -> list[Path]:
+    """Draw one of `FIGURES` from a run, or from several.
+
+    Parameters
+    ----------
+    name : str
+    stores : Store or sequence of Store
+        The runs; several where the figure's record says so.
+    out : path
+        Folder; the files are called after the figure.
+    data_root : path, optional
+        Folder that holds the corpora, for figures that read clips.
+    progress : callable, optional
+        Called with (what, done, total) by figures that take long.
+    choice : Choice, optional
+        What of the runs is drawn.
+
+    Returns
+    -------
+    list of Path
+        The files written: picture in each format, and numbers.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that is not in `FIGURES`.
+    InputError
+        If the runs do not hold what the figure needs, or the choice is none of this figure.
+    """
+    runs = list(stores) if isinstance(stores, Sequence) else [stores]
+    choice = choice or Choice()
+    refuse_choice(name, len(runs), choice)
+    record = FIGURES[name]
+    module, function = record.target.split(":")
+    draw = getattr(import_module(module, __package__), function)
+    file = Path(out) / f"{name}.png"
+    picture: Path = (
+        draw(runs, file, data_root, progress, choice) if record.several else draw(runs[0], file, data_root, progress)
     )
-    return [path for suffix in (".png", ".csv", ".svg") if (path := picture.with_suffix(suffix)).is_file()]
+    return [path for suffix in (".png", ".csv", ".svg", ".pdf") if (path := picture.with_suffix(suffix)).is_file()]

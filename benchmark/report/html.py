@@ -151,7 +151,8 @@ def draw_report_figures(board: pd.DataFrame, folder: Path) -> list[dict[str, str
         if (part["metric"] == "consistency").any():
             pictures.append((consistency, "consistency", "Consistency of explanations under noise, by method"))
         for draw, name, caption in pictures:
-            path = draw(part, folder / (f"{name}-{place + 1}.png" if place else f"{name}.png")).with_suffix(".svg")
+            file = f"{name}-{place + 1}.png" if place else f"{name}.png"
+            path = draw(part, folder / file, kinds=("png", "svg")).with_suffix(".svg")
             source = "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
             text = f"{caption}: {setting}"
             figures.append({"source": source, "alt": f"{text}. The same numbers are in the tables.", "caption": text})

@@ -20,10 +20,14 @@ from ...analysis.leaderboard import ordered
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.clip_facts import read_clip_facts
 from ...storage.store import Store
-from .style import STYLE, footnote, new_figure, save, title
+from .style import PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
 
 if TYPE_CHECKING:
     from ...run.runner import Progress
+
+
+MOST_TOLD = 14  # methods whose numbers are printed in the heat map
+CELL, LARGEST = 0.42, 5.0  # inches: of a cell, and of the heat map
 
 
 def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
@@ -54,36 +58,37 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
         for row in zip(matrix.round(2).to_numpy() + 0.0, half.to_numpy(), strict=True)  # without -0.00
     ]
     least, most = part["clips"].min(), part["clips"].max()
-    size = 0.62 * len(methods)
-    with rc_context(STYLE):
-        figure = new_figure(3.4 + size, 2.2 + size)
-        ax = figure.subplots()
+    over = f"{most}" if least == most else f"{least} to {most}"
+    heading = f"Agreement of methods: {setting['corpus']}, {setting['model']}, {setting['condition']}"
+    with_text = len(methods) <= MOST_TOLD
+    note = (
+        f"Rank correlation of the maps of the same clips{', mean ± half its 95 % interval' if with_text else ''} "
+        f"(speakers, sentences as clusters; none below {MIN_SPEAKERS} speakers) over {over} of {part['planned'].max()} "
+        "clips; agreement is no quality."
+    )
+    side = min(CELL * len(methods), LARGEST)
+    with rc_context(PAPER):
+        figure, content = new_page(TWO_COLUMNS, side + 1.4, heading, note)
+        ax = content.subplots()
         labels = [shorten(name, 28, placeholder="…") for name in methods]
         sns.heatmap(
             matrix,
-            annot=np.array(texts),
+            annot=np.array(texts) if with_text else None,
             fmt="",
             cmap="vlag",
             vmin=-1,
             vmax=1,
             square=True,
-            linewidths=1,
+            linewidths=0.7,
             ax=ax,
-            annot_kws={"fontsize": 8},
+            annot_kws={"fontsize": SMALL},
             xticklabels=labels,
             yticklabels=labels,
-            cbar_kws={"label": "rank correlation", "shrink": 0.6},
+            cbar_kws={"label": "rank correlation", "shrink": 0.6, "aspect": 30},
         )
         ax.tick_params(length=0)
-        ax.tick_params(axis="x", rotation=90)
-        title(figure, f"agreement of methods: {setting['corpus']}, {setting['model']}, {setting['condition']}")
-        over = f"{most}" if least == most else f"{least} to {most}"
-        footnote(
-            figure,
-            f"mean ± half its 95 % interval (speakers, sentences as clusters; none below {MIN_SPEAKERS} speakers) over "
-            f"{over} of {part['planned'].max()} clips; agreement is no quality",
-        )
-        return save(figure, part, picture)
+        ax.set_xticks(ax.get_xticks(), labels, rotation=40, ha="right", rotation_mode="anchor")
+        return save(figure, part, picture, dpi=PAPER_DPI)
 
 
 def agreement_of_run(

@@ -1,6 +1,7 @@
 """Figures of boards: ranking, consistency under shift, confusion matrix, transfer between corpora.
 
-Each function writes ``picture`` (PNG), the same as SVG, and the numbers as CSV beside it, and returns the PNG's path.
+Each function writes ``picture`` (PNG), the same as SVG and PDF, and the numbers as CSV beside it, and returns the path
+of the PNG.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ...stats.clustered import MIN_SPEAKERS
 from ...storage.clip_facts import with_clip_facts
 from ...storage.store import Store
 from ..tables import ARROWS, mark, setting_title
-from .style import BLUE, GREY, ORANGE, STYLE, footnote, new_figure, save, title
+from .style import BLUE, GREY, KINDS, ORANGE, STYLE, footnote, new_figure, save, title
 
 if TYPE_CHECKING:
     from ...run.runner import Progress
@@ -45,7 +46,7 @@ def one_setting(board: pd.DataFrame) -> pd.DataFrame:
     return board[(board[SETTING] == first).all(axis=1)]
 
 
-def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
+def ranking(board: pd.DataFrame, picture: str | Path, kinds: Sequence[str] = KINDS) -> Path:
     """Forest plot: mean and 95 % interval of each method, one panel per metric, the random baseline as a line.
 
     Each panel orders the methods by its own metric; there is no order over metrics.
@@ -56,6 +57,8 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
     board : DataFrame
         As `leaderboard.leaderboard` returns it; its first setting is drawn.
     picture : path
+    kinds : sequence of str
+        Of picture files, see `style.save`.
 
     Raises
     ------
@@ -121,7 +124,7 @@ def ranking(board: pd.DataFrame, picture: str | Path) -> Path:
                 "passes_bar",
             ]
         ]
-        return save(figure, numbers, picture)
+        return save(figure, numbers, picture, kinds)
 
 
 def _counts(rows: pd.DataFrame) -> list[str]:
@@ -171,7 +174,9 @@ def _forest(ax: Any, rows: pd.DataFrame, baseline: Collection[str]) -> None:
     ax.locator_params(axis="x", nbins=5)
 
 
-def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consistency") -> Path:
+def consistency(
+    board: pd.DataFrame, picture: str | Path, metric: str = "consistency", kinds: Sequence[str] = KINDS
+) -> Path:
     """Slope chart: consistency of each method under each shifted condition, with 95 % intervals.
 
     Parameters
@@ -180,6 +185,8 @@ def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consist
         As `leaderboard.leaderboard` returns it; its first setting is drawn.
     picture : path
     metric : str
+    kinds : sequence of str
+        Of picture files, see `style.save`.
 
     Raises
     ------
@@ -251,7 +258,7 @@ def consistency(board: pd.DataFrame, picture: str | Path, metric: str = "consist
                 "n_speakers",
             ]
         ]
-        return save(figure, numbers, picture)
+        return save(figure, numbers, picture, kinds)
 
 
 def confusion(counts: Any, classes: Sequence[str], picture: str | Path, heading: str = "") -> Path:
@@ -317,7 +324,7 @@ def ranking_of_run(
     return ranking(leaderboard(with_clip_facts(store.scores(), [store.path])), picture)
 
 
-def localisation(board: pd.DataFrame, picture: str | Path) -> Path:
+def localisation(board: pd.DataFrame, picture: str | Path, kinds: Sequence[str] = KINDS) -> Path:
     """Draw `ranking` of the localisation metrics alone.
 
     Raises
@@ -331,7 +338,7 @@ def localisation(board: pd.DataFrame, picture: str | Path) -> Path:
             "figure localisation: the run holds no localisation metric; run it on corpus planted with --metric "
             "rank-accuracy --metric truth-auc."
         )
-    return ranking(part, picture)
+    return ranking(part, picture, kinds)
 
 
 def localisation_of_run(

@@ -91,7 +91,7 @@ def beyond_saliency_figure(
             "it: how many of those that expect a change); green bars lie there, vermilion ones do not, grey ones have "
             "no source or as many for as against.",
         )
-        return save(figure, cue_numbers(attribution), picture, svg=False)
+        return save(figure, cue_numbers(attribution), picture, kinds=("png",))
 
 
 def _map(ax: Any, base: Attribution) -> None:

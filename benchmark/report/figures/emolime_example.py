@@ -109,7 +109,7 @@ def emolime_example(examples: Sequence[BandExample], picture: str | Path) -> Pat
             "... 7-8 kHz; they are 16 mel rows each, so those labels are wrong: this axis shows their true edges. "
             "Published weights come from the authors' recognisers; the shrinkage by their ridge penalty is taken off.",
         )
-        return save(figure, _numbers(examples), picture, svg=False)
+        return save(figure, _numbers(examples), picture)
 
 
 def _weights_beside(ax: Any, example: BandExample, edges: np.ndarray, names: Sequence[str], largest: float) -> None:

@@ -94,7 +94,7 @@ def interaction_matrix(attribution: Attribution, heading: str, picture: str | Pa
             for j in range(i, len(labels))
         ]
         table = pd.DataFrame(rows, columns=["target", "part", "other", "kind", "effect"])
-        return save(figure, table, picture, svg=False)
+        return save(figure, table, picture, kinds=("png",))
 
 
 def _shares(attribution: Attribution) -> str:

@@ -204,7 +204,7 @@ def explanation_overlay(
         _label_outer(axes, len(maps))
         title(figure, heading)
         footnote(figure, colour_legend(map(is_unsigned, maps.values()), number=number))
-        return save(figure, _cells_of(maps), picture, svg=False)
+        return save(figure, _cells_of(maps), picture, kinds=("png",))
 
 
 def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, picture: str | Path) -> Path:
@@ -264,7 +264,7 @@ def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, pi
             name: replace(attribution, values=attribution.grid.transfer(values, grid), grid=grid, errors=None)
             for name, values in shown.items()
         }
-        return save(figure, _cells_of(cells).rename(columns={"method": "channel"}), picture, svg=False)
+        return save(figure, _cells_of(cells).rename(columns={"method": "channel"}), picture, kinds=("png",))
 
 
 def _label_outer(axes: np.ndarray, used: int) -> None:

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.ticker import MaxNLocator
 
 from ....errors import InputError
+from ....methods.records import baselines
 from ....metrics.records import METRICS, is_ranked
 from ...analysis.abstention import completed
 from ...analysis.leaderboard import unique_scores
 from ...analysis.pairs import order_over_cells
 from ...stats.clustered import cells
 from ...storage.store import Store
-from .style import BLUE, GREY, STYLE, footnote, new_figure, save, title
+from .style import BLUE, FAINT, GREY, INK, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
 
 if TYPE_CHECKING:
     from ...run.runner import Progress
@@ -70,33 +72,41 @@ def critical_difference(table: pd.DataFrame, picture: str | Path) -> Path:
             "one family in which the same two or more methods have scores; run more of them."
         )
     panels = list(table.groupby("family", sort=False))
-    with rc_context(STYLE):
-        heights = [1.0 + 0.26 * len(part) for _, part in panels]
-        figure = new_figure(7.5, 0.8 + sum(heights))
-        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel()
-        for ax, (family, part) in zip(axes, panels, strict=True):
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    tallest = [max(len(part) for _, part in panels[columns * k : columns * (k + 1)]) for k in range(rows)]
+    note = (
+        "Grey bars join each method to the last whose average rank is within the critical difference (Nemenyi, 5 %). "
+        "Grey points, *: baselines. Cells share clips and models: this describes how consistent the order is, it "
+        "tests nothing."
+    )
+    with rc_context(PAPER):
+        heights = [0.75 + 0.165 * n for n in tallest]
+        figure, content = new_page(TWO_COLUMNS, 0.3 + sum(heights), "Average ranks of methods over cells", note)
+        axes = content.subplots(rows, columns, squeeze=False, height_ratios=heights).ravel()
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        for ax, (family, part) in zip(axes, panels, strict=False):
             ranks, names = part["average_rank"].to_numpy(), part["method"].tolist()
             critical = float(part["critical_difference"].iloc[0])
             places = np.arange(len(part))
-            ax.scatter(ranks, places, color=BLUE, zorder=3)
+            colours = [GREY if name in baselines() else BLUE for name in names]
+            ax.scatter(ranks, places, color=colours, s=14, zorder=3)
             for place, reach in enumerate(joined(ranks, critical)):
                 if reach > place:
-                    ax.plot([ranks[place], ranks[place]], [place, reach], color=GREY, linewidth=2.5, alpha=0.6)
-            ax.plot([1, 1 + critical], [-0.8, -0.8], color=GREY, linewidth=1.5, marker="|")
-            ax.text(1 + critical, -0.8, f"  critical difference {critical:.2f}", va="center", fontsize=8, color=GREY)
-            ax.set_yticks(places, names)
-            ax.set_ylim(len(part) - 0.5, -1.3)
+                    ax.plot([ranks[place], ranks[place]], [place, reach], color=GREY, linewidth=1.8, alpha=0.6)
+            ax.plot([1, 1 + critical], [-1, -1], color=INK, linewidth=1.2, marker="|")
+            ax.text(1, -1.25, f"critical difference {critical:.2f}", va="bottom", fontsize=SMALL, color=INK)
+            ax.set_yticks(places, [f"{name} *" if name in baselines() else name for name in names])
+            ax.set_ylim(len(part) - 0.5, -2.6)
             ax.set_xlim(0.8, max(len(part), 1 + critical) + 0.2)
+            ax.xaxis.set_major_locator(MaxNLocator(7, integer=True))
             ax.set_xlabel("average rank, 1 the best")
             ax.set_title(f"{family}, {part['n_cells'].iloc[0]} cells", loc="left", fontweight="bold")
-            ax.grid(axis="x", color="#e4e4e4", linewidth=0.8)
-        title(figure, "Average ranks over cells")
-        footnote(
-            figure,
-            "Grey bars join each method to the last whose average rank is within the critical difference (Nemenyi, "
-            "5 %). Cells share clips and models: this describes how consistent the order is, it tests nothing.",
-        )
-        return save(figure, table, picture)
+            ax.grid(axis="x", color=FAINT, linewidth=0.6)
+            ax.set_axisbelow(True)
+            ax.tick_params(axis="y", length=0)
+        return save(figure, table, picture, dpi=PAPER_DPI)
 
 
 def joined(ranks: np.ndarray, critical: float) -> list[int]:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import seaborn as sns
 from matplotlib import rc_context
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.patches import Rectangle
 
 from ....cues.records import CUES
 from ....errors import InputError
@@ -19,17 +22,18 @@ from ...analysis.plausibility import COLUMNS, MEASURED, RANDOM, plausibility_tab
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
 from ..tables import number
-from .style import STYLE, footnote, new_figure, save, title
+from .style import INK, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
 
 if TYPE_CHECKING:
     from ...run.runner import Progress
 
 PLANTED = {"cue-recall": "recall", "cue-precision": "precision"}
 RIGHT_OR_WRONG = ": correct - wrong"
+MOST_TOLD = 10  # methods whose numbers are printed in the heat map
 
 
 def draw_plausibility(table: pd.DataFrame, picture: str | Path) -> Path:
-    """Draw the gain in direction agreement as heat maps, one per emotion, with the whole table as CSV.
+    """Draw the gain in direction agreement as heat maps, one below the other, with the whole table as CSV.
 
     Parameters
     ----------
@@ -50,52 +54,69 @@ def draw_plausibility(table: pd.DataFrame, picture: str | Path) -> Path:
     first = shown.iloc[0]
     shown = shown[(shown["corpus"] == first["corpus"]) & (shown["model"] == first["model"])]
     methods = _methods(shown)
-    panels = [
-        (emotion, part.assign(row=part["cue"] + "  " + part["source"]))
-        for emotion, part in shown.groupby("emotion", sort=True)
-    ]
-    tallest = max(part["row"].nunique() for _, part in panels)
-    with rc_context(STYLE):
-        figure = new_figure(1.2 + len(panels) * (2.3 + 0.75 * len(methods)), 2.6 + 0.2 * tallest)
-        for ax, (emotion, part) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            rows = list(dict.fromkeys(part.sort_values(["cue", "source"], kind="stable")["row"]))
-            half = (part["gain_high"] - part["gain_low"]) / 2
-            pairs = zip(part["gain"], half, strict=True)
-            part = part.assign(text=[f"{gain:+.2f}" + ("" if pd.isna(h) else f" ±{h:.2f}") for gain, h in pairs])
-            gains, text = (
-                part.pivot(index="row", columns="method", values=name).reindex(index=rows, columns=methods)
-                for name in ("gain", "text")
-            )
+    panels = [(str(emotion), part, list(_by_direction(part))) for emotion, part in shown.groupby("emotion", sort=True)]
+    heading = f"Direction agreement of cues in salient windows: {first['corpus']}, {first['model']}"
+    told = ", each with half its 95 % interval" if len(methods) <= MOST_TOLD else ""
+    note = (
+        "Share of clips whose cue, in the salient windows against the rest of the clip, has the direction that "
+        f"sources expect, less that of matched random windows: 0 is chance{told} (speakers as clusters; none below "
+        f"{MIN_SPEAKERS} speakers, nor where all clips agree). Sources that expect the same have the same numbers and "
+        "share a row; measured: the direction in the corpus on the other speakers. Other measures and recognisers are "
+        "in the CSV."
+    )
+    with rc_context(PAPER):
+        heights = [len(rows) for _, _, rows in panels]
+        figure, content = new_page(TWO_COLUMNS, 1.5 + 0.3 * len(panels) + 0.155 * sum(heights), heading, note)
+        axes = content.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights).ravel()
+        colours = ScalarMappable(Normalize(-1, 1), sns.color_palette("vlag", as_cmap=True))
+        for ax, (emotion, part, rows) in zip(axes, panels, strict=True):
+            _heat_map(ax, rows, methods, colours)
             least, most = part["clips"].min(), part["clips"].max()
             clips = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
-            sns.heatmap(
-                gains,
-                annot=text.fillna("").to_numpy(),
-                fmt="",
-                cmap="vlag",
-                vmin=-1,
-                vmax=1,
-                cbar=False,
-                linewidths=0.5,
-                ax=ax,
-                annot_kws={"fontsize": 7},
-                xticklabels=methods,
-                yticklabels=rows,
-            )
-            ax.set(xlabel="", ylabel="")
             ax.set_title(f"{emotion}, {clips} of {part['planned'].max():.0f} clips", loc="left", fontweight="bold")
-            ax.tick_params(length=0)
-            ax.tick_params(axis="x", rotation=90)
-        title(
-            figure,
-            f"direction agreement of cues, gain over matched random windows: {first['corpus']}, {first['model']}",
-        )
-        footnote(
-            figure,
-            f"0 is chance; ± half the 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers, nor "
-            "where all clips agree); other measures and other recognisers in the CSV; sources are never merged",
-        )
-        return save(figure, table, picture)
+        axes[-1].set_xticks(range(len(methods)), methods, rotation=40, ha="right", rotation_mode="anchor")
+        content.colorbar(colours, ax=list(axes), shrink=0.5, aspect=40, pad=0.01).set_label("gain over chance")
+        return save(figure, table, picture, dpi=PAPER_DPI)
+
+
+def _heat_map(ax: Any, rows: list[tuple[str, pd.DataFrame]], methods: list[str], colours: ScalarMappable) -> None:
+    for y, (_, of_row) in enumerate(rows):
+        by_method = of_row.set_index("method")
+        for x, method in enumerate(methods):
+            if method not in by_method.index:
+                continue
+            row = by_method.loc[method]
+            half = (row["gain_high"] - row["gain_low"]) / 2
+            ax.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, color=colours.to_rgba(row["gain"]), linewidth=0))
+            if len(methods) <= MOST_TOLD:
+                text = f"{row['gain']:+.2f}" + ("" if pd.isna(half) else f" ±{half:.2f}")
+                ink = "white" if abs(row["gain"]) > 0.7 else INK
+                ax.text(x, y, text, ha="center", va="center", fontsize=SMALL - 0.5, color=ink)
+    ax.set(xlim=(-0.5, len(methods) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    ax.set_yticks(range(len(rows)), [label for label, _ in rows])
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _by_direction(part: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Label and rows, one a method, of each cue and direction of one emotion."""
+    for rows in _same_direction(part):
+        way = "higher" if rows["direction"].iloc[0] > 0 else "lower"
+        sources = sorted(set(rows["source"]))
+        named = MEASURED if sources == [MEASURED] else sources[0] if len(sources) == 1 else f"{len(sources)} sources"
+        cue = CUES.get(rows["cue"].iloc[0]).label
+        yield f"{cue}, {named if named == MEASURED else f'{way}: {named}'}", rows[rows["source"] == sources[0]]
+
+
+def _same_direction(part: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Rows of each cue and direction; sources that expect the same, whose numbers are the same, together."""
+    place = {cue: i for i, cue in enumerate(ordered(part["cue"], CUES.names()))}
+    # the corpus' own direction differs from clip to clip with the speaker left out
+    stands = part["source"].where(part["source"] == MEASURED, "")
+    keys = part.assign(place=part["cue"].map(place), own=stands)
+    for _, rows in keys.groupby(["place", "own", "direction"], sort=True):
+        yield rows
 
 
 def plausibility_of_run(
@@ -218,12 +239,9 @@ def _right_or_wrong(part: pd.DataFrame) -> Iterator[list[str]]:
 
 def _agreement(part: pd.DataFrame, methods: Iterable[str]) -> Iterator[list[str]]:
     """Rows of direction agreement by cue and direction; sources that expect the same share a row."""
-    place = {cue: i for i, cue in enumerate(ordered(part["cue"], CUES.names()))}
-    # the corpus' own direction differs from clip to clip with the speaker left out
-    stands = part["source"].where(part["source"] == MEASURED, "")
-    keys = part.assign(place=part["cue"].map(place), own=stands)
-    for (_, own, direction), rows in keys.groupby(["place", "own", "direction"], sort=True):
-        expects = "" if own else "more" if direction > 0 else "less"
+    for rows in _same_direction(part):
+        own = rows["source"].iloc[0] == MEASURED
+        expects = "" if own else "more" if rows["direction"].iloc[0] > 0 else "less"
         sources = ", ".join(sorted(set(rows["source"])))
         one = rows[rows["source"] == rows["source"].iloc[0]]
         yield [

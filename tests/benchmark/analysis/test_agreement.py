@@ -139,7 +139,7 @@ def test_targets_are_not_mixed():
 
 def test_figure_and_numbers(found, tmp_path: Path):
     picture = draw_agreement(agreement(found, SPEAKERS), tmp_path / "agreement")
-    assert {p.name for p in tmp_path.iterdir()} == {"agreement.png", "agreement.svg", "agreement.csv"}
+    assert {p.name for p in tmp_path.iterdir()} == {"agreement.png", "agreement.svg", "agreement.pdf", "agreement.csv"}
     numbers = pd.read_csv(picture.with_suffix(".csv"))
     assert len(numbers) == 6 and numbers["mean"].between(-1, 1).all()
     svg = (tmp_path / "agreement.svg").read_text()

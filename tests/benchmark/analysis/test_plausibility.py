@@ -273,7 +273,7 @@ def test_report_of_planted_explanations_is_drawn_with_a_random_row(tmp_path: Pat
     assert {pool[-1] for pool in pools} == {0, 1}
     report = pd.DataFrame([*agreement_rows(table), *effect_rows(table)]).reindex(columns=COLUMNS)
     picture = draw_plausibility(report, tmp_path / "plausibility")
-    assert {p.suffix for p in tmp_path.iterdir()} == {".png", ".csv", ".svg"}
+    assert {p.suffix for p in tmp_path.iterdir()} == {".png", ".csv", ".svg", ".pdf"}
     numbers = pd.read_csv(picture.with_suffix(".csv"))
     assert list(numbers.columns) == COLUMNS
     assert {"JL", "MA"} <= set(numbers["source"].dropna())

@@ -65,7 +65,7 @@ def test_ranking_draws_the_boards_numbers(board: pd.DataFrame, tmp_path: Path) -
 def test_pictures_are_the_same_bytes_again(board: pd.DataFrame, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         consistency(board, tmp_path / folder / "c.png")
-    for suffix in (".png", ".svg", ".csv"):
+    for suffix in (".png", ".svg", ".pdf", ".csv"):
         first, again = ((tmp_path / folder / "c").with_suffix(suffix).read_bytes() for folder in ("a", "b"))
         assert first == again, suffix
 
@@ -183,14 +183,17 @@ class FakeStore:
 def test_figures_by_name(make_scores, tmp_path: Path) -> None:
     store = FakeStore(make_scores(speakers=6, clips=4))
     for name in ("ranking", "localisation", "consistency", "critical-difference"):
-        assert [p.name for p in draw_figure(name, store, tmp_path)] == [f"{name}.png", f"{name}.csv", f"{name}.svg"]
+        assert [p.name for p in draw_figure(name, store, tmp_path)] == [
+            f"{name}.{k}" for k in ("png", "csv", "svg", "pdf")
+        ]
     with pytest.raises(UnknownNameError, match="ranking"):
         draw_figure("rankin", store, tmp_path)
     with pytest.raises(InputError, match="--data-root"):
         draw_figure("emolime-example", store, tmp_path, tmp_path)
     assert set(FIGURES) == {
         "ranking", "localisation", "consistency", "critical-difference", "plausibility", "agreement", "emolime-example",
-        "emolime-gap",
+        "emolime-gap", "shift", "robustness-map", "emolime-robustness", "emolime-morf", "beyond-saliency-windows",
+        "beyond-saliency-cues", "beyond-saliency-corpus",
     }  # fmt: skip
     numbers = pd.read_csv(tmp_path / "localisation.csv")
     assert set(numbers["family"]) == {"localisation"} and {"n_misses", "passes_bar"} <= set(numbers)

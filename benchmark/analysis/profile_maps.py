@@ -1,0 +1,97 @@
+"""Similarity of band profiles corpus by corpus, and recogniser by recogniser, for heat maps.
+
+Means of the correlations of `corpus_axis` over all emotions and over what is held fixed: of two corpora over the kinds
+of recogniser that explain both, of two recognisers over the corpora that both explain. Both profiles of a pair come
+from disjoint halves of each corpus' speakers, so the diagonal is the split-half correlation, the most to expect.
+Intervals are a jackknife over the speakers of the corpora that a cell is about; missing where one has fewer than 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
+from .corpus_axis import Profiles, profiles_of, similarity_matrix
+from .stored_maps import StoredMap
+
+AXES = ("corpora", "recognisers")
+BANDS = ("8 bands", "without the lowest band")
+CELLS = ["method", "axis", "one", "other", "bands", "correlation", "low", "high", "n_pairs", "n_clips"]
+Mask = np.ndarray  # bool, shape (cells, cells): pairs of profiles whose mean a number is
+
+
+def pairs_of(profiles: Profiles) -> list[tuple[str, str, str, Mask, set[str]]]:
+    """Axis, two names, pairs of profiles and corpora of each cell of the two heat maps."""
+    labels = np.array(profiles.cells, dtype=object).reshape(-1, 3)
+    found = []
+    for axis, varied, fixed in (("corpora", 0, 1), ("recognisers", 1, 0)):
+        names = list(dict.fromkeys(labels[:, varied]))
+        same = (labels[:, fixed][:, None] == labels[:, fixed]) & (labels[:, 2][:, None] == labels[:, 2])
+        for i, one in enumerate(names):
+            for other in names[i:]:
+                mask = same & (labels[:, varied] == one)[:, None] & (labels[:, varied] == other)
+                corpora = {str(labels[k, 0]) for pair in np.argwhere(mask) for k in pair}
+                found.append((axis, str(one), str(other), mask, corpora))
+    return found
+
+
+def profile_map(maps: Sequence[StoredMap], method: str, seed: int = 0) -> pd.DataFrame:
+    """Correlations of both heat maps of a method, with all bands and without the lowest.
+
+    Parameters
+    ----------
+    maps : sequence of StoredMap
+    method : str
+    seed : int
+        Of the halves of speakers.
+
+    Returns
+    -------
+    DataFrame
+        Columns `CELLS`; each pair of names once, and each name with itself. Empty where the method explained nothing.
+    """
+    profiles = profiles_of(maps, method)
+    rows = []
+    for bands, chosen in zip(BANDS, (profiles, profiles.above_lowest()), strict=True):
+        if not chosen.cells:
+            break
+        everyone = {corpus: np.ones(n, dtype=bool) for corpus, n in chosen.speakers.items()}
+        cells = pairs_of(chosen)
+
+        def means(
+            kept: dict[str, np.ndarray], profiles: Profiles = chosen, masks: Sequence[Mask] = [c[3] for c in cells]
+        ) -> np.ndarray:
+            matrix = similarity_matrix(profiles, kept, shared=False, seed=seed)
+            known = np.isfinite(matrix)
+            with np.errstate(invalid="ignore"):
+                return np.array([matrix[m & known].sum() / np.float64((m & known).sum()) for m in masks])
+
+        whole = means(everyone)
+        left_out = {
+            corpus: np.array([means(everyone | {corpus: np.arange(n) != speaker}) for speaker in range(n)])
+            for corpus, n in chosen.speakers.items()
+        }
+        for k, (axis, one, other, mask, corpora) in enumerate(cells):
+            half = _half_width([left_out[corpus][:, k] for corpus in sorted(corpora)])
+            rows.append(
+                (method, axis, one, other, bands, whole[k], whole[k] - half, whole[k] + half, int(mask.sum()),
+                 profiles.n_clips)
+            )  # fmt: skip
+    return pd.DataFrame(rows, columns=CELLS)
+
+
+def _half_width(left_out: Sequence[np.ndarray]) -> float:
+    """Half the 95 % interval from the leave-one-speaker-out estimates of each corpus, Welch's degrees of freedom."""
+    if not left_out or min(map(len, left_out)) < MIN_SPEAKERS:
+        return float("nan")
+    sizes = np.array([len(values) for values in left_out])
+    parts = np.array([(n - 1) / n * np.sum((v - v.mean()) ** 2) for n, v in zip(sizes, left_out, strict=True)])
+    variance = parts.sum()
+    if not variance > 0:
+        return float("nan")
+    freedom = variance**2 / np.sum(parts**2 / (sizes - 1))
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))

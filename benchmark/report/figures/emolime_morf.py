@@ -1,0 +1,152 @@
+"""Figure of band removal: predictions kept and log-odds left, most relevant bands first and at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.lines import Line2D
+
+from ....errors import InputError
+from ....methods.records import baselines
+from ....metrics.similarity import PROFILE_BANDS
+from ...analysis.band_removal import SETTING, mask_tables, removal_curves
+from ...analysis.stored_maps import stored_maps
+from ...stats.clustered import MIN_SPEAKERS
+from ...storage.store import Store
+from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, short_name
+from .style import (
+    FAINT,
+    GREY,
+    INK,
+    MARKERS,
+    PALETTE,
+    PAPER,
+    PAPER_DPI,
+    SMALL,
+    TWO_COLUMNS,
+    new_page,
+    save,
+)
+
+if TYPE_CHECKING:
+    from ....progress import Progress
+
+NAME = "emolime-morf"
+MAX_PANELS, MAX_METHODS = 4, 4
+LABELS = {
+    "label kept": "share of predictions kept\n(paper: by absolute weight)",
+    "log-odds": "log-odds of the class\n(ours: by signed weight)",
+}
+
+
+def draw_emolime_morf(table: pd.DataFrame, picture: str | Path) -> Path:
+    """Draw `removal_curves`: a column for each corpus and recogniser, a row for each rule.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `analysis.band_removal.removal_curves`; the first four settings are drawn.
+    picture : path
+
+    Raises
+    ------
+    InputError
+        If it is empty.
+    """
+    if table.empty:
+        raise InputError(
+            f"figure {NAME}: the runs hold no explanation that scored every set of eight bands; run them with "
+            "--method emolime."
+        )
+    panels = list(table.groupby(SETTING, sort=False))[:MAX_PANELS]
+    table = pd.concat([part for _, part in panels], ignore_index=True)
+    methods = by_registry(table["method"])
+    looks = {name: (PALETTE[i], MARKERS[i]) for i, name in enumerate(methods)}
+    of_clips = table.groupby(SETTING)["n_clips"].max()
+    clips = str(of_clips.max()) if of_clips.nunique() == 1 else f"{of_clips.min()} to {of_clips.max()}"
+    note = (
+        f"{clips} clips a panel, read from EmoLIME's tables of all 256 sets of bands, without a further model call. "
+        "Above, the paper's rule: bands in the order of their absolute weight, a prediction is kept where its "
+        "one-vs-rest probability stays on its side of one half. Below, ours: bands that speak most for the class "
+        "first, no threshold. Dotted: mean over all orders. delta-AUC: area between dotted and own line over the "
+        "removed share; higher is better, 0 is chance. Shaded, in brackets: 95 %, speakers as clusters (none below "
+        f"{MIN_SPEAKERS} speakers). Dashed: baselines, their maps summed over the bands."
+    )
+    with rc_context(PAPER):
+        width = TWO_COLUMNS if len(panels) > 1 else 0.6 * TWO_COLUMNS
+        figure, content = new_page(width, 4.6, "Removal of frequency bands, most relevant first", note)
+        axes = content.subplots(2, len(panels), squeeze=False, sharex=True, sharey="row")
+        for column, ((corpus, model), part) in zip(axes.T, panels, strict=True):
+            for ax, (_, rows) in zip(column, part.groupby("rule", sort=False), strict=True):
+                _panel(ax, rows, looks)
+            column[0].set_title(f"{corpus}\n{short_name(model, corpus)}", fontweight="bold", loc="left")
+            column[1].set_xlabel("bands removed, of 8")
+        for ax, words in zip(axes[:, 0], LABELS.values(), strict=True):
+            ax.set_ylabel(words)
+        axes[0, 0].set_ylim(-0.03, 1.03)
+        axes[0, 0].set_yticks(np.linspace(0, 1, 6))
+        for ax in axes[:, 0]:
+            low, high = ax.get_ylim()
+            ax.set_ylim(low, high + 0.1 * (1 + len(methods)) * (high - low))  # room for the numbers
+        handles = [
+            Line2D([], [], color=c, marker=m, linestyle="--" if n in baselines() else "-", label=n)
+            for n, (c, m) in looks.items()
+        ]
+        handles.append(Line2D([], [], color=GREY, linestyle=":", label="random order"))
+        content.legend(handles=handles, loc="outside lower center", ncols=5)
+        return save(figure, table, picture, dpi=PAPER_DPI)
+
+
+def _panel(ax: Any, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
+    ax.grid(axis="y", color=FAINT, linewidth=0.6)
+    ax.set_axisbelow(True)
+    random = rows.groupby("removed")["at_random"].mean()
+    ax.plot(random.index, random, color=GREY, linestyle=":", linewidth=1.4)
+    told = []
+    for method, (colour, marker) in looks.items():
+        own = rows[rows["method"] == method].sort_values("removed")
+        if own.empty:
+            continue
+        ax.fill_between(own["removed"], own["low"], own["high"], color=colour, alpha=0.15, linewidth=0)
+        style = "--" if method in baselines() else "-"
+        ax.plot(own["removed"], own["value"], color=colour, marker=marker, linestyle=style)
+        first = own.iloc[0]
+        interval = ""
+        if np.isfinite(first["delta_auc_low"]):
+            interval = f" [{first['delta_auc_low']:.2f}, {first['delta_auc_high']:.2f}]"
+        told.append((f"{round(first['delta_auc'], 2) + 0.0:.2f}{interval}", colour))
+    told.append(("delta-AUC", INK))
+    for line, (text, colour) in enumerate(told):
+        y = 0.97 - 0.075 * (len(told) - 1 - line)
+        ax.text(0.98, y, text, transform=ax.transAxes, color=colour, fontsize=SMALL, ha="right", va="top")
+    ax.set_xticks(range(0, PROFILE_BANDS + 1, 2))
+
+
+def emolime_morf_of_runs(
+    stores: Sequence[Store],
+    picture: Path,
+    data_root: Path | None = None,
+    progress: Progress | None = None,
+    choice: Choice = ANYTHING,
+) -> Path:
+    """Draw `draw_emolime_morf` of runs: of the methods that are chosen, else EmoLIME and the baseline energy.
+
+    Raises
+    ------
+    InputError
+        If the runs hold no table of all masks, or too many methods are chosen.
+    """
+    if len(choice.methods) > MAX_METHODS:
+        raise InputError(f"--method: figure {NAME} shows at most {MAX_METHODS}, got {len(choice.methods)}.")
+    maps = stored_maps(stores)
+    if not mask_tables(maps):
+        return draw_emolime_morf(removal_curves([], []), picture)
+    known = {one.method for one in maps}
+    with_table = [((one.corpus, one.recogniser), one.method) for one in maps if one.table is not None]
+    default = [*explainers(with_table, ("emolime",))[:1], *(n for n in ("energy",) if n in known)]
+    return draw_emolime_morf(removal_curves(maps, chosen_methods(NAME, choice, known, default)), picture)

@@ -1,0 +1,147 @@
+"""Heat maps of the similarity of band profiles, corpus by corpus and recogniser by recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import rc_context
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.patches import Rectangle
+
+from ....errors import InputError
+from ...analysis.profile_maps import AXES, BANDS, profile_map
+from ...analysis.stored_maps import stored_maps
+from ...stats.clustered import MIN_SPEAKERS
+from ...storage.store import Store
+from .choice import ANYTHING, Choice, chosen_methods, explainers, short_name
+from .style import FAINT, GREY, INK, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
+
+if TYPE_CHECKING:
+    from ....progress import Progress
+
+NAME = "robustness-map"
+MAX_METHODS = 3
+CELL = 0.55  # inches
+TITLES = {"corpora": "across corpora,\nsame recogniser", "recognisers": "across recognisers,\nsame corpus"}
+
+
+def draw_robustness_map(table: pd.DataFrame, picture: str | Path) -> Path:
+    """Draw `profile_map` of one or several methods, a row of two heat maps each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `analysis.profile_maps.profile_map`; of several methods, one after the other.
+    picture : path
+
+    Raises
+    ------
+    InputError
+        If there are neither two corpora nor two recognisers.
+    """
+    sizes = {axis: table.loc[table["axis"] == axis, "one"].nunique() for axis in AXES}
+    if max(sizes.values()) < 2:
+        raise InputError(
+            f"figure {NAME}: needs runs of two corpora, or of two recognisers on one corpus; add --run for each."
+        )
+    methods = list(dict.fromkeys(table["method"]))
+    drawn = [axis for axis in AXES if sizes[axis] > 1]
+    table = table[table["axis"].isin(drawn)]
+    colours = ScalarMappable(Normalize(-1, 1), sns.color_palette("vlag", as_cmap=True))
+    missing = [axis for axis in AXES if axis not in drawn]
+    aside = f" The runs are of one of the {missing[0]} only: add --run of another." if missing else ""
+    note = (
+        "On and below the diagonal all eight bands; above it, framed, without the lowest. Means over emotions, and "
+        "over the recognisers or corpora that both have in common; both profiles of a pair come from disjoint halves "
+        "of the speakers. Diagonal: split half, the most that can be expected. ± half the 95 % interval, jackknife "
+        f"over speakers (none below {MIN_SPEAKERS} speakers of a corpus): it says nothing about other corpora or "
+        f"recognisers.{aside}"
+    )
+    heading = "Similarity of explanations across corpora and across recognisers"
+    with rc_context(PAPER):
+        height = 0.6 + len(methods) * (0.95 + CELL * max(sizes.values()))
+        figure, content = new_page(TWO_COLUMNS, height, heading, note)
+        axes = content.subplots(len(methods), len(drawn), squeeze=False, width_ratios=[sizes[a] + 0.6 for a in drawn])
+        for row, method in zip(axes, methods, strict=True):
+            for ax, axis in zip(row, drawn, strict=True):
+                part = table[(table["method"] == method) & (table["axis"] == axis)]
+                if part["one"].nunique() > 1:
+                    _heat_map(ax, part, colours)
+                    ax.set_title(f"{method}\n{TITLES[axis]}", loc="left", fontweight="bold", fontsize=7)
+                else:
+                    ax.set_axis_off()
+        bar = content.colorbar(colours, ax=axes, shrink=0.7, aspect=30, pad=0.02)
+        bar.set_label("correlation of band profiles")
+        return save(figure, table, picture, dpi=PAPER_DPI)
+
+
+def _heat_map(ax: Any, part: pd.DataFrame, colours: ScalarMappable) -> None:
+    names = list(dict.fromkeys(part["one"]))
+    known = part.set_index(["one", "other", "bands"])
+    for i in range(len(names)):
+        for j in range(len(names)):
+            # each pair stands once in the table, in the order of the names
+            place = (names[min(i, j)], names[max(i, j)], BANDS[int(j > i)])
+            row = known.loc[place]
+            value, half = row["correlation"], (row["high"] - row["low"]) / 2
+            background = colours.to_rgba(value) if np.isfinite(value) else FAINT
+            ax.add_patch(
+                Rectangle(
+                    (j - 0.47, i - 0.47), 0.94, 0.94, facecolor=background, edgecolor=GREY if j > i else "none",
+                    linewidth=0.7,
+                )
+            )  # fmt: skip
+            ink = "white" if np.isfinite(value) and abs(value) > 0.7 else INK
+            spread = f"\n±{half:.2f}" if np.isfinite(half) else ""
+            ax.text(
+                j, i, f"{value + 0.0:.2f}{spread}" if np.isfinite(value) else "–", ha="center", va="center",
+                fontsize=SMALL + 0.5, color=ink,
+            )  # fmt: skip
+    ax.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), aspect="equal")
+    labels = [short_name(name) for name in names]
+    slanted = max(map(len, labels)) > 10
+    ax.set_xticks(
+        range(len(names)), labels, rotation=25 if slanted else 0, ha="right" if slanted else "center",
+        rotation_mode="anchor",
+    )  # fmt: skip
+    ax.set_yticks(range(len(names)), labels)
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def robustness_map_of_runs(
+    stores: Sequence[Store],
+    picture: Path,
+    data_root: Path | None = None,
+    progress: Progress | None = None,
+    choice: Choice = ANYTHING,
+) -> Path:
+    """Draw `draw_robustness_map` of runs: of the methods that are chosen, else EmoLIME's and the baseline energy.
+
+    Raises
+    ------
+    InputError
+        If the runs are of one corpus and recogniser, or too many methods are chosen.
+    """
+    if len(choice.methods) > MAX_METHODS:
+        raise InputError(f"--method: figure {NAME} shows at most {MAX_METHODS}, got {len(choice.methods)}.")
+    maps = stored_maps(stores)
+    known = {one.method for one in maps}
+    default = [
+        *explainers((((one.corpus, one.kind), one.method) for one in maps), ("emolime",))[:1],
+        *(name for name in ("energy",) if name in known),
+    ]
+    methods = chosen_methods(NAME, choice, known, default)
+    parts = []
+    for done, method in enumerate(methods, 1):
+        parts.append(profile_map(maps, method))
+        if progress is not None:
+            progress("comparing profiles", done, len(methods))
+    return draw_robustness_map(pd.concat(parts, ignore_index=True), picture)

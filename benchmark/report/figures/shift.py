@@ -1,0 +1,203 @@
+"""Figure of robustness under shift: similarity over the measured strength, changed predictions below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FormatStrFormatter
+
+from ....errors import InputError
+from ....methods.records import baselines
+from ...analysis.robustness import clip_rows
+from ...analysis.shift_curves import FALLING, shift_curves
+from ...analysis.stored_maps import stored_maps
+from ...stats.clustered import MIN_SPEAKERS
+from ...storage.store import Store
+from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, one_of, short_name
+from .style import (
+    FAINT,
+    GREY,
+    MARKERS,
+    PALETTE,
+    PAPER,
+    PAPER_DPI,
+    TWO_COLUMNS,
+    new_page,
+    save,
+)
+
+if TYPE_CHECKING:
+    from ....progress import Progress
+
+NAME = "shift"
+RANDOM = "random"  # whose floor and ceiling are 0
+MAX_METHODS = len(PALETTE)
+PER_ROW = 4  # panels
+BANDS: dict[str, Any] = {
+    "floor": {"facecolor": GREY, "alpha": 0.20},
+    "ceiling": {"facecolor": "none", "edgecolor": GREY, "hatch": "//////", "alpha": 0.45},
+}
+AXES = {"tempo": "rate", "opus": "bit rate", "mp3": "bit rate", "telephone": "band"}
+WORDS = {"room": "reverberation", "babble mix": "babble", "opus": "Opus", "mp3": "MP3"}  # kinds of shift
+BESIDE = ("energy", RANDOM)  # baselines that are drawn unless methods are named
+
+
+def draw_shift(table: pd.DataFrame, picture: str | Path) -> Path:
+    """Draw `shift_curves` of one corpus and recogniser, a panel for each kind of shift.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `analysis.shift_curves.shift_curves`, of at most eight methods.
+    picture : path
+
+    Raises
+    ------
+    InputError
+        If it is empty.
+    """
+    if table.empty:
+        raise InputError(
+            f"figure {NAME}: the runs hold no shifted clip and the same clip as recorded; run them with --condition "
+            "clean --condition noise-20db --condition noise-10db (see: serxai ls conditions)."
+        )
+    kinds = list(table.groupby(["kind", "unit"], sort=False))
+    methods = by_registry(table["method"])
+    looks = {name: (PALETTE[i % MAX_METHODS], MARKERS[i % MAX_METHODS]) for i, name in enumerate(methods)}
+    columns = min(PER_ROW, max(len(kinds), 2))
+    blocks = -(-len(kinds) // columns)
+    least = min(0.0, table[["similarity", "low", "floor"]].min().min())
+    first, least_n, most_n = table.iloc[0], table["n_clips"].min(), table["n_clips"].max()
+    heading = f"Explanations under shift: {first['corpus']}, {short_name(first['model'], first['corpus'])}"
+    clips = f"{most_n}" if least_n == most_n else f"{least_n} to {most_n}"
+    note = (
+        f"Rank correlation of maps, mean over the clips whose predicted class is unchanged ({clips} of "
+        f"{table['n_all'].max()}), with 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers). "
+        "Strength: mean as measured; noise and bit rate are the stronger the further right. Open markers on the right: "
+        "each method's own floor, the similarity to other clips explained for the same class; only what lies above it "
+        "is due to the clip. Bands: range of floors and of ceilings (a repeat with another seed), without random. "
+        "Dashed: baselines; a map that ignores the recogniser is stable too."
+    )
+    with rc_context(PAPER):
+        figure, content = new_page(TWO_COLUMNS, 0.75 + 2.35 * blocks, heading, note)
+        axes = content.subplots(2 * blocks, columns, squeeze=False, sharey="row", height_ratios=[3, 1] * blocks)
+        for ax in axes.ravel():
+            ax.set_axis_off()
+        for place, ((kind, unit), part) in enumerate(kinds):
+            block, column = divmod(place, columns)
+            above, below = axes[2 * block, column], axes[2 * block + 1, column]
+            above.set_axis_on()
+            below.set_axis_on()
+            _panel(above, part, looks)
+            above.set_title(WORDS.get(str(kind), str(kind)), fontweight="bold")
+            above.set_ylim(least - 0.03, 1.05)
+            _changed(below, part)
+            below.set_xlabel(_axis_label(str(kind), str(unit)))
+            for ax in (above, below):
+                ax.set_xlim(*_limits(part["strength"], str(unit) in FALLING))
+                ax.set_xticks(sorted(part["strength"].dropna().round(2).unique()))
+                ax.xaxis.set_major_formatter(FormatStrFormatter("%.3g"))
+            above.tick_params(labelbottom=False)
+            if column == 0:
+                above.set_ylabel("similarity to the map\nof the clip as recorded")
+                below.set_ylabel("predictions\nchanged")
+        content.legend(handles=_legend(looks, table), loc="outside lower center", ncols=5, handlelength=2.6)
+        return save(figure, table, picture, dpi=PAPER_DPI)
+
+
+def _panel(ax: Any, part: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
+    ax.grid(axis="y", color=FAINT, linewidth=0.6)
+    ax.set_axisbelow(True)
+    for bound, look in BANDS.items():
+        of_methods = part[part["method"] != RANDOM].groupby("method")[bound].mean().dropna()
+        if len(of_methods):
+            ax.axhspan(of_methods.min() - 0.005, of_methods.max() + 0.005, linewidth=0, **look)
+    shift = np.linspace(-1, 1, len(looks)) * 0.008 * np.ptp(_limits(part["strength"], False))
+    for offset, (method, (colour, marker)) in zip(shift, looks.items(), strict=True):
+        rows = part[part["method"] == method].sort_values("strength")
+        if rows.empty:
+            continue
+        half = (rows["high"] - rows["low"]).to_numpy() / 2
+        ax.errorbar(
+            rows["strength"] + offset, rows["similarity"], yerr=half, color=colour, marker=marker, elinewidth=0.7,
+            linestyle="--" if method in baselines() else "-", clip_on=False,
+        )  # fmt: skip
+        floor = rows["floor"].mean()
+        ax.plot(
+            1.03, floor, transform=ax.get_yaxis_transform(), color=colour, marker=marker, markerfacecolor="white",
+            markersize=2.8, clip_on=False,
+        )  # fmt: skip
+
+
+def _changed(ax: Any, part: pd.DataFrame) -> None:
+    """Changed predictions: the same for all methods that explain the same clips, else the mean over methods."""
+    changed = part.groupby("strength")["changed"].mean()
+    ax.plot(changed.index, changed, color=GREY, marker="o", clip_on=False)
+    ax.fill_between(changed.index, 0, changed, color=GREY, alpha=0.15, linewidth=0)
+    ax.set(ylim=(0, 1), yticks=(0, 0.5, 1))
+    ax.grid(axis="y", color=FAINT, linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+def _limits(strength: pd.Series, falling: bool) -> tuple[float, float]:
+    """Limits of an axis of strengths, the stronger shift right."""
+    low, high = float(strength.min()), float(strength.max())
+    margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    return (high + margin, low - margin) if falling else (low - margin, high + margin)
+
+
+def _axis_label(kind: str, unit: str) -> str:
+    words = {"s T60": "reverberation time T60 / s", "dB SNR": "signal-to-noise ratio / dB", "st": "shift / semitones"}
+    return words.get(unit, f"{AXES.get(kind, kind)} / {unit}")
+
+
+def _legend(looks: dict[str, tuple[str, str]], table: pd.DataFrame) -> list[Any]:
+    handles: list[Any] = [
+        Line2D([], [], color=c, marker=m, linestyle="--" if name in baselines() else "-", label=name)
+        for name, (c, m) in looks.items()
+    ]
+    known = table[table["method"] != RANDOM]
+    return handles + [
+        Patch(label=f"{bound}s" if known[bound].notna().any() else f"no {bound}: run with --repeats 2", **look)
+        for bound, look in BANDS.items()
+    ]
+
+
+def shift_of_runs(
+    stores: Sequence[Store],
+    picture: Path,
+    data_root: Path | None = None,
+    progress: Progress | None = None,
+    choice: Choice = ANYTHING,
+) -> Path:
+    """Draw `draw_shift` of runs: of the methods that are chosen, else up to six and the baselines energy and random.
+
+    Raises
+    ------
+    InputError
+        If the runs hold no shifted clip, or too many methods are chosen.
+    """
+    if len(choice.methods) > MAX_METHODS:
+        raise InputError(f"--method: figure {NAME} shows at most {MAX_METHODS}, got {len(choice.methods)}.")
+    maps = stored_maps(stores)
+    shifted = [one for one in maps if one.condition != "clean"]
+    if not shifted:
+        return draw_shift(shift_curves(clip_rows([])), picture)
+    corpus = one_of("--corpus", choice.corpus, [one.corpus for one in shifted])
+    model = one_of("--model", choice.model, [one.recogniser for one in shifted if one.corpus == corpus])
+    here = [one for one in maps if (one.corpus, one.recogniser) == (corpus, model)]
+    known = {one.method for one in here}
+    default = [
+        *explainers((corpus, name) for name in known)[: MAX_METHODS - len(BESIDE)],
+        *(name for name in BESIDE if name in known),
+    ]
+    methods = chosen_methods(NAME, choice, known, default)
+    rows = clip_rows([one for one in here if one.method in methods], axes=["shift"], progress=progress)
+    return draw_shift(shift_curves(rows), picture)

@@ -1,0 +1,384 @@
+"""Figures of the two papers and of shift: the numbers beside them by other ways, files, sizes, refusals."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from importlib import resources
+from itertools import combinations, permutations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from serxai.audio import SAMPLE_RATE
+from serxai.benchmark.analysis.band_removal import mask_tables, removal_curves
+from serxai.benchmark.analysis.corpus_axis import profiles_of, similarity_matrix
+from serxai.benchmark.analysis.profile_maps import profile_map
+from serxai.benchmark.analysis.published_profiles import profile_table
+from serxai.benchmark.analysis.robustness import clip_rows
+from serxai.benchmark.analysis.shift_curves import kind_of, shift_curves
+from serxai.benchmark.analysis.stored_maps import StoredMap
+from serxai.benchmark.analysis.window_cues import PARTS, RANDOM, REST, SALIENT, mean_z
+from serxai.benchmark.cli.main import main
+from serxai.benchmark.report.catalogue import FIGURES, draw_figure
+from serxai.benchmark.report.figures.choice import Choice, explainers, short_name
+from serxai.benchmark.report.figures.emolime_morf import draw_emolime_morf
+from serxai.benchmark.report.figures.emolime_robustness import draw_emolime_robustness
+from serxai.benchmark.report.figures.robustness_map import draw_robustness_map
+from serxai.benchmark.report.figures.salient_cues import (
+    CORRECT,
+    WRONG,
+    corpus_means,
+    cue_means,
+    draw_corpora,
+    draw_cues,
+)
+from serxai.benchmark.report.figures.salient_windows import ClipWindows, draw_windows
+from serxai.benchmark.report.figures.shift import draw_shift
+from serxai.benchmark.report.figures.style import PAPER_DPI, TWO_COLUMNS
+from serxai.benchmark.storage.store import Store
+from serxai.cues.records import REGION_CUES
+from serxai.errors import InputError
+from serxai.methods.mask_tables import log_odds_left
+from serxai.methods.masks import all_masks
+
+EMOTIONS = ("anger", "happiness", "neutral", "sadness")
+PAPERS = [name for name, figure in FIGURES.items() if figure.several]
+
+
+def a_map(values: np.ndarray, **facts: object) -> StoredMap:
+    told = {
+        "corpus": "emodb", "model": "cnn", "trained_on": "emodb", "method": "emolime", "condition": "clean",
+        "clip": "c", "target": "anger", "repeat": 0, "speaker": "s", "sentence": "t", "sex": "f", "emotion": "anger",
+        "predicted": "anger", "strength": np.nan, "duration_s": 1.6, "values": values, "cells": 320,
+    }  # fmt: skip
+    return StoredMap(**{**told, **facts})  # type: ignore[arg-type]
+
+
+def drawn_maps(
+    corpora: tuple[str, ...] = ("emodb", "ravdess"), models: tuple[str, ...] = ("cnn", "opensmile-svc"),
+    methods: tuple[str, ...] = ("emolime", "energy"), conditions: tuple[str, ...] = ("clean",), speakers: int = 7,
+) -> list[StoredMap]:  # fmt: skip
+    """Maps with a profile of each corpus, recogniser and emotion; EmoLIME's with the table of a linear recogniser."""
+    draw, found = np.random.default_rng(0), []
+    strength = {"noise-20db": 20.0, "noise-0db": 0.0, "reverb-300ms": 0.3}
+    for corpus in corpora:
+        for model in models:
+            for emotion in EMOTIONS:
+                profile = draw.normal(size=8)
+                for s in range(speakers):
+                    for method in methods:
+                        bands = profile * (method == "emolime") + draw.normal(size=8)
+                        own = np.repeat(bands, 2)[:, None] + 0.1 * draw.normal(size=(16, 20))
+                        facts = {"corpus": corpus, "model": model, "trained_on": corpus, "method": method}
+                        facts |= {"clip": f"{s}-{emotion}", "speaker": f"s{s}", "target": emotion, "emotion": emotion}
+                        for condition in conditions:
+                            clean = condition == "clean"
+                            table = all_masks(8) @ bands - 0.5 if method == "emolime" and clean else None
+                            values = own if clean else own + draw.normal(size=own.shape)
+                            predicted = emotion if clean or s else "another"
+                            of_clip = {"condition": condition, "predicted": predicted, "table": table}
+                            found.append(a_map(values, **facts, **of_clip, strength=strength.get(condition, np.nan)))
+    return found
+
+
+# -- numbers -----------------------------------------------------------------------------------------------------------
+
+
+def test_log_odds_left_is_the_response_to_the_masks_that_are_left() -> None:
+    draw = np.random.default_rng(1)
+    table, weights = draw.normal(size=8), np.array([0.5, -2.0, 1.0])
+    kept = {tuple(int(k) for k in mask): y for mask, y in zip(all_masks(3), table, strict=True)}
+    first, at_random = log_odds_left(table, weights)
+    np.testing.assert_allclose(first, [kept[1, 1, 1], kept[1, 1, 0], kept[0, 1, 0], kept[0, 0, 0]])
+    by_order = []
+    for order in permutations(range(3)):
+        left, curve = [1, 1, 1], [kept[1, 1, 1]]
+        for part in order:
+            left[part] = 0
+            curve.append(kept[tuple(left)])
+        by_order.append(curve)
+    np.testing.assert_allclose(at_random, np.mean(by_order, axis=0))
+
+
+def test_removal_curves_are_those_of_every_clip_by_hand() -> None:
+    maps = drawn_maps(corpora=("emodb",), models=("cnn",), speakers=3)
+    curves = removal_curves(maps, ["emolime", "energy"])
+    assert len(curves) == 2 * 2 * 9 and set(curves["n_clips"]) == {12} and curves["low"].isna().all()
+    tables = mask_tables(maps)
+    for method in ("emolime", "energy"):
+        kept, left, areas = [], [], []
+        for one in (m for m in maps if m.method == method):
+            table = tables["emodb", "cnn (emodb)", one.clip, one.target]
+            weights = [float(one.values[2 * b : 2 * b + 2].sum()) for b in range(8)]
+            response = {
+                frozenset(np.flatnonzero(mask).tolist()): y for mask, y in zip(all_masks(8), table, strict=True)
+            }
+            everything = response[frozenset(range(8))]
+            by_size = sorted(range(8), key=lambda b: -abs(weights[b]))
+            by_sign = sorted(range(8), key=lambda b: -weights[b])
+            kept.append([(response[frozenset(by_size[k:])] > 0) == (everything > 0) for k in range(9)])
+            left.append([response[frozenset(by_sign[k:])] for k in range(9)])
+            chance = [np.mean([response[frozenset(c)] for c in combinations(range(8), 8 - k)]) for k in range(9)]
+            areas.append(np.trapezoid(np.array(chance) - left[-1], dx=1 / 8))
+        for rule, expected in (("label kept", kept), ("log-odds", left)):
+            own = curves[(curves["method"] == method) & (curves["rule"] == rule)].sort_values("removed")
+            np.testing.assert_allclose(own["value"], np.mean(expected, axis=0), atol=1e-6)
+        np.testing.assert_allclose(own["delta_auc"], np.mean(areas), atol=1e-6)
+
+
+def test_shift_curves_are_means_over_clips_with_unchanged_prediction() -> None:
+    maps = drawn_maps(("emodb",), ("cnn",), conditions=("clean", "noise-20db", "noise-0db", "reverb-300ms"))
+    rows = clip_rows(maps, axes=["shift"])
+    curves = shift_curves(rows)
+    assert len(curves) == 2 * 3 and set(curves["kind"]) == {"white noise", "room"}
+    assert kind_of("noise-0db") == kind_of("noise-20db") != kind_of("pink-0db")
+    for row in curves.to_dict("records"):
+        clips = [r for r in rows.to_dict("records") if (r["other"], r["method"]) == (row["condition"], row["method"])]
+        same = [r for r in clips if r["speaker"] != "s0"]  # whose prediction changes
+        assert (row["n_clips"], row["n_all"], row["changed"]) == (24, 28, pytest.approx(4 / 28))
+        for name in ("similarity", "floor", "ceiling"):
+            assert row[name] == pytest.approx(np.mean([r[name] for r in same]))
+        assert row["low"] < row["similarity"] < row["high"]
+
+
+def test_profile_map_is_the_mean_over_the_pairs_of_each_cell() -> None:
+    maps = drawn_maps(methods=("emolime",), speakers=6)
+    table = profile_map(maps, "emolime")
+    profiles = profiles_of(maps, "emolime")
+    everyone = {corpus: np.ones(6, dtype=bool) for corpus in ("emodb", "ravdess")}
+    matrix = similarity_matrix(profiles, everyone, shared=False)
+    place = {cell: i for i, cell in enumerate(profiles.cells)}
+    whole = table[table["bands"] == "8 bands"].set_index(["axis", "one", "other"])["correlation"]
+    assert len(whole) == 6
+    across = [matrix[place["emodb", m, e], place["ravdess", m, e]] for m in ("cnn", "opensmile-svc") for e in EMOTIONS]
+    assert whole["corpora", "emodb", "ravdess"] == pytest.approx(np.mean(across))
+    halves = [matrix[place[c, "cnn", e], place[c, "cnn", e]] for c in ("emodb", "ravdess") for e in EMOTIONS]
+    assert whole["recognisers", "cnn", "cnn"] == pytest.approx(np.mean(halves))
+    # the jackknife over the speakers of one corpus, for its split half
+    own = table[(table["axis"] == "corpora") & (table["other"] == "emodb") & (table["bands"] == "8 bands")].iloc[0]
+    left_out = []
+    for speaker in range(6):
+        kept = everyone | {"emodb": np.arange(6) != speaker}
+        again = similarity_matrix(profiles, kept, shared=False)
+        left_out.append(np.mean([again[i, i] for c, i in place.items() if c[0] == "emodb"]))
+    half = 2.570582 * np.sqrt(5 / 6 * np.sum((np.array(left_out) - np.mean(left_out)) ** 2))  # t, 5 degrees of freedom
+    assert own["high"] - own["low"] == pytest.approx(2 * half, rel=1e-5)
+
+
+def test_profiles_stand_beside_the_published_numbers() -> None:
+    maps = drawn_maps(("emodb", "nemo"), ("opensmile-svc-egemaps", "cnn"))
+    table = profile_table(maps, "emolime")
+    source = resources.files("serxai.benchmark.analysis") / "reference" / "emolime_robustness_digitised.csv"
+    with source.open(encoding="utf-8") as file:
+        digitised = list(csv.DictReader(file))
+    published = {
+        (row["model"], row["emotion"], row["corpus"].lower(), int(row["band"])): float(row["weight"])
+        for row in digitised
+    }
+    theirs = table[table["source"] == "published"]
+    assert len(theirs) == len(published) == 192
+    for row in theirs.to_dict("records"):
+        assert row["weight"] == published[row["model"], row["emotion"], row["corpus"], row["band"]]
+    for model, beside in (("opensmile-svc-egemaps", "ComParE"), ("cnn", "wav2vec2")):
+        own = table[(table["model"] == model) & (table["emotion"] == "anger") & (table["corpus"] == "emodb")]
+        clips = [m for m in maps if (m.model, m.emotion, m.corpus, m.method) == (model, "anger", "emodb", "emolime")]
+        bands = np.array([m.values.sum(axis=1).reshape(8, 2).sum(axis=1) for m in clips])
+        bands /= np.abs(bands).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(own["weight"], bands.mean(axis=0))
+        panel = [published[beside, "anger", "emodb", band] for band in range(8)]
+        r = np.corrcoef(bands.mean(axis=0), panel)[0, 1]
+        left_out = [np.corrcoef(np.delete(bands, k, axis=0).mean(axis=0), panel)[0, 1] for k in range(7)]
+        half = 2.446912 * np.sqrt(6 / 7 * np.sum((left_out - np.mean(left_out)) ** 2))  # t, 6 degrees of freedom
+        assert own["r"].iloc[0] == pytest.approx(r)
+        assert own["r_high"].iloc[0] == pytest.approx(min(r + half, 1), rel=1e-5)
+        assert own["r_above_lowest"].iloc[0] == pytest.approx(np.corrcoef(bands.mean(axis=0)[1:], panel[1:])[0, 1])
+    assert table.loc[table["corpus"] == "nemo", "r"].isna().all()
+
+
+def cue_table(corpora: tuple[str, ...] = ("emodb",), speakers: int = 7) -> pd.DataFrame:
+    draw, rows = np.random.default_rng(2), []
+    for corpus in corpora:
+        for s in range(speakers):
+            for k, target in enumerate(EMOTIONS):
+                emotion = target if s % 3 else EMOTIONS[k - 1]
+                for cue in REGION_CUES:
+                    z = draw.normal(size=3) + (target == "anger")
+                    z = np.full(3, np.nan) if cue == "loudness" else z
+                    facts = (
+                        corpus,
+                        "cnn (emodb)",
+                        "saliency",
+                        f"{s}-{k}",
+                        f"s{s}",
+                        "",
+                        emotion,
+                        target,
+                        target,
+                        cue,
+                        4,
+                    )
+                    rows.append((*facts, *z))
+    columns = ["corpus", "model", "method", "clip", "speaker", "sentence", "emotion", "predicted", "target", "cue"]
+    return pd.DataFrame(rows, columns=[*columns, "n_windows", *PARTS])
+
+
+def test_means_of_cues_by_hand() -> None:
+    table = cue_table()
+    means = cue_means(table).set_index(["emotion", "cue", "group"])
+    rows = [r for r in table.to_dict("records") if (r["target"], r["cue"]) == ("anger", "jitter")]
+    right, wrong = ([r for r in rows if (r["emotion"] == "anger") == which] for which in (True, False))
+    for group, part, clips in ((CORRECT, SALIENT, right), (WRONG, SALIENT, wrong), (RANDOM, RANDOM, rows)):
+        found = means.loc[("anger", "jitter", group)]
+        assert found["z"] == pytest.approx(np.mean([r[part] for r in clips])) and found["n_clips"] == len(clips)
+    assert (len(right), len(wrong)) == (4, 3)
+    one_each = [r[RANDOM] for r in rows]  # one clip of each of 7 speakers: the ordinary t interval
+    half = 2.446912 * np.std(one_each, ddof=1) / np.sqrt(7)
+    assert means.loc[("anger", "jitter", RANDOM), "high"] == pytest.approx(np.mean(one_each) + half, rel=1e-5)
+    assert means.loc[("anger", "loudness", RANDOM), "n_clips"] == 0
+    both = corpus_means(cue_table(("emodb", "nemo"))).set_index(["corpus", "emotion", "cue", "group"])
+    assert len(both) == 2 * 4 * len(REGION_CUES) * 2
+    assert both.loc[("emodb", "anger", "jitter", REST), "z"] == pytest.approx(np.mean([r[REST] for r in rows]))
+    assert mean_z(table.iloc[:0], {}).empty
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+
+def clip_windows() -> list[ClipWindows]:
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    edges = np.arange(7) * 0.15
+    windows = {"saliency": (edges, np.array([0, 2, 1, 0, 3, 0])), "energy": (edges, np.array([1, 0, 0, 0, 0, 2]))}
+    samples = (0.1 * np.sin(2 * np.pi * 300 * time)).astype(np.float32)
+    one = ClipWindows("emodb", "cnn (emodb)", "a", "anger", "anger", "anger", samples, windows)
+    return [one, one._replace(clip="b", predicted="sadness", windows={"energy": windows["energy"]})]
+
+
+DRAWN: dict[str, Callable[[Path], Path]] = {
+    "shift": lambda path: draw_shift(
+        shift_curves(clip_rows(drawn_maps(("emodb",), ("cnn",), conditions=("clean", "noise-0db", "reverb-300ms")))),
+        path,
+    ),
+    "robustness-map": lambda path: draw_robustness_map(profile_map(drawn_maps(), "emolime"), path),
+    "emolime-robustness": lambda path: draw_emolime_robustness(profile_table(drawn_maps(), "emolime"), "emolime", path),
+    "emolime-morf": lambda path: draw_emolime_morf(removal_curves(drawn_maps(), ["emolime", "energy"]), path),
+    "beyond-saliency-windows": lambda path: draw_windows(clip_windows(), path),
+    "beyond-saliency-cues": lambda path: draw_cues(cue_means(cue_table()), path),
+    "beyond-saliency-corpus": lambda path: draw_corpora(corpus_means(cue_table(("emodb", "nemo"))), path),
+}
+KINDS = (".png", ".svg", ".pdf", ".csv")
+
+
+def test_every_figure_of_several_runs_is_drawn_here() -> None:
+    assert list(DRAWN) == PAPERS
+
+
+@pytest.mark.parametrize(
+    "name", [*PAPERS[4:5], *(pytest.param(n, marks=pytest.mark.long) for n in PAPERS if n != PAPERS[4])]
+)
+def test_files_size_and_the_same_bytes_again(name: str, tmp_path: Path) -> None:
+    first, again = (DRAWN[name](tmp_path / folder / f"{name}.png") for folder in ("a", "b"))
+    assert {path.suffix for path in first.parent.iterdir()} == set(KINDS)
+    for kind in KINDS:
+        assert first.with_suffix(kind).read_bytes() == again.with_suffix(kind).read_bytes(), kind
+    height, width = imread(first).shape[:2]
+    assert width == round(TWO_COLUMNS * PAPER_DPI) and 0.3 < height / width < 1.4  # fits a page
+    pdf = first.with_suffix(".pdf").read_bytes()
+    assert pdf.startswith(b"%PDF") and b"/FontFile2" in pdf  # text as TrueType, not as outlines
+    numbers = pd.read_csv(first.with_suffix(".csv"))
+    if name == "beyond-saliency-windows":
+        rows = numbers[(numbers["clip"] == "a") & (numbers["method"] == "saliency")]
+        np.testing.assert_allclose(rows[rows["rank"] > 0].sort_values("rank")["start_s"], [0.3, 0.15, 0.6])
+        assert len(numbers) == 18 and list(dict.fromkeys(numbers["predicted"])) == ["anger", "sadness"]
+    assert len(numbers)
+
+
+def test_what_runs_lack_is_said(tmp_path: Path) -> None:
+    alone = profile_map(drawn_maps(("emodb",), ("cnn",)), "emolime")
+    for draw, told in (
+        (lambda path: draw_robustness_map(alone, path), "two corpora, or of two recognisers.*--run"),
+        (lambda path: draw_shift(shift_curves(clip_rows([])), path), "--condition clean --condition noise-20db"),
+        (lambda path: draw_emolime_morf(removal_curves([], []), path), "--method emolime"),
+        (
+            lambda path: draw_emolime_robustness(profile_table([], "emolime"), "emolime", path),
+            "no explanation by emolime",
+        ),
+    ):
+        with pytest.raises(InputError, match=told):
+            draw(tmp_path / "none.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_and_default_methods() -> None:
+    assert short_name("hf:/data/whisper-tiny-en (emodb)", "emodb") == "whisper-tiny-en"
+    assert short_name("cnn@3f2a91 (planted)", "emodb") == "cnn@3f2a91 (planted)" and short_name("cnn") == "cnn"
+    places = [("a", "emolime"), ("a", "emolime-sampled"), ("b", "emolime-sampled"), ("b", "energy"), ("a", "saliency")]
+    assert explainers(places, ("emolime",)) == ["emolime-sampled", "emolime", "saliency"]
+    assert explainers(places)[:2] == ["emolime-sampled", "saliency"]
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+def test_flags_and_runs_that_a_figure_cannot_use(
+    make_scores: Callable, make_run: Callable, tmp_path: Path, capsys
+) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path / name, make_scores(speakers=2, clips=2), 1)
+    a, b, out = (str(tmp_path / name) for name in ("a", "b", "out"))
+    for given, told in (
+        (["ranking", "--run", a, "--run", b], "shows one run, got 2"),
+        (["ranking", "--run", a, "--method", "energy"], "--method: figure ranking takes no such flag"),
+        (["robustness-map", "--run", a, "--corpus", "emodb"], "--corpus: figure robustness-map takes --method"),
+        (["shift", "--run", a, "--method", "energi"], "energy"),
+        (["emolime-morf", "--run", a, "--run", str(tmp_path / "none")], "none"),
+    ):
+        assert main(["figures", *given, "--out", out]) == 2
+        assert told in " ".join(capsys.readouterr().err.split()), given
+    assert not Path(out).exists()
+    with pytest.raises(InputError, match="--clip"):
+        draw_figure("shift", [Store(a)], tmp_path, choice=Choice(clips=("c",)))
+
+
+@pytest.mark.long
+def test_every_figure_of_a_run_of_the_planted_corpus(tmp_path: Path, capsys) -> None:
+    """From the command line: a run with noise, two recognisers' runs, and the figures' numbers by other commands."""
+    common = [
+        "run",
+        "--corpus",
+        "planted",
+        "--limit",
+        "12",
+        "--workers",
+        "1",
+        "--fill",
+        "attenuate",
+        "--metric",
+        "gini",
+    ]
+    methods = ["--method", "emolime", "--method", "saliency", "--method", "energy"]
+    conditions = ["--condition", "clean", "--condition", "noise-10db"]
+    runs = [str(tmp_path / name) for name in ("cnn", "rule")]
+    assert main([*common, *methods, *conditions, "--out", runs[0]]) == 0
+    assert main([*common, *methods[:2], *methods[4:], "--model", "planted-rule", "--out", runs[1]]) == 0
+    out = tmp_path / "figures"
+    for name in PAPERS:
+        both = ["--run", runs[0], "--run", runs[1]]
+        assert main(["figures", name, *both, "--out", str(out)]) == 0, capsys.readouterr().err
+        assert {path.suffix for path in out.glob(f"{name}.*")} == set(KINDS)
+    capsys.readouterr()
+    assert main(["robustness", runs[0], "--axis", "shift", "--out", str(tmp_path / "table")]) == 0
+    table = pd.read_csv(tmp_path / "table" / "robustness.csv").set_index("method")
+    drawn = pd.read_csv(out / "shift.csv").set_index("method")
+    for method in ("emolime", "saliency", "energy"):
+        for name in ("similarity", "floor", "ceiling", "changed"):
+            assert drawn.at[method, name] == pytest.approx(table.at[method, name], rel=1e-6)
+    assert main(["export", runs[0], "--method", "emolime", "--bands", "--out", str(tmp_path / "weights")]) == 0
+    shares = pd.read_csv(tmp_path / "weights" / "share-kept.csv").query("condition == 'clean'").set_index("removed")
+    kept = pd.read_csv(out / "emolime-morf.csv").query("model.str.startswith('cnn') and method == 'emolime'")
+    kept = kept[kept["rule"] == "label kept"].set_index("removed")
+    np.testing.assert_allclose(kept["value"], shares["removed_first"], rtol=1e-6)
+    np.testing.assert_allclose(kept["at_random"], shares["at_random"], rtol=1e-6)
