@@ -20,11 +20,10 @@ from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import clustered_mean
 from .authors import digitised_weights
 from .band_removal import clean_maps
-from .claims import band_weights
+from .claims import HAND_CRAFTED, band_weights
 from .stored_maps import StoredMap
 
 BY_HAND, DEEP = "ComParE", "wav2vec2"  # recognisers of the published figure
-HAND_CRAFTED = ("opensmile-svc", "praat-svc")  # names that begin so have features like ComParE's
 HERE, PUBLISHED = "here", "published"
 BANDS = list(range(PROFILE_BANDS))
 PROFILES = [

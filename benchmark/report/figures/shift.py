@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FormatStrFormatter
+from matplotlib.ticker import FixedLocator, FormatStrFormatter, MaxNLocator
 
 from ....errors import InputError
 from ....methods.records import baselines
@@ -40,6 +40,7 @@ NAME = "shift"
 RANDOM = "random"  # whose floor and ceiling are 0
 MAX_METHODS = len(PALETTE)
 PER_ROW = 4  # panels
+MOST_TICKS = 6
 BANDS: dict[str, Any] = {
     "floor": {"facecolor": GREY, "alpha": 0.20},
     "ceiling": {"facecolor": "none", "edgecolor": GREY, "hatch": "//////", "alpha": 0.45},
@@ -102,7 +103,8 @@ def draw_shift(table: pd.DataFrame, picture: str | Path) -> Path:
             below.set_xlabel(_axis_label(str(kind), str(unit)))
             for ax in (above, below):
                 ax.set_xlim(*_limits(part["strength"], str(unit) in FALLING))
-                ax.set_xticks(sorted(part["strength"].dropna().round(2).unique()))
+                measured = sorted(part["strength"].dropna().round(2).unique())
+                ax.xaxis.set_major_locator(FixedLocator(measured) if len(measured) <= MOST_TICKS else MaxNLocator(5))
                 ax.xaxis.set_major_formatter(FormatStrFormatter("%.3g"))
             above.tick_params(labelbottom=False)
             if column == 0:

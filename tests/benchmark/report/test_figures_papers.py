@@ -170,7 +170,7 @@ def test_profile_map_is_the_mean_over_the_pairs_of_each_cell() -> None:
 
 
 def test_profiles_stand_beside_the_published_numbers() -> None:
-    maps = drawn_maps(("emodb", "nemo"), ("opensmile-svc-egemaps", "cnn"))
+    maps = drawn_maps(("emodb", "nemo"), ("opensmile-svc", "cnn"))
     table = profile_table(maps, "emolime")
     source = resources.files("serxai.benchmark.analysis") / "reference" / "emolime_robustness_digitised.csv"
     with source.open(encoding="utf-8") as file:
@@ -183,7 +183,7 @@ def test_profiles_stand_beside_the_published_numbers() -> None:
     assert len(theirs) == len(published) == 192
     for row in theirs.to_dict("records"):
         assert row["weight"] == published[row["model"], row["emotion"], row["corpus"], row["band"]]
-    for model, beside in (("opensmile-svc-egemaps", "ComParE"), ("cnn", "wav2vec2")):
+    for model, beside in (("opensmile-svc", "ComParE"), ("cnn", "wav2vec2")):
         own = table[(table["model"] == model) & (table["emotion"] == "anger") & (table["corpus"] == "emodb")]
         clips = [m for m in maps if (m.model, m.emotion, m.corpus, m.method) == (model, "anger", "emodb", "emolime")]
         bands = np.array([m.values.sum(axis=1).reshape(8, 2).sum(axis=1) for m in clips])
