@@ -104,17 +104,17 @@ def _corpora(maps: Sequence[StoredMap]) -> list[dict[str, Any]]:
                 continue
             means = profile_contrast(profiles, interval=False).means
             span = means["split half"] - means["emotions"]
-            told = {
+            row: dict[str, Any] = {
                 "corpus": "", "model": kind, "method": method, "axis": CORPORA, "n_clips": profiles.n_clips,
                 "n_speakers": sum(profiles.speakers.values()), "compared": ", ".join(sorted(profiles.speakers)),
                 "note": f"corpora {means['corpora']:.2f}, emotions {means['emotions']:.2f}, "
                 f"split half {means['split half']:.2f}",
             }  # fmt: skip
             if span > MIN_RANGE:
-                told["score"] = (means["corpora"] - means["emotions"]) / span
+                row["score"] = (means["corpora"] - means["emotions"]) / span
             else:
-                told["note"] += ": two halves are hardly more alike than two emotions"
-            found.append(told)
+                row["note"] += ": two halves are hardly more alike than two emotions"
+            found.append(row)
     return found
 
 

@@ -80,7 +80,7 @@ def removal_curves(maps: Sequence[StoredMap], methods: Sequence[str]) -> pd.Data
     rows = []
     for named, part in long.groupby([*SETTING, "method", "rule"], sort=False):
         of_clips = part[part["removed"] == 0]
-        area = clustered_mean(of_clips["area"], of_clips["speaker"].tolist())
+        mean_area = clustered_mean(of_clips["area"], of_clips["speaker"].tolist())
         for removed, step in part.groupby("removed"):
             speakers = step["speaker"].tolist()
             share = named[3] == "label kept"
@@ -90,7 +90,7 @@ def removal_curves(maps: Sequence[StoredMap], methods: Sequence[str]) -> pd.Data
                 else clustered_mean(step["value"], speakers)
             )
             rows.append(
-                (*named, removed, found.mean, *found.bounds, step["at_random"].mean(), area.mean, *area.bounds,
+                (*named, removed, found.mean, *found.bounds, step["at_random"].mean(), mean_area.mean, *mean_area.bounds,
                  step["clip"].nunique(), step["speaker"].nunique())
             )  # fmt: skip
     return pd.DataFrame(rows, columns=CURVES)

@@ -207,18 +207,18 @@ def windows_of_runs(
             f"--clip {missing[0]}: not explained by {', '.join(methods)} on {corpus} by {model}; give one of "
             f"{', '.join(held[:8])}{' ...' if len(held) > 8 else ''}."
         )
-    voices, drawn = Voices(data_root), []
+    voices, drawn = Voices(data_root), list[ClipWindows]()
     wrong_and_right: set[bool] = set()
     for clip in choice.clips or sorted(of_clip):
-        one = _clip_windows(voices, of_clip[clip], methods)
-        recognised = one.predicted == one.emotion
-        if not one.windows:
+        shown = _clip_windows(voices, of_clip[clip], methods)
+        recognised = shown.predicted == shown.emotion
+        if not shown.windows:
             if choice.clips:
                 raise InputError(f"--clip {clip}: no method has salient windows there; give another, or --method.")
             continue
         if choice.clips or recognised not in wrong_and_right:
             wrong_and_right.add(recognised)
-            drawn.append(one)
+            drawn.append(shown)
         if not choice.clips and len(drawn) == 2:
             break
     if not drawn:
@@ -226,7 +226,7 @@ def windows_of_runs(
             f"figure {NAME}: no clip has salient windows by {', '.join(methods)}; run a method with resolution in "
             "time, such as --method beyond-saliency:saliency."
         )
-    return draw_windows(sorted(drawn, key=lambda one: one.predicted != one.emotion), picture)
+    return draw_windows(sorted(drawn, key=lambda shown: shown.predicted != shown.emotion), picture)
 
 
 def _clip_windows(

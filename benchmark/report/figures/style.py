@@ -125,14 +125,15 @@ def save(
 
 def _snap(figure: Figure) -> None:
     """Round positions that the layout engine found: their last digits differ from call to call."""
-    for part in figure.subfigs:
-        part.bbox_relative.p0 = np.round(part.bbox_relative.p0, 6)
-        part.bbox_relative.p1 = np.round(part.bbox_relative.p1, 6)
+    for panel in figure.subfigs:
+        panel.bbox_relative.p0 = np.round(panel.bbox_relative.p0, 6)
+        panel.bbox_relative.p1 = np.round(panel.bbox_relative.p1, 6)
     for ax in figure.get_axes():
         ax.set_position(np.round(ax.get_position(original=True).bounds, 6))
     for part in (figure, *figure.subfigs):
         for text in part.texts:
-            text.set_position(np.round(text.get_position(), 6))
+            x, y = text.get_position()
+            text.set_position((round(x, 6), round(y, 6)))
 
 
 def _numbered(svg: bytes) -> bytes:
