@@ -90,7 +90,7 @@ def removal_curves(maps: Sequence[StoredMap], methods: Sequence[str]) -> pd.Data
                 else clustered_mean(step["value"], speakers)
             )
             rows.append(
-                (*named, removed, found.mean, *found.bounds, step["at_random"].mean(), mean_area.mean, *mean_area.bounds,
-                 step["clip"].nunique(), step["speaker"].nunique())
+                (*named, removed, found.mean, *found.bounds, step["at_random"].mean(), mean_area.mean,
+                 *mean_area.bounds, step["clip"].nunique(), step["speaker"].nunique())
             )  # fmt: skip
     return pd.DataFrame(rows, columns=CURVES)
