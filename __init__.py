@@ -21,7 +21,10 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         ".audio": ("Grid",),
-        ".benchmark.api": ("explain", "run"),
+        ".benchmark.api.clip_explanation": ("ClipExplanation",),
+        ".benchmark.api.explain": ("explain",),
+        ".benchmark.api.results": ("Run", "open_run"),
+        ".benchmark.api.run": ("run",),
         ".corpora": ("Clip", "load_corpus"),
         ".methods": ("Attribution",),
         ".models": ("Recogniser", "load_model"),
@@ -31,8 +34,11 @@ __getattr__, __dir__, __all__ = attach(
 
 if TYPE_CHECKING:
     from .audio import Grid as Grid
-    from .benchmark.api import explain as explain
-    from .benchmark.api import run as run
+    from .benchmark.api.clip_explanation import ClipExplanation as ClipExplanation
+    from .benchmark.api.explain import explain as explain
+    from .benchmark.api.results import Run as Run
+    from .benchmark.api.results import open_run as open_run
+    from .benchmark.api.run import run as run
     from .corpora import Clip as Clip
     from .corpora import load_corpus as load_corpus
     from .methods import Attribution as Attribution

@@ -69,13 +69,36 @@ class Record:
         return self.name.partition(":")[2]
 
     def load(self) -> Any:
-        """Import and return the target object."""
+        """Import and return the target object.
+
+        Raises
+        ------
+        InputError
+            If the target of another package's record cannot be imported.
+        """
         module, attribute = self.target.split(":")
-        return getattr(import_module(module, "serxai" if module.startswith(".") else None), attribute)
+        if module.startswith("."):
+            return getattr(import_module(module, "serxai"), attribute)
+        try:
+            return getattr(import_module(module), attribute)
+        except (Exception, SystemExit) as error:
+            raise InputError(
+                f"{self.name!r}: its target {self.target!r} cannot be imported ({_told(error)}); the package that "
+                "registers it is broken. Mend, update or uninstall it, or leave the name out."
+            ) from error
 
 
 class PluginWarning(UserWarning):
     """A package's entry point that could not be loaded."""
+
+
+def _told(error: BaseException) -> str:
+    """Type and first line of an exception of foreign code, whose text may raise another."""
+    try:
+        reason = next(iter(str(error).splitlines()), "")
+    except Exception:
+        reason = "its message cannot be read"
+    return f"{type(error).__name__}: {reason}"
 
 
 R = TypeVar("R", bound=Record)
@@ -126,18 +149,24 @@ class Registry(Generic[R]):
         if self._plugins_loaded:
             return
         self._plugins_loaded = True
-        for point in entry_points(group=f"serxai.{self.plural}"):
+        group = f"serxai.{self.plural}"
+        try:
+            points = list(entry_points(group=group))
+        except Exception as error:  # the metadata of any package here may be damaged
+            message = f"extensions of group {group} are left out, the metadata of a package is damaged: {_told(error)}"
+            warnings.warn(message, PluginWarning, stacklevel=3)
+            return
+        for point in points:
             try:
                 loaded = point.load()
                 records = [loaded] if isinstance(loaded, self.record_type) else list(loaded)
                 for record in records:
                     self.add(record)
-            except Exception as error:  # a package that is broken must not take the others with it
-                reason = next(iter(str(error).splitlines()), "")
+            except (Exception, SystemExit) as error:  # a package that is broken must not take the others with it
                 package = point.dist.name if point.dist else "unknown"
                 warnings.warn(
                     f"entry point {point.name!r} of package {package!r} (group {point.group}) is left out: "
-                    f"{type(error).__name__}: {reason}",
+                    f"{_told(error)}",
                     PluginWarning,
                     stacklevel=3,
                 )

@@ -95,7 +95,7 @@ def _balance(samples: np.ndarray, mono: np.ndarray) -> list[Remark]:
     return remarks
 
 
-def remarks_on_level(mono: np.ndarray, rate: int, heard: np.ndarray | None = None) -> list[Remark]:
+def remarks_on_level(mono: np.ndarray, rate: float, heard: np.ndarray | None = None) -> list[Remark]:
     """Remarks on the level of a mixed signal, before and after resampling.
 
     Parameters
@@ -136,7 +136,7 @@ def remarks_on_level(mono: np.ndarray, rate: int, heard: np.ndarray | None = Non
     return remarks
 
 
-def _inaudible(mono: np.ndarray, rate: int, heard: np.ndarray | None) -> bool:
+def _inaudible(mono: np.ndarray, rate: float, heard: np.ndarray | None) -> bool:
     """Whether a signal that is audible at its own rate is silent at 16 kHz, apart from its ends."""
     if heard is None:
         block = -(-2 * rate // SAMPLE_RATE)  # block means pass what lies below 4 kHz

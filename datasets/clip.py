@@ -83,6 +83,10 @@ class Clip:
     phones: tuple[Word, ...] = ()
     marks: Mapping[str, tuple[Word, ...]] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        known = [f"{name}={value!r}" for name in ("emotion", "speaker", "corpus") if (value := getattr(self, name))]
+        return f"Clip({', '.join([repr(self.id), f'{self.duration_s:.2f} s', *known])})"
+
     @property
     def duration_s(self) -> float:
         """Length in seconds."""

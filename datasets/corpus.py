@@ -237,6 +237,11 @@ class Corpus:
         """Registered name."""
         return self.record.name
 
+    @property
+    def labelled(self) -> bool:
+        """Whether any clip has an emotion."""
+        return bool((self.table["emotion"] != "").any())
+
     def prepare(self, clip_ids: Iterable[str]) -> None:
         """Prepare clips for loading; corpora that are rendered on demand render them here, in one batch."""
 
@@ -284,7 +289,7 @@ class Corpus:
         Parameters
         ----------
         emotions : collection of str, optional
-            Default: all.
+            Default: all. Says nothing of a corpus without labels, of which all clips are taken.
         limit : int, optional
             At most so many clips, at least 1. Default: all.
 
@@ -294,6 +299,7 @@ class Corpus:
             For an emotion that the corpus does not have, or a limit below 1.
         """
         present = set(self.table["emotion"])
+        emotions = emotions if self.labelled else None
         unknown = sorted(set(emotions or ()) - present)
         if unknown:
             raise InputError(

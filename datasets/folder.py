@@ -6,7 +6,9 @@ machine: a corpus' name is part of every key and of every result row). It is one
 - a CSV (comma, semicolon or tab; UTF-8), one row per clip, file names relative to it; files elsewhere must all lie
   below the data root,
 - a folder with one CSV, or with a ``corpus.toml`` that names it,
-- an audformat database (a folder with ``db.yaml``; extra ``audb``).
+- an audformat database (a folder with ``db.yaml``; extra ``audb``),
+- a folder of sound files with none of these: clips without labels (`unlabelled`), explained for the predicted class by
+  a model of real speech; what needs a label is skipped.
 
 Columns are found by name: ``file``, ``emotion`` and ``speaker`` are required (without speakers, folds would leak),
 ``sex`` and ``sentence`` are optional, ``id`` is the clip id (default: the file name; where these are not unique, the
@@ -54,6 +56,7 @@ from .folder_files import find_files, some
 from .labels import SYNONYMS, folded, misspelt
 from .speakers import clean_name, near_equal
 from .table import read_table
+from .unlabelled import sound_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,6 +95,10 @@ def load(
     root = path if path.is_dir() else path.parent
     where = f"corpus {record.name!r}"
     description = describe(root / DESCRIPTION, where)
+    if path.is_dir() and _has_no_table(root):
+        found = sound_rows(root)
+        if found is not None:
+            return _unlabelled(record, found, description, data_root, where)
     if path.is_dir() and (root / DATABASE).is_file() and Path(description.table).suffix.lower() not in TABLES:
         rows, header = _read_database(root, description, where)
         bases = [root]
@@ -120,6 +127,24 @@ def load(
         warnings.warn(f"{where}: {remark}", TableWarning, stacklevel=2)
     completed = _completed(record, rows.sort_index(), description, header, root)
     return Corpus(completed, rows, files.home, remarks=tuple(remarks))
+
+
+def _has_no_table(root: Path) -> bool:
+    """Whether a folder holds nothing that describes clips."""
+    return not ((root / DATABASE).exists() or (root / DESCRIPTION).exists() or any(map(_is_table, root.iterdir())))
+
+
+def _unlabelled(
+    record: CorpusRecord, rows: pd.DataFrame, description: Description, data_root: str | Path | None, where: str
+) -> Corpus:
+    """Corpus of sound files without a table."""
+    root = _find(record, data_root)
+    files = find_files(list(rows["file"]), list(rows.index), [root], root, data_root, where)
+    rows["file"] = files.relative
+    rows.index = _ids(rows, where)
+    remark = f"{len(rows)} sound files without a table: no labels, and speakers that are not known"
+    warnings.warn(f"{where}: {remark}", TableWarning, stacklevel=3)
+    return Corpus(_completed(record, rows.sort_index(), description, {}, root), rows, files.home, remarks=(remark,))
 
 
 def _find(record: CorpusRecord, data_root: str | Path | None) -> Path:
@@ -369,10 +394,11 @@ def _completed(
     speakers = table["speaker"].nunique()
     own = " (one per file, as said)" if description.speakers == "one-per-file" else ""
     rows = table[list(COLUMNS[1:])].astype(str).reset_index().to_numpy().tolist()
-    present = set(table["emotion"])
+    present = set(table["emotion"]) - {""}
+    labels = f"{speakers} speakers{own}, {len(present)} emotions" if present else "no labels"
     return replace(
         record,
-        summary=f"{title}: {len(table)} clips, {speakers} speakers{own}, {len(present)} emotions",
+        summary=f"{title}: {len(table)} clips, {labels}",
         version=description.version or f"table-{digest('folder', rows, size=5)}",
         licence=description.licence or header.get("licence") or "unknown",
         citation=description.citation or "unknown",
@@ -380,7 +406,7 @@ def _completed(
         emotions=(*(emotion for emotion in TAXONOMY if emotion in present), *sorted(present - set(TAXONOMY))),
         speakers=speakers,
         clips=len(table),
-        label_counts=dict(Counter(table["emotion"])),
+        label_counts=dict(Counter(emotion for emotion in table["emotion"] if emotion)),
         level_comparable=description.level_comparable,
         derivatives_allowed=description.derivatives_allowed,
         label_map={label: emotion for label, emotion in (SYNONYMS | description.labels).items() if emotion in present},

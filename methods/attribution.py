@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..audio import Grid
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,3 +86,86 @@ class Attribution:
         edges = self.grid.time_edges_s
         inside = np.clip(np.minimum(edges[1:], duration_s) - np.maximum(edges[:-1], 0), 0, None) / np.diff(edges)
         return float((np.abs(self.values) * (1 - inside)).sum() / total)
+
+    def __repr__(self) -> str:
+        rows, columns = self.grid.shape
+        calls = f", {self.model_calls} model calls" if self.model_calls else ""
+        return f"Attribution({self.method!r}, target={self.target!r}, {rows} x {columns} cells{calls})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Cells as a table, lowest band first.
+
+        Returns
+        -------
+        DataFrame
+            One row per cell: ``method``, ``target``, ``low_hz``, ``high_hz``, ``start_s``, ``end_s``, ``relevance``
+            (positive: evidence for the target), and ``error``, the standard error, where the method estimates it.
+        """
+        import pandas as pd
+
+        freqs, times = self.grid.freq_edges_hz, self.grid.time_edges_s
+        rows, columns = np.indices(self.grid.shape).reshape(2, -1)
+        table = {
+            "method": self.method,
+            "target": self.target,
+            "low_hz": freqs[rows],
+            "high_hz": freqs[rows + 1],
+            "start_s": times[columns],
+            "end_s": times[columns + 1],
+            "relevance": self.values.ravel(),
+        }
+        return pd.DataFrame(table | ({} if self.errors is None else {"error": self.errors.ravel()}))
+
+    def to_xarray(self) -> Any:
+        """Map as a labelled array.
+
+        Returns
+        -------
+        xarray.DataArray, float32
+            Dimensions ``frequency`` and ``time``, whose coordinates are the centres of the cells in Hz and seconds;
+            the edges are coordinates as well (``low_hz``, ``high_hz``, ``start_s``, ``end_s``). Attributes: method,
+            target, model_calls and the diagnostics of the method.
+
+        Raises
+        ------
+        InputError
+            If xarray is not installed.
+        """
+        return labelled_array(
+            self.values,
+            self.grid,
+            self.method,
+            {"target": self.target, "model_calls": self.model_calls, **self.details},
+        )
+
+
+def labelled_array(values: np.ndarray, grid: Grid, name: str, facts: Mapping[str, Any]) -> Any:
+    """Values over a grid as ``xarray.DataArray``; see `Attribution.to_xarray`.
+
+    Parameters
+    ----------
+    values : array, shape ``grid.shape``
+    grid : Grid
+    name : str
+    facts : mapping of str to object
+        Attributes.
+
+    Raises
+    ------
+    InputError
+        If xarray is not installed.
+    """
+    try:
+        import xarray
+    except ImportError:
+        raise InputError("to_xarray needs xarray: pip install 'serxai[xarray]'. Or take to_frame().") from None
+    freqs, times = grid.freq_edges_hz, grid.time_edges_s
+    coordinates = {
+        "frequency": ("frequency", (freqs[:-1] + freqs[1:]) / 2, {"units": "Hz"}),
+        "time": ("time", (times[:-1] + times[1:]) / 2, {"units": "s"}),
+        "low_hz": ("frequency", freqs[:-1]),
+        "high_hz": ("frequency", freqs[1:]),
+        "start_s": ("time", times[:-1]),
+        "end_s": ("time", times[1:]),
+    }
+    return xarray.DataArray(values, coordinates, ("frequency", "time"), name=name, attrs=dict(facts))

@@ -44,6 +44,7 @@ class EmoLimePaper(Explainer):
     masks : int
         64 as published; at least 2.
     response : {'probability', 'log-odds'}
+        What the surrogate is fitted to; the published weights are of probabilities.
     """
 
     name = "emolime-paper"

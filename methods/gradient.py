@@ -161,6 +161,7 @@ class SmoothGrad(GradientMethod):
     Parameters
     ----------
     n_copies : int
+        Noisy copies that the gradient is averaged over.
     noise : float
         Standard deviation of the Gaussian noise, as a share of the map's range.
     """
@@ -202,6 +203,7 @@ class GradientShap(GradientMethod):
     Parameters
     ----------
     n_draws : int
+        Random points that the expectation is estimated from.
     baselines : tuple of str
         Sampled uniformly; names as for `IntegratedGradients`.
     """

@@ -92,14 +92,14 @@ class TrainingExposure:
         authentic = authentic_clips(corpus, rest) if rest and self.verified else set()
         return {clip: answers.get(clip, NO if clip in authentic else UNKNOWN) for clip in clips}
 
-    def seen_file(self, path: Path, samples: np.ndarray) -> str:
-        """``yes``, ``no`` or ``unknown`` of a single sound file.
+    def seen_file(self, path: Path | None, samples: np.ndarray) -> str:
+        """``yes``, ``no`` or ``unknown`` of a single sound; `path` is None where it was read from no file.
 
         ``no`` where it is a file that the publisher of another corpus lists.
         """
         if self.contains(samples):
             return YES
-        publisher = publisher_of(path) if self.verified else None
+        publisher = publisher_of(path) if self.verified and path is not None else None
         return NO if publisher is not None and not share_speakers(self.corpus, publisher.name) else UNKNOWN
 
     def _is_shared(self, corpus: Corpus, clip: str) -> bool:

@@ -184,7 +184,7 @@ class FoldModels:
         """Whether a model was trained on each clip or its speaker: ``yes``, ``no`` or ``unknown``."""
         return self.exposure(fold).seen(corpus, clips)
 
-    def seen_file(self, path: Path, samples: np.ndarray, fold: str) -> str:
+    def seen_file(self, path: Path | None, samples: np.ndarray, fold: str) -> str:
         """Whether a model was trained on the content of a sound file or on its speaker, as far as is known."""
         if self.fold_for_samples(samples) == fold != self.default_fold:
             return NO
@@ -273,9 +273,33 @@ class ForeignModel:
         authentic = authentic_clips(corpus, clips) if published else set()
         return {clip: NO if clip in authentic else UNKNOWN for clip in clips}
 
-    def seen_file(self, path: Path, samples: np.ndarray, fold: str = ALL) -> str:
+    def seen_file(self, path: Path | None, samples: np.ndarray, fold: str = ALL) -> str:
         """``no`` where it was not trained at all, else ``unknown``."""
         return NO if self.trained_on == UNTRAINED else UNKNOWN
+
+
+class GivenRecogniser(ForeignModel):
+    """Recogniser that is at hand as an object, used as it comes for all speakers.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+    """
+
+    def __init__(self, recogniser: Recogniser) -> None:
+        self.name = recogniser.name
+        self.trained_on = recogniser.trained_on or "unknown"
+        self.info = {"classes": list(recogniser.classes), **({"regression": True} if recogniser.regression else {})}
+        self._recogniser = recogniser
+
+    def recogniser(self, fold: str = ALL, device: str = "cpu") -> Recogniser:
+        """The recogniser, where it is."""
+        return self._recogniser
+
+    def seen_in_training(self, corpus: Corpus, clips: Sequence[str], fold: str = ALL) -> dict[str, str]:
+        """As a foreign model's; ``unknown`` on its own corpus, since it may be a fold that holds the speaker out."""
+        seen = super().seen_in_training(corpus, clips, fold)
+        return {clip: UNKNOWN if answer == YES else answer for clip, answer in seen.items()}
 
 
 def _described(name: str, trained_on: str, count: int, regression: bool) -> str:

@@ -180,10 +180,8 @@ def load_models(
     trained_on = REAL_SPEECH if trained_on is None else trained_on
     record = CORPORA.get(trained_on)
     bundled = None
-    if checkpoint is None and model_kind(model) != "foreign":
-        bundled = find_bundled(model, record.name, record.version) or _find_bundled_head(model, record, permission)
-    if bundled is not None:
-        bundled.averaged, bundled.permission = ensemble, permission
+    if checkpoint is None:
+        bundled = find_shipped(model, record, permission, ensemble)
     models = bundled or obtain_models(
         model,
         lambda: load_corpus(trained_on, data_root, partial(report, f"rendering {trained_on}")),
@@ -194,6 +192,27 @@ def load_models(
     )
     assert models is not None  # trained where there was none
     return models
+
+
+def find_shipped(
+    model: str, corpus: CorpusRecord, permission: Permission = NO_PERMISSION, ensemble: bool = False
+) -> FoldModels | None:
+    """Models shipped with serxai for a corpus, whether it is on this disk or not; None where there are none.
+
+    Parameters
+    ----------
+    model : str
+    corpus : CorpusRecord
+        Of training.
+    permission, ensemble
+        See `obtain_models`.
+    """
+    if model_kind(model) == "foreign":
+        return None
+    found = find_bundled(model, corpus.name, corpus.version) or _find_bundled_head(model, corpus, permission)
+    if found is not None:
+        found.averaged, found.permission = ensemble, permission
+    return found
 
 
 def _find_bundled_head(model: str, corpus: CorpusRecord, permission: Permission) -> FoldModels | None:

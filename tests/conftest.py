@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 # an extra, and a package that only it brings
 EXTRAS = {
     "audb": "audb", "embedding": "resemblyzer", "hf": "transformers", "onnx": "onnxruntime", "opensmile": "opensmile",
-    "ray": "ray",
+    "ray": "ray", "xarray": "xarray",
 }  # fmt: skip
 
 

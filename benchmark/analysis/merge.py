@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from ...errors import InputError
 from ...keys import digest
+from ..storage.clip_facts import with_clip_facts
 from ..storage.schema import FINISHED
 from ..storage.score_rows import SCORE_COLUMNS, read_table, score_schema, value_faults
 from ..storage.store import Store
@@ -95,6 +96,33 @@ def merge_runs(stores: Sequence[Store], partial: bool = False) -> MergedScores:
     scores = _once(scores) if len(frames) > 1 else scores
     renamed = [_renamed(*facts) for facts in zip(infos, corpus_labels, model_labels, strict=True)]
     return MergedScores(scores, renamed, notes)
+
+
+def merged(stores: Sequence[Store], partial: bool = False) -> MergedScores:
+    """Merge the score rows of runs as `merge_runs` does, with the facts of their clips.
+
+    Runs with damaged files are refused, unless incomplete ones are asked for: then their scores count as missing.
+
+    Parameters
+    ----------
+    stores : sequence of Store
+    partial : bool
+
+    Raises
+    ------
+    InputError
+        As `merge_runs`; for damaged files.
+    """
+    for store in stores:
+        if not partial:
+            store.refuse_damage()
+    scores, infos, notes = merge_runs(stores, partial)
+    # a corpus of which there are several stands apart under a name with a digest
+    names = [
+        dict(zip(store.info.get("corpora", {}), info.get("corpora", {}), strict=True))
+        for store, info in zip(stores, infos, strict=True)
+    ]
+    return MergedScores(with_clip_facts(scores, [store.path for store in stores], names), infos, notes)
 
 
 def refuse_incomplete(store: Store) -> None:

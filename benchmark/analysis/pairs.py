@@ -104,6 +104,37 @@ def compare_methods(
     return Comparison(pairs, ranks, *order_over_cells(laid_out), pair_groups(found), agreement_of(found))
 
 
+_SIGNED = (
+    ("difference", "low", "high"),
+    ("effect", "effect_low", "effect_high"),
+    ("rank_biserial", "rank_biserial_low", "rank_biserial_high"),
+    ("", "models_low", "models_high"),
+    ("", "equivalent_low", "equivalent_high"),
+)
+
+
+def oriented(pair: dict[str, Any], ahead: bool) -> dict[str, Any]:
+    """A row of `Comparison.pairs` as it is, or with a and b exchanged.
+
+    Parameters
+    ----------
+    pair : dict
+    ahead : bool
+        Whether its method a shall stay a.
+    """
+    if ahead:
+        return pair
+    turned = dict(pair)
+    for value, low, high in _SIGNED:
+        turned[low], turned[high] = -pair[high], -pair[low]
+        if value:
+            turned[value] = -pair[value]
+    for name in ("method", "misses"):
+        turned[f"{name}_a"], turned[f"{name}_b"] = pair[f"{name}_b"], pair[f"{name}_a"]
+    turned["finding"] = {"a better": "b better", "b better": "a better"}.get(pair["finding"], pair["finding"])
+    return turned
+
+
 def _finding(row: Any) -> str:
     """What may be said about a pair: nothing about direction without a significant difference."""
     if np.isnan(row.p_holm):

@@ -19,6 +19,7 @@ from ..analysis.axis_board import BAR_METRIC, passed_bar
 from ..analysis.beyond_saliency_claims import beyond_saliency_claims, verdict_counts
 from ..analysis.claims import CLAIM_1, Finding, emolime_claims
 from ..analysis.leaderboard import ordered
+from ..analysis.merge import merged
 from ..analysis.robustness import PAIR, against_energy, clip_rows, pooled
 from ..analysis.salient_cues import salient_cues
 from ..analysis.stored_maps import StoredMap, stored_maps
@@ -29,7 +30,7 @@ from ..report.text import p_text
 from ..storage.files import write_atomically, writing
 from ..storage.store import Store
 from .console import Bars, Console
-from .results import merged, print_notes
+from .results import print_notes
 
 WIDTH = 132  # narrower tables would cut names and numbers short
 LEGEND = (

@@ -12,13 +12,14 @@ from rich.table import Table
 from ...errors import InputError, UnknownNameError
 from ...metrics.verdict import board_grade, labelled, mark_meaning
 from ..analysis.leaderboard import SETTING
+from ..analysis.merge import merged
 from ..analysis.method_gap import method_gap
-from ..analysis.pairs import NO_DIFFERENCE, Comparison, compare_methods
+from ..analysis.pairs import NO_DIFFERENCE, Comparison, compare_methods, oriented
 from ..report.tables import setting_title
 from ..stats.clustered import CELL
 from ..storage.store import Store
 from .console import Console
-from .results import merged, print_notes
+from .results import print_notes
 
 WIDTH = 120  # narrower tables would cut names and numbers short
 LEGEND = (
@@ -62,7 +63,7 @@ def _print(found: Comparison, gaps: pd.DataFrame, arguments: Namespace) -> None:
         facts = dict(zip(CELL, cell, strict=True))
         setting = setting_title({name: facts[name] for name in SETTING})
         under = ", ".join(filter(None, (facts["condition"], facts["fill"] and f"fill {facts['fill']}")))
-        pairs = [_oriented(pair) for pair in group.to_dict("records")]
+        pairs = [oriented(pair, ahead=not pair["difference"] < 0) for pair in group.to_dict("records")]
         pairs.sort(key=lambda pair: -pair["difference"] if pd.notna(pair["difference"]) else 0.0)
         console.print(_tests(pairs, f"{labelled(arguments.metric)}, {under}: {setting}"))
         console.print(_beside(pairs))
@@ -76,30 +77,6 @@ def _print(found: Comparison, gaps: pd.DataFrame, arguments: Namespace) -> None:
     console.print(LEGEND, style="dim", highlight=False, markup=False)
     if meaning := mark_meaning(arguments.metric):
         console.print(f"{labelled(arguments.metric)} {meaning}", style="dim", highlight=False, markup=False)
-
-
-_SIGNED = (
-    ("difference", "low", "high"),
-    ("effect", "effect_low", "effect_high"),
-    ("rank_biserial", "rank_biserial_low", "rank_biserial_high"),
-    ("", "models_low", "models_high"),
-    ("", "equivalent_low", "equivalent_high"),
-)
-
-
-def _oriented(pair: dict[str, Any]) -> dict[str, Any]:
-    """A pair with the method ahead as a."""
-    if not pair["difference"] < 0:
-        return pair
-    turned = dict(pair)
-    for value, low, high in _SIGNED:
-        turned[low], turned[high] = -pair[high], -pair[low]
-        if value:
-            turned[value] = -pair[value]
-    for name in ("method", "misses"):
-        turned[f"{name}_a"], turned[f"{name}_b"] = pair[f"{name}_b"], pair[f"{name}_a"]
-    turned["finding"] = {"a better": "b better", "b better": "a better"}.get(pair["finding"], pair["finding"])
-    return turned
 
 
 def _table(title: str, names: int, columns: tuple[str, ...]) -> Table:

@@ -22,8 +22,8 @@ from ...models.obtain import load_models
 from ...models.trust import Permission
 from ..analysis.planted import reliance, treated_predictions
 from ..analysis.planted_stretches import fall_table, falls, shortcuts
+from ..run.options import checkpoints_option
 from .console import Bars
-from .options import checkpoints_option
 
 FOUND = 0.8  # least share of clips in which a cue must be found in its direction
 ENOUGH_UAR = 0.85  # of a recogniser whose explanations are held to the planted truth

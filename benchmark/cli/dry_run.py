@@ -14,7 +14,7 @@ from rich.table import Table
 from ...models.fine_tuning import FineTuning
 from ..run.config import RunConfig
 from ..run.execution import Execution
-from ..run.forecast import Forecast, calibrate, forecast
+from ..run.forecast import EXACT_ROWS, Forecast, calibrate, forecast, typical_methods
 from ..run.plan import Plan, Shard, make_plan
 from ..run.provenance import measured_reach
 from ..run.tuning import candidate_config, candidates, folder_of, tuned
@@ -41,10 +41,14 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
     tuning, config = _forecast_tuning(config, execution, out)
     store = _store(out)
     plan = _plan(config, execution, store)
-    scoring = forecast(plan, store, execution.retry_failed)
+    large = plan.n_rows > EXACT_ROWS
+    scoring = forecast(plan, store, execution.retry_failed, sample=large)
+    untrained = sorted({f"{name} on {corpus}" for (name, corpus), used in plan.models.items()
+                        if used.info.get("untrained")})  # fmt: skip
     left = [shard for shard in plan.shards if store is None or store.is_pending(shard.key, execution.retry_failed)]
     some = left or plan.shards[: bool(tuning.total)]
-    per_second, size = _calibrated(replace(plan, shards=some), execution.device) if some else (0.0, 0)
+    light = typical_methods(scoring, config.methods) if large else []
+    per_second, size = _calibrated(replace(plan, shards=some), execution.device, light) if some else (0.0, 0)
     seconds = per_second * (scoring.audio_s + tuning.audio_s) / max(1, execution.workers)
     by_method = {
         name: {
@@ -61,6 +65,8 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         "shards": len(plan.shards),
         "shards_done": len(plan.shards) - len(left),
         "model_calls": scoring.total + tuning.total,
+        "estimated_from_clips": scoring.sampled,
+        "untrained": untrained,
         "tuning_calls": tuning.total,
         "predictions": scoring.calls["predictions", ""],
         "reach_calls": scoring.calls["reach", ""],
@@ -86,11 +92,12 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         + (f"; {summary['shards_done']} shards are finished in {out}, {len(left)} are left" if store else ""),
         highlight=False,
     )
+    about, estimated = ("", "") if scoring.sampled is None else ("about ", f"; estimated from {scoring.sampled} clips")
     console.print(
-        f"{summary['model_calls']} model calls ({summary['predictions']} predictions, {summary['reach_calls']} to "
-        "measure fills"
+        f"{about}{summary['model_calls']} model calls ({summary['predictions']} predictions, "
+        f"{summary['reach_calls']} to measure fills"
         + (f", {tuning.total} to tune" if config.tuning else "")
-        + f"), about {seconds / 60:.1f} min with "
+        + f"{estimated}), about {seconds / 60:.1f} min with "
         f"{execution.workers} workers, about {summary['bytes'] / 1e6:.1f} MB",
         highlight=False,
     )
@@ -115,6 +122,12 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
     numbers = {models.name for models in plan.models.values() if models.info.get("regression")}
     for line in reach_lines(summary["reach"], numbers):
         console.print(line, highlight=False)
+    for name in untrained:
+        console.print(
+            f"{name}: not trained yet. The run trains it first, which takes minutes beyond these; calls are those of "
+            "an untrained one, and which fills have reach is not known.",
+            highlight=False,
+        )
     return 0
 
 
@@ -144,10 +157,10 @@ def _forecast_tuning(config: RunConfig, execution: Execution, out: Path | None) 
     for method, parameters in candidates(config):
         store = None if out is None else _store(folder_of(out, method, parameters))
         plan = _plan(candidate_config(config, method, parameters), execution, store)
-        left = forecast(plan, store, execution.retry_failed)
+        left = forecast(plan, store, execution.retry_failed, sample=plan.n_rows > EXACT_ROWS)
         total.calls += left.calls
         total.audio_s += left.audio_s
-        cost = forecast(plan).total
+        cost = left.total if store is None else forecast(plan, sample=plan.n_rows > EXACT_ROWS).total
         if method not in most_costly or cost > most_costly[method][0]:
             most_costly[method] = cost, parameters
     store = _store(out)
@@ -158,10 +171,10 @@ def _forecast_tuning(config: RunConfig, execution: Execution, out: Path | None) 
     )
 
 
-def _calibrated(plan: Plan, device: str) -> tuple[float, int]:
+def _calibrated(plan: Plan, device: str, light: list[str]) -> tuple[float, int]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a worker
     try:
-        return calibrate(plan, device)
+        return calibrate(plan, device, light)
     finally:
         torch.set_num_threads(threads)

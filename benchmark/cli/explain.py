@@ -1,4 +1,4 @@
-"""``serxai explain``: figures, sounds, numbers and a page of the explanations of one audio file."""
+"""``serxai explain``: figures, sounds, numbers and a page of the explanations of audio files."""
 
 from __future__ import annotations
 
@@ -15,56 +15,80 @@ from rich.text import Text
 
 from ...audio import SAMPLE_RATE
 from ...datasets.corpora import CORPORA, corpus_forbidding_derivatives, load_corpus
+from ...errors import ClipError
 from ...methods.attribution import Attribution
 from ...methods.caveats import LEAST_RESPONSE, Caveat
 from ...methods.masks import FillEffect
 from ...methods.reading import left_unsaid
-from ..api import DEFAULT_METHODS, ClipExplanation, explain, kept_and_removed
+from ..api.clip_explanation import ClipExplanation, kept_and_removed
+from ..api.explain import DEFAULT_METHODS, Making, explain_each, models_for
+from ..api.sound import sound_of
 from ..report.catalogue import explanation_overlay
 from ..report.figures.cues import beyond_saliency_figure
 from ..report.figures.interactions import interaction_matrix, part_labels
 from ..report.figures.maps import MAX_BANDS, channel_maps
 from ..report.html import explanation_page
+from ..run.options import device_option
+from ..run.params import parameters_option
 from ..storage.files import write_atomically, writing
 from .console import Bars, Console, styled
-from .params import parameters_option
 
 
 def run(arguments: Namespace) -> int:
-    """Explain one file; exit status 1 if a method failed."""
+    """Explain files one after the other; exit status 1 if a method failed, or one of several files."""
     methods = tuple(dict.fromkeys(arguments.method)) or DEFAULT_METHODS
     parameters = parameters_option(arguments.param, methods)
+    making = Making(methods, arguments.fill, arguments.seed, parameters, arguments.data_root)
+    device = device_option(arguments.device)
     with Bars() as bars:
-        explained = explain(
-            arguments.audio,
-            methods,
+        models = models_for(
             arguments.model,
-            parameters=parameters,
-            target=arguments.target,
-            trained_on=arguments.trained_on,
-            checkpoint=arguments.checkpoint,
-            trust=arguments.trust,
-            ensemble=arguments.ensemble,
-            data_root=arguments.data_root,
-            seed=arguments.seed,
-            progress=bars,
+            arguments.trained_on,
+            arguments.checkpoint,
+            arguments.trust,
+            arguments.ensemble,
+            arguments.data_root,
+            bars,
         )
-    withheld = sounds_withheld(explained, arguments.audio, arguments.data_root)
-    with writing(arguments.out, resumable=False):
-        files = write_explanation(explained, arguments.audio, arguments.out, withheld)
+    results, failed = [], False
+    for audio in arguments.audio:
+        try:
+            with Bars() as bars:
+                (explained,) = explain_each(
+                    [sound_of(audio)], models, making, arguments.target, arguments.trained_on, device, bars
+                )
+        except ClipError as error:
+            if len(arguments.audio) == 1:
+                raise
+            Console(stderr=True).print(styled("red", "not explained:", f" {error}"), soft_wrap=True)
+            failed = True
+            continue
+        results.append(_finish(explained, audio, arguments))
+        failed = failed or bool(explained.failures)
     if arguments.json:
-        print(json.dumps(as_json(explained, arguments.audio, withheld), indent=2))
-    else:
-        for remark in explained.remarks:
-            warned = "; there is nothing to explain in it, and serxai run skips it" if remark.unusable else ""
-            text = f"warning: {arguments.audio}: {remark.kind}: {remark.detail}{warned}."
-            Console(stderr=True).print(Text(text, style="yellow"), soft_wrap=True)
-        for warning in explained.warnings:
-            Console(stderr=True).print(Text(f"warning: {arguments.audio}: {warning}.", style="yellow"), soft_wrap=True)
-        _print(explained, files)
-        if withheld:
-            Console().print(withheld, style="yellow", soft_wrap=True)
-    return 1 if explained.failures else 0
+        print(json.dumps(results[0] if len(arguments.audio) == 1 else results, indent=2))
+    return 1 if failed else 0
+
+
+def _finish(explained: ClipExplanation, audio: Path, arguments: Namespace) -> dict[str, Any] | None:
+    """Write the files of one explanation and print it; with ``--json`` return it instead."""
+    withheld = sounds_withheld(explained, audio, arguments.data_root)
+    with writing(arguments.out, resumable=False):
+        files = write_explanation(explained, audio, arguments.out, withheld)
+    if arguments.json:
+        return as_json(explained, audio, withheld)
+    for remark in explained.remarks:
+        warned = "; there is nothing to explain in it, and serxai run skips it" if remark.unusable else ""
+        text = f"warning: {audio}: {remark.kind}: {remark.detail}{warned}."
+        Console(stderr=True).print(Text(text, style="yellow"), soft_wrap=True)
+    for warning in explained.warnings:
+        Console(stderr=True).print(Text(f"warning: {audio}: {warning}.", style="yellow"), soft_wrap=True)
+    if len(arguments.audio) > 1:
+        Console().print(styled("bold", f"\n{audio}"), soft_wrap=True)
+    _print(explained, files)
+    if withheld:
+        Console().print(withheld, style="yellow", soft_wrap=True)
+    return None
 
 
 def sounds_withheld(explained: ClipExplanation, audio: Path, data_root: Path | None) -> str:
@@ -88,7 +112,7 @@ def write_explanation(explained: ClipExplanation, audio: Path, out: Path, withhe
     """
     out.mkdir(parents=True, exist_ok=True)
     stem = audio.stem
-    title = _title(explained, audio)
+    title = explained.heading
     number, sentences = bool(explained.outputs), explained.sentences
     overlay = explanation_overlay(
         explained.clip.samples, explained.attributions, title, out / f"{stem}.png", explained.caveats, number
@@ -128,17 +152,6 @@ def write_explanation(explained: ClipExplanation, audio: Path, out: Path, withhe
     )
     write_atomically(files["page"], page.encode())
     return files
-
-
-def _title(explained: ClipExplanation, audio: Path) -> str:
-    if explained.outputs:
-        return f"{audio.name}: {explained.target} = {explained.outputs[explained.target]:.3f}"
-    predicted = max(explained.probabilities, key=explained.probabilities.__getitem__)
-    title = f"{audio.name}: {explained.target} (p = {explained.probabilities[explained.target]:.2f})"
-    if predicted != explained.target:
-        title += f", heard as {predicted} (p = {explained.probabilities[predicted]:.2f})"
-    label = explained.clip.emotion
-    return title + (f", labelled {label}{'' if label == predicted else ': misheard'}" if label else "")
 
 
 def _file_name(stem: str, method: str) -> str:

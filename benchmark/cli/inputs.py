@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ...audio.fill_records import FILL_NAMES
 from ...cues.records import CUES
 from ...datasets.corpora import CORPORA, layout_of
 from ...datasets.corpus import not_found
@@ -28,16 +29,27 @@ from .train_config import complete
 
 
 def explain(arguments: Namespace) -> None:
-    """Names, checkpoint, output folder, target and sound file of ``serxai explain``."""
+    """Names, checkpoint, output folder, target, fill and sound files of ``serxai explain``."""
     _registered("--model", MODELS, [arguments.model])
     _registered("--trained-on", CORPORA, [arguments.trained_on or REAL_SPEECH])
     _methods(arguments.method)
     if arguments.checkpoint is not None and not arguments.checkpoint.exists():
         raise InputError(f"--checkpoint {arguments.checkpoint}: no such file or folder; give one that exists.")
     _folder("--out", arguments.out)
+    if arguments.fill is not None and arguments.fill not in FILL_NAMES:
+        raise InputError(f"--fill: {UnknownNameError('fill', arguments.fill, FILL_NAMES)}")
+    named: dict[str, Path] = {}
+    for audio in arguments.audio:
+        if audio.stem in named:
+            raise InputError(
+                f"AUDIO: {named[audio.stem]} and {audio} would be written to files of one name, {audio.stem}.*; "
+                "explain them one by one, each with an --out of its own."
+            )
+        named[audio.stem] = audio
     from ...audio import load_audio
 
-    load_audio(arguments.audio)
+    for audio in arguments.audio:
+        load_audio(audio)
     _target(arguments.target, arguments.model, arguments.trained_on or REAL_SPEECH, arguments.checkpoint)
 
 

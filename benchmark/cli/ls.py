@@ -1,4 +1,4 @@
-"""``serxai ls KIND``: tables of registered names; reads records only, so it imports neither torch nor pandas."""
+"""``serxai ls KIND``: registered names; reads records only, so it imports neither torch nor pandas."""
 
 from __future__ import annotations
 
@@ -6,37 +6,19 @@ import json
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib import import_module
 from operator import itemgetter
 from typing import Any
 
 from ...errors import InputError
+from .kinds import KINDS
 
 SHORT, WRAPPED = 20, 20  # widest column that is never wrapped, and least width of a wrapped one
 
-# kind -> registry, and the columns of the table
-_SOURCES = {
-    "corpora": (
-        "...datasets.corpora:CORPORA",
-        ("name", "clips", "speakers", "hours", "language", "licence", "label_counts"),
-    ),
-    "models": (
-        "...models.records:MODELS",
-        ("name", "kind", "differentiable", "needs", "licence", "summary", "shipped"),
-    ),
-    "methods": ("...methods.records:METHODS", ("name", "family", "needs", "cost", "version", "summary")),
-    "metrics": (
-        "...metrics.records:METRICS",
-        ("name", "family", "direction", "core", "qualified", "fails", "cost", "summary", "citation"),
-    ),
-    "conditions": ("...datasets.shifts.conditions:CONDITIONS", ("name", "kind", "strength", "unit", "summary")),
-    "cues": ("...cues.records:CUES", ("name", "unit", "summary")),
-}
 _COUNTS = {"clips", "speakers"}  # 0 where unknown, as for the user's own folders
 
 
 def ls(arguments: Namespace) -> int:
-    """Print one list as a table or as JSON."""
+    """Print one list: a line each, as a table (``--long``) or as JSON."""
     rows, columns = _rows(arguments.kind)
     trained = []
     if arguments.kind == "models":
@@ -51,8 +33,11 @@ def ls(arguments: Namespace) -> int:
         finite = [{key: None if value != value else value for key, value in row.items()} for row in rows]
         print(json.dumps(finite, indent=2, default=str, allow_nan=False))
         return 0
-    _print(rows, columns)
-    if trained:
+    if arguments.long:
+        _print(rows, columns)
+    else:
+        _print_lines(rows, KINDS[arguments.kind].short if arguments.kind in KINDS else columns)
+    if trained and (arguments.long or arguments.checkpoint):
         _print_trained(trained)
     if arguments.kind == "metrics":
         from ...metrics.verdict import legend
@@ -60,6 +45,29 @@ def ls(arguments: Namespace) -> int:
 
         Console().print(legend(), highlight=False, markup=False)
     return 0
+
+
+def _print_lines(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    """Print one line a row, its columns aligned; on a terminal cut to its width."""
+    from .console import Console
+
+    console = Console()
+    texts = [[_short_cell(column, row) for column in columns] for row in rows]
+    widths = [max(len(text[place]) for text in texts) for place in range(len(columns) - 1)]
+    for text in texts:
+        line = "  ".join([*(cell.ljust(width) for cell, width in zip(text, widths, strict=False)), text[-1]]).rstrip()
+        if console.is_terminal and len(line) > console.width:
+            line = line[: console.width - 1] + "…"
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _short_cell(column: str, row: dict[str, Any]) -> str:
+    """Text of a cell of a line; a metric's name with its mark."""
+    if column == "name" and "direction" in row:
+        from ...metrics.verdict import labelled
+
+        return labelled(row["name"])
+    return _cell(column, row)
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
@@ -115,9 +123,8 @@ def _rows(kind: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     special: dict[str, Callable[[], list[dict[str, Any]]]] = {"presets": _presets, "figures": _figures}
     if kind in special:
         return special[kind](), ("name", "summary")
-    source, columns = _SOURCES[kind]
-    module, attribute = source.split(":")
-    rows = [asdict(record) for record in getattr(import_module(module, __package__), attribute)]
+    columns = KINDS[kind].columns
+    rows = [asdict(record) for record in KINDS[kind].records()]
     if kind == "models":
         from ...models.bundled import bundled_summaries
 

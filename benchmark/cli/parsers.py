@@ -15,8 +15,6 @@ from .arguments import (
     nonempty_path,
 )
 
-LISTS = ("corpora", "models", "methods", "metrics", "conditions", "cues", "presets", "figures")
-
 
 def _run(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
@@ -160,38 +158,23 @@ def _qualify(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", action="store_true", help="print verdicts and estimates as JSON instead of a table")
 
 
-def _ls(commands: argparse._SubParsersAction) -> None:
-    parser = add_command(
-        commands,
-        "ls",
-        "list registered corpora, models, methods, metrics, ...",
-        ".ls:ls",
-        """
-        serxai ls methods
-        serxai ls metrics --json
-        """,
-    )
-    parser.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
-    parser.add_argument(
-        "--checkpoint", type=Path, action="append", default=[], metavar="DIR", help="trained models to list, too"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
 def _explain(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands,
         "explain",
-        "explain one audio file",
+        "explain audio files",
         ".explain:run",
         """
         serxai explain FILE.wav --model cnn --method saliency --method emolime --out out/
+        serxai explain *.wav --method emolime --param emolime.alpha=0.1 --fill noise --out out/
         serxai explain FILE.wav --method emolime --target anger
         serxai explain FILE.wav --method beyond-saliency --param beyond-saliency.base=crp
         """,
         "explain",
     )
-    parser.add_argument("audio", type=nonempty_path, metavar="AUDIO", help="any file libsndfile reads, at most 60 s")
+    parser.add_argument(
+        "audio", nargs="+", type=nonempty_path, metavar="AUDIO", help="files libsndfile reads, each at most 60 s"
+    )
     parser.add_argument("--model", default="cnn", metavar="N", help="recogniser; default cnn")
     parser.add_argument(
         "--checkpoint",
@@ -214,6 +197,12 @@ def _explain(commands: argparse._SubParsersAction) -> None:
         metavar="EMOTION|A-B",
         help="class to explain, or A-B: why A rather than B; default the predicted one",
     )
+    parser.add_argument(
+        "--fill",
+        metavar="N",
+        help="what replaces removed parts, for methods that explain against a fill; see: serxai ls fills",
+    )
+    parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where the recogniser runs; default cpu")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every draw; default 0")
     add_data_root(parser)
     parser.add_argument("--out", type=nonempty_path, default=Path("out"), metavar="DIR", help="default out")
@@ -416,7 +405,6 @@ def _reproduce(commands: argparse._SubParsersAction) -> None:
 COMMANDS = (
     _run,
     _qualify,
-    _ls,
     _explain,
     _train,
     _transfer,

@@ -46,7 +46,7 @@ def run(arguments: Namespace) -> int:
     )
     # after the settings: a wrong one is refused before torch is imported
     from ..run.execution import Execution, check_out, free_folder
-    from .options import check_permission, checkpoints_option, device_option, workers_option
+    from ..run.options import check_permission, checkpoints_option, device_option, workers_option
 
     permission = Permission.of(arguments.model, arguments.trust)
     check_permission(permission, config.models)

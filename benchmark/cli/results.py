@@ -5,18 +5,16 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import pandas as pd
 
 from ...errors import InputError
 from ..analysis.axis_board import axis_board, passed_bar
-from ..analysis.merge import merge_runs, refuse_incomplete
+from ..analysis.merge import merged, refuse_incomplete
 from ..analysis.stored_maps import stored_maps
 from ..report.catalogue import draw_figure
 from ..report.conventions import read_conventions
 from ..report.html import write_board
-from ..storage.clip_facts import with_clip_facts
 from ..storage.files import refuse_links, writing
 from ..storage.store import Store
 from .console import Bars, Console
@@ -46,23 +44,6 @@ def _axes(stores: Sequence[Store], scores: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     with Bars() as bars:
         return axis_board(maps, passed_bar(scores), progress=bars)
-
-
-def merged(stores: Sequence[Store], partial: bool) -> tuple[pd.DataFrame, list[dict[str, Any]], list[str]]:
-    """Score rows of runs with the facts of their clips, run.json of each, and notes.
-
-    Runs with damaged files are refused, unless incomplete ones are asked for: then their scores count as missing.
-    """
-    for store in stores:
-        if not partial:
-            store.refuse_damage()
-    scores, infos, notes = merge_runs(stores, partial)
-    # a corpus of which there are several stands apart under a name with a digest
-    names = [
-        dict(zip(store.info.get("corpora", {}), info.get("corpora", {}), strict=True))
-        for store, info in zip(stores, infos, strict=True)
-    ]
-    return with_clip_facts(scores, [store.path for store in stores], names), infos, notes
 
 
 def print_notes(notes: Iterable[str]) -> None:

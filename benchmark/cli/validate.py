@@ -11,11 +11,11 @@ from rich.table import Table
 from ...errors import InputError
 from ...models.records import MODELS
 from ...models.trust import Permission
+from ..run.options import checkpoints_option
 from ..validation.check_result import FAIL, NOT_CHECKED, PASS, WARNING, Check
 from ..validation.given import GivenModels
 from ..validation.validate import validate
 from .console import Bars, Console, styled
-from .options import checkpoints_option
 
 SHOWN = 10  # discrepancies of one check; --json has all
 _STYLES = {PASS: "green", FAIL: "red", WARNING: "yellow", NOT_CHECKED: "dim"}

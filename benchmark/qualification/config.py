@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from ...audio.fill_records import FILL_NAMES
 from ...datasets.corpora import CORPORA
 from ...datasets.corpus import TAXONOMY
 from ...errors import InputError, UnknownNameError
 from ...metrics.records import METRICS
 from ...models.records import MODELS
 from ...registry import Registry
-from ..run.config import FILL_NAMES
 from ..run.settings import expand_words, read_toml, validate_settings
 
 ALL = "all"  # every registered metric that needs no argument

@@ -17,7 +17,7 @@ from ...metrics.records import METRICS
 from ...metrics.verdict import labelled, legend, marks_note
 from ..analysis.fill_spread import SpreadTable, spread_tables
 from ..analysis.leaderboard import RANKING_RULE, SETTING, ordered
-from ..stats.clustered import MIN_SPEAKERS
+from ..stats.clustered import MIN_SPEAKERS, NO_COMMON_CLIP
 from ..storage.files import write_atomically
 from .escape import csv_safe, markdown_text, one_line
 from .tables import (
@@ -287,8 +287,9 @@ def terminal_table(
     unsigned = set(board.loc[board["signed"] == "no", "method"])
     wanted = [m for m in metrics or headline if m in set(board["metric"])] or list(dict.fromkeys(board["metric"]))
     shown = board[board["metric"].isin(wanted)]
-    # a metric that scored nothing here, or a method that was never scored, would only take room
+    # a metric that scored nothing here, or a method that was never scored (told below), would only take room
     scored = shown["n_ok"] > 0
+    never = list(_never_scored(shown))
     shown = shown[shown["metric"].isin(shown.loc[scored, "metric"]) & shown["method"].isin(shown.loc[scored, "method"])]
     shown = shown[shown["condition"] == shown.groupby("metric")["condition"].transform(_plainest)]
     shown = _of_first_fill(shown, fills or {})
@@ -330,7 +331,17 @@ def terminal_table(
     named = [metric for metric in wanted if metric in set(shown["metric"])]
     rules = "; ".join(filter(None, (MARKS, legend(named))))
     notes = [Text(note, style="dim") for note in [marks_note(named)] if note]
-    return Group(*parts, Text(rules, style="dim"), *notes)
+    return Group(*parts, *never, Text(rules, style="dim"), *notes)
+
+
+def _never_scored(shown: pd.DataFrame) -> Iterator[Text]:
+    """A line for each method without any score by the metrics shown, with the reason of most of its cells."""
+    counts = shown.groupby("method", sort=False)["n_ok"].sum()
+    for method in counts.index[counts == 0]:
+        rows = shown[shown["method"] == method]
+        notes = rows["note"].str.removesuffix(NO_COMMON_CLIP).str.removesuffix("; ")
+        notes = notes.replace("", "no score").value_counts()
+        yield Text(f"{method}: not scored; {notes.index[0]}", style="yellow")
 
 
 def _most_covered(rows: pd.DataFrame) -> pd.Series:

@@ -215,6 +215,8 @@ class ClipPredictions:
             ranked = [self.recogniser.classes[int(column)] for column in likeliest]
             return next(name for name in ranked if name != besides)
         emotion = str(self.clips.corpus.table.loc[clip_id, "emotion"]) if side == "true" else side
+        if not emotion:
+            raise NotApplicable("needs a label: the true class is explained, and the clip has none")
         if emotion not in self.recogniser.classes:
             raise NotApplicable(f"recogniser {self.recogniser.name!r} does not know the class {emotion!r}")
         return emotion

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ...audio.fill_records import FILL_NAMES
 from ...datasets.corpora import CORPORA
 from ...datasets.corpus import TAXONOMY
 from ...datasets.shifts.conditions import CONDITIONS, CURVES
@@ -26,7 +27,6 @@ from ...registry import Registry
 from .model_settings import check_models, of_named_models, split_models
 from .settings import expand_words, read_toml, validate_settings
 
-FILL_NAMES = ("attenuate", "noise", "spectral-mean", "zero", "twin")
 SCORED = "scored"  # value of a method's fill parameter: the fill that the explanation is scored with
 RULES, RUNNER_UP = ("predicted", "true"), "runner-up"  # what a target can be beside an emotion
 _REGISTRIES: dict[str, Registry] = {

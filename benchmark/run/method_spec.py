@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ...audio.fill_records import FILL_NAMES
 from ...methods.explainer import Explainer
 from ...methods.records import METHODS, make_method
-from .config import FILL_NAMES, SCORED, RunConfig
+from .config import SCORED, RunConfig
 
 
 @dataclass(frozen=True)

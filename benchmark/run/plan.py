@@ -20,6 +20,7 @@ from ...errors import InputError, UnknownNameError
 from ...keys import digest
 from ...metrics.record import EARLIER_REEXPLAIN_CALLS
 from ...metrics.records import METRICS
+from ...models.bundled import REAL_SPEECH
 from ...models.dimensional import no_class
 from ...models.foldmodels import Models
 from ...progress import Progress, no_progress
@@ -162,7 +163,7 @@ def make_plan(
         Its data root, checkpoints and permission to run a checkpoint's code are used.
     progress : Progress, optional
     train : bool
-        Whether models that have not been trained on a corpus yet are trained.
+        Whether models that have not been trained on a corpus yet are trained; otherwise untrained ones stand in.
     measured : sequence of mapping
         Reach of fills that an earlier session measured (``reach`` of run.json); taken over where nothing it depends on
         has changed.
@@ -171,9 +172,9 @@ def make_plan(
     ------
     InputError
         If nothing is left to do: no clip of the emotions, no cell for the conditions; if a corpus has no clip of an
-        emotion, or no recogniser the target; or if a model would have to be trained and must not be.
+        emotion, or no recogniser the target; or if a Hugging Face backbone would have to be trained and must not be.
     """
-    bench = Workbench(execution, progress, train, config.ensemble, settings=config.model_settings)
+    bench = Workbench(execution, progress, train, config.ensemble, stand_in=not train, settings=config.model_settings)
     specs = resolve_methods(config)
     models: dict[tuple[str, str], Models] = {}
     cells: list[Cell] = []
@@ -182,7 +183,7 @@ def make_plan(
     # before models, which may have to be trained
     clips_of = {name: _chosen_clips(config, bench.corpus(name)) for name in config.corpora}
     pairs = {
-        (corpus_name, model): bench.models(model, config.trained_on or corpus_name)
+        (corpus_name, model): bench.models(model, _trained_on(config, bench.corpus(corpus_name)))
         for corpus_name, model in product(config.corpora, config.models)
     }
     _refuse_unknown_targets(config, list(pairs.values()))
@@ -210,6 +211,11 @@ def make_plan(
             ]
         shards += of_model
     return Plan(config, specs, bench.corpora, models, cells, shards, fills)
+
+
+def _trained_on(config: RunConfig, corpus: Corpus) -> str:
+    """Corpus of training: as configured, else the one explained; of real speech for one without labels to learn."""
+    return config.trained_on or (corpus.name if corpus.labelled else REAL_SPEECH)
 
 
 def _refuse_unknown_targets(config: RunConfig, models: Sequence[Models]) -> None:
@@ -251,8 +257,8 @@ def _shards(
     wanted = set(chosen)
     partner = {
         clip: other
-        for members in groups.values()
-        for clip, other in _partners(members, speakers).items()
+        for (_, emotion), members in groups.items()
+        for clip, other in (_partners(members, speakers) if emotion else dict.fromkeys(members, "")).items()
         if clip in wanted
     }
     others = {clip: {m for condition in mixing for m in talkers.of(clip, condition)} for clip in chosen}
@@ -304,6 +310,11 @@ def _chosen_clips(config: RunConfig, corpus: Corpus) -> list[str]:
 
 def _known_clips(config: RunConfig, corpus: Corpus) -> list[str]:
     """Clips of the part of a corpus that is explained, in canonical order."""
+    if not corpus.labelled and config.emotions != RunConfig.model_fields["emotions"].default:
+        raise InputError(
+            f"--emotion: corpus {corpus.name!r} has no labels by which {', '.join(config.emotions)} could be chosen; "
+            "leave out --emotion."
+        )
     if config.tuning is None:
         return corpus.select(config.emotions)
     parts = split(corpus, config.emotions, config.tuning.clips, config.seed)

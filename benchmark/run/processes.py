@@ -7,6 +7,7 @@ import os
 import pickle
 import resource
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -14,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ..._lifetime import die_with_parent
+from ...registry import PluginWarning
 
 
 def use_one_thread() -> None:
@@ -73,6 +75,7 @@ def run_with_parent(parent: int, target: str, pipe: Connection, arguments: bytes
         Pickled tuple. Unpickling imports torch, which takes seconds in which the parent may die.
     """
     die_with_parent(parent)
+    warnings.simplefilter("ignore", PluginWarning)  # the parent has told them
     module, name = target.split(":")
     given = pickle.loads(arguments)  # noqa: S301  (from the parent, as multiprocessing itself passes arguments)
     getattr(import_module(module), name)(pipe, *given)

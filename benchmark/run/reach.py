@@ -144,6 +144,8 @@ def choose_fills(
     numbers = bool(models.info.get("regression"))
     if not any(METRICS.get(metric).uses_fill for metric in config.metrics):
         return Fills(tuple(tried if config.fills else tried[:1]))
+    if models.info.get("untrained"):  # whose reach says nothing of that to be
+        return Fills(tuple(tried if config.fills else tried[: config.n_fills]))
     known = _known(measured)
     some = tuple(clips[:CLIPS])
     corpus.prepare(sorted(some))

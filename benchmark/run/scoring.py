@@ -201,6 +201,8 @@ class ShardScorer:
             other_seed = repeat + 1 if self.specs[method].scored_with(against).stochastic else 0
             companions["repeat"] = self._explanation(clip_id, "clean", method, target, other_seed, against)
         if "other" in record.companions:
+            if not partner and not row["emotion"]:
+                raise NotApplicable("needs a label: compares with a clip of the same emotion, and this clip has none")
             if not partner:
                 raise NotApplicable("no clip of the same emotion by another speaker to compare with")
             its_target = self.cases.target(partner, target_rule(self.config, record))

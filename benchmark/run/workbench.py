@@ -6,13 +6,15 @@ import warnings
 from collections.abc import Mapping
 from functools import partial
 
-from ...datasets.corpora import load_corpus
+from ...datasets.corpora import CORPORA, layout_of, load_corpus
 from ...datasets.corpus import Corpus
 from ...errors import InputError, TableWarning
 from ...models.backbone_settings import BackboneSettings
 from ...models.foldmodels import Models
-from ...models.obtain import obtain_models
+from ...models.obtain import find_shipped, obtain_models
 from ...models.recogniser import Recogniser
+from ...models.records import MODELS
+from ...models.untrained import UntrainedModels
 from ...progress import Progress, no_progress
 from .execution import GB, Execution
 
@@ -28,6 +30,8 @@ class Workbench:
         Whether models that have not been trained on a corpus yet are trained.
     ensemble : bool
         Whether the mean of the fold models takes the place of the refit; see `models.obtain.obtain_models`.
+    stand_in : bool
+        Whether an untrained network, or head, stands in for a model that has not been trained and must not be.
     quiet : bool
         Whether remarks on tables are left out, as in a worker, whose parent has loaded the same ones.
     settings : mapping of str to BackboneSettings, optional
@@ -46,6 +50,7 @@ class Workbench:
         train: bool = True,
         ensemble: bool = False,
         quiet: bool = False,
+        stand_in: bool = False,
         settings: Mapping[str, BackboneSettings] | None = None,
     ) -> None:
         self.execution = execution or Execution()
@@ -54,6 +59,7 @@ class Workbench:
         self._train = train
         self._ensemble = ensemble
         self._quiet = quiet
+        self._stand_in = stand_in
         self._settings = settings or {}
         self._models: dict[tuple[str, str], Models] = {}
         self._recogniser: tuple[tuple[str, str, str], Recogniser] | None = None
@@ -74,12 +80,13 @@ class Workbench:
         Raises
         ------
         InputError
-            If there are none and `train` is False.
+            If there are none, `train` is False, and nothing stands in.
         """
         key = (model, trained_on)
         settings = self._settings.get(model)
         if key not in self._models:
-            models = obtain_models(
+            models: Models | None = self._shipped(model, trained_on)
+            models = models or obtain_models(
                 model,
                 partial(self.corpus, trained_on),
                 checkpoint=self.execution.checkpoints.get(model),
@@ -89,6 +96,8 @@ class Workbench:
                 progress=partial(self._progress, f"training {model} on {trained_on}"),
                 options=settings.given if settings else None,
             )
+            if models is None and self._stand_in and MODELS.get(model).kind != "hf":
+                models = UntrainedModels(model, self.corpus(trained_on))
             if models is None:
                 raise InputError(
                     f"{model} has not been trained on {trained_on} yet: run without --dry-run, or train it with "
@@ -96,6 +105,14 @@ class Workbench:
                 )
             self._models[key] = models
         return self._models[key]
+
+    def _shipped(self, model: str, trained_on: str) -> Models | None:
+        """Shipped models of a published corpus that is not on this disk; None where it is, or there are none."""
+        record = CORPORA.get(trained_on)
+        here = record.root(self.execution.data_root).is_dir() or layout_of(record) is None
+        if here or model in self.execution.checkpoints:
+            return None
+        return find_shipped(model, record, self.execution.permission, self._ensemble)
 
     def recogniser(self, model: str, trained_on: str, fold: str) -> Recogniser:
         """A fold's model; only the last one is kept, since tasks of one fold are computed together."""

@@ -22,6 +22,7 @@ from ...errors import InputError
 from .cluster_variance import LEVEL, MIN_SPEAKERS, cluster_fit
 from .multiplicity import holm
 
+NO_COMMON_CLIP = "no clip scored by both"
 # what must be equal for scores of several methods to be compared
 CELL = [
     "corpus", "model", "trained_on", "seen_in_training", "space", "target_rule", "condition", "fill", "family",
@@ -304,7 +305,7 @@ def _test(differences: np.ndarray, cell: Cell) -> pd.DataFrame:
         superiority = np.nansum(wins, axis=0) / fit.n
     notes = np.where((fit.se == 0) & (fit.mean != 0), "every clip differs by the same amount: no test", "")
     notes = np.where(fit.claim, notes, [f"no claim about a population: {k} speakers" for k in fit.clusters])
-    notes = np.where(fit.n == 0, "no clip scored by both", notes)
+    notes = np.where(fit.n == 0, NO_COMMON_CLIP, notes)
     return pd.DataFrame(
         {
             "difference": fit.mean, "low": fit.mean - half, "high": fit.mean + half, "se": fit.se, "t": fit.t,

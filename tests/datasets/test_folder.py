@@ -247,8 +247,9 @@ def test_a_folder_must_hold_one_table(data: Path) -> None:
     with pytest.raises(InputError, match=r"2 CSVs \(labels.csv, more.csv\); name the table"):
         load_corpus("folder:my/data")
     assert len(load_corpus("folder:my/data/more.csv").table) == 4
+    (data / "empty").mkdir()
     with pytest.raises(InputError, match=r"no CSV, no corpus.toml and no db.yaml"):
-        load_corpus("folder:my/data/wav")
+        load_corpus("folder:my/data/empty")
 
 
 BAD_TABLES = {

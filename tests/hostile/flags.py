@@ -42,7 +42,7 @@ CASES = [
 ]
 CASES += [
     Case(f"flags/explain {flag} {kind}", (*_EXPLAIN, *_valued(flag, text)), SOUND)
-    for flag in ("--model", "--target", "--trained-on", "--checkpoint", "--method")
+    for flag in ("--model", "--target", "--trained-on", "--checkpoint", "--method", "--fill", "--device", "--param")
     for kind, text in TEXTS.items()
 ]
 CASES += [
@@ -59,9 +59,10 @@ CASES += [
 ]  # fmt: skip
 CASES += [
     Case(f"flags/{' '.join(command)} {kind}", (*command, text))
-    for command in (("status",), ("validate",), ("leaderboard", "--out", "out"), ("ls",), ("corpus", "verify"),
-                    ("corpus", "probe"), ("corpus",), ("train", "--corpus", "planted", "--out", "out"),
-                    ("figures", "--run", "none", "--out", "out"), ("explain",), ("compare", "--metric", "x"), ())
+    for command in (("status",), ("validate",), ("leaderboard", "--out", "out"), ("ls",), ("show", "method"),
+                    ("corpus", "verify"), ("corpus", "probe"), ("corpus",),
+                    ("train", "--corpus", "planted", "--out", "out"), ("explain",), ("compare", "--metric", "x"),
+                    ("figures", "--run", "none", "--out", "out"), ())
     for kind, text in TEXTS.items()
 ]  # fmt: skip
 CASES += [

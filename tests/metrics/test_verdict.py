@@ -98,7 +98,7 @@ def test_the_legend_explains_the_marks_that_are_borne() -> None:
 
 
 def test_the_list_of_metrics_shows_the_marks(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ls", "metrics"]) == 0
+    assert main(["ls", "metrics", "--long"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "no †" in printed and "no verdict ‡" in printed and "qualify --metric NAME" in printed
     assert main(["ls", "metrics", "--json"]) == 0

@@ -136,6 +136,50 @@ def print_weights(
         ax.axhline(edge, color="white", linewidth=0.8)
 
 
+def map_panel(ax: Any, samples: np.ndarray | None, attribution: Attribution, name: str, remark: str = "") -> None:
+    """Draw one explanation into an Axes: spectrogram, relevance over it, title, scale of colours.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    samples : array, shape (n_samples,), or None
+        Sound to draw the spectrogram of; None where it is not at hand.
+    attribution : Attribution
+    name : str
+        Of the method, for the title.
+    remark : str
+        Behind the title, why the map is not to be read.
+    """
+    grid, values = attribution.grid, attribution.values.astype(np.float64)
+    duration = float(grid.time_edges_s[-1])
+    if samples is None:
+        _frequency_axis(ax)
+    else:
+        duration = spectrogram(ax, samples)
+    scale = float(np.abs(values).max()) or 1.0
+    # clipped at the 99.5 % quantile, so that single cells do not hide the rest of a fine map
+    largest = scale if values.size <= 64 else float(np.quantile(np.abs(values), 0.995)) or scale
+    bands = grid.shape[1] == 1 and grid.shape[0] <= MAX_BANDS
+    times = np.clip(grid.time_edges_s, 0, duration) if bands else grid.time_edges_s
+    unsigned = is_unsigned(attribution)
+    tint(ax, (grid.freq_edges_hz, times), values, largest, unsigned)
+    if bands:
+        print_weights(ax, grid.freq_edges_hz, values[:, 0], duration, attribution.errors)
+    ax.set_xlim(0, duration)
+    fit = f" (R² {attribution.details['r2']:.2f})" if "r2" in attribution.details else ""
+    heading = f"{name}: {attribution.target}{fit}" + (f": {remark}" if remark else "")
+    ax.set_title(heading, loc="left", fontweight="bold", color=GREY if remark else INK)
+    ax.figure.colorbar(
+        _colours(largest, unsigned),
+        ax=ax,
+        pad=0.015,
+        aspect=18,
+        extend="neither" if largest == scale else "max" if unsigned else "both",
+        format=FuncFormatter(lambda x, _: f"{x:.2g}"),
+        ticks=[0, largest] if unsigned else [-largest, 0, largest],
+    )
+
+
 def explanation_overlay(
     samples: np.ndarray,
     maps: Mapping[str, Attribution],
@@ -174,31 +218,8 @@ def explanation_overlay(
         figure = new_figure(5.6 * columns + 0.6, 3.1 * rows + 0.7)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for ax, (name, attribution) in zip(axes.ravel(), maps.items(), strict=False):
-            duration = spectrogram(ax, samples)
-            grid, values = attribution.grid, attribution.values.astype(np.float64)
-            scale = float(np.abs(values).max()) or 1.0
-            # clipped at the 99.5 % quantile, so that single cells do not hide the rest of a fine map
-            largest = scale if values.size <= 64 else float(np.quantile(np.abs(values), 0.995)) or scale
-            bands = grid.shape[1] == 1 and grid.shape[0] <= MAX_BANDS
-            times = np.clip(grid.time_edges_s, 0, duration) if bands else grid.time_edges_s
-            unsigned = is_unsigned(attribution)
-            tint(ax, (grid.freq_edges_hz, times), values, largest, unsigned)
-            if bands:
-                print_weights(ax, grid.freq_edges_hz, values[:, 0], duration, attribution.errors)
-            ax.set_xlim(0, duration)
-            fit = f" (R² {attribution.details['r2']:.2f})" if "r2" in attribution.details else ""
             remark = next((REMARKS[c.kind] for c in (caveats or {}).get(name, ()) if c.unreadable), "")
-            heading_of_panel = f"{name}: {attribution.target}{fit}" + (f": {remark}" if remark else "")
-            ax.set_title(heading_of_panel, loc="left", fontweight="bold", color=GREY if remark else INK)
-            figure.colorbar(
-                _colours(largest, unsigned),
-                ax=ax,
-                pad=0.015,
-                aspect=18,
-                extend="neither" if largest == scale else "max" if unsigned else "both",
-                format=FuncFormatter(lambda x, _: f"{x:.2g}"),
-                ticks=[0, largest] if unsigned else [-largest, 0, largest],
-            )
+            map_panel(ax, samples, attribution, name, remark)
         for ax in axes.ravel()[len(maps) :]:
             ax.set_axis_off()
         _label_outer(axes, len(maps))
@@ -286,18 +307,5 @@ def _colours(largest: float, unsigned: bool = False) -> Any:
 
 
 def _cells_of(maps: Mapping[str, Attribution]) -> pd.DataFrame:
-    parts = []
-    for name, attribution in maps.items():
-        freqs, times = attribution.grid.freq_edges_hz, attribution.grid.time_edges_s
-        rows, columns = np.indices(attribution.grid.shape).reshape(2, -1)
-        part = {
-            "method": name,
-            "target": attribution.target,
-            "low_hz": freqs[rows],
-            "high_hz": freqs[rows + 1],
-            "start_s": times[columns],
-            "end_s": times[columns + 1],
-            "relevance": attribution.values.ravel(),
-        }
-        parts.append(pd.DataFrame(part))
-    return pd.concat(parts, ignore_index=True)
+    parts = [attribution.to_frame().assign(method=name) for name, attribution in maps.items()]
+    return pd.concat(parts, ignore_index=True).drop(columns="error", errors="ignore")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from serxai.benchmark.api import ClipExplanation
+from serxai.benchmark.api.clip_explanation import ClipExplanation
 from serxai.benchmark.cli.explain import sounds_withheld
 from serxai.benchmark.cli.main import main
 from serxai.datasets import manifest
@@ -26,7 +26,7 @@ def test_the_list_shows_licence_clips_speakers_hours_and_label_counts(
     capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert main(["ls", "corpora"]) == 0
+    assert main(["ls", "corpora", "--long"]) == 0
     printed = capsys.readouterr().out
     assert printed.split("\n")[0].split() == [
         "name",

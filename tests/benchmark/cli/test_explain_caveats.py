@@ -16,7 +16,8 @@ from matplotlib.colors import to_hex
 from rich.console import Console
 
 from serxai.audio import SAMPLE_RATE
-from serxai.benchmark.api import ClipExplanation, explain
+from serxai.benchmark.api.clip_explanation import ClipExplanation
+from serxai.benchmark.api.explain import explain
 from serxai.benchmark.cli.console import reach_lines
 from serxai.benchmark.cli.explain import as_json, interaction_table, write_explanation
 from serxai.benchmark.report.figures.interactions import interaction_matrix, part_labels

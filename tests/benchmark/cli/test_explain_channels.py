@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from serxai.audio import SAMPLE_RATE
-from serxai.benchmark.api import explain
+from serxai.benchmark.api.explain import explain
 from serxai.benchmark.cli.explain import as_json, write_explanation
 from serxai.benchmark.report.figures.maps import channel_maps
 from serxai.errors import InputError

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from serxai.audio import SAMPLE_RATE
-from serxai.benchmark.api import explain
+from serxai.benchmark.api.explain import explain
 from serxai.errors import InputError
 from serxai.keys import rng
 from serxai.models.recogniser import Recogniser

@@ -185,7 +185,20 @@ def test_bad_input_exits_2_and_says_what_to_do(arguments: list[str], expected: s
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "status", "ls", "explain", "train", "leaderboard", "figures", "compare", "conventions"]
+    "command",
+    [
+        "run",
+        "status",
+        "ls",
+        "show",
+        "completion",
+        "explain",
+        "train",
+        "leaderboard",
+        "figures",
+        "compare",
+        "conventions",
+    ],
 )
 def test_help_has_examples(command: str, tmp_path: Path):
     result = serxai(command, "--help", cwd=tmp_path)
@@ -193,7 +206,7 @@ def test_help_has_examples(command: str, tmp_path: Path):
 
 
 def test_every_list_answers(tmp_path: Path):
-    for kind in ("corpora", "models", "methods", "metrics", "conditions", "cues", "presets", "figures"):
+    for kind in ("corpora", "models", "methods", "metrics", "conditions", "fills", "cues", "presets", "figures"):
         listed = json.loads(serxai("ls", kind, "--json", cwd=tmp_path).stdout)
         assert listed and all(row["name"] and row["summary"] for row in listed)
 
@@ -201,10 +214,10 @@ def test_every_list_answers(tmp_path: Path):
 def test_ls_metrics_tells_what_a_reader_must_know(tmp_path: Path):
     """As a table where there is room, else a paragraph for each metric; no word is cut into pieces."""
     wanted = {"family", "direction", "cost", "citation", "qualified"}
-    wide = serxai("ls", "metrics", cwd=tmp_path, COLUMNS="240").stdout.splitlines()
+    wide = serxai("ls", "metrics", "--long", cwd=tmp_path, COLUMNS="240").stdout.splitlines()
     assert wanted | {"name"} <= set(wide[0].split())
     assert any(line.startswith("relative-representation-stability ") and "robustness" in line for line in wide)
-    narrow = serxai("ls", "metrics", cwd=tmp_path, COLUMNS="80").stdout
+    narrow = serxai("ls", "metrics", "--long", cwd=tmp_path, COLUMNS="80").stdout
     assert all(len(line) <= 80 for line in narrow.splitlines())
     entry = " ".join(narrow.partition("insertion\n")[0].split()).removeprefix("deletion ")
     assert entry.startswith("family: faithfulness · direction: lower") and "citation: Samek et al. 2017" in entry

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from serxai.audio import Grid, band_edges_hz
-from serxai.benchmark import api
 from serxai.benchmark.analysis.leaderboard import leaderboard
+from serxai.benchmark.api.explain import explain
 from serxai.benchmark.report import catalogue as figures
 from serxai.benchmark.report.catalogue import FIGURES, draw_figure
 from serxai.benchmark.report.figures.board import confusion, consistency, ranking
@@ -216,7 +216,7 @@ def test_emolime_example_of_a_run(data_root: Path, tmp_path: Path) -> None:
         ("10b01Fa", "happiness"): 8,
     }
     np.testing.assert_allclose(here["weight"].iloc[:8], stored, atol=1e-7)
-    told = api.explain(
+    told = explain(
         data_root / "emodb" / "wav" / "10b01Fa.wav",
         ["emolime"],
         target="happiness",

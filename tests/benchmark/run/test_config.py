@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serxai.audio.fill_records import FILL_NAMES
 from serxai.benchmark.cli.main import main
-from serxai.benchmark.run.config import FILL_NAMES, RunConfig, load_config, preset_names
+from serxai.benchmark.run.config import RunConfig, load_config, preset_names
 from serxai.benchmark.run.plan import cells_of
 from serxai.datasets.shifts.conditions import CONDITIONS
 from serxai.errors import InputError

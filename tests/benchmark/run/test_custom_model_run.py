@@ -109,6 +109,6 @@ def test_the_list_does_not_promise_what_only_loading_tells(
     assert main(["ls", "models", "--json"]) == 0
     said = {row["name"]: row["differentiable"] for row in json.loads(capsys.readouterr().out)}
     assert said["python:"] is None and said["cnn"] is True and said["onnx:"] is False
-    assert main(["ls", "models"]) == 0
+    assert main(["ls", "models", "--long"]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("python:"))
     assert "as loaded" in line

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from serxai.benchmark.cli.main import main
 from serxai.benchmark.run.config import load_config
-from serxai.benchmark.run.forecast import calibrate, forecast
+from serxai.benchmark.run.forecast import calibrate, forecast, typical_methods
 from serxai.benchmark.run.plan import make_plan
 from serxai.benchmark.run.runner import run
 from serxai.datasets.clip import Clip
+from serxai.datasets.corpora import load_corpus
 from serxai.errors import NotApplicable
 from serxai.keys import rng
 from serxai.methods.explainer import Request
@@ -79,3 +83,53 @@ def test_the_time_told_is_the_time_taken(tmp_path: Path):
     told = calibrate(plan)[0] * forecast(plan).audio_s
     taken = run(config, tmp_path / "run").info["computed"]["seconds"]
     assert told / 1.5 < taken < told * 1.5
+
+
+def test_a_sample_tells_what_the_whole_does() -> None:
+    config = load_config(
+        limit=32, methods=["saliency", "occlusion", "oracle", "random"], conditions=["clean", "noise-20db"],
+        metrics=["deletion", "mass-accuracy", "gini"], fills=["attenuate"],
+    )  # fmt: skip
+    plan = make_plan(config)
+    exact, sampled = forecast(plan), forecast(plan, sample=True)
+    assert exact.sampled is None and 16 <= sampled.sampled < 28
+    assert sampled.total == pytest.approx(exact.total, rel=0.05)
+    assert sampled.audio_s == pytest.approx(exact.audio_s, rel=0.1)  # of few clips, whose lengths differ
+    assert set(sampled.calls) == set(exact.calls)
+
+
+def test_a_light_calibration_tells_about_the_same() -> None:
+    config = load_config(
+        limit=4, methods=["random", "energy", "saliency", "input-x-gradient"], conditions=["clean", "noise-20db"],
+        metrics=["deletion", "gini"], fills=["attenuate"],
+    )  # fmt: skip
+    plan = make_plan(config)
+    (seconds, size), (light_seconds, light_size) = (
+        calibrate(plan),
+        calibrate(plan, light=typical_methods(forecast(plan), plan.config.methods)),
+    )
+    assert 0.2 * seconds < light_seconds < 5 * seconds  # clocks of a busy machine
+    assert 0.3 * size < light_size < 3 * size
+
+
+@pytest.mark.parametrize("model", ["cnn", "praat-svc"])
+def test_a_model_that_is_not_trained_is_forecast(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = load_corpus("planted")
+    table = corpus.table[corpus.table["speaker"].isin(sorted(corpus.table["speaker"].unique())[:6])]
+    chosen = table.groupby(["speaker", "emotion"]).head(1)
+    corpus.prepare(list(chosen.index))
+    rows = [f"{name}.wav,{row.emotion},{row.speaker}" for name, row in chosen.iterrows()]
+    for name in chosen.index:
+        soundfile.write(tmp_path / f"{name}.wav", corpus.clip(name).samples, 16_000)
+    (tmp_path / "labels.csv").write_text("file,emotion,speaker\n" + "\n".join(rows) + "\n")
+    monkeypatch.setenv("SERXAI_CACHE", str(tmp_path / "cache"))
+    flags = "--method saliency --method random --metric deletion --limit 4 --workers 1 --dry-run --json"
+    assert main(["run", "--corpus", f"folder:{tmp_path}", "--model", model, *flags.split()]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["untrained"] == [f"{model} on folder:{tmp_path}"] and told["clips"] == 4
+    # one trajectory of 32 copies for each clip and method that explains it, and the predictions
+    explained = 2 if model == "cnn" else 1  # a black box has no gradient
+    assert told["model_calls"] >= 4 * explained * 32 and told["seconds"] > 0
+    assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").rglob("*.safetensors"))

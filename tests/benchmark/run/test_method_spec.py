@@ -6,9 +6,10 @@ import pickle
 
 import pytest
 
+from serxai.audio.fill_records import FILL_NAMES
 from serxai.benchmark.qualification.config import load_qualify_config
 from serxai.benchmark.qualification.runner import TrialTask, TrialWorker
-from serxai.benchmark.run.config import FILL_NAMES, load_config
+from serxai.benchmark.run.config import load_config
 from serxai.benchmark.run.execution import Execution
 from serxai.benchmark.run.method_spec import resolve_method, resolve_methods
 from serxai.errors import SerxaiError

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from serxai.benchmark.cli import run_result
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.report import html as report
+from serxai.benchmark.report import run_report
 from serxai.benchmark.run import provenance
 from serxai.benchmark.run.config import RunConfig, load_config
 from serxai.benchmark.run.forecast import forecast
@@ -133,9 +133,9 @@ def test_an_out_that_cannot_be_made_is_named(command, tmp_path: Path, capsys: py
 
 def test_the_report_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     made = []
-    write = run_result.write_board
+    write = run_report.write_board
     monkeypatch.setattr(report, "draw_report_figures", lambda board, folder: [])  # seconds each
-    monkeypatch.setattr(run_result, "write_board", lambda *given, **more: made.append(given) or write(*given, **more))
+    monkeypatch.setattr(run_report, "write_board", lambda *given, **more: made.append(given) or write(*given, **more))
     command = ["run", "--method", "random", "--method", "energy", "--metric", "gini", "--condition", "clean", "--limit",
                "2", "--workers", "1", "--out", str(tmp_path / "run"), "--json"]  # fmt: skip
 

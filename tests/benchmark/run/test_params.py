@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serxai.benchmark.cli.params import parameters_option
 from serxai.benchmark.run.config import load_config
+from serxai.benchmark.run.params import parameters_option
 from serxai.errors import InputError
 from serxai.methods.records import METHODS, make_method
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...errors import InputError
 from ...models.records import MODELS
 from ...models.trust import Permission
-from ..run.execution import default_workers
+from .execution import default_workers
 
 
 def workers_option(given: int | None) -> int:

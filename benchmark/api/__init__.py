@@ -1,0 +1,1 @@
+"""The library: explaining sounds, running benchmarks, reading finished runs."""

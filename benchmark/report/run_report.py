@@ -1,0 +1,69 @@
+"""The report in a run's own folder, written anew only where scores or code have changed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...keys import digest
+from ...progress import Progress
+from ..analysis.leaderboard import BOARD_COLUMNS
+from ..analysis.plausibility import plausibility_table
+from ..storage.bounds import MAX_FILE_BYTES, check_parquet
+from ..storage.clip_facts import with_clip_facts
+from ..storage.files import read_bytes, write_atomically
+from ..storage.store import Store
+from .conventions import read_conventions
+from .html import write_board
+
+_MADE_OF = b"serxai-made-of"
+
+
+def write_run_report(store: Store, info: dict[str, Any], progress: Progress) -> tuple[pd.DataFrame, Path]:
+    """Write ``report/`` of a run, unless the one in the folder was made from the same scores by the same code.
+
+    Parameters
+    ----------
+    store : Store
+    info : dict
+        Its run.json.
+    progress : callable
+
+    Returns
+    -------
+    board : DataFrame
+        As `leaderboard.leaderboard`.
+    page : Path
+    """
+    folder = store.path / "report"
+    page, kept = folder / "index.html", folder / "board.parquet"
+    conventions = read_conventions(folder)
+    shown = [[table.title, table.lines, table.note] for table in conventions]
+    made_of = digest(store.digest(), info["config"], info["versions"], info["git"], shown).encode()
+    with suppress(OSError, ValueError, pa.ArrowException):
+        file = pq.ParquetFile(pa.BufferReader(read_bytes(kept, MAX_FILE_BYTES)))
+        check_parquet(file)
+        table = file.read()
+        if (
+            set(BOARD_COLUMNS) <= set(table.column_names)
+            and page.is_file()
+            and (table.schema.metadata or {}).get(_MADE_OF) == made_of
+        ):
+            return table.to_pandas(), page
+    scores = with_clip_facts(store.scores(), [store.path])
+    plausible = (
+        (scores["family"] == "plausibility") & (scores["status"] == "ok") & (scores["condition"] == "clean")
+    ).any()
+    cues = plausibility_table(store, progress=progress, measured=False) if plausible else None
+    board, page = write_board(scores, [info], folder, cues, conventions=conventions)
+    table = pa.Table.from_pandas(board)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _MADE_OF: made_of})
+    body = pa.BufferOutputStream()
+    pq.write_table(table, body)
+    write_atomically(kept, body.getvalue().to_pybytes())  # last: its presence says that the report is whole
+    return board, page
