@@ -140,7 +140,8 @@ def test_complexity_cost_and_what_rules_can_win_are_described_not_ranked():
     assert {record.family for record in METRICS if record.ranked} == set(FAMILIES) - set(DESCRIBED_FAMILIES)
     described = {record.name for record in METRICS if record.described}
     windows_alone = {"neutral-agreement", "direction-agreement", "salience-contrast", "cue-profile"}
-    assert described == {*windows_alone, "direction-agreement:"}
+    loud_speech = {"causal-cue-fidelity", "causal-cue-fidelity:"}
+    assert described == {*windows_alone, "direction-agreement:", *loud_speech}
     with pytest.raises(InputError, match=r"'core'.*only described"):
         replace(METRICS.get("cue-profile"), core=True)
     assert not METRICS.get("quantus:Sparseness").ranked and METRICS.get("quantus:ROAD").ranked

@@ -95,8 +95,8 @@ def test_plausible_is_what_beats_every_rule(make_scores: Callable) -> None:
     gains = {metric: {**RULES, "loud-quiet": 0.5, "saliency": 0.5, "occlusion": 1.0} for metric in both}
 
     def of_trained() -> pd.DataFrame:
-        board = leaderboard(of_plausibility(make_scores, gains)).set_index(["metric", "method"])
-        return board.loc["neutral-agreement-trained"]
+        board = leaderboard(of_plausibility(make_scores, gains))
+        return board[board["metric"] == "neutral-agreement-trained"].set_index("method")
 
     board = of_trained()
     assert board["passes_bar"].to_dict() == {
