@@ -139,7 +139,7 @@ def remarks_on_level(mono: np.ndarray, rate: float, heard: np.ndarray | None = N
 def _inaudible(mono: np.ndarray, rate: float, heard: np.ndarray | None) -> bool:
     """Whether a signal that is audible at its own rate is silent at 16 kHz, apart from its ends."""
     if heard is None:
-        block = -(-2 * rate // SAMPLE_RATE)  # block means pass what lies below 4 kHz
+        block = int(-(-2 * rate // SAMPLE_RATE))  # block means pass what lies below 4 kHz
         whole = mono[: mono.size - mono.size % block].reshape(-1, block).mean(axis=1)
         passed = float(whole.max() - whole.min()) / 2 if whole.size else 0.0
         swing = float(mono.max() - mono.min()) / 2

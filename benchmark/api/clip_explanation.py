@@ -271,7 +271,7 @@ class ClipExplanation:
 
         names = list(self.attributions)
         figure = new_figure(PANEL_INCHES[0], PANEL_INCHES[1] * len(names))
-        self._draw(figure.subplots(len(names), 1, squeeze=False)[:, 0], names)
+        self._draw(list(figure.subplots(len(names), 1, squeeze=False)[:, 0]), names)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=100)
         return base64.b64encode(buffer.getvalue()).decode()

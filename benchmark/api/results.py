@@ -252,7 +252,7 @@ class Run:
         root = None if data_root is None else Path(data_root)
         if out is not None:
             with writing(Path(out), resumable=False):
-                return read_figure(name, draw_figure(name, self._store, out, root, progress))
+                return read_figure(name, draw_figure(name, self._store, Path(out), root, progress))
         with tempfile.TemporaryDirectory() as scratch:
             return read_figure(name, draw_figure(name, self._store, scratch, root, progress))._replace(files=())
 

@@ -188,7 +188,8 @@ def _typical(plan: Plan, shards: Sequence[Shard]) -> Iterator[tuple[Shard, float
     for members in groups.values():
         sizes = [len(shard.clips) for shard, _ in members]
         average = float(np.average([seconds for _, seconds in members], weights=sizes))
-        members.sort(key=lambda member, average=average: abs(member[1] - average))
+        distances = [abs(seconds - average) for _, seconds in members]
+        members = [members[i] for i in np.argsort(distances, kind="stable")]
         reached = np.cumsum([len(shard.clips) for shard, _ in members])
         chosen = [shard for shard, _ in members[: int(np.searchsorted(reached, SAMPLE)) + 1]]
         weight = sum(sizes) / sum(len(shard.clips) for shard in chosen)

@@ -61,7 +61,7 @@ def render_all(corpus: str, folder: Path, names: list[str], workers: int, source
     gc.freeze()  # keeps the memory of loaded modules shared with the forked processes
     together = 1 if source is None else TOGETHER
     waiting = [names[start : start + together] for start in range(0, len(names), together)][::-1]
-    running = dict[Any, tuple[Any, list[str]]]()
+    running = dict[Connection, tuple[Any, list[str]]]()
     while waiting or running:
         while waiting and len(running) < workers:
             block = waiting.pop()
@@ -70,10 +70,11 @@ def render_all(corpus: str, folder: Path, names: list[str], workers: int, source
             process.start()
             theirs.close()  # so that the process' end is the end of the pipe
             running[ours] = process, list(block)
-        for connection in wait(list(running)):
+        ready = set(wait(list(running)))
+        for connection in [each for each in running if each in ready]:
             process, left = running[connection]
             try:
-                name = connection.recv()
+                name: str = connection.recv()
             except EOFError:
                 del running[connection]
                 process.join()
