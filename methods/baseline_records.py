@@ -8,6 +8,21 @@ _OWN = "MIT"
 _SCORING = "one cell of the scoring grid: 16 mel bands x 80 ms"
 _NONE = "none: a baseline of this benchmark"
 
+MAPS = MethodRecord(
+    name=f"{EXTERNAL}:",
+    target=".methods.external:ExternalMaps",
+    summary="maps made elsewhere, read from a folder: serxai score FOLDER",
+    version="1",
+    licence=_OWN,
+    citation="that of the method that made them",
+    family=EXTERNAL,
+    needs="none",
+    cost="as the folder says",
+    resolution="that of each map",
+    reference="none",
+    signed=True,
+)
+
 RECORDS = (
     MethodRecord(
         name="random",
@@ -77,20 +92,6 @@ RECORDS = (
         cost="0",
         resolution=_SCORING,
         reference="fill",
-        signed=True,
-    ),
-    MethodRecord(
-        name=f"{EXTERNAL}:",
-        target=".methods.external:ExternalMaps",
-        summary="maps made elsewhere, read from a folder: serxai score FOLDER",
-        version="1",
-        licence=_OWN,
-        citation="that of the method that made them",
-        family=EXTERNAL,
-        needs="none",
-        cost="as the folder says",
-        resolution="that of each map",
-        reference="none",
         signed=True,
     ),
 )

@@ -27,11 +27,10 @@ class ExternalMaps(Explainer):
         Whether another seed gives another map. Metrics that compare with a repeat need to know.
     """
 
-    name = PREFIX
-
     def __init__(self, label: str = "", against: str = "none", seeds: str = "unknown") -> None:
         if seeds not in SEEDS:
             raise InputError(f"maps: stochastic must be one of {', '.join(SEEDS)}, got {seeds!r}.")
+        self.name = f"{PREFIX}{label}"
         self.label = label
         self.relative_to = against
         self.seeds = seeds

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..registry import Registry
 from .attention_records import RECORDS as ATTENTION
+from .baseline_records import MAPS
 from .baseline_records import RECORDS as BASELINE
 from .gradient_records import RECORDS as GRADIENT
 from .record import EXTERNAL, FAMILIES, NEEDS, MethodRecord
@@ -369,6 +370,7 @@ METHODS: Registry[MethodRecord] = Registry(
             reference="base",
             signed=False,
         ),
+        MAPS,
         *BASELINE,
     ],
 )
