@@ -50,6 +50,15 @@ class MethodSpec:
     by_fill: Mapping[str, MethodSpec] = field(default_factory=dict)
 
     @property
+    def sees(self) -> str:
+        """What it is told of a clip: its ``samples``, its ``twin`` as well, or the whole ``truth`` (references)."""
+        if self.base is not None:
+            return self.base.sees
+        if METHODS.get(self.name).needs == "truth":
+            return "truth"
+        return "twin" if self.against == "twin" else "samples"
+
+    @property
     def external(self) -> bool:
         """Whether its maps were made elsewhere and are read from a folder."""
         return self.name.startswith(PREFIX)

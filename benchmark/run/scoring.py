@@ -246,7 +246,7 @@ class ShardScorer:
                 clip = self.clips.clip(clip_id, condition)
                 shared = self._shared_work(clip_id, condition)
                 start = time.perf_counter()
-                request = request_for(self.recogniser, clip, target, seed, base=base, shared=shared)
+                request = request_for(spec, self.recogniser, clip, target, seed, base=base, shared=shared)
                 attribution = self.backend.attribute(spec.explainer(), request)
                 if base:  # an explanation from a base costs what the base cost as well
                     attribution = replace(attribution, model_calls=attribution.model_calls + base.model_calls)
@@ -276,4 +276,4 @@ class ShardScorer:
         return {
             "explain": self.reexplainer.of(spec, clip, target, seed, shared),
             "budget": self.config.reexplain_calls,
-        } | shared_calls(spec, request_for(self.recogniser, clip, target, seed, shared=shared))
+        } | shared_calls(spec, request_for(spec, self.recogniser, clip, target, seed, shared=shared))
