@@ -21,10 +21,13 @@ from .console import Console
 def export(arguments: Namespace) -> int:
     """Write ``weights.csv`` and ``weights.parquet``; with ``--bands`` profiles and what the mask tables say, too.
 
-    With ``--maps`` the maps themselves instead, as a folder that ``serxai score`` reads.
+    With ``--maps`` the maps themselves instead, as a folder that ``serxai score`` reads; with ``--statements`` what cue
+    tables say, as a file that it reads.
     """
     if arguments.maps:
         return _export_maps(arguments)
+    if arguments.statements:
+        return _export_statements(arguments)
     store, methods = Store(arguments.run), tuple(dict.fromkeys(arguments.method))
     weights = part_weights(store, methods)
     if weights.empty:
@@ -80,6 +83,23 @@ def _export_maps(arguments: Namespace) -> int:
     with writing(arguments.out, resumable=False):
         manifest = write_maps(arguments.out, (_external(one, seeds) for one in found.values()))
     Console().print(f"maps: {manifest} ({len(found)} maps)", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _export_statements(arguments: Namespace) -> int:
+    from ..analysis.statements import statements_of_run
+    from ..storage.statement_file import packed
+
+    found = statements_of_run(Store(arguments.run), arguments.method)
+    if not found:
+        raise InputError(
+            f"export: {arguments.run} holds no cue table that stands out from the clip; --statements needs a method "
+            "such as beyond-saliency, under condition clean."
+        )
+    path = arguments.out / "statements.csv"
+    with writing(arguments.out, resumable=False):
+        write_atomically(path, packed(found))
+    Console().print(f"statements: {path} ({len(found)} rows)", highlight=False, soft_wrap=True)
     return 0
 
 

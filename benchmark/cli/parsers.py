@@ -213,17 +213,23 @@ def _score(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands,
         "score",
-        "score maps that were made elsewhere, like a method of serxai",
+        "score maps or statements that were made elsewhere",
         ".score:score",
         """
         serxai score maps/ --model cnn --corpus emodb --data-root DIR
         serxai score maps/ --model cnn --corpus emodb --metric abpc --metric deletion --method saliency
+        serxai score --statements FILE.csv --model cnn --corpus emodb --data-root DIR
         """,
         "score",
     )
     parser.add_argument(
-        "maps", type=nonempty_path, metavar="MAPS", help="folder with manifest.csv or manifest.json; see docs/maps.md"
-    )
+        "maps", nargs="?", type=nonempty_path, metavar="MAPS",
+        help="folder with manifest.csv or manifest.json; see docs/maps.md",
+    )  # fmt: skip
+    parser.add_argument(
+        "--statements", type=nonempty_path, metavar="FILE.csv",
+        help="explanations in words instead: clip, cue, direction; see docs/statements.md",
+    )  # fmt: skip
     parser.add_argument("--corpus", metavar="N", help="corpus of the clips; default what the manifest says")
     parser.add_argument("--model", metavar="N", help="recogniser that was explained; default what the manifest says")
     add_many(parser, "--method", "N", "method of serxai to compare with, beside random and energy")

@@ -117,6 +117,10 @@ def _export(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--maps", action="store_true", help="write the maps themselves, as a folder that `serxai score` reads"
     )
+    parser.add_argument(
+        "--statements", action="store_true",
+        help="write what cue tables say (beyond-saliency and its relatives), as `serxai score --statements` reads it",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 

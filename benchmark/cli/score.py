@@ -16,7 +16,11 @@ BESIDE = ("random", "energy")  # baselines that every board needs
 
 
 def score(arguments: Namespace) -> int:
-    """Score the maps of a folder, write a report, print the ranked table."""
+    """Score the maps of a folder, write a report, print the ranked table; or score statements."""
+    if arguments.statements is not None:
+        from .statements import score_file
+
+        return score_file(arguments)
     folder = read_map_folder(arguments.maps)
     corpus = arguments.corpus or _only(folder, "corpus")
     model = arguments.model or _only(folder, "model")

@@ -103,7 +103,7 @@ def global_random() -> list[object]:
     state = np.random.get_state()  # noqa: NPY002  (it is the global one that is watched)
     return [
         random.getstate(),
-        state[1].tobytes() if isinstance(state, tuple) else state,
+        [value.tobytes() if isinstance(value, np.ndarray) else value for value in state],
         torch.get_rng_state().tolist(),
     ]
 
