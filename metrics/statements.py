@@ -23,6 +23,7 @@ from types import MappingProxyType
 import numpy as np
 
 from ..audio import SAMPLE_RATE
+from ..cues.neutral import MIN_CLIPS
 from ..cues.records import REGION_CUES
 from ..cues.windows import window_edges
 from ..errors import NotApplicable
@@ -95,8 +96,11 @@ def distance_from_neutral(case: Case, cue: str, span: tuple[float, float] | None
     if not windows.any():
         windows[np.argmax(inside)] = True
     neutral = case.neutral()
+    # as many as three neutral clips have: a whole clip may be longer than them
+    lengths = sorted((cues.n_windows for cues in neutral.clips.values()), reverse=True)
+    size = min(int(windows.sum()), lengths[MIN_CLIPS - 1] if len(lengths) >= MIN_CLIPS else int(windows.sum()))
     values = case.window_cues.values(windows[None])[0][0]
-    z = neutral.values(int(windows.sum())).z(values)[REGION_CUES.index(cue)]
+    z = neutral.values(size).z(values)[REGION_CUES.index(cue)]
     if not np.isfinite(z):
         raise NotApplicable("the cue cannot be measured there, or levels of this corpus cannot be compared")
     return float(z)

@@ -18,7 +18,7 @@ from .console import Bars, Console
 from .options import check_permission, checkpoints_option, device_option
 
 NOTE = (
-    "true: the cue differs from this speaker's neutral by one standard deviation or more in the stated direction; used: "
+    "true: the cue differs from this speaker's neutral by a standard deviation or more in the stated direction; used: "
     "share of all cues and directions whose edit in the same span moves the recogniser less (0.5: chance); effect: "
     "log-odds that the stated cue gives the class; brackets: 95 %, clustered by speaker; * baseline without recogniser."
 )
