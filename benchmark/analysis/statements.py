@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import pandas as pd
 
 from ...cues.expert import directions
 from ...cues.records import REGION_CUES
+from ...cues.windows import WindowCues
 from ...errors import ClipError, InputError, NotApplicable, UnknownNameError
 from ...keys import rng
 from ...methods.cue_sentence import NOTICEABLE as CONTRAST
@@ -32,7 +33,7 @@ from ...metrics.statements import (
 )
 from ...progress import Progress, no_progress
 from ..run.execution import Execution
-from ..run.neutral import neutral_reference
+from ..run.neutral import neutral_reference, window_cues
 from ..run.workbench import Workbench
 from ..stats.clustered import clustered_mean
 from ..storage.statement_file import Statement
@@ -111,6 +112,14 @@ def score_statements(
     if taken := {one.method for one in statements} & set(BASELINES):
         raise InputError(f"--statements: method {taken.pop()!r} is the name of a baseline; give another.")
     data.prepare(clips)
+
+    @cache
+    def neutral_cues(name: str) -> WindowCues | None:
+        try:
+            return window_cues(data.clip(name))
+        except ClipError:
+            return None
+
     rows: list[dict[str, Any]] = []
     families: list[dict[str, Any]] = []
     by_fold = sorted(clips, key=lambda clip: models.fold_for(corpus, str(data.table.loc[clip, "speaker"]), clip))
@@ -126,8 +135,14 @@ def score_statements(
             log_odds = recogniser.log_odds(clip.samples[None])[0]
             predicted = recogniser.classes[int(log_odds.argmax())]
             chosen = {"predicted": predicted, "true": emotion}.get(target, target)
-            neutral = partial(neutral_reference, data, clip_id)
-            case = Case(recogniser, clip, chosen, seed=("statements", seed, corpus, clip_id), neutral=neutral)
+            reference = neutral_reference(data, clip_id, neutral_cues)
+            case = Case(
+                recogniser,
+                clip,
+                chosen,
+                seed=("statements", seed, corpus, clip_id),
+                neutral=lambda kept=reference: kept,
+            )  # type: ignore[misc]
             case.response(log_odds)  # an unknown class is refused here
             facts |= {"predicted": predicted, "target": chosen}
         except ClipError as error:
