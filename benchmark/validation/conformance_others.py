@@ -27,6 +27,7 @@ from .probes import global_random, needs_record, probe_clip, probe_recogniser, r
 
 CLOSE = 1e-6
 CLIPS = 4  # of a corpus that are decoded
+BEFORE = "input-x-gradient"
 AGAIN = "saliency"  # method that metrics which explain again are given
 
 
@@ -65,7 +66,9 @@ class _MetricTrial:
         self.record = record
         self.recogniser = probe_recogniser()
         self.clip = probe_clip(1.0, planted=True)
-        self.grid = scoring_grid(self.clip.duration_s)
+        in_features = record.space == "features"
+        size = self.clip.samples.size
+        self.grid = self.recogniser.feature_grid(size) if in_features else scoring_grid(self.clip.duration_s)
 
     def case(self) -> Case:
         fill = "attenuate" if self.record.uses_fill else "noise"
@@ -133,7 +136,7 @@ class _MetricTrial:
 
     def again(self, found: Attribution, first: Outcome) -> Iterator[str]:
         case = self.case()
-        self.score(self.map("before"), case)
+        self.score(replace(self.map("before"), method=BEFORE), case)  # caches of one case are by method
         for what, outcome in (("again", self.score(found)), ("after another map", self.score(found, case))):
             if isinstance(outcome, NotApplicable) or outcome.value != first.value:
                 yield f"{what}: {outcome}, first {first.value!r}"
