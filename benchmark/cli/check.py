@@ -8,11 +8,11 @@ from dataclasses import asdict
 from functools import partial
 
 from ...models.obtain import load_model
+from ..run.params import parameters_option
 from ..validation.check_result import FAIL, Check
 from ..validation.conformance import check_explainer
 from ..validation.conformance_others import check_corpus, check_metric, check_recogniser
 from .console import Console, styled
-from .params import parameters_option
 
 COLOURS = {"pass": "green", "fail": "red"}
 

@@ -9,8 +9,8 @@ from ...errors import InputError
 from ...models.trust import Permission
 from ..run.config import load_config
 from ..run.execution import Execution, check_out, free_folder
+from ..run.options import check_permission, checkpoints_option, device_option, workers_option
 from ..storage.map_folder import MapFolder, read_map_folder
-from .options import check_permission, checkpoints_option, device_option, workers_option
 
 BESIDE = ("random", "energy")  # baselines that every board needs
 

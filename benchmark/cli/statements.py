@@ -12,10 +12,10 @@ from rich.table import Table
 from ...models.trust import Permission
 from ..analysis.statements import score_statements
 from ..run.execution import Execution, check_out, free_folder
+from ..run.options import check_permission, checkpoints_option, device_option
 from ..storage.files import write_atomically, writing
 from ..storage.statement_file import read_statements
 from .console import Bars, Console
-from .options import check_permission, checkpoints_option, device_option
 
 NOTE = (
     "true: the cue differs from this speaker's neutral by a standard deviation or more in the stated direction; used: "
