@@ -29,7 +29,7 @@ __getattr__, __dir__, __all__ = attach(
         ".methods": ("Attribution",),
         ".models": ("Recogniser", "load_model"),
     },
-    packages=("audio", "corpora", "errors", "methods", "metrics", "models", "registry"),
+    packages=("audio", "corpora", "errors", "maps", "methods", "metrics", "models", "registry", "testing"),
 )
 
 if TYPE_CHECKING:

@@ -82,6 +82,8 @@ class Clip:
     strength: float = math.nan
     phones: tuple[Word, ...] = ()
     marks: Mapping[str, tuple[Word, ...]] = field(default_factory=dict)
+    # what follows from the samples alone; shared with copies that hold the same ones
+    _measured: dict[str, CueTracks] = field(default_factory=dict, init=False, repr=False)
 
     def __repr__(self) -> str:
         known = [f"{name}={value!r}" for name in ("emotion", "speaker", "corpus") if (value := getattr(self, name))]
@@ -128,10 +130,26 @@ class Clip:
         """
         return recorded_times(times_s, self.time_map)
 
-    @cached_property
+    @property
     def cue_tracks(self) -> CueTracks:
         """Cue tracks of the samples (`cues.tracks`), computed once for all methods and metrics."""
-        return cue_tracks(self.samples)
+        if "cue tracks" not in self._measured:
+            self._measured["cue tracks"] = cue_tracks(self.samples)
+        return self._measured["cue tracks"]
+
+    @cached_property
+    def unnamed(self) -> Clip:
+        """Copy with samples and alignment alone: no id, label, speaker, corpus, condition, marks or truth."""
+        bare = Clip("", self.samples, words=self.words, phones=self.phones)
+        object.__setattr__(bare, "_measured", self._measured)
+        return bare
+
+    @cached_property
+    def unnamed_with_twin(self) -> Clip:
+        """As `unnamed`, with what was planted: for explanations against the neutral twin."""
+        bare = replace(self.unnamed, plant=self.plant)
+        object.__setattr__(bare, "_measured", self._measured)
+        return bare
 
     def with_samples(self, samples: np.ndarray, twin: np.ndarray | None = None) -> Clip:
         """Copy of the clip with other samples; a planted clip keeps its plant only if its twin is given too.

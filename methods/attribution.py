@@ -10,6 +10,7 @@ import numpy as np
 
 from ..audio import Grid
 from ..errors import InputError
+from .record import EXTERNAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +74,11 @@ class Attribution:
             object.__setattr__(self, "table", np.asarray(self.table, dtype=np.float32))
         if self.errors is not None:
             object.__setattr__(self, "errors", np.asarray(self.errors, dtype=np.float32).reshape(self.grid.shape))
+
+    @property
+    def drawn_as(self) -> str:
+        """Name of the method in seeds: maps made elsewhere are scored with the draws of the method that made them."""
+        return self.method.removeprefix(f"{EXTERNAL}:")
 
     def on(self, grid: Grid) -> np.ndarray:
         """Resample the map onto another grid, preserving its sum. float64, shape ``grid.shape``."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..datasets.clip import Clip
 from ..errors import NotApplicable
-from ..keys import rng
+from ..keys import Seed, rng
 from ..models.recogniser import Recogniser, Scores
 from .attribution import Attribution
 
@@ -85,10 +85,13 @@ class Request:
     ----------
     recogniser : Recogniser
     clip : Clip
+        Runs give samples and alignment alone (`Clip.unnamed`): a method that knew the clip's name, label or condition
+        could answer by them. References of the truth are exempt.
     target : str
         Class to explain, one of the recogniser's.
-    seed : tuple
-        Identity of the cell, from which every random generator is seeded; there is no global random state.
+    seed : tuple or Seed
+        Identity of the cell, from which every random generator is seeded; there is no global random state. Runs give a
+        `keys.Seed`, which draws the same and cannot be read.
     base : Attribution, optional
         Attribution by the method's `base`, if it has one and the runner has already computed it.
     contrast : str, optional
@@ -100,7 +103,7 @@ class Request:
     recogniser: Recogniser
     clip: Clip
     target: str
-    seed: tuple = ()
+    seed: tuple | Seed = ()
     base: Attribution | None = None
     contrast: str | None = None
     shared: SharedWork = field(default_factory=SharedWork, repr=False, compare=False)
@@ -129,7 +132,7 @@ class Request:
 
     def generator(self, *extra: Any) -> np.random.Generator:
         """Random generator seeded from the request and `extra`; repeated calls return the same stream."""
-        return rng(*self.seed, *extra)
+        return self.seed.rng(*extra) if isinstance(self.seed, Seed) else rng(*self.seed, *extra)
 
 
 class Explainer(ABC):

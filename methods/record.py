@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ..errors import InputError
 from ..registry import Record
 
-FAMILIES = ("gradient", "relevance", "attention", "occlusion", "lime", "cue-referenced", "baseline")
+EXTERNAL = "maps"  # family, and prefix of the names, of maps that were made elsewhere
+FAMILIES = ("gradient", "relevance", "attention", "occlusion", "lime", "cue-referenced", "baseline", EXTERNAL)
 NEEDS = ("gradient", "features", "attention", "black box", "none", "truth")
 REFERENCES = ("fill", "own", "none", "base")
 
@@ -19,7 +20,8 @@ class MethodRecord(Record):
     Attributes
     ----------
     family : str
-        One of `FAMILIES`; ``baseline`` for references that explain no recogniser (see `methods.records.baselines`).
+        One of `FAMILIES`; ``baseline`` for references that explain no recogniser (see `methods.records.baselines`),
+        ``maps`` for maps that were made elsewhere (`methods.external`).
     needs : {'gradient', 'features', 'attention', 'black box', 'none', 'truth'}
         What it requires: a differentiable recogniser, a network on a feature map (whose layers it may inspect), a
         differentiable recogniser with self-attention, any recogniser, or none; ``truth`` requires a clip of

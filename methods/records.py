@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..registry import Registry
 from .attention_records import RECORDS as ATTENTION
+from .baseline_records import MAPS
+from .baseline_records import RECORDS as BASELINE
 from .gradient_records import RECORDS as GRADIENT
-from .record import FAMILIES, NEEDS, MethodRecord
+from .record import EXTERNAL, FAMILIES, NEEDS, MethodRecord
 
 if TYPE_CHECKING:
     from .explainer import Explainer
@@ -33,7 +35,6 @@ _BEYOND = (
     "Nasr, Ren & Johnson 2025, Beyond saliency: enhancing explanation of speech emotion recognition with "
     "expert-referenced acoustic cues, arXiv 2511.11691"
 )
-_NONE = "none: a baseline of this benchmark"
 
 # the order is that of tables and boards
 METHODS: Registry[MethodRecord] = Registry(
@@ -369,76 +370,8 @@ METHODS: Registry[MethodRecord] = Registry(
             reference="base",
             signed=False,
         ),
-        MethodRecord(
-            name="random",
-            target=".methods.baselines:Random",
-            summary="baseline: standard normal relevance, drawn anew for every clip and condition",
-            version="1",
-            licence=_OWN,
-            citation=_NONE,
-            family="baseline",
-            needs="none",
-            cost="0",
-            resolution=_SCORING,
-            reference="none",
-            signed=True,
-        ),
-        MethodRecord(
-            name="energy",
-            target=".methods.baselines:Energy",
-            summary="baseline: the clip's own energy, whatever the recogniser and the target",
-            version="1",
-            licence=_OWN,
-            citation=_NONE,
-            family="baseline",
-            needs="none",
-            cost="0",
-            resolution=_SCORING,
-            reference="none",
-            signed=False,
-        ),
-        MethodRecord(
-            name="loud-quiet",
-            target=".methods.baselines:LoudQuiet",
-            summary="baseline: loud cells for anger and happiness, quiet ones for sadness, whatever the recogniser",
-            version="1",
-            licence=_OWN,
-            citation=_NONE,
-            family="baseline",
-            needs="none",
-            cost="0",
-            resolution=_SCORING,
-            reference="none",
-            signed=False,
-        ),
-        MethodRecord(
-            name="oracle",
-            target=".methods.baselines:Oracle",
-            summary="reference: where the emotion's cues were planted",
-            version="1",
-            licence=_OWN,
-            citation=_NONE,
-            family="baseline",
-            needs="truth",
-            cost="0",
-            resolution=_SCORING,
-            reference="fill",
-            signed=False,
-        ),
-        MethodRecord(
-            name="rule-truth",
-            target=".methods.rule_truth:RuleTruth",
-            summary="reference: the true explanation of recogniser planted-rule against a fill, in closed form",
-            version="2",
-            licence=_OWN,
-            citation="none: serxai, docs/qualification",
-            family="baseline",
-            needs="truth",
-            cost="0",
-            resolution=_SCORING,
-            reference="fill",
-            signed=True,
-        ),
+        MAPS,
+        *BASELINE,
     ],
 )
 
@@ -475,7 +408,9 @@ def make_method(name: str, **params: Any) -> Explainer:
     factory: Callable[..., Explainer] = record.load()
     if record.name.endswith(":"):
         raise InputError(f"method {name!r} stands for a family; name the base method behind the colon.")
-    if record.argument:
+    if record.family == EXTERNAL:
+        params["label"] = record.argument
+    elif record.argument:
         METHODS.get(record.argument)  # an unknown base is refused before any work
         params["base"] = record.argument
     if not params:  # the common case, asked for in every cell; reading a signature takes a millisecond

@@ -78,7 +78,7 @@ class QuantusMetric(Metric):
             columns = case.grid.columns_of((grid.time_edges_s[:-1] + grid.time_edges_s[1:]) / 2)
             mask = case_truth_mask(case)[rows][:, columns][None, None]
         metric, before = _instantiate(self.name, features.shape[2:]), recogniser.calls
-        draws = global_draws(*case.seed, "quantus", self.name, explained.attribution.method)
+        draws = global_draws(*case.seed, "quantus", self.name, explained.attribution.drawn_as)
         # warnings are not needed: a score that is not finite gets a status
         with draws, recogniser.metered(), warnings.catch_warnings(action="ignore"):
             scores = metric(

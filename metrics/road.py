@@ -174,7 +174,7 @@ class Road(Metric):
         if features.size < 2:
             raise NotApplicable("one feature alone cannot be imputed")
         relevance = case.map_on(explained.attribution, recogniser.feature_grid(case.clip.samples.size))
-        order = ranking(relevance, rng(*case.seed, "road ties", explained.attribution.method))
+        order = ranking(relevance, rng(*case.seed, "road ties", explained.attribution.drawn_as))
         # the same noise for both orders
         copies = np.concatenate(
             [imputed_series(features, o, rng(*case.seed, "road noise")) for o in (order, order[::-1])]

@@ -123,7 +123,7 @@ def deletion_trajectory(case: Case, order: np.ndarray, grid: Grid | None = None)
 
 def order_of(case: Case, attribution: Attribution) -> np.ndarray:
     """Flat indices of the scoring grid's cells in the order of removal, most relevant first."""
-    return ranking(case.map(attribution), rng(*case.seed, "ties", attribution.method))
+    return ranking(case.map(attribution), rng(*case.seed, "ties", attribution.drawn_as))
 
 
 def trajectory_of(case: Case, attribution: Attribution) -> Trajectory:
@@ -137,7 +137,7 @@ def native_trajectory(case: Case, attribution: Attribution) -> Trajectory:
     grid = attribution.grid
     if grid == case.grid:
         return trajectory_of(case, attribution)
-    order = ranking(attribution.values, rng(*case.seed, "native ties", attribution.method))
+    order = ranking(attribution.values, rng(*case.seed, "native ties", attribution.drawn_as))
     key = ("native trajectory", case.fill, _edges(grid), order.tobytes())
     return case.shared(key, lambda: deletion_trajectory(case, order, grid))
 
@@ -150,7 +150,7 @@ def super_grid(case: Case) -> Grid:
 def super_trajectory(case: Case, attribution: Attribution) -> Trajectory:
     """As `trajectory_of`, over super-cells."""
     grid = super_grid(case)
-    order = ranking(case.map_on(attribution, grid), rng(*case.seed, "super ties", attribution.method))
+    order = ranking(case.map_on(attribution, grid), rng(*case.seed, "super ties", attribution.drawn_as))
     return case.shared(("super trajectory", case.fill, order.tobytes()), lambda: deletion_trajectory(case, order, grid))
 
 

@@ -29,6 +29,7 @@ from ..stats.clustered import (
 )
 from .abstention import CompletedCell, completed, ranks
 from .bar import BAR_COLUMNS, ENERGY, RANDOM, RULE, sanity_p, with_marks
+from .external_ranks import without_unfaithful
 from .fill_spread import SPREAD, by_fill, with_spread
 from .references import AGAINST, REFERENCE_COLUMNS, matched_cells, mismatch_note, references
 from .retrainings import TOLD, with_retrainings
@@ -141,7 +142,7 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     board["rank"] = board["rank"].mask(described)
     for name in ("beats_random", "group"):
         board[name] = board[name].mask(described, "")
-    return _in_order(board)[BOARD_COLUMNS]
+    return _in_order(without_unfaithful(board))[BOARD_COLUMNS]
 
 
 def unique_scores(scores: pd.DataFrame) -> pd.DataFrame:

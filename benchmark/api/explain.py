@@ -11,12 +11,12 @@ from ...audio.fill_records import FILL_NAMES
 from ...datasets.clip import Clip
 from ...datasets.corpora import CORPORA, load_corpus
 from ...errors import ClipError, InputError, NotApplicable, UnknownNameError
-from ...keys import digest
+from ...keys import Seed, digest
 from ...methods.attribution import Attribution
 from ...methods.beyond_saliency import with_norms
 from ...methods.explainer import Explainer, Request, SharedWork
 from ...methods.masks import fill_effects
-from ...methods.records import make_method
+from ...methods.records import METHODS, make_method
 from ...models.bundled import REAL_SPEECH, corpus_of_samples
 from ...models.dimensional import no_class
 from ...models.foldmodels import GivenRecogniser, Models
@@ -260,9 +260,10 @@ def _explained(
     shared = SharedWork()
     for done, (name, explainer) in enumerate(making.explainers.items()):
         report(f"explaining {sound.name}", done, len(making.explainers))
-        request = Request(
-            recogniser, clip, chosen, ("explain", making.seed, clip.sha256, name), None, contrast, shared
-        )  # fmt: skip
+        of_truth = any(METHODS.get(n).needs == "truth" for n in (name, explainer.base) if n)
+        told = clip if of_truth else clip.unnamed_with_twin
+        identity = Seed("explain", making.seed, clip.sha256, name)
+        request = Request(recogniser, told, chosen, identity, None, contrast, shared)
         before = recogniser.calls + shared.spared
         try:
             based = replace(request, base=_base(making, explainer, request, attributions))

@@ -53,6 +53,22 @@ def explain(arguments: Namespace) -> None:
     _target(arguments.target, arguments.model, arguments.trained_on or REAL_SPEECH, arguments.checkpoint)
 
 
+def score(arguments: Namespace) -> None:
+    """Folder of maps, corpus, model, methods and metrics of ``serxai score``."""
+    if (arguments.maps is None) == (arguments.statements is None):
+        raise InputError("score: give a folder of MAPS, or --statements FILE.csv, and not both.")
+    if arguments.statements is not None:
+        if arguments.corpus is None:
+            raise InputError("--corpus: say of which corpus the clips of --statements are.")
+    elif not arguments.maps.is_dir():
+        raise InputError(f"MAPS {arguments.maps}: no such folder; give one that holds a manifest and maps.")
+    if arguments.corpus is not None:
+        _corpora("--corpus", [arguments.corpus], arguments.data_root)
+    _registered("--model", MODELS, [arguments.model] if arguments.model else [])
+    _methods(arguments.method)
+    _folder("--out", arguments.out or Path())
+
+
 def train(arguments: Namespace) -> None:
     """Model, corpus and folds of ``serxai train``; what the configuration says is filled in."""
     complete(arguments)

@@ -209,6 +209,49 @@ def _explain(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def _score(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "score",
+        "score maps or statements that were made elsewhere",
+        ".score:score",
+        """
+        serxai score maps/ --model cnn --corpus emodb --data-root DIR
+        serxai score maps/ --model cnn --corpus emodb --metric abpc --metric deletion --method saliency
+        serxai score --statements FILE.csv --model cnn --corpus emodb --data-root DIR
+        """,
+        "score",
+    )
+    parser.add_argument(
+        "maps", nargs="?", type=nonempty_path, metavar="MAPS",
+        help="folder with manifest.csv or manifest.json; see docs/maps.md",
+    )  # fmt: skip
+    parser.add_argument(
+        "--statements", type=nonempty_path, metavar="FILE.csv",
+        help="explanations in words instead: clip, cue, direction; see docs/statements.md",
+    )  # fmt: skip
+    parser.add_argument("--corpus", metavar="N", help="corpus of the clips; default what the manifest says")
+    parser.add_argument("--model", metavar="N", help="recogniser that was explained; default what the manifest says")
+    add_many(parser, "--method", "N", "method of serxai to compare with, beside random and energy")
+    add_many(parser, "--metric", "N", "metric, `all` or `core`; default those of preset quick")
+    add_many(parser, "--condition", "N", "distribution shift; default those that there are maps of")
+    add_many(parser, "--emotion", "N", "score only clips of this emotion")
+    add_many(parser, "--fill", "N", "what replaces removed parts; default: the first with reach")
+    parser.add_argument("--target", metavar="predicted|true|EMOTION", help="class explained; default predicted")
+    parser.add_argument("--trained-on", metavar="CORPUS", help="training corpus of the model; default the corpus")
+    add_many(parser, "--checkpoint", "[MODEL=]PATH", "a folder written by `serxai train`, or a foreign model's file")
+    add_trust(parser)
+    add_data_root(parser)
+    parser.add_argument("--repeats", type=int, metavar="N", help="seeds that are scored; default 1")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of every draw; default 0")
+    parser.add_argument("--limit", type=int, metavar="CLIPS", help="at most so many clips; default all with a map")
+    parser.add_argument("--out", type=nonempty_path, metavar="DIR", help="run folder; default runs/score or the next")
+    parser.add_argument("--resume", action="store_true", help="continue in --out; only maps that changed are scored")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the cores of this machine")
+    parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where the recogniser runs; default cpu")
+    parser.add_argument("--json", action="store_true", help="print the leaderboard as JSON instead of a table")
+
+
 def _train(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands,
@@ -406,6 +449,7 @@ COMMANDS = (
     _run,
     _qualify,
     _explain,
+    _score,
     _train,
     _transfer,
     _corpus,

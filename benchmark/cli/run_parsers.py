@@ -114,6 +114,13 @@ def _export(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="also write band profiles with intervals, their reliability, and what the mask tables say",
     )
+    parser.add_argument(
+        "--maps", action="store_true", help="write the maps themselves, as a folder that `serxai score` reads"
+    )
+    parser.add_argument(
+        "--statements", action="store_true",
+        help="write what cue tables say (beyond-saliency and its relatives), as `serxai score --statements` reads it",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
 
 

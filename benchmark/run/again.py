@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...datasets.clip import Clip
-from ...keys import digest
+from ...keys import Seed, digest
 from ...methods.attribution import Attribution
 from ...methods.explainer import Request, SharedWork
 from ...models.recogniser import Recogniser
@@ -88,7 +88,7 @@ class Reexplainer:
 
         def make() -> Attribution:
             base = self._made(spec.base, recogniser, clip, target, seed, shared) if spec.base else None
-            request = request_for(recogniser, clip, target, seed, base=base, shared=shared)
+            request = request_for(spec, recogniser, clip, target, seed, base=base, shared=shared)
             attribution = self.backend.attribute(spec.explainer(), request)
             return replace(attribution, model_calls=attribution.model_calls + base.model_calls) if base else attribution
 
@@ -109,7 +109,10 @@ def shared_calls(spec: MethodSpec, request: Request) -> dict[str, Hashable]:
     return {"table": table, "source": None if spec.stochastic else digest(spec.identity), "shared": request.shared}
 
 
-def request_for(recogniser: Recogniser, clip: Clip, target: str, seed: tuple, **more: Any) -> Request:
-    """A request for a class, or for the contrast ``A-B``."""
+def request_for(
+    spec: MethodSpec, recogniser: Recogniser, clip: Clip, target: str, seed: tuple, **more: Any
+) -> Request:  # fmt: skip
+    """A request for a class, or for the contrast ``A-B``, that tells a method no more of the clip than it may know."""
     name, contrast = recogniser.target_named(target)
-    return Request(recogniser, clip, name, seed, contrast=contrast, **more)
+    told = {"truth": lambda: clip, "twin": lambda: clip.unnamed_with_twin, "samples": lambda: clip.unnamed}[spec.sees]()
+    return Request(recogniser, told, name, Seed(*seed), contrast=contrast, **more)

@@ -121,6 +121,8 @@ class RunConfig(BaseModel):
         log-odds instead of the model refitted on all speakers.
     limit : int
         At most so many clips per corpus, balanced over speakers and emotions; 0 for all.
+    clips : list of str
+        Only these clips are explained; empty for all.
     repeats : int
         Seeds per stochastic method: explanations of each clip, each scored.
     reexplain_calls : int
@@ -152,6 +154,7 @@ class RunConfig(BaseModel):
     ensemble: bool = False
     # strict: neither true nor "3" nor 3.0 is a number here; seeds are stored in 64 bits
     limit: int = Field(default=0, ge=0, lt=2**63, strict=True)
+    clips: list[str] = []
     repeats: int = Field(default=1, ge=1, le=1000, strict=True)
     reexplain_calls: int = Field(default=REEXPLAIN_CALLS, ge=0, lt=2**63, strict=True)
     parameters: dict[str, dict[str, Any]] = {}

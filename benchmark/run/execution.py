@@ -38,6 +38,8 @@ class Execution:
         Of each model that is not to be trained here: a folder written by ``serxai train``, or a foreign model's file.
     permission : Permission
         Models whose own code may run, by what this command's line says; workers get it from their parent.
+    maps : Path or None
+        Folder of maps that were made elsewhere, for methods ``maps:NAME``; one that a run's files name is never read.
     """
 
     workers: int = 1
@@ -50,12 +52,14 @@ class Execution:
     ray_address: str | None = None
     checkpoints: Mapping[str, Path] = field(default_factory=dict, hash=False)  # a dict has no hash, Ray needs one
     permission: Permission = NO_PERMISSION
+    maps: Path | None = None
 
 
 def on_cpu(execution: Execution) -> Execution:
     """The same execution without an accelerator, for a process that only writes failed rows."""
     return Execution(
-        data_root=execution.data_root, checkpoints=execution.checkpoints, permission=execution.permission
+        data_root=execution.data_root, checkpoints=execution.checkpoints, permission=execution.permission,
+        maps=execution.maps,
     )  # fmt: skip
 
 

@@ -254,7 +254,16 @@ def _scorer(plan: Plan, shard: Shard, store: Store, device: str = "cpu", backend
     recogniser = plan.models[shard.model, shard.trained_on].recogniser(shard.fold, device)
     seen = dict.fromkeys(shard.clips, "no")
     return ShardScorer(
-        plan.config, plan.specs, shard, plan.corpora[shard.corpus], recogniser, seen, store, device, backend
+        plan.config,
+        plan.specs,
+        shard,
+        plan.corpora[shard.corpus],
+        recogniser,
+        seen,
+        store,
+        device,
+        backend,
+        maps=plan.maps.get((shard.corpus, shard.model)),
     )
 
 

@@ -15,6 +15,7 @@ from ...keys import digest
 from ...metrics.records import METRICS, MetricRecord
 from ...models.fine_tuning import FineTuning
 from ...models.recogniser import Recogniser
+from ..storage.map_folder import MapFolder, MapRow
 from .config import RunConfig
 from .method_spec import MethodSpec
 
@@ -73,6 +74,8 @@ class Keys:
     corpus : Corpus
     recogniser : Recogniser
     clips : ClipIdentities
+    maps : MapFolder, optional
+        Maps that were made elsewhere; an explanation by them is known by its content.
     """
 
     def __init__(
@@ -82,7 +85,9 @@ class Keys:
         corpus: Corpus,
         recogniser: Recogniser,
         clips: ClipIdentities,
+        maps: MapFolder | None = None,
     ) -> None:
+        self.maps = maps
         self.config = config
         self.specs = specs
         self.corpus = corpus
@@ -103,7 +108,18 @@ class Keys:
         """Key of an explanation for scores with a fill."""
         of_clip = self._clip(clip_id, condition)
         spec = self.specs[method].scored_with(fill)
-        return digest("explanation", *of_clip, spec.identity, target, repeat, self.batch)
+        content = [] if self.maps is None or not spec.external else [
+            self.maps.content(self.map_row(clip_id, condition, method, target, repeat, fill))
+        ]  # fmt: skip
+        return digest("explanation", *of_clip, spec.identity, target, repeat, self.batch, *content)
+
+    def map_row(
+        self, clip_id: str, condition: str, method: str, target: str, repeat: int, fill: str
+    ) -> MapRow | None:  # fmt: skip
+        """Which map that was made elsewhere is the explanation for scores with a fill; None if there is none."""
+        assert self.maps is not None
+        against = self.specs[method].scored_with(fill).against
+        return self.maps.row(method, clip_id, condition, target, repeat, against)
 
     def explanation_seed(self, clip_id: str, method: str, condition: str, repeat: int) -> tuple:
         """Parts of the seed of an explanation."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...audio.fill_records import FILL_NAMES
 from ...methods.explainer import Explainer
+from ...methods.external import PREFIX
 from ...methods.records import METHODS, make_method
 from .config import SCORED, RunConfig
 
@@ -47,6 +48,20 @@ class MethodSpec:
     base: MethodSpec | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
     by_fill: Mapping[str, MethodSpec] = field(default_factory=dict)
+
+    @property
+    def sees(self) -> str:
+        """What it is told of a clip: its ``samples``, its ``twin`` as well, or the whole ``truth`` (references)."""
+        if self.base is not None:
+            return self.base.sees
+        if METHODS.get(self.name).needs == "truth":
+            return "truth"
+        return "twin" if self.against == "twin" else "samples"
+
+    @property
+    def external(self) -> bool:
+        """Whether its maps were made elsewhere and are read from a folder."""
+        return self.name.startswith(PREFIX)
 
     @property
     def identity(self) -> list[Any]:

@@ -9,7 +9,7 @@ metric compares a clip with the next one of its emotion.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise, product
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from ...models.bundled import REAL_SPEECH
 from ...models.dimensional import no_class
 from ...models.foldmodels import Models
 from ...progress import Progress, no_progress
+from ..storage.map_folder import MapFolder
 from .config import RULES, RUNNER_UP, RunConfig
 from .execution import Execution
 from .fine_tuned import fine_tunes, training_clips
@@ -98,6 +99,8 @@ class Plan:
     ----------
     fills : dict of (str, str) to Fills
         Fills by corpus and model.
+    maps : dict of (str, str) to MapFolder
+        Maps that were made elsewhere, by corpus and model.
     """
 
     config: RunConfig
@@ -107,6 +110,7 @@ class Plan:
     cells: list[Cell]
     shards: list[Shard]
     fills: dict[tuple[str, str], Fills]
+    maps: dict[tuple[str, str], MapFolder] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -186,6 +190,9 @@ def make_plan(
         (corpus_name, model): bench.models(model, _trained_on(config, bench.corpus(corpus_name)))
         for corpus_name, model in product(config.corpora, config.models)
     }
+    maps = {}
+    if any(spec.external for spec in specs.values()):
+        maps = {(corpus_name, model): bench.maps(corpus_name, model) for corpus_name, model in pairs}
     _refuse_unknown_targets(config, list(pairs.values()))
     for (corpus_name, model), used in pairs.items():
         models[model, used.trained_on] = used
@@ -196,7 +203,7 @@ def make_plan(
             config, specs, corpus, model, used, partial(bench.recogniser, model, used.trained_on), clips, measured,
             progress or no_progress,
         )  # fmt: skip
-        of_model = _shards(config, specs, corpus, model, used, clips, chosen)
+        of_model = _shards(config, specs, corpus, model, used, clips, chosen, maps.get((corpus_name, model)))
         kinds = list(cells_of(config, chosen.names))
         if not kinds:
             raise InputError(
@@ -210,7 +217,7 @@ def make_plan(
                 for condition, method, metric, fill in kinds
             ]
         shards += of_model
-    return Plan(config, specs, bench.corpora, models, cells, shards, fills)
+    return Plan(config, specs, bench.corpora, models, cells, shards, fills, maps)
 
 
 def _trained_on(config: RunConfig, corpus: Corpus) -> str:
@@ -244,6 +251,7 @@ def _shards(
     models: Models,
     chosen: list[str],
     fills: Fills,
+    maps: MapFolder | None,
 ) -> list[Shard]:
     known = _known_clips(config, corpus)
     groups: dict[tuple[str, str], list[str]] = {}
@@ -261,6 +269,11 @@ def _shards(
         for clip, other in (_partners(members, speakers) if emotion else dict.fromkeys(members, "")).items()
         if clip in wanted
     }
+    if config.clips:  # a partner that is explained as well, where there is one
+        explained = set(config.clips)
+        for members in groups.values():
+            among = _partners([clip for clip in members if clip in explained], speakers)
+            partner |= {c: other for c, other in among.items() if c in wanted and partner[c] not in explained}
     others = {clip: {m for condition in mixing for m in talkers.of(clip, condition)} for clip in chosen}
     if reads_neutral(config.metrics):
         others = {clip: mixed.union(neutral_clips(corpus, clip)) for clip, mixed in others.items()}
@@ -286,6 +299,7 @@ def _shards(
                 [(clip, identities[clip]) for clip in part], [(p, identities.get(p)) for p in partners],
                 *((m, identities[m]) for m in mixed),
                 *(("fine-tuning", m, identities[m]) for m in training),
+                *([] if maps is None else maps.contents_of({*part, *partners})),
             )  # fmt: skip
             names, barred = fills.names, fills.barred
             shards.append(
@@ -302,7 +316,14 @@ def _chosen_clips(config: RunConfig, corpus: Corpus) -> list[str]:
     InputError
         If there are none.
     """
-    chosen = _known_clips(config, corpus)[: config.limit or None]
+    chosen = _known_clips(config, corpus)
+    if config.clips:
+        for clip in config.clips:
+            if clip not in corpus.table.index:
+                raise UnknownNameError(f"clip of corpus {corpus.name!r}", clip, map(str, corpus.table.index[:2000]))
+        explained = set(config.clips)
+        chosen = [clip for clip in chosen if clip in explained]
+    chosen = chosen[: config.limit or None]
     if not chosen:
         raise InputError(f"corpus {corpus.name!r}: no clip of the emotions {', '.join(config.emotions)}.")
     return chosen

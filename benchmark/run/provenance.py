@@ -54,6 +54,7 @@ def describe(plan: Plan, execution: Execution) -> dict[str, Any]:
             "device": execution.device,
             "checkpoints": {model: str(path.resolve()) for model, path in execution.checkpoints.items()},
             "trust": execution.permission.trust,
+            "maps": str(execution.maps.resolve()) if execution.maps else None,
             "data_root": str(execution.data_root.resolve()) if execution.data_root else None,
         },
         "corpora": {

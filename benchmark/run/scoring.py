@@ -17,12 +17,14 @@ from ...methods.explainer import SharedWork
 from ...metrics.case import Explained
 from ...metrics.records import METRICS
 from ...models.recogniser import Recogniser
+from ..storage.map_folder import MapFolder
 from ..storage.scratch import Scratch
 from ..storage.store import Explanation, Store
 from .again import Reexplainer, request_for, shared_calls
 from .backend import Backend, ComputeBackend
 from .clip_conditions import OF_CLIP, ClipPredictions, ConditionedClips, Memo
 from .config import RunConfig
+from .external import refuse_copies, refuse_what_needs_another, taken_from
 from .fine_tuned import Copies
 from .identity import Keys, target_rule
 from .method_spec import MethodSpec
@@ -55,6 +57,8 @@ class ShardScorer:
         Default: computes every step.
     scratch : Scratch, optional
         Where arrays that no recogniser moves are kept for the run's other recognisers.
+    maps : MapFolder, optional
+        Maps that were made elsewhere, for methods ``maps:NAME``.
 
     Attributes
     ----------
@@ -76,6 +80,7 @@ class ShardScorer:
         device: str = "cpu",
         backend: Backend | None = None,
         scratch: Scratch | None = None,
+        maps: MapFolder | None = None,
     ) -> None:
         self.scratch = scratch
         self.config = config
@@ -86,7 +91,7 @@ class ShardScorer:
         self.backend = backend or ComputeBackend()
         self._memo = Memo()
         self.clips = ConditionedClips(config, corpus, self._memo, self.backend, shard.training)
-        self.keys = Keys(config, specs, corpus, recogniser, self.clips)
+        self.keys = Keys(config, specs, corpus, recogniser, self.clips, maps)
         self.copies = Copies(recogniser, self.clips) if shard.training else None
         self.cases = ClipPredictions(
             self.clips, recogniser, self.keys, store, self._memo, self.backend, device, self.copies
@@ -195,6 +200,7 @@ class ShardScorer:
         clip_id, condition, method, target = row["clip"], row["condition"], row["method"], row["target"]
         repeat, record, against = row["repeat"], METRICS.get(row["metric"]), self._against(row["fill"])
         companions: dict[str, Any] = {}
+        refuse_what_needs_another(self.specs[method], record)
         if "clean" in record.companions:
             companions["clean"] = self._explanation(clip_id, "clean", method, target, repeat, against)
         if "repeat" in record.companions:
@@ -209,6 +215,8 @@ class ShardScorer:
             companions["other"] = self._explanation(partner, "clean", method, its_target, repeat, against)
             companions["other_duration_s"] = self.clips.clip(partner, "clean").duration_s
         scored = self._explanation(clip_id, condition, method, target, repeat, against)
+        if self.specs[method].external and "clean" in companions:
+            refuse_copies(scored, companions["clean"])
         if record.explains:
             companions |= self._again(clip_id, condition, method, target, repeat, against)
         return Explained(scored, draw=repeat, **companions)
@@ -223,6 +231,13 @@ class ShardScorer:
             stored = self.store.explanation(key)
             if stored is not None:
                 attribution, heard = stored.attribution, (stored.duration_s, stored.time_map)
+            elif spec.external:
+                clip = self.clips.clip(clip_id, condition)
+                heard = (clip.duration_s, clip.time_map)
+                attribution = taken_from(
+                    self.keys, clip_id, condition, method, target, repeat, against, clip.duration_s
+                )
+                self.timing["explanations"][key] = 0.0
             else:
                 base = None
                 if spec.base:
@@ -231,7 +246,7 @@ class ShardScorer:
                 clip = self.clips.clip(clip_id, condition)
                 shared = self._shared_work(clip_id, condition)
                 start = time.perf_counter()
-                request = request_for(self.recogniser, clip, target, seed, base=base, shared=shared)
+                request = request_for(spec, self.recogniser, clip, target, seed, base=base, shared=shared)
                 attribution = self.backend.attribute(spec.explainer(), request)
                 if base:  # an explanation from a base costs what the base cost as well
                     attribution = replace(attribution, model_calls=attribution.model_calls + base.model_calls)
@@ -261,4 +276,4 @@ class ShardScorer:
         return {
             "explain": self.reexplainer.of(spec, clip, target, seed, shared),
             "budget": self.config.reexplain_calls,
-        } | shared_calls(spec, request_for(self.recogniser, clip, target, seed, shared=shared))
+        } | shared_calls(spec, request_for(spec, self.recogniser, clip, target, seed, shared=shared))

@@ -36,6 +36,7 @@ class ShardWorker:
         use_one_thread()
         self.config = config
         self.specs = resolve_methods(config)
+        self._external = any(spec.external for spec in self.specs.values())
         self.store = Store(path)
         self.bench = Workbench(execution, ensemble=config.ensemble, quiet=True, settings=config.model_settings)
         self.scratch = Scratch(path) if len(config.models) > 1 else None
@@ -103,4 +104,5 @@ class ShardWorker:
             store=self.store,
             device=bench.execution.device,
             scratch=self.scratch,
+            maps=bench.maps(shard.corpus, shard.model) if self._external else None,
         )

@@ -16,6 +16,7 @@ from ...models.recogniser import Recogniser
 from ...models.records import MODELS
 from ...models.untrained import UntrainedModels
 from ...progress import Progress, no_progress
+from ..storage.map_folder import MapFolder, read_map_folder
 from .execution import GB, Execution
 
 
@@ -62,6 +63,7 @@ class Workbench:
         self._stand_in = stand_in
         self._settings = settings or {}
         self._models: dict[tuple[str, str], Models] = {}
+        self._maps: MapFolder | None = None
         self._recogniser: tuple[tuple[str, str, str], Recogniser] | None = None
 
     def corpus(self, name: str) -> Corpus:
@@ -73,6 +75,23 @@ class Workbench:
                     warnings.simplefilter("ignore", TableWarning)
                 self.corpora[name] = load_corpus(name, self.execution.data_root, rendering)
         return self.corpora[name]
+
+    def maps(self, corpus: str, model: str) -> MapFolder:
+        """The maps of one corpus and model that were made elsewhere.
+
+        Raises
+        ------
+        InputError
+            If no folder was given, or it holds none of them.
+        """
+        if self.execution.maps is None:
+            raise InputError(
+                "maps: methods named maps:NAME are read from a folder, which only the command's own line names; give "
+                "it: serxai score FOLDER --out RUN --resume."
+            )
+        if self._maps is None:
+            self._maps = read_map_folder(self.execution.maps)
+        return self._maps.of(corpus, model)
 
     def models(self, model: str, trained_on: str) -> Models:
         """The recognisers of a model, trained where there are none.

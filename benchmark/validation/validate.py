@@ -26,6 +26,7 @@ from ... import __version__
 from ...datasets.corpora import load_corpus
 from ...datasets.corpus import Corpus
 from ...errors import InputError
+from ...methods.external import PREFIX
 from ...methods.records import METHODS
 from ...metrics.records import FAMILIES, METRICS
 from ...models.foldmodels import FoldModels, Models
@@ -96,6 +97,8 @@ def validate(
         reason = "no sample asked for"
     elif config is None:
         reason = "the configuration cannot be read"
+    elif any(name.startswith(PREFIX) for name in config.methods):
+        reason = "the maps of a method were made elsewhere, and are not read from where the run's files say"
     elif corpora_check.result != PASS or models_check.result != PASS or not here:
         reason = "corpora or models are not those of the run, or not here"
     else:

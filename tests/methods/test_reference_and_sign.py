@@ -15,7 +15,11 @@ from serxai.methods.explainer import Request
 from serxai.methods.records import METHODS, make_method
 from serxai.models.obtain import load_model
 
-NAMES = [name + "saliency" if name.endswith(":") else name for name in METHODS.names()]
+NAMES = [
+    record.name + "saliency" if record.name.endswith(":") else record.name
+    for record in METHODS
+    if record.family != "maps"
+]
 SLOW = (
     "emolime-paper", "emolime-paper-unshrunk", "occlusion-paper", "beyond-saliency", "beyond-saliency-regions",
     "beyond-saliency-paper-os",
