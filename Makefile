@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ROOMS := audio cues datasets models methods metrics benchmark
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 CONSTRAINTS ?= constraints.txt
-EXTRAS ?= dev,opensmile,hf,embedding,audb,onnx
+EXTRAS ?= dev,opensmile,hf,embedding,audb,onnx,xarray
 PIP_INSTALL := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint $(CONSTRAINTS)
 
 .PHONY: demo test test-long pytest coverage lint types install install-dev clean

@@ -18,6 +18,7 @@ effect is smaller, ties half: 0.5 for a statement drawn at random, 1 for the one
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -124,6 +125,11 @@ def span_effects(case: Case, span: tuple[float, float] | None = None) -> dict[tu
     return case.shared(("statements", start, end), lambda: _effects(case, start, end))
 
 
+def _whole(case: Case, edit: str) -> np.ndarray:
+    """Copies of the whole clip with one cue edited, one for each strength."""
+    return edited(case.clip.samples.astype(np.float64), edit, 1, rng(*case.seed, "statements", edit))
+
+
 def _effects(case: Case, start: float, end: float) -> dict[tuple[str, int], float]:
     samples = case.clip.samples.astype(np.float64)
     weights = span_weights(samples.size, start, end)
@@ -134,9 +140,7 @@ def _effects(case: Case, start: float, end: float) -> dict[tuple[str, int], floa
         if EDITS[edit].psola and not voiced:
             continue
         reference = sham if EDITS[edit].psola else samples
-        versions = case.shared(
-            ("edited whole", edit), lambda edit=edit: edited(samples, edit, 1, rng(*case.seed, "statements", edit))
-        )  # type: ignore[misc]
+        versions = case.shared(("edited whole", edit), partial(_whole, case, edit))
         power = None if edit == "intensity" else reference
         copies += [faded(samples, version, weights, power) for version in versions]
         like.append((cue, int(EDITS[edit].psola), len(versions)))

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ...cues.expert import directions
+from ...cues.neutral import NeutralReference
 from ...cues.records import REGION_CUES
 from ...cues.windows import WindowCues
 from ...errors import ClipError, InputError, NotApplicable, UnknownNameError
@@ -131,30 +132,36 @@ def score_statements(
         facts = {"clip": clip_id, "speaker": speaker, "emotion": emotion}
         try:
             recogniser = bench.recogniser(model, trained_on or corpus, models.fold_for(corpus, speaker, clip_id))
-            clip = data.clip(clip_id)
-            log_odds = recogniser.log_odds(clip.samples[None])[0]
+            recording = data.clip(clip_id)
+            log_odds = recogniser.log_odds(recording.samples[None])[0]
             predicted = recogniser.classes[int(log_odds.argmax())]
             chosen = {"predicted": predicted, "true": emotion}.get(target, target)
             reference = neutral_reference(data, clip_id, neutral_cues)
             case = Case(
                 recogniser,
-                clip,
+                recording,
                 chosen,
                 seed=("statements", seed, corpus, clip_id),
-                neutral=lambda kept=reference: kept,
-            )  # type: ignore[misc]
+                neutral=partial(_kept, reference),
+            )
             case.response(log_odds)  # an unknown class is refused here
             facts |= {"predicted": predicted, "target": chosen}
         except ClipError as error:
             rows += [_row(one, facts) | {"reason": str(error)} for one in own]
             continue
         rows += [_row(one, facts) | _judged(case, one) for one in own]
-        if clip.plant is not None and clip.plant.words:
-            families += [{"method": name, **facts} | counts for name, counts in _planted(own, clip.plant.cues)]
+        plant = recording.plant
+        if plant is not None and plant.words:
+            families += [{"method": name, **facts} | counts for name, counts in _planted(own, plant.cues)]
     progress("clips", len(clips), len(clips))
     table = pd.DataFrame(rows, columns=ROW_COLUMNS)
     planted = pd.DataFrame(families, columns=["method", "clip", "speaker", "emotion", "right", "planted", "stated"])
     return StatementScores(table, planted, _board(table, planted))
+
+
+def _kept(reference: NeutralReference) -> NeutralReference:
+    """The reference itself, for `Case.neutral`, which asks for it late."""
+    return reference
 
 
 def _row(one: Statement, facts: dict[str, str]) -> dict[str, Any]:

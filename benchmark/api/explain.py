@@ -262,11 +262,10 @@ def _explained(
         report(f"explaining {sound.name}", done, len(making.explainers))
         of_truth = any(METHODS.get(n).needs == "truth" for n in (name, explainer.base) if n)
         told = clip if of_truth else clip.unnamed_with_twin
-        identity = Seed("explain", making.seed, clip.sha256, name)
-        request = Request(recogniser, told, chosen, identity, None, contrast, shared)
+        request = Request(recogniser, told, chosen, _seed(making, clip, name), None, contrast, shared)
         before = recogniser.calls + shared.spared
         try:
-            based = replace(request, base=_base(making, explainer, request, attributions))
+            based = replace(request, base=_base(making, explainer, request, attributions, clip))
             attribution = explainer.attribute(based)
         except (NotApplicable, ClipError) as error:
             failures[name] = str(error)
@@ -298,8 +297,12 @@ def _explained(
     )
 
 
+def _seed(making: Making, clip: Clip, method: str) -> Seed:
+    return Seed("explain", making.seed, clip.sha256, method)
+
+
 def _base(
-    making: Making, explainer: Explainer, request: Request, made: Mapping[str, Attribution]
+    making: Making, explainer: Explainer, request: Request, made: Mapping[str, Attribution], clip: Clip
 ) -> Attribution | None:
     """Attribution of the base method where it is made already, or must be made against a fill; else None."""
     if explainer.base is None or explainer.base in made:
@@ -307,7 +310,7 @@ def _base(
     base = making.explainer(explainer.base)
     if making.fill is None or base.fill_parameter is None:
         return None
-    return base.attribute(replace(request, seed=(*request.seed[:-1], explainer.base)))  # as if it were asked for
+    return base.attribute(replace(request, seed=_seed(making, clip, explainer.base)))  # as if it were asked for
 
 
 def _predictions(recogniser: Recogniser, clip: Clip) -> tuple[dict[str, float], dict[str, float]]:

@@ -306,7 +306,8 @@ def read_map_folder(path: Path) -> MapFolder:
         raise InputError(f"{source}: {' '.join(str(error).split()).removeprefix(f'{source}: ')}") from None
     if not 0 < len(entries) <= MAX_MAPS:
         raise InputError(f"{source}: holds {len(entries)} maps; 1 to {MAX_MAPS} are read.")
-    rows, places = [], {}
+    rows = []
+    places: dict[tuple[str, ...], int] = {}
     for number, entry in enumerate(entries, 2 if source.suffix == ".csv" else 1):
         try:
             row = _row(entry)
