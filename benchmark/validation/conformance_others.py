@@ -205,9 +205,10 @@ def check_recogniser(model: str | Recogniser, trained_on: str | None = None, rai
     ConformanceError
         If a check failed.
     """
-    used = (
-        model if isinstance(model, Recogniser) else load_model(model, trained_on) if trained_on else load_model(model)
-    )
+    if isinstance(model, Recogniser):
+        used = model
+    else:
+        used = load_model(model, trained_on) if trained_on else load_model(model)
     return report(f"recogniser {used.name!r}", list(_recogniser_checks(used)), raises)
 
 
