@@ -16,12 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
 from ..stats.concordance import concordance
+from .rivals import MODEL_BLIND
 
 
 def rank_follow(levels: np.ndarray, scores: np.ndarray) -> float:
@@ -128,6 +130,43 @@ def _reactivity(trials: Trials) -> float:
     return float(np.mean(_ladder(trials)[disrupted.index].to_numpy() > disrupted.to_numpy()))
 
 
+def _negated(trials: Trials) -> float:
+    worst = np.append(trials["random"]["score"], _ladder(trials)[0.0])
+    return win_share(worst, trials["negated"]["score"].to_numpy())
+
+
+def _rivals(trials: Trials) -> float:
+    scores = [part.loc[part["level"] == 0, "score"] for check in MODEL_BLIND if (part := trials.get(check)) is not None]
+    return win_share(_ladder(trials)[[1.0]].to_numpy(), np.concatenate(scores))
+
+
+def _methods(trials: Trials) -> float:
+    near = trials["method"].set_index("level")["score"]
+    levels = np.append(near.index.to_numpy(), 1.0)
+    return rank_follow(levels, np.append(near.to_numpy(), _ladder(trials)[1.0]))
+
+
+def _of_fill(trials: Trials, check: str, fill: str) -> pd.Series:
+    part = trials[check]
+    return part[part["fill"] == fill].set_index("level")["score"].sort_index()
+
+
+def _monotone_under(fill: str, check: str, trials: Trials) -> float:
+    ladder = _of_fill(trials, check, fill)
+    return rank_follow(ladder.index.to_numpy(), ladder.to_numpy())
+
+
+def _discriminating_under(fill: str, check: str, trials: Trials) -> float:
+    ladder = _of_fill(trials, check, fill)
+    worst = np.append(_of_fill(trials, "fill random", fill), ladder[0.0])
+    return win_share(ladder[[1.0]].to_numpy(), worst)
+
+
+def _negated_under(fill: str, check: str, trials: Trials) -> float:
+    worst = np.append(_of_fill(trials, "fill random", fill), _of_fill(trials, check, fill)[0.0])
+    return win_share(worst, _of_fill(trials, "fill negated", fill).to_numpy())
+
+
 def _own_fills(trials: Trials) -> float:
     table = trials["own fill"].pivot(index="fill", columns="level", values="score")
     return float(np.mean([rank_follow(table.columns.to_numpy(), row) for row in table.to_numpy()]))
@@ -160,6 +199,8 @@ class Property:
         Whether the lower end must exceed the threshold, not only reach it.
     share : bool
         Whether a clip's value is 0 or 1, so that the mean is a proportion of clips.
+    fill : str
+        Fill whose trials alone it reads; empty for the trials of its checks whatever their fill.
     """
 
     name: str
@@ -171,11 +212,12 @@ class Property:
     summary: str
     above: bool = False
     share: bool = False
+    fill: str = ""
 
-    def passed(self, low: float) -> bool:
-        """Whether the lower end of an interval is high enough."""
+    def reached(self, value: float) -> bool:
+        """Whether a value is high enough."""
         assert self.threshold is not None
-        return low > self.threshold if self.above else low >= self.threshold
+        return value > self.threshold if self.above else value >= self.threshold
 
 
 PROPERTIES = (
@@ -186,9 +228,19 @@ PROPERTIES = (
              "intraclass correlation over two draws of the metric's own randomness"),
     Property("real", ("real",), 0.9, 0.5, 0, _real,
              "share of clips on which two methods are scored in their known order", share=True),
+    Property("negated", ("ladder", "random", "negated"), 0.9, 0.5, 0, _negated,
+             "area under the curve, five maps drawn at random against the truth with its signs turned", above=True),
+    Property("rivals", ("ladder", "energy", "shift", "edges"), 0.8, 0.5, 0, _rivals,
+             "area under the curve, the truth against energy, edges, the truth of another class, and its own 320 ms late"),
     Property("fills", ("fill",), 0.7, 0.25, 0, _fills, "Kendall's W of the order of maps over the fills"),
     Property("own-fills", ("own fill",), None, 0, -1, _own_fills,
              "Spearman correlation with the share of the truth under the fill used, mean over fills (white box)"),
+    Property("energy", ("ladder", "energy"), None, 0, -1, _degraded("energy"),
+             "Spearman correlation with the share of the truth in its mixture with energy"),
+    Property("shift", ("ladder", "shift"), None, 0, -1, _degraded("shift"), "... with the truth shifted by 320 to 0 ms"),
+    Property("coarse", ("ladder", "coarse"), None, 0, -1, _degraded("coarse"), "... with its resolution"),
+    Property("methods", ("ladder", "method"), None, 0, -1, _methods,
+             "Spearman correlation with the cosine of a real method's map and the exact one (white boxes)"),
     Property("blur", ("ladder", "blur"), None, 0, -1, _degraded("blur"),
              "Spearman correlation with what is left of the truth after blurring"),
     Property("signs", ("ladder", "signs"), None, 0, -1, _degraded("signs"), "... after flipping signs"),
@@ -198,3 +250,23 @@ PROPERTIES = (
     Property("reactivity", ("ladder", "disrupted"), None, 0.5, 0, _reactivity,
              "share of maps that score worse with their cells exchanged"),
 )  # fmt: skip
+
+
+def fill_properties(fill: str, own: bool) -> tuple[Property, ...]:
+    """Properties under one fill that is not the first.
+
+    Parameters
+    ----------
+    fill : str
+    own : bool
+        Whether the truth of the fill is known, as it is for white boxes.
+    """
+    check = "own fill" if own else "fill"
+    return (
+        Property(f"monotone-{fill}", (check,), 0.9, 0, -1, partial(_monotone_under, fill, check),
+                 f"monotone under {fill}", fill=fill),
+        Property(f"oracle-vs-random-{fill}", (check, "fill random"), 0.9, 0.5, 0,
+                 partial(_discriminating_under, fill, check), f"oracle-vs-random under {fill}", above=True, fill=fill),
+        Property(f"negated-{fill}", (check, "fill random", "fill negated"), 0.9, 0.5, 0,
+                 partial(_negated_under, fill, check), f"negated under {fill}", above=True, fill=fill),
+    )  # fmt: skip
