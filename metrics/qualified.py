@@ -73,7 +73,7 @@ class Verdict:
 
     @property
     def qualified(self) -> bool | None:
-        """Whether the metric is qualified in its widest scope; None where it was not tested or nothing can be claimed."""
+        """Whether it qualifies in its widest scope; None where it was not tested or nothing can be claimed."""
         return {YES: True, NO: False, IN_SCOPE: False}.get(self.grade)
 
 

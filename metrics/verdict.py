@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .qualified import NO, IN_SCOPE, Verdict
+from .qualified import IN_SCOPE, NO, Verdict
 from .record import UNJUDGED_FAMILIES, MetricRecord
 from .records import METRICS
 
@@ -18,7 +18,7 @@ MARKS = {IN_SCOPE: "°", NO: "†", NO_VERDICT: "‡"}
 COMMAND = "serxai qualify --metric"
 MEANINGS = {
     NO: "failed its qualification: it does not reliably put explanations of known quality in order",
-    IN_SCOPE: "qualified in a narrower scope than its widest (fill, emotions, kind of recogniser): a ranking holds there",
+    IN_SCOPE: "qualified in a narrower scope alone (fill, emotions, kind of recogniser): a ranking holds there",
     NO_VERDICT: f"not tested, or no claim possible: nothing says that it is qualified ({COMMAND} NAME tests it)",
 }
 
@@ -52,7 +52,8 @@ def board_grade(metric: str) -> str:
     Returns
     -------
     {'yes', 'in scope', 'no', 'no verdict', 'not applicable'}
-        ``in scope``: qualified in a narrower scope alone; ``no verdict``: its present version was not tested, or nothing could be claimed; ``not applicable``: it judges no map (`UNJUDGED_FAMILIES`).
+        ``in scope``: qualified in a narrower scope alone; ``no verdict``: its present version was not tested, or
+        nothing could be claimed; ``not applicable``: it judges no map (`UNJUDGED_FAMILIES`).
 
     Examples
     --------

@@ -26,7 +26,7 @@ share of its own, and the 16 cells have equal ones. It is a test of the limits o
 from __future__ import annotations
 
 from itertools import combinations
-from math import factorial
+from math import comb, factorial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -93,7 +93,7 @@ def group_factors(base: np.ndarray, change: np.ndarray, sign: float) -> np.ndarr
         rest = np.delete(others, group)
         for size in range(n):
             weight = factorial(size) * factorial(n - 1 - size) / factorial(n)
-            sets = np.array(list(combinations(rest, size)), dtype=int).reshape(-1, size)
+            sets = np.array(list(combinations(rest, size)), dtype=int).reshape(comb(n - 1, size), size)
             sums = np.repeat(base[None], len(sets), axis=0)
             sums[np.arange(len(sets))[:, None], sets] += change[sets]
             more = sums.copy()
@@ -184,7 +184,7 @@ class StretchLevels(GroupedLevels):
 
     def sums(self, features: torch.Tensor) -> torch.Tensor:
         """See `GroupedLevels.sums`."""
-        of_frame = torch.einsum("ncbt,kb->nkt", features, self.weights)
+        of_frame = torch.einsum("ncbt,kb->nkt", features, self.weights.to(features))
         member = torch.as_tensor(self.groups(features.shape[-1])[0], device=features.device)
         sums = of_frame.new_zeros(*of_frame.shape[:2], int(member.max()) + 1)
         return sums.index_add(2, member, of_frame / STRETCH)

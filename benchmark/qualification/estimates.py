@@ -85,8 +85,8 @@ def estimate_properties(rows: pd.DataFrame) -> pd.DataFrame:
         Columns `COLUMNS`; ``clips``, a table of `CLIP_COLUMNS` with each clip's value; ``notes``, a tuple of
         `notes.Note`, of which ``note`` is the text; ``emotion``, the one that a property ``fills-EMOTION`` is of, else
         empty. ``passed`` is ``yes`` for a probability of .95 or more, else ``no``; ``no claim``; or empty where nothing
-        is required; ``fills`` names the fills of the trials read, empty for metrics that use none. A metric whose trials were all skipped has one row without a property, with the
-        reasons as its notes.
+        is required; ``fills`` names the fills of the trials read, empty for metrics that use none. A metric whose
+        trials were all skipped has one row without a property, with the reasons as its notes.
     """
     rows = rows.assign(score=np.where(rows["direction"] == "lower", -1.0, 1.0) * rows["value"])
     rows["score"] = _without_rounding(rows)
@@ -144,6 +144,10 @@ class _Clip:
         self.trials: Trials = dict(list(rows.groupby("check", sort=False)))
         self.scored = {check for check, trials in self.trials.items() if (trials["status"] == "ok").all()}
 
+    def planned(self, property_: Property) -> bool:
+        """Whether the clip was to have a value: it has the trials, or none at all because none could be made."""
+        return not set(self.trials) - {""} or set(property_.checks) <= set(self.trials)
+
     def complete(self, property_: Property) -> bool:
         """Whether every trial that a property reads has a score."""
         if not property_.fill:
@@ -168,6 +172,7 @@ class _Clip:
 
 
 def _estimate(clips: Sequence[_Clip], property_: Property) -> dict[str, object]:
+    clips = [clip for clip in clips if clip.planned(property_)]
     known = [clip for clip in clips if clip.complete(property_)]
     silent = [clip.silent(property_) for clip in known]
     values = np.array([property_.of_clip(clip.trials) for clip in known])

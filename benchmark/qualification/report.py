@@ -19,7 +19,7 @@ import pandas as pd
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ...metrics.qualified import NO, NO_CLAIM, NOT_TESTED, ONE_FILL, YES, Verdict, write_verdicts
+from ...metrics.qualified import IN_SCOPE, NO, NO_CLAIM, NOT_TESTED, YES, Verdict, write_verdicts
 from ...metrics.records import METRICS
 from ..storage.files import write_atomically
 from .estimates import AVERAGED, COLUMNS
@@ -37,7 +37,7 @@ READING = (
     "would be undefined. One fill: only fills fails, and the metric follows the truth of each fill. Where the ladder "
     "is not truth, a pass says that the metric does what its formula says, not that it finds faithful explanations."
 )
-SIGNS = {YES: "✓", ONE_FILL: "1", NO: "✗", NO_CLAIM: "?", NOT_TESTED: "–"}
+SIGNS = {YES: "✓", IN_SCOPE: "°", NO: "✗", NO_CLAIM: "?", NOT_TESTED: "–"}
 NOTE_SIGNS = {DETERMINISTIC: "d", NO_SPREAD: "n", SILENT: "s"}  # in the terminal
 
 
@@ -92,7 +92,7 @@ def qualification_table(table: pd.DataFrame) -> RichTable:
     grid = RichTable(
         title="Lower end of the 95 % interval, which decides (red: below its threshold; in brackets: the estimate, "
         "where nothing is claimed). d deterministic, n no spread, s silent on some clips. Clips: fewest of a required "
-        "property. Verdicts: ✓ yes, 1 under one fill, ✗ no, ? no claim.",
+        "property. Verdicts: ✓ yes, ° in a narrower scope, ✗ no, ? no claim.",
         title_justify="left", title_style="dim", box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0),
     )  # fmt: skip
     grid.add_column("metric", vertical="bottom", no_wrap=True)

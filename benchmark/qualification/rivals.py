@@ -6,8 +6,8 @@
 ``shift``            the truth shifted by 80, 160 and 320 ms; level 0 is the last
 ``coarse``           the truth at a coarser resolution: means of blocks of 2 x 2 and 4 x 4 cells
 ``edges``            magnitude of the gradient of the clip's spectrogram in dB, as an edge detector sees it
-``other class``      the truth of another class: on a white box its exact map for that class, else the oracle of the same
-                     voice's clip of the same sentence with another emotion
+``other class``      the truth of another class: on a white box its exact map for that class, else the oracle of the
+                     same voice's clip of the same sentence with another emotion
 ``method``           on white boxes, maps of real methods; their level is the cosine with the exact map
 ==================== =================================================================================================
 """

@@ -137,7 +137,7 @@ def scope_estimate(scope: Scope, part: pd.DataFrame) -> ScopeEstimate:
     known = part[[scope.covers(name) for name in part["recogniser"]] & part["threshold"].notna()]
     rows = known[[scope.requires(name, first) for name in known["property"]]]
     uses_fill = bool(first)
-    if rows.empty or (uses_fill and not _fills_there(scope, rows, first)):
+    if rows.empty or (uses_fill and not _fills_there(scope, rows)):
         return nothing
     clips = pd.concat([table for table in rows["clips"]]).drop_duplicates("clip").set_index("clip")
     clips = clips[clips["emotion"].isin(scope.emotions)].sort_index()
@@ -185,11 +185,10 @@ def _first_fill(part: pd.DataFrame) -> str:
     return "" if fills.empty else str(fills.iloc[0])
 
 
-def _fills_there(scope: Scope, rows: pd.DataFrame, first: str) -> bool:
+def _fills_there(scope: Scope, rows: pd.DataFrame) -> bool:
     """Whether every recogniser of the rows was tried under every fill of the scope."""
     for _, of_one in rows.groupby("recogniser"):
-        tried = {first if "-" not in name.removeprefix("oracle-vs-random") else fills
-                 for name, fills in zip(of_one["property"], of_one["fills"], strict=True)}  # fmt: skip
-        if not set(scope.fills) <= tried:
+        under = of_one[[name.startswith(_UNDER_FILL) for name in of_one["property"]]]
+        if not set(scope.fills) <= set(under["fills"]):
             return False
     return True

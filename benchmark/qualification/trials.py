@@ -63,7 +63,15 @@ FILL_DRAWS = 2  # the same, under other fills
 SEED_DRAWS = 2
 NOISE = 0.05  # of the map's norm
 COPY_SPREAD = 0.25  # standard deviation of the log of a copy's change
-DIAGNOSTIC = ("blur", "signs", "shuffle", "noise", "disrupted", "coarse", "method")  # checks of which nothing is required
+DIAGNOSTIC = (
+    "blur",
+    "signs",
+    "shuffle",
+    "noise",
+    "disrupted",
+    "coarse",
+    "method",
+)  # checks of which nothing is required
 REAL = {"sanity": ("energy", "input-x-gradient"), "robustness": ("random", "energy")}  # worse, better
 
 
@@ -138,14 +146,14 @@ class ClipTrials:
     clip : Clip
         Planted.
     fills : sequence of str
-        The first is used in all checks but those under each fill.
+        The first is used in all checks but those under each fill, which are made for two and more.
     seed : int
     neutral : callable, optional
         Gives the windows of the same speaker's neutral clips.
     other : Clip, optional
         Same voice and sentence with another planted emotion.
     diagnostic : bool
-        Whether trials of diagnostic checks and of agreement over fills are made.
+        Whether trials of diagnostic checks are made, but for those of real methods, which are always.
     """
 
     def __init__(
@@ -190,7 +198,7 @@ class ClipTrials:
             return self._sparsity
         best = self.truth(kind)
         if kind in ("truth", "oracle"):
-            return lambda level, draw: self._explained(kind, level, draw, self._mixed(kind, best, level, draw))
+            return lambda level, draw: self._trained(kind, level, draw, self._mixed(kind, best, level, draw))
         return partial({"stability": self._stability, "dependence": self._dependence, "consistency": self._consistency,
                         "independence": self._independence}[kind], best)  # fmt: skip
 
@@ -232,6 +240,20 @@ class ClipTrials:
         other = self._attribution("other", self._mixed("independence", best, 1 - level, draw))
         return replace(self._explained("independence", level, draw, best), other=other)
 
+    def _trained(self, kind: str, level: float, draw: Hashable, values: np.ndarray) -> Explained:
+        """Explanation of a method that has learnt nothing of another network: there its map is unrelated noise."""
+        own = self._explained(kind, level, draw, values)
+
+        def explain(
+            clip: Clip, *seed: Hashable, recogniser: Recogniser | None = None, target: str | None = None
+        ) -> Attribution:
+            if recogniser is None:
+                return own.attribution
+            noise = noise_like(values, self._rng(kind, "other network", level, draw, recogniser.fingerprint))
+            return self._attribution("other network", noise)
+
+        return replace(own, explain=explain)
+
     def _explained(self, kind: str, level: float, draw: Hashable, values: np.ndarray) -> Explained:
         # the name is part of what metrics share within a case: no two maps may have the same
         return Explained(self._attribution(f"{kind} {level} {draw}", values))
@@ -264,25 +286,27 @@ class ClipTrials:
             yield from self._rivals(kind, ladder)
             if self.diagnostic:
                 yield from self._degraded(kind, ladder)
-        box = self.case.recogniser if isinstance(self.case.recogniser, WhiteBox) else None
-        if self.diagnostic or (kind == "truth" and box is None):
+        if len(self.fills) > 1:
             for fill in self.fills:
                 for level in LEVELS:
                     yield Trial("fill", level, ladder(level, 0), fill=fill)
-        if kind == "truth":
-            yield from self._under_fills(box, ladder)
+            if kind == "truth":
+                yield from self._under_fills(ladder)
 
     def _rivals(self, kind: str, ladder: Ladder) -> Iterator[Trial]:
         best = ladder(1.0, 0).attribution.values.astype(np.float64)
         for check, level, values in rival_maps(self.case, best, kind, self.other):
-            yield Trial(check, level, self._explained(f"{kind} {check}", level, 0, values))
+            if not self.diagnostic and (check in DIAGNOSTIC or level > 0):
+                continue
+            yield Trial(check, level, self._trained(f"{kind} {check}", level, 0, values))
         if kind == "truth" and isinstance(self.case.recogniser, WhiteBox):
             for draw, (level, values) in enumerate(method_maps(self.case, best)):
                 yield Trial("method", level, self._explained("method", level, draw, values), draw)
 
-    def _under_fills(self, box: WhiteBox | None, ladder: Ladder) -> Iterator[Trial]:
+    def _under_fills(self, ladder: Ladder) -> Iterator[Trial]:
         """Trials under each fill, of the fill's own truth where it is known, which is so for white boxes."""
         case = self.case
+        box = case.recogniser if isinstance(case.recogniser, WhiteBox) else None
         for fill in self.fills:
             best = ladder(1.0, 0).attribution.values
             if box is not None and fill != "twin":
@@ -319,10 +343,10 @@ class ClipTrials:
         for level in LEVELS:
             values = unit(ladder(level, 0).attribution.values)
             values = values + NOISE * noise_like(values, self._rng("little noise", level))
-            yield Trial("noise", level, self._explained(f"{kind} noise", level, 0, values))
+            yield Trial("noise", level, self._trained(f"{kind} noise", level, 0, values))
         for level in DISRUPTED_LEVELS:
             values = shuffled(ladder(level, 0).attribution.values, 1.0, self._rng("disrupted", level))
-            yield Trial("disrupted", level, self._explained(f"{kind} disrupted", level, 0, values))
+            yield Trial("disrupted", level, self._trained(f"{kind} disrupted", level, 0, values))
 
     def real(self, family: str) -> Iterator[Trial]:
         """Trials of two real methods whose order by metrics that explain again is known."""

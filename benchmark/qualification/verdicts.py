@@ -1,8 +1,8 @@
 """Verdicts on metrics from the estimates of their properties.
 
-A metric qualifies in a scope (`scopes`) if all requirements of the scope hold jointly with a probability of .95 or more.
-The widest scope of its ladder is judged on all voices: there is nothing to choose. Else the widest scope that holds with
-.95 on one half of the voices is taken, and must hold with .95 on the other half.
+A metric qualifies in a scope (`scopes`) if all requirements of the scope hold jointly with a probability of .95 or
+more. The widest scope of its ladder is judged on all voices: there is nothing to choose. Else the widest scope that
+holds with .95 on one half of the voices is taken, and must hold with .95 on the other half.
 """
 
 from __future__ import annotations
