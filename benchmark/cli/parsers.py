@@ -140,8 +140,8 @@ def _qualify(commands: argparse._SubParsersAction) -> None:
         parser, "--checkpoint", "[MODEL=]PATH", "a folder written by `serxai train`, or the file of a foreign model"
     )
     add_many(
-        parser, "--retrained", "MODEL=DIR", "another training of a model, a folder written by `serxai train`, beside the "
-        "models themselves; tried on ladders of truth alone"
+        parser, "--retrained", "MODEL=DIR",
+        "another training of a model, a folder written by `serxai train`, tried on ladders of truth beside the models"
     )  # fmt: skip
     add_trust(parser)
     add_data_root(parser)

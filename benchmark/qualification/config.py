@@ -154,4 +154,4 @@ def load_qualify_config(
     # a folder written by an earlier version may hold settings of `serxai run` that were not used
     settings |= {key: value for key, value in (earlier or {}).items() if key in QualifyConfig.model_fields}
     settings |= read_toml(path) if path is not None else {}
-    return validate_settings(QualifyConfig, settings | named, path, {key: FLAGS[key] for key in named})
+    return validate_settings(QualifyConfig, settings | named, path, {key: FLAGS[key] for key in named if key in FLAGS})

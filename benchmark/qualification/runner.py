@@ -15,7 +15,7 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,18 +27,20 @@ import pandas as pd
 from ... import __version__
 from ...cues.windows import WindowCues
 from ...datasets.corpora import CORPORA
-from ...errors import InputError, SerxaiError
+from ...datasets.corpus import Corpus
+from ...errors import InputError, NotApplicable, SerxaiError
 from ...keys import digest
 from ...metrics.records import METRICS
 from ...progress import Progress, no_progress
 from ..run.execution import Execution
 from ..run.neutral import neutral_reference, window_cues
 from ..run.pool import execute_local
+from ..run.processes import use_one_thread
 from ..run.provenance import PACKAGES, git_state, machine, now, version
 from ..run.workbench import Workbench
 from ..storage.files import write_atomically, writing
 from .config import QualifyConfig
-from .trials import OTHERS, VERSION, ClipTrials, calls_of_trials
+from .trials import OTHERS, VERSION, ClipTrials, calls_of_trials, ladder_kind, score_trials
 
 NEUTRAL = "neutral"
 

@@ -134,8 +134,8 @@ def scope_estimate(scope: Scope, part: pd.DataFrame) -> ScopeEstimate:
     """
     nothing = ScopeEstimate(scope, np.nan, np.nan, np.nan)
     first = _first_fill(part)
-    known = part[[scope.covers(name) for name in part["recogniser"]] & part["threshold"].notna()]
-    rows = known[[scope.requires(name, first) for name in known["property"]]]
+    known = part[part["recogniser"].map(scope.covers) & part["threshold"].notna()]
+    rows = known[known["property"].map(lambda name: scope.requires(name, first)).astype(bool)]
     uses_fill = bool(first)
     if rows.empty or (uses_fill and not _fills_there(scope, rows)):
         return nothing
@@ -188,7 +188,7 @@ def _first_fill(part: pd.DataFrame) -> str:
 def _fills_there(scope: Scope, rows: pd.DataFrame) -> bool:
     """Whether every recogniser of the rows was tried under every fill of the scope."""
     for _, of_one in rows.groupby("recogniser"):
-        under = of_one[[name.startswith(_UNDER_FILL) for name in of_one["property"]]]
+        under = of_one[of_one["property"].str.startswith(_UNDER_FILL)]
         if not set(scope.fills) <= set(under["fills"]):
             return False
     return True

@@ -339,7 +339,7 @@ class ClipTrials:
                 "shuffle": shuffled(best, 1 - left, self._rng("shuffle")),
             }
             for check, values in degraded.items():
-                yield Trial(check, left, self._explained(f"{kind} {check}", left, 0, values))
+                yield Trial(check, left, self._trained(f"{kind} {check}", left, 0, values))
         for level in LEVELS:
             values = unit(ladder(level, 0).attribution.values)
             values = values + NOISE * noise_like(values, self._rng("little noise", level))
