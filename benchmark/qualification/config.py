@@ -130,6 +130,8 @@ def load_qualify_config(
 ) -> QualifyConfig:
     """Merge the default settings, a TOML file and overrides, later ones winning key by key.
 
+    Who names models has no further ones but those that are named as well.
+
     Parameters
     ----------
     path : Path, optional
@@ -153,5 +155,8 @@ def load_qualify_config(
     settings = dict(default_settings())
     # a folder written by an earlier version may hold settings of `serxai run` that were not used
     settings |= {key: value for key, value in (earlier or {}).items() if key in QualifyConfig.model_fields}
-    settings |= read_toml(path) if path is not None else {}
+    given = read_toml(path) if path is not None else {}
+    if "models" in given | named and "further" not in given | named:
+        given["further"] = []  # those of the defaults belong to the defaults' models
+    settings |= given
     return validate_settings(QualifyConfig, settings | named, path, {key: FLAGS[key] for key in named if key in FLAGS})

@@ -90,7 +90,7 @@ def joint_probability(
     thresholds = np.array([r.threshold for r in requirements])
     strict = np.array([r.strict for r in requirements])
     voice, sentence = label_codes(list(voices)), label_codes(list(sentences))
-    generator = rng("joint probability", n, len(voice))
+    generator = rng("joint probability", len(voice))
     held = []
     for start in range(0, draws, BLOCK):
         size = min(BLOCK, draws - start)

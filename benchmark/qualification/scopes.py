@@ -136,8 +136,8 @@ def scope_estimate(scope: Scope, part: pd.DataFrame) -> ScopeEstimate:
     first = _first_fill(part)
     known = part[part["recogniser"].map(scope.covers) & part["threshold"].notna()]
     rows = known[known["property"].map(lambda name: scope.requires(name, first)).astype(bool)]
-    uses_fill = bool(first)
-    if rows.empty or (uses_fill and not _fills_there(scope, rows)):
+    lacking = [p for p in scope.recognisers if not any(fnmatchcase(name, p) for name in rows["recogniser"])]
+    if lacking or (first and not _fills_there(scope, rows)):
         return nothing
     clips = pd.concat([table for table in rows["clips"]]).drop_duplicates("clip").set_index("clip")
     clips = clips[clips["emotion"].isin(scope.emotions)].sort_index()

@@ -80,14 +80,15 @@ def verdicts(table: pd.DataFrame) -> list[Verdict]:
 
 def verdict_table(judged: Sequence[Verdict]) -> pd.DataFrame:
     """Verdicts as a table with the columns of ``verdicts.csv``; lists are joined by spaces."""
-    rows = [
-        {
-            column: " ".join(value) if isinstance(value := getattr(verdict, field), tuple) else value
-            for column, field in VERDICT_COLUMNS.items()
-        }
-        for verdict in judged
-    ]
+    rows = [{column: shown(getattr(verdict, field)) for column, field in VERDICT_COLUMNS.items()} for verdict in judged]
     return pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
+
+
+def shown(value: Any) -> Any:
+    """Value of a field as in ``verdicts.csv``: lists joined by spaces, numbers to four digits."""
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return (None if isnan(value) else float(f"{value:.4g}")) if isinstance(value, float) else value
 
 
 def _verdict(metric: str, part: pd.DataFrame, tried: Sequence[ScopeEstimate]) -> Verdict:
