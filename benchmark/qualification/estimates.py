@@ -52,7 +52,7 @@ from .notes import (
     Note,
     join_notes,
 )
-from .properties import PROPERTIES, Property, Trials, fill_properties, rank_follow
+from .properties import PROPERTIES, Check, Property, fill_properties, rank_follow
 from .rivals import CHECKS
 from .trials import ladder_kind
 
@@ -61,6 +61,7 @@ RIVAL_CHECKS = (*CHECKS, "fill negated")  # a refused map among these is the wor
 CLIP_COLUMNS = ["clip", "speaker", "sentence", "emotion", "value"]
 ROUNDING = 1e-9  # of the largest score of a clip: a smaller difference is rounding
 COVERAGE = 0.8  # least share of the clips that a claim may rest on
+SINGLE_DRAWS = 2000  # for the probability of one requirement
 MIN_FILLS = 3  # one rater always agrees with itself, two say little
 FILLS = next(p for p in PROPERTIES if p.name == "fills")
 AVERAGED = "averaged"  # the one property that is not a mean over clips, but of the mean over clips
@@ -89,6 +90,8 @@ def estimate_properties(rows: pd.DataFrame) -> pd.DataFrame:
         trials were all skipped has one row without a property, with the reasons as its notes.
     """
     rows = rows.assign(score=np.where(rows["direction"] == "lower", -1.0, 1.0) * rows["value"])
+    texts = ["check", "fill", "status"]
+    rows[texts] = rows[texts].astype(object)  # far faster to compare than Arrow's strings
     rows["score"] = _without_rounding(rows)
     if "sentence" not in rows:
         rows["sentence"] = rows["clip"]
@@ -136,13 +139,17 @@ def _without_rounding(rows: pd.DataFrame) -> pd.Series:
 
 
 class _Clip:
-    """Trials of one metric on one clip, grouped by check."""
+    """Trials of one metric on one clip, by check."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
         first = rows.iloc[0]
         self.name, self.speaker, self.sentence, self.emotion = first[["clip", "speaker", "sentence", "emotion"]]
-        self.trials: Trials = dict(list(rows.groupby("check", sort=False)))
-        self.scored = {check for check, trials in self.trials.items() if (trials["status"] == "ok").all()}
+        columns = [rows[name].to_numpy() for name in ("level", "draw", "fill", "score")]
+        checks, scored = rows["check"].to_numpy(), (rows["status"] == "ok").to_numpy()
+        chosen = {check: checks == check for check in dict.fromkeys(checks)}
+        self.trials = {check: Check(*(column[here] for column in columns)) for check, here in chosen.items()}
+        self._scored = {check: scored[here] for check, here in chosen.items()}
+        self.scored = {check for check, done in self._scored.items() if done.all()}
 
     def planned(self, property_: Property) -> bool:
         """Whether the clip was to have a value: it has the trials, or none at all because none could be made."""
@@ -152,23 +159,22 @@ class _Clip:
         """Whether every trial that a property reads has a score."""
         if not property_.fill:
             return set(property_.checks) <= self.scored
-        parts = [self.trials[check] for check in property_.checks if check in self.trials]
-        parts = [part[part["fill"] == property_.fill] for part in parts]
-        return len(parts) == len(property_.checks) and all(len(p) and (p["status"] == "ok").all() for p in parts)
+        if not set(property_.checks) <= set(self.trials):
+            return False
+        here = [self._scored[check][self.trials[check].fills == property_.fill] for check in property_.checks]
+        return all(len(done) and done.all() for done in here)
 
     def silent(self, property_: Property) -> bool:
         """Whether no score that a property reads differs from another of the same fill."""
-        scores, fills = (
-            np.concatenate([self.trials[check][name].to_numpy() for check in property_.checks])
-            for name in ("score", "fill")
-        )
-        asked = {property_.fill} if property_.fill else set(fills)
-        return all(len(set(scores[fills == fill])) == 1 for fill in asked)
+        checks = [self.trials[check] for check in property_.checks]
+        scores, fills = np.concatenate([c.scores for c in checks]), np.concatenate([c.fills for c in checks])
+        asked = {property_.fill} if property_.fill else set(fills.tolist())
+        return all(len(set(scores[fills == fill].tolist())) == 1 for fill in asked)
 
     def deterministic(self) -> bool:
         """Whether both draws of the metric's randomness gave the same scores."""
-        levels, scores = (self.trials["seed"][name].to_numpy() for name in ("level", "score"))
-        return all(np.ptp(scores[levels == level]) == 0 for level in set(levels))
+        seed = self.trials["seed"]
+        return all(np.ptp(seed.at(level)) == 0 for level in set(seed.levels.tolist()))
 
 
 def _estimate(clips: Sequence[_Clip], property_: Property) -> dict[str, object]:
@@ -201,7 +207,7 @@ def _estimate(clips: Sequence[_Clip], property_: Property) -> dict[str, object]:
         unclear.append(Note(FEW_FILLS, total=MIN_FILLS))
     if property_.threshold is not None:
         asked = Requirement(property_.name, values, property_.threshold, chance, property_.above)
-        probability = np.nan if unclear else joint_probability([asked], speakers, sentences).joint
+        probability = np.nan if unclear else joint_probability([asked], speakers, sentences, SINGLE_DRAWS).joint
         row["probability"] = probability
         row["passed"] = "no claim" if unclear else "yes" if probability >= QUALIFIED else "no"
     notes = list(unclear)
@@ -219,10 +225,12 @@ def _estimate(clips: Sequence[_Clip], property_: Property) -> dict[str, object]:
 
 def _fills_read(clips: Sequence[_Clip], property_: Property) -> list[str]:
     """Names of the fills in the trials of a property."""
-    names = [
-        name for clip in clips for c in property_.checks if c in clip.trials for name in clip.trials[c]["fill"].unique()
-    ]
-    return sorted(set(names) - {""})
+    names: set[str] = set()
+    for clip in clips:
+        for check in property_.checks:
+            if check in clip.trials:
+                names |= set(clip.trials[check].fills.tolist())
+    return sorted(names - {""})
 
 
 def _by_emotion(clips: Sequence[_Clip]) -> list[tuple[Property, str, list[_Clip]]]:
@@ -247,8 +255,9 @@ def _averaged(clips: Sequence[_Clip]) -> dict[str, object]:
     }  # fmt: skip
     if not known:
         return row
-    scores = pd.DataFrame([c.trials["ladder"].set_index("level")["score"] for c in known])
-    levels, values = scores.columns.to_numpy(), scores.to_numpy()
+    ladders = [clip.trials["ladder"] for clip in known]
+    levels = np.sort(ladders[0].levels)
+    values = np.stack([ladder.scores[np.argsort(ladder.levels)] for ladder in ladders])
     codes = pd.factorize(np.array([clip.speaker for clip in known]))[0]
     if not np.ptp(values.mean(axis=0)):
         row["notes"] = (Note(SILENT, len(known)),)

@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 
 from ..stats.concordance import concordance
@@ -82,99 +82,118 @@ def order_kept(clean: np.ndarray, noisy: np.ndarray) -> float:
 
 # -- properties --------------------------------------------------------------------------------------------------------
 
-# trials of one clip and metric by check, each with level, draw, fill, status and score
-Trials = Mapping[str, pd.DataFrame]
+
+class Check(NamedTuple):
+    """Trials of one check, one clip and one metric.
+
+    Attributes
+    ----------
+    levels, scores : array, float64, shape (n_trials,)
+    draws : array of int, shape (n_trials,)
+    fills : array of str, shape (n_trials,)
+    """
+
+    levels: np.ndarray
+    draws: np.ndarray
+    fills: np.ndarray
+    scores: np.ndarray
+
+    def at(self, level: float) -> np.ndarray:
+        """Scores of one level."""
+        return self.scores[self.levels == level]
+
+    def under(self, fill: str) -> Check:
+        """Trials under one fill."""
+        chosen = self.fills == fill
+        return Check(*(part[chosen] for part in self))
+
+    def table(self, rows: np.ndarray) -> np.ndarray:
+        """Scores as a matrix, `rows` (draws or fills) by levels."""
+        order = np.lexsort((self.levels, rows))
+        return self.scores[order].reshape(len(set(rows.tolist())), -1)
 
 
-def _ladder(trials: Trials) -> pd.Series:
-    return trials["ladder"].set_index("level")["score"]
+Trials = Mapping[str, Check]  # of one clip and metric
+
+
+def _follow(check: Check) -> float:
+    return rank_follow(check.levels, check.scores)
 
 
 def _monotone(trials: Trials) -> float:
-    ladder = _ladder(trials)
-    return rank_follow(ladder.index.to_numpy(), ladder.to_numpy())
+    return _follow(trials["ladder"])
+
+
+def _worst(trials: Trials) -> np.ndarray:
+    return np.append(trials["random"].scores, trials["ladder"].at(0.0))
 
 
 def _discriminating(trials: Trials) -> float:
-    ladder = _ladder(trials)
-    worst = np.append(trials["random"]["score"], ladder[0.0])
-    return win_share(ladder[[1.0]].to_numpy(), worst)
+    return win_share(trials["ladder"].at(1.0), _worst(trials))
 
 
 def _seeds(trials: Trials) -> float:
-    scores = trials["seed"].pivot(index="level", columns="draw", values="score").to_numpy()
+    scores = trials["seed"].table(trials["seed"].draws).T
     return max(intraclass(scores), -1.0) if np.ptp(scores) > 0 else 0.0  # of few levels the estimate can be below -1
 
 
 def _fills(trials: Trials) -> float:
-    agreement = concordance(trials["fill"].pivot(index="fill", columns="level", values="score").to_numpy())
+    agreement = concordance(trials["fill"].table(trials["fill"].fills))
     return agreement if np.isfinite(agreement) else 0.0
 
 
 def _degraded(check: str) -> Callable[[Trials], float]:
     def correlation(trials: Trials) -> float:
-        left = trials[check].set_index("level")["score"]
-        left[1.0] = _ladder(trials)[1.0]
-        return rank_follow(left.index.to_numpy(), left.to_numpy())
+        best, left = trials["ladder"].at(1.0), trials[check]
+        return rank_follow(np.append(left.levels, 1.0), np.append(left.scores, best))
 
     return correlation
 
 
 def _resilience(trials: Trials) -> float:
-    noisy = trials["noise"].set_index("level")["score"]
-    return order_kept(_ladder(trials)[noisy.index].to_numpy(), noisy.to_numpy())
+    noisy = trials["noise"]
+    clean = np.concatenate([trials["ladder"].at(level) for level in noisy.levels])
+    return order_kept(clean, noisy.scores)
 
 
 def _reactivity(trials: Trials) -> float:
-    disrupted = trials["disrupted"].set_index("level")["score"]
-    return float(np.mean(_ladder(trials)[disrupted.index].to_numpy() > disrupted.to_numpy()))
+    disrupted = trials["disrupted"]
+    clean = np.concatenate([trials["ladder"].at(level) for level in disrupted.levels])
+    return float(np.mean(clean > disrupted.scores))
 
 
 def _negated(trials: Trials) -> float:
-    worst = np.append(trials["random"]["score"], _ladder(trials)[0.0])
-    return win_share(worst, trials["negated"]["score"].to_numpy())
+    return win_share(_worst(trials), trials["negated"].scores)
 
 
 def _rivals(trials: Trials) -> float:
-    scores = [part.loc[part["level"] == 0, "score"] for check in MODEL_BLIND if (part := trials.get(check)) is not None]
-    return win_share(_ladder(trials)[[1.0]].to_numpy(), np.concatenate(scores))
-
-
-def _methods(trials: Trials) -> float:
-    near = trials["method"].set_index("level")["score"]
-    levels = np.append(near.index.to_numpy(), 1.0)
-    return rank_follow(levels, np.append(near.to_numpy(), _ladder(trials)[1.0]))
-
-
-def _of_fill(trials: Trials, check: str, fill: str) -> pd.Series:
-    part = trials[check]
-    return part[part["fill"] == fill].set_index("level")["score"].sort_index()
+    scores = [part.at(0.0) for check in MODEL_BLIND if (part := trials.get(check)) is not None]
+    return win_share(trials["ladder"].at(1.0), np.concatenate(scores))
 
 
 def _monotone_under(fill: str, check: str, trials: Trials) -> float:
-    ladder = _of_fill(trials, check, fill)
-    return rank_follow(ladder.index.to_numpy(), ladder.to_numpy())
+    return _follow(trials[check].under(fill))
+
+
+def _worst_under(fill: str, check: str, trials: Trials) -> np.ndarray:
+    return np.append(trials["fill random"].under(fill).scores, trials[check].under(fill).at(0.0))
 
 
 def _discriminating_under(fill: str, check: str, trials: Trials) -> float:
-    ladder = _of_fill(trials, check, fill)
-    worst = np.append(_of_fill(trials, "fill random", fill), ladder[0.0])
-    return win_share(ladder[[1.0]].to_numpy(), worst)
+    return win_share(trials[check].under(fill).at(1.0), _worst_under(fill, check, trials))
 
 
 def _negated_under(fill: str, check: str, trials: Trials) -> float:
-    worst = np.append(_of_fill(trials, "fill random", fill), _of_fill(trials, check, fill)[0.0])
-    return win_share(worst, _of_fill(trials, "fill negated", fill).to_numpy())
+    return win_share(_worst_under(fill, check, trials), trials["fill negated"].under(fill).scores)
 
 
 def _own_fills(trials: Trials) -> float:
-    table = trials["own fill"].pivot(index="fill", columns="level", values="score")
-    return float(np.mean([rank_follow(table.columns.to_numpy(), row) for row in table.to_numpy()]))
+    own = trials["own fill"]
+    return float(np.mean([_follow(own.under(fill)) for fill in sorted(set(own.fills.tolist()))]))
 
 
 def _real(trials: Trials) -> float:
-    score = trials["real"].set_index("level")["score"]
-    return win_share(score[[1.0]].to_numpy(), score[[0.0]].to_numpy())
+    return win_share(trials["real"].at(1.0), trials["real"].at(0.0))
 
 
 @dataclass(frozen=True)
@@ -239,7 +258,7 @@ PROPERTIES = (
              "Spearman correlation with the share of the truth in its mixture with energy"),
     Property("shift", ("ladder", "shift"), None, 0, -1, _degraded("shift"), "... with the truth's shift, 320 to 0 ms"),
     Property("coarse", ("ladder", "coarse"), None, 0, -1, _degraded("coarse"), "... with its resolution"),
-    Property("methods", ("ladder", "method"), None, 0, -1, _methods,
+    Property("methods", ("ladder", "method"), None, 0, -1, _degraded("method"),
              "Spearman correlation with the cosine of a real method's map and the exact one (white boxes)"),
     Property("blur", ("ladder", "blur"), None, 0, -1, _degraded("blur"),
              "Spearman correlation with what is left of the truth after blurring"),

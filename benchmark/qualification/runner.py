@@ -145,9 +145,7 @@ def tried_models(config: QualifyConfig, retrained: Sequence[tuple[str, Path]] = 
     ]
 
 
-def plan_trials(
-    config: QualifyConfig, bench: Workbench | Benches, retrained: Sequence[tuple[str, Path]] = ()
-) -> list[TrialTask]:
+def plan_trials(config: QualifyConfig, benches: Benches, retrained: Sequence[tuple[str, Path]] = ()) -> list[TrialTask]:
     """All tasks of a configuration, in the corpus' order of clips, which is balanced over voices and emotions.
 
     Raises
@@ -155,8 +153,8 @@ def plan_trials(
     InputError
         For a corpus without a truth, or if no clip is left.
     """
-    benches = bench if isinstance(bench, Benches) else Benches(bench.execution)
     tasks = []
+    identified: dict[tuple[str, str, str], list[Any]] = {}
     truth = tuple(name for name in config.metrics if _of_truth(name) and not name.startswith(OTHERS))
     for name in config.corpora:
         if not CORPORA.get(name).twinned:
@@ -179,13 +177,16 @@ def plan_trials(
                 diagnostic = tried.full and (not config.diagnostic_limit or place < config.diagnostic_limit)
                 limited = {metric for metric, most in config.limits.items() if place >= most}
                 metrics = tuple(m for m in (config.metrics if tried.full else truth) if m not in limited)
-                models = benches.of(tried.model, tried.checkpoint).models(tried.model, config.trained_on or name)
+                bench = benches.of(tried.model, tried.checkpoint)
+                models = bench.models(tried.model, config.trained_on or name)
                 fold = models.fold_for(name, str(corpus.table.loc[clip, "speaker"]), clip)
-                recogniser = benches.of(tried.model, tried.checkpoint).recogniser(tried.model, models.trained_on, fold)
-                bounded = [] if recogniser.memory is None else [recogniser.memory]
+                if (tried.label, name, fold) not in identified:
+                    recogniser = bench.recogniser(tried.model, models.trained_on, fold)
+                    bounded = [] if recogniser.memory is None else [recogniser.memory]
+                    identified[tried.label, name, fold] = [recogniser.fingerprint, recogniser.batch, *bounded]
                 key = digest(
-                    "qualify", VERSION, name, clip, identities[clip], recogniser.fingerprint, recogniser.batch,
-                    *bounded, list(fills), config.seed, diagnostic,
+                    "qualify", VERSION, name, clip, identities[clip], *identified[tried.label, name, fold], list(fills),
+                    config.seed, diagnostic,
                 )  # fmt: skip
                 tasks.append(
                     TrialTask(

@@ -23,11 +23,10 @@ from serxai.benchmark.qualification.properties import (
 )
 from serxai.benchmark.qualification.report import qualification_table, write_qualification
 from serxai.benchmark.qualification.rivals import edge_map
-from serxai.benchmark.qualification.runner import forecast, other_emotion, plan_trials, qualify
+from serxai.benchmark.qualification.runner import Benches, forecast, other_emotion, plan_trials, qualify
 from serxai.benchmark.qualification.trials import LEVELS, ClipTrials, calls_of_trials, ladder_kind, score_trials
 from serxai.benchmark.qualification.verdicts import verdicts
 from serxai.benchmark.run.execution import Execution
-from serxai.benchmark.run.workbench import Workbench
 from serxai.benchmark.stats.concordance import concordance
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError, NotApplicable
@@ -402,8 +401,8 @@ def test_a_run_in_processes_is_the_same(tmp_path):
 
 
 def test_another_seed_is_another_trial(tmp_path):
-    one = plan_trials(small(), Workbench())
-    other = plan_trials(small(seed=1), Workbench())
+    one = plan_trials(small(), Benches(Execution()))
+    other = plan_trials(small(seed=1), Benches(Execution()))
     assert [t.clip for t in one] == [t.clip for t in other] and not {t.key for t in one} & {t.key for t in other}
 
 
