@@ -184,7 +184,7 @@ def _estimate(clips: Sequence[_Clip], property_: Property) -> dict[str, object]:
     values = np.array([property_.of_clip(clip.trials) for clip in known])
     speakers, sentences = [clip.speaker for clip in known], [clip.sentence for clip in known]
     fills = [property_.fill] if property_.fill else _fills_read(clips, property_)
-    over_fills = property_.checks == FILLS.checks
+    over_fills = property_.checks == FILLS.checks and not property_.fill
     chance = 1 / len(fills) if over_fills and fills else property_.chance
     mean = None
     if known:

@@ -425,7 +425,11 @@ def score_trials(trials: ClipTrials, metrics: Sequence[str]) -> list[dict[str, A
 
 
 def calls_of_trials(trials: ClipTrials, metrics: Sequence[str]) -> int:
-    """Number of model calls of `score_trials`, each shared piece of work counted once; nothing is scored."""
+    """Number of model calls of `score_trials`, each shared piece of work counted once; nothing is scored.
+
+    The real methods among the rivals are run, and their calls counted.
+    """
+    before = trials.case.recogniser.calls
     by_name = {name: make_metric(name) for name in metrics}
     work: dict[Hashable, int] = {}
     for record, case, trial in trials(metrics):
@@ -435,4 +439,4 @@ def calls_of_trials(trials: ClipTrials, metrics: Sequence[str]) -> int:
             except NotApplicable:
                 continue
             work |= {(case.seed, key): calls for key, calls in needed.items()}
-    return sum(work.values())
+    return sum(work.values()) + trials.case.recogniser.calls - before
