@@ -101,7 +101,7 @@ def estimate_properties(rows: pd.DataFrame) -> pd.DataFrame:
     for (recogniser, metric), part in rows.groupby(["recogniser", "metric"], sort=False):
         names = {"recogniser": recogniser, "metric": metric, "metric_version": part["metric_version"].iloc[0],
                  "family": part["family"].iloc[0], "ladder": _ladder_of(str(metric)), "emotion": ""}  # fmt: skip
-        if (part["status"] == "skipped").all():
+        if (part.loc[~part["check"].isin(RIVAL_CHECKS), "status"] == "skipped").all():
             estimates.append(names | _untested(part))
             continue
         clips = [_Clip(one) for _, one in part.groupby("clip", sort=True)]
