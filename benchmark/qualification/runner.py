@@ -177,6 +177,8 @@ def plan_trials(config: QualifyConfig, benches: Benches, retrained: Sequence[tup
                 diagnostic = tried.full and (not config.diagnostic_limit or place < config.diagnostic_limit)
                 limited = {metric for metric, most in config.limits.items() if place >= most}
                 metrics = tuple(m for m in (config.metrics if tried.full else truth) if m not in limited)
+                if not metrics:
+                    continue
                 bench = benches.of(tried.model, tried.checkpoint)
                 models = bench.models(tried.model, config.trained_on or name)
                 fold = models.fold_for(name, str(corpus.table.loc[clip, "speaker"]), clip)
