@@ -24,8 +24,8 @@ GRADE_COLOURS = {
     "not tested": ("white", GREY),
 }  # fmt: skip
 NAMES, VERDICT, GAP = 4.4, 1.2, 0.8  # widths in cells
-UNIT = (0.6, 0.3)  # inches of a cell
-HEAD = 7.5  # rows above a panel
+UNIT = (0.54, 0.27)  # inches of a cell
+HEAD = 7.2  # rows above a panel
 PALE, EDGE = "#EFEFEF", "#222222"
 _COLOURS = LinearSegmentedColormap.from_list("probability", ["#F7E3D9", "#FFFFFF", "#D6E6F2", "#5B9BC8"])
 

@@ -2,8 +2,7 @@
 
 A metric qualifies in a scope (`scopes`) if all requirements of the scope hold jointly with a probability of .95 or
 more. The widest scope of its ladder is judged on all voices: there is nothing to choose. Else the widest scope that
-holds with a probability of .8 or more on one half of the voices is taken, and must hold with .95 on the other half: a
-choice need not be certain, its confirmation must.
+holds with .95 on one half of the voices is taken, and must hold with .95 on the other half.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from .joint import QUALIFIED
 from .notes import join_notes
 from .scopes import ScopeEstimate, scope_estimate, scopes_of
 
-CHOOSE = 0.8  # least probability on the half of the voices on which a scope is chosen
 # columns of verdicts.csv, and the field of a verdict that each shows
 VERDICT_COLUMNS = {
     "metric": "metric", "version": "version", "ladder": "ladder", "qualified": "grade", "scope": "scope",
@@ -130,7 +128,7 @@ def _grade(claimed: Sequence[ScopeEstimate], tried: Sequence[ScopeEstimate]) -> 
         return NO_CLAIM, None
     if claimed[0] is tried[0] and claimed[0].probability >= QUALIFIED:
         return YES, claimed[0]
-    chosen = next((one for one in claimed if one.chosen >= CHOOSE), None)
+    chosen = next((one for one in claimed if one.chosen >= QUALIFIED), None)
     if chosen is not None and chosen.confirmed >= QUALIFIED:
         return IN_SCOPE, chosen
     return NO, chosen or max(claimed, key=lambda one: one.probability)

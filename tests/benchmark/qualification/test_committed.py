@@ -13,7 +13,7 @@ import serxai
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.qualification.config import load_qualify_config
 from serxai.benchmark.qualification.joint import QUALIFIED
-from serxai.benchmark.qualification.verdicts import CHOOSE, verdict_table
+from serxai.benchmark.qualification.verdicts import verdict_table
 from serxai.benchmark.report.html import write_board
 from serxai.metrics.qualified import GRADES, committed_verdicts, verdict_of, write_verdicts
 from serxai.metrics.records import METRICS, make_metric
@@ -37,7 +37,7 @@ def test_committed_verdicts_are_of_known_metrics_and_reach_the_records():
         assert metric in METRICS and verdict.grade in GRADES
         assert (verdict.grade in ("no", "in scope")) == bool(verdict.fails) == bool(verdict.failed)
         assert (verdict.grade in ("yes", "in scope")) <= (verdict.probability >= QUALIFIED)
-        assert (verdict.grade == "in scope") <= (verdict.confirmed >= QUALIFIED and verdict.chosen >= CHOOSE)
+        assert (verdict.grade == "in scope") <= (min(verdict.confirmed, verdict.chosen) >= QUALIFIED)
         assert bool(verdict.unclear) <= bool(verdict.no_claim)
         if METRICS.get(metric).version == version:
             assert METRICS.get(metric).verdict == verdict and METRICS.get(metric).qualified is verdict.qualified
