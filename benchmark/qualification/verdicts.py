@@ -1,8 +1,10 @@
 """Verdicts on metrics from the estimates of their properties.
 
 A metric qualifies in a scope (`scopes`) if all requirements of the scope hold jointly with a probability of .95 or
-more. The widest scope of its ladder is judged on all voices: there is nothing to choose. Else the widest scope that
-holds with .95 on one half of the voices is taken, and must hold with .95 on the other half.
+more. The widest scope of its ladder is judged on all voices: there is nothing to choose. Else scopes are chosen that
+hold with .95 on one half of the voices, and the verdict is the widest of them that holds with .95 on the other half.
+Among scopes of which each asks for part of what the one before asks, a false one is so confirmed in at most 5 %: it
+cannot hold in a draw in which the narrowest false one does not.
 """
 
 from __future__ import annotations
@@ -128,10 +130,11 @@ def _grade(claimed: Sequence[ScopeEstimate], tried: Sequence[ScopeEstimate]) -> 
         return NO_CLAIM, None
     if claimed[0] is tried[0] and claimed[0].probability >= QUALIFIED:
         return YES, claimed[0]
-    chosen = next((one for one in claimed if one.chosen >= QUALIFIED), None)
-    if chosen is not None and chosen.confirmed >= QUALIFIED:
-        return IN_SCOPE, chosen
-    return NO, chosen or max(claimed, key=lambda one: one.probability)
+    chosen = [one for one in claimed if one.chosen >= QUALIFIED]
+    confirmed = next((one for one in chosen if one.confirmed >= QUALIFIED), None)
+    if confirmed is not None:
+        return IN_SCOPE, confirmed
+    return NO, chosen[0] if chosen else max(claimed, key=lambda one: one.probability)
 
 
 def _failing(widest: ScopeEstimate, required: pd.DataFrame) -> list[Any]:

@@ -97,6 +97,9 @@ def test_a_scope_is_chosen_on_half_of_the_voices_and_confirmed_on_the_other():
     spoilt.loc[~first & (rows["check"] == "ladder"), "value"] *= -1
     told = verdict(spoilt)
     assert told.grade == "no" and told.chosen >= 0.95 and told.confirmed < 0.05
+    network = rows.copy()  # that half fails by the network alone: the scope of the white box is confirmed
+    network.loc[~first & (rows["check"] == "ladder") & (rows["recogniser"] == "cnn"), "value"] *= -1
+    assert verdict(network).scope == "each fill, additive box"
 
 
 def test_a_verdict_names_properties_and_notes_as_data():
