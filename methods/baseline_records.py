@@ -83,7 +83,7 @@ RECORDS = (
     MethodRecord(
         name="rule-truth",
         target=".methods.rule_truth:RuleTruth",
-        summary="reference: the true explanation of recogniser planted-rule against a fill, in closed form",
+        summary="reference: the exact explanation of a white box, such as planted-rule, against a fill",
         version="2",
         licence=_OWN,
         citation="none: serxai, docs/qualification",

@@ -72,3 +72,19 @@ def even_map(shape: tuple[int, ...], cells: int, generator: np.random.Generator)
     flat = np.zeros(int(np.prod(shape)))
     flat[generator.permutation(flat.size)[:cells]] = 1.0
     return flat.reshape(shape)
+
+
+def shifted(values: np.ndarray, columns: int) -> np.ndarray:
+    """Shift a map by columns to the right, zeros entering; columns shifted out are lost."""
+    moved = np.zeros(np.shape(values))
+    moved[:, columns:] = values[:, : max(values.shape[1] - columns, 0)]
+    return moved
+
+
+def coarse(values: np.ndarray, cells: int) -> np.ndarray:
+    """Replace each block of ``cells x cells`` cells (smaller ones at the end) by its mean; preserves the sum."""
+    values = np.asarray(values, dtype=np.float64)
+    rows, columns = (np.arange(size) // cells for size in values.shape)
+    block = rows[:, None] * (columns.max() + 1) + columns
+    sums = np.bincount(block.ravel(), values.ravel()) / np.bincount(block.ravel())
+    return sums[block]

@@ -1,4 +1,4 @@
-"""Closed-form ground truth of the white-box recogniser `planted-rule`."""
+"""Exact ground truth of the white-box recognisers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import numpy as np
 
 from ..audio import scoring_grid
 from ..errors import NotApplicable
-from ..models.planted_rule import PlantedRule
+from ..models.white_box import WhiteBox
 from .attribution import Attribution
 from .explainer import Explainer, Request
 from .masks import fill_of, plane_of
 
 
 class RuleTruth(Explainer):
-    """Contribution of each cell to the log-odds of `planted-rule`, relative to the clip replaced by a fill.
+    """Exact contribution of each cell to a white box's log-odds, relative to the clip replaced by a fill.
+
+    What is exact is said in `models.planted_rule` and `models.planted_boxes`.
 
     Parameters
     ----------
@@ -29,7 +31,7 @@ class RuleTruth(Explainer):
         self.stochastic = fill == "noise"
 
     def attribute(self, request: Request) -> Attribution:
-        """Compute the relevance from the rule.
+        """Compute the relevance from the recogniser's weights.
 
         Raises
         ------
@@ -37,8 +39,8 @@ class RuleTruth(Explainer):
             For another recogniser; against the twin for a clip in which nothing is planted.
         """
         clip, recogniser = request.clip, request.recogniser
-        if not isinstance(recogniser, PlantedRule):
-            raise NotApplicable(f"known for recogniser 'planted-rule' alone, not for {recogniser.name!r}")
+        if not isinstance(recogniser, WhiteBox):
+            raise NotApplicable(f"known for white boxes such as 'planted-rule' alone, not for {recogniser.name!r}")
         reference = self._reference(request)
         grid = scoring_grid(clip.duration_s)
         values = recogniser.relevance(clip.samples, reference, request.target, grid)

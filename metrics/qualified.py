@@ -13,9 +13,11 @@ from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 from io import StringIO
+from math import isnan, nan
 from typing import Any
 
-YES, ONE_FILL, NO, NO_CLAIM, NOT_TESTED = GRADES = ("yes", "one fill", "no", "no claim", "not tested")
+YES, IN_SCOPE, NO, NO_CLAIM, NOT_TESTED = GRADES = ("yes", "in scope", "no", "no claim", "not tested")
+_NUMBERS = ("probability", "chosen", "confirmed")
 _LISTS = ("recognisers", "fills", "failed", "unclear", "notes")
 
 
@@ -28,14 +30,22 @@ class Verdict:
     metric, version : str
     ladder : str
         Kind of the explanations of known quality that it was tested on; empty where it was not tested.
-    grade : {'yes', 'one fill', 'no', 'no claim', 'not tested'}
-        ``one fill``: right under each fill, but the order of explanations changes with the fill.
+    grade : {'yes', 'in scope', 'no', 'no claim', 'not tested'}
+        ``yes``: qualified in the widest scope of its ladder; ``in scope``: in `scope` alone.
+    scope : str
+        Scope of the verdict (`benchmark/qualification/scopes.toml`): that in which it qualifies, else the one in which
+        its requirements are likeliest to hold; empty where nothing is claimed.
+    probability : float
+        That all requirements of `scope` hold jointly, on all voices; NaN where nothing is claimed.
+    chosen, confirmed : float
+        The same on the half of the voices on which the scope was chosen, and on the other half.
     recognisers, fills : tuple of str
         Recognisers and fills that it was tested with; no fill for a metric that uses none.
     n_clips : int
         Fewest clips of a required property.
     failed : tuple of str
-        Names of the required properties that failed, worst first, each once.
+        Names of the required properties that fail in the widest scope, worst first, each once; where only their
+        conjunction fails, the weakest.
     unclear : tuple of str
         Names of the required properties of which nothing can be claimed, each once.
     notes : tuple of str
@@ -48,6 +58,10 @@ class Verdict:
     version: str
     ladder: str = ""
     grade: str = NOT_TESTED
+    scope: str = ""
+    probability: float = nan
+    chosen: float = nan
+    confirmed: float = nan
     recognisers: tuple[str, ...] = ()
     fills: tuple[str, ...] = ()
     n_clips: int = 0
@@ -59,8 +73,8 @@ class Verdict:
 
     @property
     def qualified(self) -> bool | None:
-        """Whether the metric is qualified over all fills; None where it was not tested or nothing can be claimed."""
-        return {YES: True, NO: False, ONE_FILL: False}.get(self.grade)
+        """Whether it qualifies in its widest scope; None where it was not tested or nothing can be claimed."""
+        return {YES: True, NO: False, IN_SCOPE: False}.get(self.grade)
 
 
 COLUMNS = tuple(field.name for field in fields(Verdict))
@@ -83,8 +97,16 @@ def write_verdicts(verdicts: Iterable[Verdict]) -> bytes:
     writer.writerow(COLUMNS)
     for verdict in verdicts:
         values = ((name, getattr(verdict, name)) for name in COLUMNS)
-        writer.writerow([" ".join(value) if name in _LISTS else value for name, value in values])
+        writer.writerow([_written(name, value) for name, value in values])
     return text.getvalue().encode()
+
+
+def _written(name: str, value: Any) -> Any:
+    if name in _LISTS:
+        return " ".join(value)
+    if name in _NUMBERS:
+        return "" if isnan(value) else f"{value:.4g}"
+    return value
 
 
 def read_verdicts(content: bytes) -> list[Verdict]:
@@ -93,6 +115,7 @@ def read_verdicts(content: bytes) -> list[Verdict]:
     verdicts = []
     for row in rows:
         typed: dict[str, Any] = {name: tuple(row[name].split()) for name in _LISTS} | {"n_clips": int(row["n_clips"])}
+        typed |= {name: float(row[name] or "nan") for name in _NUMBERS}
         verdicts.append(Verdict(**{**row, **typed}))
     return verdicts
 

@@ -1,6 +1,6 @@
 """Grades and marks of metrics as boards and tables show them.
 
-Marks: ° qualified under one fill at a time, † failed, ‡ no verdict; no mark: qualified. A variant (``name:argument``)
+Marks: ° qualified in a narrower scope, † failed, ‡ no verdict; no mark: qualified. A variant (``name:argument``)
 that was not qualified itself has the verdict of the metric that it narrows. Metrics of cost and of the
 recogniser judge no map: the grade does not apply, and they have no mark. This module imports nothing heavy.
 """
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .qualified import NO, ONE_FILL, Verdict
+from .qualified import IN_SCOPE, NO, Verdict
 from .record import UNJUDGED_FAMILIES, MetricRecord
 from .records import METRICS
 
 NO_VERDICT, NOT_APPLICABLE = "no verdict", "not applicable"
-MARKS = {ONE_FILL: "°", NO: "†", NO_VERDICT: "‡"}
+MARKS = {IN_SCOPE: "°", NO: "†", NO_VERDICT: "‡"}
 COMMAND = "serxai qualify --metric"
 MEANINGS = {
     NO: "failed its qualification: it does not reliably put explanations of known quality in order",
-    ONE_FILL: "puts explanations in order under each fill, but not in the same order: a ranking holds for its fill",
+    IN_SCOPE: "qualified in a narrower scope alone (fill, emotions, kind of recogniser): a ranking holds there",
     NO_VERDICT: f"not tested, or no claim possible: nothing says that it is qualified ({COMMAND} NAME tests it)",
 }
 
@@ -51,9 +51,9 @@ def board_grade(metric: str) -> str:
 
     Returns
     -------
-    {'yes', 'one fill', 'no', 'no verdict', 'not applicable'}
-        ``one fill``: it orders explanations rightly under each fill, but not alike; ``no verdict``: its present version
-        was not tested, or nothing could be claimed; ``not applicable``: it judges no map (`UNJUDGED_FAMILIES`).
+    {'yes', 'in scope', 'no', 'no verdict', 'not applicable'}
+        ``in scope``: qualified in a narrower scope alone; ``no verdict``: its present version was not tested, or
+        nothing could be claimed; ``not applicable``: it judges no map (`UNJUDGED_FAMILIES`).
 
     Examples
     --------
@@ -83,13 +83,22 @@ def failed_properties(metric: str) -> str:
     return "" if verdict is None else ", ".join(verdict.failed)
 
 
+def scope_text(metric: str) -> str:
+    """Scope of a metric's verdict with its probability, as text; empty where it has none."""
+    verdict = verdict_on(metric)
+    if verdict is None or not verdict.scope:
+        return ""
+    return f"in scope '{verdict.scope}' with probability {verdict.probability:.2f}".replace("0.", ".")
+
+
 def mark_meaning(metric: str) -> str:
     """Meaning of a metric's mark, with numbers; empty for an unmarked one."""
     grade = board_grade(metric)
     if grade == NO:
-        return f"failed its qualification: {fails(metric)}"
-    if grade == ONE_FILL:
-        return f"qualified under each fill, not over fills: {fails(metric)}"
+        best = scope_text(metric)
+        return f"failed its qualification{f' (at best {best})' if best else ''}: {fails(metric)}"
+    if grade == IN_SCOPE:
+        return f"qualified {scope_text(metric)}; in its widest scope it fails: {fails(metric)}"
     if grade == NO_VERDICT:
         return f"no verdict: not tested, or no claim possible; try {COMMAND} {metric}"
     return ""
@@ -109,7 +118,7 @@ def marks_note(metrics: Iterable[str]) -> str:
     failed = "; ".join(f"{name}: {failed_properties(name)}" for name in by_grade.get(NO, ()))
     texts = {
         NO: f"failed {failed}",
-        ONE_FILL: f"one fill at a time {', '.join(by_grade.get(ONE_FILL, ()))}",
+        IN_SCOPE: "; ".join(f"{name}: qualified {scope_text(name)}" for name in by_grade.get(IN_SCOPE, ())),
         NO_VERDICT: f"no verdict on {', '.join(by_grade.get(NO_VERDICT, ()))}",
     }
     return "; ".join(f"{MARKS[grade]} {text}" for grade, text in texts.items() if grade in by_grade)

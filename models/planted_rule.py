@@ -29,7 +29,7 @@ from torch import nn
 from ..audio import SAMPLE_RATE, Grid, band_edges_hz
 from ..audio.plane import HOP, N_FFT
 from ..keys import digest
-from .recogniser import TorchRecogniser
+from .white_box import WhiteBox
 
 if TYPE_CHECKING:
     from .record import ModelRecord
@@ -98,7 +98,7 @@ class MeanLevels(nn.Module):
         return self.sum(features.mean(dim=(1, 3)))
 
 
-class PlantedRule(TorchRecogniser):
+class PlantedRule(WhiteBox):
     """White-box recogniser of four logistic regressions, without a softmax.
 
     Parameters

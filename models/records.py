@@ -94,6 +94,24 @@ MODELS: Registry[ModelRecord] = Registry(
             kind="foreign",
             differentiable=True,
         ),
+        *(
+            ModelRecord(
+                name=f"planted-{name}",
+                target=".models.planted_boxes:load",
+                summary=f"white box that is not additive: {summary}",
+                version="1",
+                licence="MIT",
+                citation="serxai, docs/qualification; Shapley 1953 for its exact explanation",
+                kind="foreign",
+                differentiable=True,
+            )
+            for name, summary in (
+                ("saturation", "one loud stretch of 400 ms is enough"),
+                ("redundancy", "either of two cues suffices"),
+                ("interaction", "both of two cues are needed"),
+                ("phase", "skewness of the samples, which magnitudes do not show"),
+            )
+        ),
         ModelRecord(
             name="hf:",
             target=".models.hf:load",

@@ -139,6 +139,10 @@ def _qualify(commands: argparse._SubParsersAction) -> None:
     add_many(
         parser, "--checkpoint", "[MODEL=]PATH", "a folder written by `serxai train`, or the file of a foreign model"
     )
+    add_many(
+        parser, "--retrained", "MODEL=DIR",
+        "another training of a model, a folder written by `serxai train`, tried on ladders of truth beside the models"
+    )  # fmt: skip
     add_trust(parser)
     add_data_root(parser)
     parser.add_argument(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
+from ...models.records import MODELS
 from ...models.trust import Permission
 from ..qualification.config import QualifyConfig, load_qualify_config
 from ..storage.run_info import read_qualification_info
@@ -58,10 +59,31 @@ def run(arguments: Namespace) -> int:
         permission=permission,
     )
     out = arguments.out or (DEFAULT_OUT if arguments.dry_run else free_folder(DEFAULT_OUT))
+    retrained = retrained_option(getattr(arguments, "retrained", []))
     if arguments.dry_run:
-        return _print_forecast(config, execution, out, arguments.json)
+        return _print_forecast(config, execution, out, arguments.json, retrained)
     check_out(out, arguments.resume)
-    return _qualify(config, execution, out, arguments.json)
+    return _qualify(config, execution, out, arguments.json, retrained)
+
+
+def retrained_option(given: Sequence[str]) -> list[tuple[str, Path]]:
+    """Models and folders of values ``MODEL=DIR``.
+
+    Raises
+    ------
+    InputError
+        For another form, an unknown model, or a folder that is not there.
+    """
+    found = []
+    for text in given:
+        model, equals, path = text.partition("=")
+        if not equals or not Path(path).is_dir():
+            raise InputError(
+                f"--retrained {text}: takes MODEL=DIR, a model and a folder that `serxai train` wrote, as in "
+                "--retrained cnn=models/cnn-seed-1."
+            )
+        found.append((MODELS.get(model).name, Path(path)))
+    return found
 
 
 def run_preset(arguments: Namespace) -> int:
@@ -106,7 +128,9 @@ def _earlier_settings(arguments: Namespace) -> Mapping[str, Any] | None:
     return None if from_start else settings
 
 
-def _qualify(config: QualifyConfig, execution: Execution, out: Path, as_json: bool) -> int:
+def _qualify(
+    config: QualifyConfig, execution: Execution, out: Path, as_json: bool, retrained: Sequence[tuple[str, Path]]
+) -> int:
 
     from ..qualification.estimates import estimate_properties
     from ..qualification.report import qualification_table, write_qualification
@@ -115,7 +139,7 @@ def _qualify(config: QualifyConfig, execution: Execution, out: Path, as_json: bo
     from .console import Bars, Console, styled
 
     with Bars() as bars:
-        rows, info = qualify(config, out, execution, bars)
+        rows, info = qualify(config, out, execution, bars, retrained)
         bars("report", 0, 1)
         table = estimate_properties(rows)
         with writing(out):
@@ -137,12 +161,12 @@ def _qualify(config: QualifyConfig, execution: Execution, out: Path, as_json: bo
 
 
 def _summary(table: pd.DataFrame, rows: pd.DataFrame, info: Mapping[str, Any], failed: int) -> str:
-    from ...metrics.qualified import NO, NO_CLAIM, NOT_TESTED, ONE_FILL, YES
+    from ...metrics.qualified import IN_SCOPE, NO, NO_CLAIM, NOT_TESTED, YES
     from ..qualification.verdicts import verdicts
 
     grades = [verdict.grade for verdict in verdicts(table)]
     return (
-        f"{grades.count(YES)} metrics qualified, {grades.count(ONE_FILL)} under one fill, {grades.count(NO)} not, "
+        f"{grades.count(YES)} metrics qualified, {grades.count(IN_SCOPE)} in a narrower scope, {grades.count(NO)} not, "
         f"{grades.count(NO_CLAIM)} without a claim, {grades.count(NOT_TESTED)} not tested; {rows['clip'].nunique()} "
         f"clips, {len(rows)} trials ({failed} failed), {info['model_calls']:.0f} model calls."
     )
@@ -167,13 +191,15 @@ def weak_recognisers(info: Mapping[str, Any]) -> list[str]:
     return warnings
 
 
-def _print_forecast(config: QualifyConfig, execution: Execution, out: Path, as_json: bool) -> int:
+def _print_forecast(
+    config: QualifyConfig, execution: Execution, out: Path, as_json: bool, retrained: Sequence[tuple[str, Path]]
+) -> int:
 
     from ..qualification.runner import forecast
     from .console import Bars, Console
 
     with Bars() as bars:
-        forecasts = forecast(config, out, execution, bars)
+        forecasts = forecast(config, out, execution, bars, retrained)
     if as_json:
         print(json.dumps([vars(one) for one in forecasts], indent=2))
         return 0

@@ -26,7 +26,9 @@ FLAGS = {
     "corpora": "--corpus", "models": "--model", "metrics": "--metric", "fills": "--fill", "emotions": "--emotion",
     "trained_on": "--trained-on", "limit": "--limit", "seed": "--seed",
 }  # fmt: skip
-_REGISTRIES: dict[str, Registry[Any]] = {"corpora": CORPORA, "models": MODELS, "metrics": METRICS}
+_REGISTRIES: dict[str, Registry[Any]] = {
+    "corpora": CORPORA, "models": MODELS, "further": MODELS, "metrics": METRICS,
+}  # fmt: skip
 
 
 class QualifyConfig(BaseModel):
@@ -38,6 +40,13 @@ class QualifyConfig(BaseModel):
         Corpora with known truth (planted ones).
     models : list of str
         Recognisers.
+    further : list of str
+        Recognisers by which metrics on ladders of truth alone are tried, under the first fill, without diagnostic
+        trials and on at most `further_limit` clips.
+    further_limit, diagnostic_limit : int
+        Most clips per corpus of further recognisers, and with diagnostic trials; 0 for all.
+    limits : dict of str to int
+        Most clips per corpus of single metrics, dear ones.
     metrics : list of str
         Metrics to qualify; ``all`` stands for every registered one that needs no argument.
     fills : list of str
@@ -55,6 +64,10 @@ class QualifyConfig(BaseModel):
 
     corpora: list[str] = Field(min_length=1)
     models: list[str] = Field(min_length=1)
+    further: list[str] = []
+    further_limit: int = Field(default=0, ge=0, lt=2**63, strict=True)
+    diagnostic_limit: int = Field(default=0, ge=0, lt=2**63, strict=True)
+    limits: dict[str, int] = {}
     metrics: list[str] = Field(min_length=1)
     fills: list[str] = Field(min_length=1)
     emotions: list[str] = Field(min_length=1)
@@ -68,7 +81,16 @@ class QualifyConfig(BaseModel):
     def _expanded(cls, names: Any) -> Any:
         return expand_words(names, {ALL: [name for name in METRICS.names() if not name.endswith(":")]})
 
-    @field_validator("corpora", "models", "metrics")
+    @field_validator("limits")
+    @classmethod
+    def _limited(cls, limits: dict[str, int]) -> dict[str, int]:
+        for name, limit in limits.items():
+            METRICS.get(name)
+            if limit < 1:
+                raise InputError(f"limits, {name}: {limit} clips; name at least 1, or leave the metric out.")
+        return limits
+
+    @field_validator("corpora", "models", "further", "metrics")
     @classmethod
     def _registered(cls, names: list[str], info: Any) -> list[str]:
         for name in names:
@@ -108,6 +130,8 @@ def load_qualify_config(
 ) -> QualifyConfig:
     """Merge the default settings, a TOML file and overrides, later ones winning key by key.
 
+    Who names models has no further ones but those that are named as well.
+
     Parameters
     ----------
     path : Path, optional
@@ -131,5 +155,8 @@ def load_qualify_config(
     settings = dict(default_settings())
     # a folder written by an earlier version may hold settings of `serxai run` that were not used
     settings |= {key: value for key, value in (earlier or {}).items() if key in QualifyConfig.model_fields}
-    settings |= read_toml(path) if path is not None else {}
-    return validate_settings(QualifyConfig, settings | named, path, {key: FLAGS[key] for key in named})
+    given = read_toml(path) if path is not None else {}
+    if "models" in given | named and "further" not in given | named:
+        given["further"] = []  # those of the defaults belong to the defaults' models
+    settings |= given
+    return validate_settings(QualifyConfig, settings | named, path, {key: FLAGS[key] for key in named if key in FLAGS})

@@ -15,9 +15,15 @@ speakers. A metric may be of use on a board of means although it cannot judge a 
 ``fills-EMOTION`` is ``fills`` over the clips of one emotion alone: nothing is required of it, it shows on which emotion
 ``fills`` fails.
 
-A required property passes if the *lower* end of its interval reaches the threshold. Nothing is claimed with fewer than
-six speakers, with less than four fifths of the clips, of ``fills`` with fewer than three fills, and of ``real`` with so
-few clips that a 1 on each of them would not reach the threshold.
+Under each fill but the first ``monotone``, ``oracle-vs-random`` and ``negated`` are estimated as well (``NAME-FILL``),
+on white boxes with the truth of that fill.
+
+``probability`` is that of the mean reaching its threshold (`joint.joint_probability`, of this property alone);
+verdicts take the joint one. Nothing is claimed with fewer than six speakers, with less than four fifths of the clips,
+and of ``fills`` with fewer than three fills.
+
+A map that a metric refuses to score (`NotApplicable`) among the rivals counts as the worst of the clip: a method that
+gave such maps would get the worst value on boards.
 """
 
 from __future__ import annotations
@@ -34,9 +40,9 @@ from ...metrics.records import METRICS
 from ..analysis.leaderboard import ordered
 from ..stats.clustered import LEVEL, MIN_SPEAKERS, clustered_mean
 from ..stats.clustered_proportion import clustered_share
+from .joint import QUALIFIED, Requirement, joint_probability
 from .notes import (
     DETERMINISTIC,
-    FEW_CLIPS,
     FEW_FILLS,
     FEW_VOICES,
     LOST_CLIPS,
@@ -46,18 +52,23 @@ from .notes import (
     Note,
     join_notes,
 )
-from .properties import PROPERTIES, Property, Trials, rank_follow
+from .properties import PROPERTIES, Check, Property, fill_properties, rank_follow
+from .rivals import CHECKS
 from .trials import ladder_kind
 
+RIVAL_CHECKS = (*CHECKS, "fill negated")  # a refused map among these is the worst
+
+CLIP_COLUMNS = ["clip", "speaker", "sentence", "emotion", "value"]
 ROUNDING = 1e-9  # of the largest score of a clip: a smaller difference is rounding
 COVERAGE = 0.8  # least share of the clips that a claim may rest on
+SINGLE_DRAWS = 2000  # for the probability of one requirement
 MIN_FILLS = 3  # one rater always agrees with itself, two say little
 FILLS = next(p for p in PROPERTIES if p.name == "fills")
 AVERAGED = "averaged"  # the one property that is not a mean over clips, but of the mean over clips
 
 COLUMNS = [
     "recogniser", "metric", "metric_version", "family", "ladder", "property", "estimate", "low", "high", "n_clips",
-    "n_planned", "n_speakers", "fills", "chance", "threshold", "passed", "note",
+    "n_planned", "n_speakers", "fills", "chance", "threshold", "probability", "passed", "note",
 ]  # fmt: skip
 
 
@@ -72,33 +83,46 @@ def estimate_properties(rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`; ``notes``, a tuple of `notes.Note`, of which ``note`` is the text; ``emotion``, the one that
-        a property ``fills-EMOTION`` is of, else empty. ``passed`` is ``yes``,
-        ``no``, ``no claim``, or empty where nothing is required; ``fills`` names the fills of the trials read, empty
-        for metrics that use none. A metric whose trials were all skipped has one row without a property, with the
-        reasons as its notes.
+        Columns `COLUMNS`; ``clips``, a table of `CLIP_COLUMNS` with each clip's value; ``notes``, a tuple of
+        `notes.Note`, of which ``note`` is the text; ``emotion``, the one that a property ``fills-EMOTION`` is of, else
+        empty. ``passed`` is ``yes`` for a probability of .95 or more, else ``no``; ``no claim``; or empty where nothing
+        is required; ``fills`` names the fills of the trials read, empty for metrics that use none. A metric whose
+        trials were all skipped has one row without a property, with the reasons as its notes.
     """
     rows = rows.assign(score=np.where(rows["direction"] == "lower", -1.0, 1.0) * rows["value"])
+    texts = ["check", "fill", "status"]
+    rows[texts] = rows[texts].astype(object)  # far faster to compare than Arrow's strings
     rows["score"] = _without_rounding(rows)
+    if "sentence" not in rows:
+        rows["sentence"] = rows["clip"]
+    refused = rows["check"].isin(RIVAL_CHECKS) & (rows["status"] == "skipped")
+    rows.loc[refused, ["score", "status"]] = [-np.inf, "ok"]
     estimates: list[dict[str, object]] = []
     for (recogniser, metric), part in rows.groupby(["recogniser", "metric"], sort=False):
         names = {"recogniser": recogniser, "metric": metric, "metric_version": part["metric_version"].iloc[0],
                  "family": part["family"].iloc[0], "ladder": _ladder_of(str(metric)), "emotion": ""}  # fmt: skip
-        if (part["status"] == "skipped").all():
+        if (part.loc[~part["check"].isin(RIVAL_CHECKS), "status"] == "skipped").all():
             estimates.append(names | _untested(part))
             continue
         clips = [_Clip(one) for _, one in part.groupby("clip", sort=True)]
         tested = [
             _estimate(some, p) | {"emotion": emotion}
-            for property_ in PROPERTIES
+            for property_ in _properties_of(part)
             if set(property_.checks) <= set(part["check"])
             for p, emotion, some in [(property_, "", clips), *(_by_emotion(clips) if property_ is FILLS else ())]
         ]
         estimates += [names | row for row in [*tested, _averaged(clips)]]
-    table = pd.DataFrame(estimates, columns=[*COLUMNS, "notes", "emotion"])
+    table = pd.DataFrame(estimates, columns=[*COLUMNS, "notes", "emotion", "clips"])
     table["note"] = table["notes"].map(join_notes)
     place = {name: i for i, name in enumerate(ordered(table["metric"], METRICS.names()))}
     return table.sort_values("metric", key=lambda names: names.map(place), kind="stable", ignore_index=True)
+
+
+def _properties_of(part: pd.DataFrame) -> list[Property]:
+    """Properties that a metric may have, those under each further fill among them."""
+    own = "own fill" in set(part["check"])
+    further = sorted(set(part.loc[part["check"] == "fill random", "fill"]))
+    return [*PROPERTIES, *(p for fill in further for p in fill_properties(fill, own))]
 
 
 def _ladder_of(metric: str) -> str:
@@ -115,38 +139,53 @@ def _without_rounding(rows: pd.DataFrame) -> pd.Series:
 
 
 class _Clip:
-    """Trials of one metric on one clip, grouped by check."""
+    """Trials of one metric on one clip, by check."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
-        self.speaker, self.emotion = rows["speaker"].iloc[0], rows["emotion"].iloc[0]
-        self.trials: Trials = dict(list(rows.groupby("check", sort=False)))
-        self.scored = {check for check, trials in self.trials.items() if (trials["status"] == "ok").all()}
+        first = rows.iloc[0]
+        self.name, self.speaker, self.sentence, self.emotion = first[["clip", "speaker", "sentence", "emotion"]]
+        columns = [rows[name].to_numpy() for name in ("level", "draw", "fill", "score")]
+        checks, scored = rows["check"].to_numpy(), (rows["status"] == "ok").to_numpy()
+        chosen = {check: checks == check for check in dict.fromkeys(checks)}
+        self.trials = {check: Check(*(column[here] for column in columns)) for check, here in chosen.items()}
+        self._scored = {check: scored[here] for check, here in chosen.items()}
+        self.scored = {check for check, done in self._scored.items() if done.all()}
+
+    def planned(self, property_: Property) -> bool:
+        """Whether the clip was to have a value: it has the trials, or none at all because none could be made."""
+        return not set(self.trials) - {""} or set(property_.checks) <= set(self.trials)
 
     def complete(self, property_: Property) -> bool:
         """Whether every trial that a property reads has a score."""
-        return set(property_.checks) <= self.scored
+        if not property_.fill:
+            return set(property_.checks) <= self.scored
+        if not set(property_.checks) <= set(self.trials):
+            return False
+        here = [self._scored[check][self.trials[check].fills == property_.fill] for check in property_.checks]
+        return all(len(done) and done.all() for done in here)
 
     def silent(self, property_: Property) -> bool:
         """Whether no score that a property reads differs from another of the same fill."""
-        scores, fills = (
-            np.concatenate([self.trials[check][name].to_numpy() for check in property_.checks])
-            for name in ("score", "fill")
-        )
-        return all(np.ptp(scores[fills == fill]) == 0 for fill in set(fills))
+        checks = [self.trials[check] for check in property_.checks]
+        scores, fills = np.concatenate([c.scores for c in checks]), np.concatenate([c.fills for c in checks])
+        asked = {property_.fill} if property_.fill else set(fills.tolist())
+        return all(len(set(scores[fills == fill].tolist())) == 1 for fill in asked)
 
     def deterministic(self) -> bool:
         """Whether both draws of the metric's randomness gave the same scores."""
-        levels, scores = (self.trials["seed"][name].to_numpy() for name in ("level", "score"))
-        return all(np.ptp(scores[levels == level]) == 0 for level in set(levels))
+        seed = self.trials["seed"]
+        return all(np.ptp(seed.at(level)) == 0 for level in set(seed.levels.tolist()))
 
 
 def _estimate(clips: Sequence[_Clip], property_: Property) -> dict[str, object]:
+    clips = [clip for clip in clips if clip.planned(property_)]
     known = [clip for clip in clips if clip.complete(property_)]
     silent = [clip.silent(property_) for clip in known]
     values = np.array([property_.of_clip(clip.trials) for clip in known])
-    speakers = [clip.speaker for clip in known]
-    fills = _fills_read(clips, property_)
-    over_fills = property_.checks == FILLS.checks
+    speakers, sentences = [clip.speaker for clip in known], [clip.sentence for clip in known]
+    fills = [property_.fill] if property_.fill else _fills_read(clips, property_)
+    over_fills = property_.checks == FILLS.checks and not property_.fill
+    chance = 1 / len(fills) if over_fills and fills else property_.chance
     mean = None
     if known:
         each = np.ones(len(values))
@@ -154,8 +193,7 @@ def _estimate(clips: Sequence[_Clip], property_: Property) -> dict[str, object]:
     row: dict[str, object] = {
         "property": property_.name, "estimate": np.nan if mean is None else mean.mean, "low": np.nan, "high": np.nan,
         "n_clips": len(known), "n_planned": len(clips), "n_speakers": len(set(speakers)), "fills": " ".join(fills),
-        "chance": 1 / len(fills) if over_fills and fills else property_.chance,
-        "threshold": property_.threshold, "passed": "",
+        "chance": chance, "threshold": property_.threshold, "probability": np.nan, "passed": "",
     }  # fmt: skip
     unclear = []
     if mean is None or mean.clusters < MIN_SPEAKERS:
@@ -168,11 +206,10 @@ def _estimate(clips: Sequence[_Clip], property_: Property) -> dict[str, object]:
         row |= {"estimate": np.nan, "low": np.nan, "high": np.nan}
         unclear.append(Note(FEW_FILLS, total=MIN_FILLS))
     if property_.threshold is not None:
-        if property_.share and not unclear and mean is not None and not property_.passed(mean.low):
-            best = clustered_share(np.ones(len(values)), np.ones(len(values)), speakers)
-            if not property_.passed(best.low) and mean.high >= property_.threshold:
-                unclear.append(Note(FEW_CLIPS, len(values)))
-        row["passed"] = "no claim" if unclear else "yes" if property_.passed(float(row["low"])) else "no"  # type: ignore[arg-type]
+        asked = Requirement(property_.name, values, property_.threshold, chance, property_.above)
+        probability = np.nan if unclear else joint_probability([asked], speakers, sentences, SINGLE_DRAWS).joint
+        row["probability"] = probability
+        row["passed"] = "no claim" if unclear else "yes" if probability >= QUALIFIED else "no"
     notes = list(unclear)
     if "seed" in property_.checks and known and all(clip.deterministic() for clip in known):
         notes.append(Note(DETERMINISTIC))
@@ -180,15 +217,20 @@ def _estimate(clips: Sequence[_Clip], property_: Property) -> dict[str, object]:
         notes.append(Note(NO_SPREAD))
     if any(silent):
         notes.append(Note(SILENT, sum(silent)))
-    return row | {"notes": tuple(notes)}
+    names = [clip.name for clip in known]
+    emotions = [clip.emotion for clip in known]
+    table = pd.DataFrame(dict(zip(CLIP_COLUMNS, (names, speakers, sentences, emotions, values), strict=True)))
+    return row | {"notes": tuple(notes), "clips": table}
 
 
 def _fills_read(clips: Sequence[_Clip], property_: Property) -> list[str]:
     """Names of the fills in the trials of a property."""
-    names = [
-        name for clip in clips for c in property_.checks if c in clip.trials for name in clip.trials[c]["fill"].unique()
-    ]
-    return sorted(set(names) - {""})
+    names: set[str] = set()
+    for clip in clips:
+        for check in property_.checks:
+            if check in clip.trials:
+                names |= set(clip.trials[check].fills.tolist())
+    return sorted(names - {""})
 
 
 def _by_emotion(clips: Sequence[_Clip]) -> list[tuple[Property, str, list[_Clip]]]:
@@ -213,8 +255,9 @@ def _averaged(clips: Sequence[_Clip]) -> dict[str, object]:
     }  # fmt: skip
     if not known:
         return row
-    scores = pd.DataFrame([c.trials["ladder"].set_index("level")["score"] for c in known])
-    levels, values = scores.columns.to_numpy(), scores.to_numpy()
+    ladders = [clip.trials["ladder"] for clip in known]
+    levels = np.sort(ladders[0].levels)
+    values = np.stack([ladder.scores[np.argsort(ladder.levels)] for ladder in ladders])
     codes = pd.factorize(np.array([clip.speaker for clip in known]))[0]
     if not np.ptp(values.mean(axis=0)):
         row["notes"] = (Note(SILENT, len(known)),)
@@ -269,10 +312,11 @@ def _untested(part: pd.DataFrame) -> dict[str, object]:
 
 
 def property_names(table: pd.DataFrame) -> list[str]:
-    """Names of the properties in a table, in the order of `properties.PROPERTIES`; each emotion's after ``fills``."""
+    """Names of the properties in a table, in the order of `properties.PROPERTIES`; after each those of parts of it."""
     known = [p.name for p in PROPERTIES] + [AVERAGED]
 
     def place(name: str) -> tuple[int, str]:
-        return known.index(name if name in known else FILLS.name), name
+        whole = next(whole for whole in sorted(known, key=len, reverse=True) if f"{name}-".startswith(f"{whole}-"))
+        return known.index(whole), name
 
     return sorted(set(table["property"]) - {""}, key=place)

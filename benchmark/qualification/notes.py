@@ -11,7 +11,7 @@ from dataclasses import dataclass
 DETERMINISTIC = "deterministic"  # two draws of the metric's randomness differ on no trial
 NO_SPREAD = "no-spread"  # all clips have the same value
 SILENT = "silent"  # clips on which all scores are equal
-FEW_VOICES, LOST_CLIPS, FEW_FILLS, FEW_CLIPS = NO_CLAIM_CODES = ("few-voices", "lost-clips", "few-fills", "few-clips")
+FEW_VOICES, LOST_CLIPS, FEW_FILLS = NO_CLAIM_CODES = ("few-voices", "lost-clips", "few-fills")
 SKIPPED = "skipped"  # no trial could be made
 
 _TEXTS = {
@@ -21,7 +21,6 @@ _TEXTS = {
     FEW_VOICES: "fewer than {total} voices",
     LOST_CLIPS: "{count} of {total} clips",
     FEW_FILLS: "fewer than {total} fills",
-    FEW_CLIPS: "{count} clips are too few",
     SKIPPED: "{reason}",
 }
 
@@ -34,8 +33,8 @@ class Note:
     ----------
     code : str
         ``deterministic``; ``no-spread``; ``silent`` (on `count` clips); ``few-voices`` (fewer than `total`);
-        ``lost-clips`` (only `count` of `total` clips were scored); ``few-fills`` (fewer than `total`); ``few-clips``
-        (`count` clips cannot reach the threshold); ``skipped`` (for `reason`).
+        ``lost-clips`` (only `count` of `total` clips were scored); ``few-fills`` (fewer than `total`); ``skipped`` (for
+        `reason`).
     count, total : int or None
     reason : str
     """

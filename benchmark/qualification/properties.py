@@ -16,12 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 
 from ..stats.concordance import concordance
+from .rivals import MODEL_BLIND
 
 
 def rank_follow(levels: np.ndarray, scores: np.ndarray) -> float:
@@ -80,62 +82,118 @@ def order_kept(clean: np.ndarray, noisy: np.ndarray) -> float:
 
 # -- properties --------------------------------------------------------------------------------------------------------
 
-# trials of one clip and metric by check, each with level, draw, fill, status and score
-Trials = Mapping[str, pd.DataFrame]
+
+class Check(NamedTuple):
+    """Trials of one check, one clip and one metric.
+
+    Attributes
+    ----------
+    levels, scores : array, float64, shape (n_trials,)
+    draws : array of int, shape (n_trials,)
+    fills : array of str, shape (n_trials,)
+    """
+
+    levels: np.ndarray
+    draws: np.ndarray
+    fills: np.ndarray
+    scores: np.ndarray
+
+    def at(self, level: float) -> np.ndarray:
+        """Scores of one level."""
+        return self.scores[self.levels == level]
+
+    def under(self, fill: str) -> Check:
+        """Trials under one fill."""
+        chosen = self.fills == fill
+        return Check(*(part[chosen] for part in self))
+
+    def table(self, rows: np.ndarray) -> np.ndarray:
+        """Scores as a matrix, `rows` (draws or fills) by levels."""
+        order = np.lexsort((self.levels, rows))
+        return self.scores[order].reshape(len(set(rows.tolist())), -1)
 
 
-def _ladder(trials: Trials) -> pd.Series:
-    return trials["ladder"].set_index("level")["score"]
+Trials = Mapping[str, Check]  # of one clip and metric
+
+
+def _follow(check: Check) -> float:
+    return rank_follow(check.levels, check.scores)
 
 
 def _monotone(trials: Trials) -> float:
-    ladder = _ladder(trials)
-    return rank_follow(ladder.index.to_numpy(), ladder.to_numpy())
+    return _follow(trials["ladder"])
+
+
+def _worst(trials: Trials) -> np.ndarray:
+    return np.append(trials["random"].scores, trials["ladder"].at(0.0))
 
 
 def _discriminating(trials: Trials) -> float:
-    ladder = _ladder(trials)
-    worst = np.append(trials["random"]["score"], ladder[0.0])
-    return win_share(ladder[[1.0]].to_numpy(), worst)
+    return win_share(trials["ladder"].at(1.0), _worst(trials))
 
 
 def _seeds(trials: Trials) -> float:
-    scores = trials["seed"].pivot(index="level", columns="draw", values="score").to_numpy()
+    scores = trials["seed"].table(trials["seed"].draws).T
     return max(intraclass(scores), -1.0) if np.ptp(scores) > 0 else 0.0  # of few levels the estimate can be below -1
 
 
 def _fills(trials: Trials) -> float:
-    agreement = concordance(trials["fill"].pivot(index="fill", columns="level", values="score").to_numpy())
+    agreement = concordance(trials["fill"].table(trials["fill"].fills))
     return agreement if np.isfinite(agreement) else 0.0
 
 
 def _degraded(check: str) -> Callable[[Trials], float]:
     def correlation(trials: Trials) -> float:
-        left = trials[check].set_index("level")["score"]
-        left[1.0] = _ladder(trials)[1.0]
-        return rank_follow(left.index.to_numpy(), left.to_numpy())
+        best, left = trials["ladder"].at(1.0), trials[check]
+        return rank_follow(np.append(left.levels, 1.0), np.append(left.scores, best))
 
     return correlation
 
 
 def _resilience(trials: Trials) -> float:
-    noisy = trials["noise"].set_index("level")["score"]
-    return order_kept(_ladder(trials)[noisy.index].to_numpy(), noisy.to_numpy())
+    noisy = trials["noise"]
+    clean = np.concatenate([trials["ladder"].at(level) for level in noisy.levels])
+    return order_kept(clean, noisy.scores)
 
 
 def _reactivity(trials: Trials) -> float:
-    disrupted = trials["disrupted"].set_index("level")["score"]
-    return float(np.mean(_ladder(trials)[disrupted.index].to_numpy() > disrupted.to_numpy()))
+    disrupted = trials["disrupted"]
+    clean = np.concatenate([trials["ladder"].at(level) for level in disrupted.levels])
+    return float(np.mean(clean > disrupted.scores))
+
+
+def _negated(trials: Trials) -> float:
+    return win_share(_worst(trials), trials["negated"].scores)
+
+
+def _rivals(trials: Trials) -> float:
+    scores = [part.at(0.0) for check in MODEL_BLIND if (part := trials.get(check)) is not None]
+    return win_share(trials["ladder"].at(1.0), np.concatenate(scores))
+
+
+def _monotone_under(fill: str, check: str, trials: Trials) -> float:
+    return _follow(trials[check].under(fill))
+
+
+def _worst_under(fill: str, check: str, trials: Trials) -> np.ndarray:
+    return np.append(trials["fill random"].under(fill).scores, trials[check].under(fill).at(0.0))
+
+
+def _discriminating_under(fill: str, check: str, trials: Trials) -> float:
+    return win_share(trials[check].under(fill).at(1.0), _worst_under(fill, check, trials))
+
+
+def _negated_under(fill: str, check: str, trials: Trials) -> float:
+    return win_share(_worst_under(fill, check, trials), trials["fill negated"].under(fill).scores)
 
 
 def _own_fills(trials: Trials) -> float:
-    table = trials["own fill"].pivot(index="fill", columns="level", values="score")
-    return float(np.mean([rank_follow(table.columns.to_numpy(), row) for row in table.to_numpy()]))
+    own = trials["own fill"]
+    return float(np.mean([_follow(own.under(fill)) for fill in sorted(set(own.fills.tolist()))]))
 
 
 def _real(trials: Trials) -> float:
-    score = trials["real"].set_index("level")["score"]
-    return win_share(score[[1.0]].to_numpy(), score[[0.0]].to_numpy())
+    return win_share(trials["real"].at(1.0), trials["real"].at(0.0))
 
 
 @dataclass(frozen=True)
@@ -160,6 +218,8 @@ class Property:
         Whether the lower end must exceed the threshold, not only reach it.
     share : bool
         Whether a clip's value is 0 or 1, so that the mean is a proportion of clips.
+    fill : str
+        Fill whose trials alone it reads; empty for the trials of its checks whatever their fill.
     """
 
     name: str
@@ -171,11 +231,12 @@ class Property:
     summary: str
     above: bool = False
     share: bool = False
+    fill: str = ""
 
-    def passed(self, low: float) -> bool:
-        """Whether the lower end of an interval is high enough."""
+    def reached(self, value: float) -> bool:
+        """Whether a value is high enough."""
         assert self.threshold is not None
-        return low > self.threshold if self.above else low >= self.threshold
+        return value > self.threshold if self.above else value >= self.threshold
 
 
 PROPERTIES = (
@@ -186,9 +247,19 @@ PROPERTIES = (
              "intraclass correlation over two draws of the metric's own randomness"),
     Property("real", ("real",), 0.9, 0.5, 0, _real,
              "share of clips on which two methods are scored in their known order", share=True),
+    Property("negated", ("ladder", "random", "negated"), 0.9, 0.5, 0, _negated,
+             "area under the curve, five maps drawn at random against the truth with its signs turned", above=True),
+    Property("rivals", ("ladder", "energy", "shift", "edges"), 0.8, 0.5, 0, _rivals,
+             "area under the curve, the truth against energy, edges, another class' truth, and its own 320 ms late"),
     Property("fills", ("fill",), 0.7, 0.25, 0, _fills, "Kendall's W of the order of maps over the fills"),
     Property("own-fills", ("own fill",), None, 0, -1, _own_fills,
              "Spearman correlation with the share of the truth under the fill used, mean over fills (white box)"),
+    Property("energy", ("ladder", "energy"), None, 0, -1, _degraded("energy"),
+             "Spearman correlation with the share of the truth in its mixture with energy"),
+    Property("shift", ("ladder", "shift"), None, 0, -1, _degraded("shift"), "... with the truth's shift, 320 to 0 ms"),
+    Property("coarse", ("ladder", "coarse"), None, 0, -1, _degraded("coarse"), "... with its resolution"),
+    Property("methods", ("ladder", "method"), None, 0, -1, _degraded("method"),
+             "Spearman correlation with the cosine of a real method's map and the exact one (white boxes)"),
     Property("blur", ("ladder", "blur"), None, 0, -1, _degraded("blur"),
              "Spearman correlation with what is left of the truth after blurring"),
     Property("signs", ("ladder", "signs"), None, 0, -1, _degraded("signs"), "... after flipping signs"),
@@ -198,3 +269,23 @@ PROPERTIES = (
     Property("reactivity", ("ladder", "disrupted"), None, 0.5, 0, _reactivity,
              "share of maps that score worse with their cells exchanged"),
 )  # fmt: skip
+
+
+def fill_properties(fill: str, own: bool) -> tuple[Property, ...]:
+    """Properties under one fill that is not the first.
+
+    Parameters
+    ----------
+    fill : str
+    own : bool
+        Whether the truth of the fill is known, as it is for white boxes.
+    """
+    check = "own fill" if own else "fill"
+    return (
+        Property(f"monotone-{fill}", (check,), 0.9, 0, -1, partial(_monotone_under, fill, check),
+                 f"monotone under {fill}", fill=fill),
+        Property(f"oracle-vs-random-{fill}", (check, "fill random"), 0.9, 0.5, 0,
+                 partial(_discriminating_under, fill, check), f"oracle-vs-random under {fill}", above=True, fill=fill),
+        Property(f"negated-{fill}", (check, "fill random", "fill negated"), 0.9, 0.5, 0,
+                 partial(_negated_under, fill, check), f"negated under {fill}", above=True, fill=fill),
+    )  # fmt: skip

@@ -1,8 +1,8 @@
 """Report of the qualification: tables, picture and page.
 
 ``qualification.csv`` holds every estimate with its interval, ``verdicts.csv`` one line a metric, ``qualified.csv`` the
-same as data (the file that `metrics.qualified` reads), ``heatmap.png`` and ``.svg`` the picture, with its numbers in
-``heatmap.csv``, and ``qualification.html`` all of it.
+same as data (the file that `metrics.qualified` reads), ``scopes.csv`` one line a metric and scope, ``heatmap.png`` and
+``.svg`` the picture, with its numbers in ``heatmap.csv``, and ``qualification.html`` all of it.
 """
 
 from __future__ import annotations
@@ -19,25 +19,28 @@ import pandas as pd
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ...metrics.qualified import NO, NO_CLAIM, NOT_TESTED, ONE_FILL, YES, Verdict, write_verdicts
+from ...metrics.qualified import IN_SCOPE, NO, NO_CLAIM, NOT_TESTED, YES, Verdict, write_verdicts
 from ...metrics.records import METRICS
 from ..storage.files import write_atomically
 from .estimates import AVERAGED, COLUMNS
 from .heat_map import heat_map
 from .notes import DETERMINISTIC, NO_SPREAD, SILENT
 from .properties import PROPERTIES
-from .verdicts import verdict_table, verdicts
+from .verdicts import Judged, verdict_table, verdicts
 
 READING = (
-    "Each number is a mean over clips; higher is better. The value at chance differs by property: 0 for "
-    "the correlations and seeds, .5 for oracle-vs-random, real, resilience and reactivity, 1 over their number for "
-    "fills (column chance). A required property passes by the lower end of its 95 % interval. Deterministic: the two "
+    "A metric qualifies in a scope if all requirements hold there jointly with a probability of .95 or more, by a "
+    "bootstrap over voices and sentences: in the widest scope of its ladder (yes), or in a narrower one that was "
+    "chosen on half of the voices and confirmed on the other half (in scope). Estimates are means over clips; higher "
+    "is better. The value at chance differs by property: 0 for the correlations and seeds, .5 for oracle-vs-random, "
+    "negated, rivals, real, resilience and reactivity, 1 over their number for fills (column chance). Deterministic: "
+    "the two "
     "draws differ on no trial, so that seeds is 1 by construction. No spread: all clips have the same value, and the "
     "interval says nothing beyond their number. Silent: clips on which all scores are alike, counted as 0 where they "
-    "would be undefined. One fill: only fills fails, and the metric follows the truth of each fill. Where the ladder "
-    "is not truth, a pass says that the metric does what its formula says, not that it finds faithful explanations."
+    "would be undefined. Where the ladder is not truth, a pass says that the metric does what its formula says, not "
+    "that it finds faithful explanations."
 )
-SIGNS = {YES: "✓", ONE_FILL: "1", NO: "✗", NO_CLAIM: "?", NOT_TESTED: "–"}
+SIGNS = {YES: "✓", IN_SCOPE: "°", NO: "✗", NO_CLAIM: "?", NOT_TESTED: "–"}
 NOTE_SIGNS = {DETERMINISTIC: "d", NO_SPREAD: "n", SILENT: "s"}  # in the terminal
 
 
@@ -56,21 +59,25 @@ def write_qualification(table: pd.DataFrame, info: Mapping[str, Any], out: str |
     Returns
     -------
     dict of str to Path
-        ``csv verdicts qualified json png html``.
+        ``csv verdicts qualified scopes json png html``.
     """
     out = Path(out)
-    judged = verdicts(table)
+    found = Judged(table)
+    judged = found.verdicts
     files = {
         "csv": out / "qualification.csv", "verdicts": out / "verdicts.csv", "qualified": out / "qualified.csv",
+        "scopes": out / "scopes.csv",
         "json": out / "qualification.json", "html": out / "qualification.html",
     }  # fmt: skip
     write_atomically(files["csv"], _csv(table[COLUMNS]))
     write_atomically(files["verdicts"], _csv(verdict_table(judged)))
+    write_atomically(files["scopes"], _csv(found.scopes))
     write_atomically(files["qualified"], write_verdicts(judged))
-    content = {"verdicts": _records(verdict_table(judged)), "properties": _records(table[COLUMNS]),
+    content = {"verdicts": _records(verdict_table(judged)), "scopes": _records(found.scopes),
+               "properties": _records(table[COLUMNS]),
                "config": info.get("config"), "versions": info.get("versions"), "git": info.get("git")}  # fmt: skip
     write_atomically(files["json"], json.dumps(content, indent=1, default=str, allow_nan=False).encode())
-    files["png"] = heat_map(table, judged, out / "heatmap.png")
+    files["png"] = heat_map(table, judged, found.scopes, out / "heatmap.png")
     write_atomically(files["html"], _page(table, judged, info, files["png"].with_suffix(".svg")).encode())
     return files
 
@@ -87,12 +94,12 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def qualification_table(table: pd.DataFrame) -> RichTable:
-    """Terminal table of the required properties in 80 columns: the lower end of each interval, which decides."""
+    """Terminal table of the required properties: the lower end of each interval, and whether it suffices."""
     required = [p for p in PROPERTIES if p.threshold is not None]
     grid = RichTable(
-        title="Lower end of the 95 % interval, which decides (red: below its threshold; in brackets: the estimate, "
-        "where nothing is claimed). d deterministic, n no spread, s silent on some clips. Clips: fewest of a required "
-        "property. Verdicts: ✓ yes, 1 under one fill, ✗ no, ? no claim.",
+        title="Lower end of the 95 % interval (red: the requirement holds with a probability below .95; in brackets: "
+        "the estimate, where nothing is claimed). d deterministic, n no spread, s silent on some clips. Clips: fewest "
+        "of a required property. Verdicts, joint: ✓ yes, ° in a narrower scope, ✗ no, ? no claim.",
         title_justify="left", title_style="dim", box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0),
     )  # fmt: skip
     grid.add_column("metric", vertical="bottom", no_wrap=True)
@@ -126,17 +133,18 @@ def _terminal_cell(row: pd.Series) -> str:
 def _page(table: pd.DataFrame, judged: Sequence[Verdict], info: Mapping[str, Any], svg: Path) -> str:
     source = "data:image/svg+xml;base64," + base64.b64encode(svg.read_bytes()).decode()
     lines = [
-        [v.metric, v.grade, METRICS.get(v.metric).family, v.ladder or "–", " ".join(v.fills) or "–", str(v.n_clips),
-         v.fails or "–", v.no_claim or "–"]
+        [v.metric, v.grade, v.scope or "–", _number(v.probability, ".3f"), METRICS.get(v.metric).family,
+         v.ladder or "–", " ".join(v.fills) or "–", str(v.n_clips), v.fails or "–", v.no_claim or "–"]
         for v in judged
     ]  # fmt: skip
-    verdict_header = ["metric", "qualified", "family", "ladder", "fills", "clips", "fails", "no claim, or not tested"]
+    verdict_header = ["metric", "qualified", "scope", "probability", "family", "ladder", "fills", "clips",
+                      "fails in the widest scope", "no claim, or not tested"]  # fmt: skip
     header = ["recogniser", "metric", "ladder", "property", "estimate", "95 %", "clips", "speakers", "chance",
-              "threshold", "passed", "note"]  # fmt: skip
+              "threshold", "probability", "passed", "note"]  # fmt: skip
     numbers = [
         [row.recogniser, row.metric, row.ladder, row.property or "–", _number(row.estimate, ".3f"), _interval(row),
          f"{row.n_clips} of {row.n_planned}", str(row.n_speakers), _number(row.chance), _number(row.threshold),
-         row.passed, row.note]
+         _number(row.probability, ".3f"), row.passed, row.note]
         for row in table.itertuples()
     ]  # fmt: skip
     meaning = [[p.name, _number(p.threshold), _number(p.chance), p.summary] for p in PROPERTIES]

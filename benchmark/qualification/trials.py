@@ -4,8 +4,7 @@ A *trial* is one constructed explanation of a planted clip, with its level: 0 th
 kind of the ladder depends on what the metric claims to measure:
 
 =============== ======================================================================================================
-``truth``       faithfulness: the true map mixed with noise. The truth is the closed form on `planted-rule`, else the
-                oracle
+``truth``       faithfulness: the true map mixed with noise. The truth is the exact map on white boxes, else the oracle
 ``oracle``      localisation and plausibility: the planted truth mixed with noise, whatever the recogniser
 ``sparsity``    complexity: equal cells, from all of them to a single one
 ``stability``   robustness by explaining noisy copies: a map that changes by 1 to 1/1000 of its norm on average, by
@@ -17,11 +16,14 @@ kind of the ladder depends on what the metric claims to measure:
 
 Checks
 ------
-``ladder``: eleven levels. ``random``: more draws of level 0. ``blur``, ``signs``, ``shuffle``: the best map degraded;
-their level is the share that is left. ``noise``: levels of the ladder with 5 % noise on the map. ``disrupted``: levels
-of the ladder with all cells exchanged. ``fill``: levels under each fill. ``own fill``: on `planted-rule`, levels of the
-truth under each fill, scored with that fill. ``seed``: levels with two draws of the metric's own randomness. ``real``:
-two methods whose order is known (level 1 and 0).
+Required: ``ladder``: six levels. ``random``: more draws of level 0. ``seed``: levels with two draws of the metric's own
+randomness. ``real``: two methods whose order is known (level 1 and 0). ``fill``: the ladder under each fill. Under
+every fill but the first also ``fill random`` and ``fill negated``; a white box's truth is then that of the fill, and
+``own fill`` its ladder. The rivals that `rivals` lists: ``negated energy shift edges other class``.
+
+Diagnostic: ``blur``, ``signs``, ``shuffle``: the best map degraded; their level is the share that is left. ``noise``:
+levels of the ladder with 5 % noise on the map. ``disrupted``: levels of the ladder with all cells exchanged;
+``coarse`` and ``method`` of the rivals.
 
 The target is the planted emotion: the truth of other classes is not known.
 """
@@ -35,6 +37,7 @@ from typing import Any
 
 import numpy as np
 
+from ...cues.neutral import NeutralReference
 from ...datasets.clip import Clip
 from ...errors import NotApplicable
 from ...keys import digest, rng
@@ -45,19 +48,30 @@ from ...methods.records import make_method
 from ...metrics.case import Case, Explained, work_of
 from ...metrics.record import MetricRecord
 from ...metrics.records import METRICS, make_metric
-from ...models.planted_rule import PlantedRule
 from ...models.recogniser import Recogniser
+from ...models.white_box import WhiteBox
+from .rivals import method_maps, rival_maps
 
-VERSION = "2"  # of trials and ladders, part of every key
-LEVELS = tuple(i / 10 for i in range(11))
-SOME_LEVELS = LEVELS[::2]  # under other fills, and with noise on the map
-SEED_LEVELS = (0.0, 0.3, 0.6, 1.0)
+VERSION = "3"  # of trials and ladders, part of every key
+LEVELS = tuple(i / 5 for i in range(6))
+SEED_LEVELS = (0.0, 0.2, 0.6, 1.0)
 DISRUPTED_LEVELS = (0.6, 1.0)
 DEGRADED = (0.0, 0.5)  # share of the best map that is left
 RANDOM_DRAWS = 4  # beside the ladder's own level 0
+OTHERS = "quantus:"  # metrics of another library, the dearest ones: without diagnostic trials
+FILL_DRAWS = 2  # the same, under other fills
 SEED_DRAWS = 2
 NOISE = 0.05  # of the map's norm
 COPY_SPREAD = 0.25  # standard deviation of the log of a copy's change
+DIAGNOSTIC = (
+    "blur",
+    "signs",
+    "shuffle",
+    "noise",
+    "disrupted",
+    "coarse",
+    "method",
+)  # checks of which nothing is required
 REAL = {"sanity": ("energy", "input-x-gradient"), "robustness": ("random", "energy")}  # worse, better
 
 
@@ -132,14 +146,32 @@ class ClipTrials:
     clip : Clip
         Planted.
     fills : sequence of str
-        The first is used in all checks but ``fill``.
+        The first is used in all checks but those under each fill, which are made for two and more.
     seed : int
+    neutral : callable, optional
+        Gives the windows of the same speaker's neutral clips.
+    other : Clip, optional
+        Same voice and sentence with another planted emotion.
+    diagnostic : bool
+        Whether trials of diagnostic checks are made, but for those of real methods, which are always.
     """
 
-    def __init__(self, recogniser: Recogniser, clip: Clip, fills: Sequence[str], seed: int = 0) -> None:
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        clip: Clip,
+        fills: Sequence[str],
+        seed: int = 0,
+        *,
+        neutral: Callable[[], NeutralReference] | None = None,
+        other: Clip | None = None,
+        diagnostic: bool = True,
+    ) -> None:
         self.fills = tuple(fills)
+        self.other = other
+        self.diagnostic = diagnostic
         self.cases = [
-            Case(recogniser, clip, clip.emotion, fills[0], ("qualify", seed, clip.id, draw))
+            Case(recogniser, clip, clip.emotion, fills[0], ("qualify", seed, clip.id, draw), neutral=neutral)
             for draw in range(SEED_DRAWS)
         ]
         self.case = self.cases[0]
@@ -155,7 +187,7 @@ class ClipTrials:
         NotApplicable
             If nothing is planted, or the planted cue does not change the spectrum.
         """
-        method = "oracle" if kind == "oracle" or not isinstance(self.case.recogniser, PlantedRule) else "rule-truth"
+        method = "oracle" if kind == "oracle" or not isinstance(self.case.recogniser, WhiteBox) else "rule-truth"
         case = self.case
         attribution = make_method(method).attribute(Request(case.recogniser, case.clip, case.target))
         return unit(attribution.on(case.grid))
@@ -166,7 +198,7 @@ class ClipTrials:
             return self._sparsity
         best = self.truth(kind)
         if kind in ("truth", "oracle"):
-            return lambda level, draw: self._explained(kind, level, draw, self._mixed(kind, best, level, draw))
+            return lambda level, draw: self._trained(kind, level, draw, self._mixed(kind, best, level, draw))
         return partial({"stability": self._stability, "dependence": self._dependence, "consistency": self._consistency,
                         "independence": self._independence}[kind], best)  # fmt: skip
 
@@ -208,6 +240,20 @@ class ClipTrials:
         other = self._attribution("other", self._mixed("independence", best, 1 - level, draw))
         return replace(self._explained("independence", level, draw, best), other=other)
 
+    def _trained(self, kind: str, level: float, draw: Hashable, values: np.ndarray) -> Explained:
+        """Explanation of a method that has learnt nothing of another network: there its map is unrelated noise."""
+        own = self._explained(kind, level, draw, values)
+
+        def explain(
+            clip: Clip, *seed: Hashable, recogniser: Recogniser | None = None, target: str | None = None
+        ) -> Attribution:
+            if recogniser is None:
+                return own.attribution
+            noise = noise_like(values, self._rng(kind, "other network", level, draw, recogniser.fingerprint))
+            return self._attribution("other network", noise)
+
+        return replace(own, explain=explain)
+
     def _explained(self, kind: str, level: float, draw: Hashable, values: np.ndarray) -> Explained:
         # the name is part of what metrics share within a case: no two maps may have the same
         return Explained(self._attribution(f"{kind} {level} {draw}", values))
@@ -237,29 +283,52 @@ class ClipTrials:
             for level in SEED_LEVELS:
                 yield Trial("seed", level, ladder(level, 0), draw)
         if kind in ("truth", "oracle"):
-            yield from self._degraded(kind, ladder)
-        for fill in self.fills:
-            for level in SOME_LEVELS:
-                yield Trial("fill", level, ladder(level, 0), fill=fill)
-        if kind == "truth" and isinstance(self.case.recogniser, PlantedRule):
-            yield from self._own_fills(self.case.recogniser, ladder)
+            yield from self._rivals(kind, ladder)
+            if self.diagnostic:
+                yield from self._degraded(kind, ladder)
+        if len(self.fills) > 1:
+            for fill in self.fills:
+                for level in LEVELS:
+                    yield Trial("fill", level, ladder(level, 0), fill=fill)
+            if kind == "truth":
+                yield from self._under_fills(ladder)
 
-    def _own_fills(self, recogniser: PlantedRule, ladder: Ladder) -> Iterator[Trial]:
-        """Trials of the truth under each fill, which depends on the fill and is known for the rule."""
+    def _rivals(self, kind: str, ladder: Ladder) -> Iterator[Trial]:
+        best = ladder(1.0, 0).attribution.values.astype(np.float64)
+        for check, level, values in rival_maps(self.case, best, kind, self.other):
+            if not self.diagnostic and (check in DIAGNOSTIC or level > 0):
+                continue
+            yield Trial(check, level, self._trained(f"{kind} {check}", level, 0, values))
+        if kind == "truth" and isinstance(self.case.recogniser, WhiteBox):
+            for draw, (level, values) in enumerate(method_maps(self.case, best)):
+                yield Trial("method", level, self._explained("method", level, draw, values), draw)
+
+    def _under_fills(self, ladder: Ladder) -> Iterator[Trial]:
+        """Trials under each fill, of the fill's own truth where it is known, which is so for white boxes."""
         case = self.case
+        box = case.recogniser if isinstance(case.recogniser, WhiteBox) else None
         for fill in self.fills:
-            reference = case.plane.istft(case.with_fill(fill).fill_spectrum).cpu().numpy()
-            best = recogniser.relevance(case.clip.samples, reference, case.target, case.grid)
-            for level in SOME_LEVELS:
+            best = ladder(1.0, 0).attribution.values
+            if box is not None and fill != "twin":
+                reference = case.plane.istft(case.with_fill(fill).fill_spectrum).cpu().numpy()
+                best = box.relevance(case.clip.samples, reference, case.target, case.grid)
+            asked = [] if box is None else [("own fill", level, level, 0) for level in LEVELS]
+            if fill != self.fills[0]:
+                asked += [("fill random", 0.0, 0.0, draw) for draw in range(1, 1 + FILL_DRAWS)]
+                asked.append(("fill negated", -1.0, 1.0, 0))
+            for check, level, share, draw in asked:
                 own: Explained | NotApplicable
                 try:
-                    own = ladder(level, 0) if fill == "twin" else self._under(fill, best, level)
+                    if fill == self.fills[0]:
+                        own = ladder(level, draw)
+                    else:
+                        own = self._under(fill, -best if level < 0 else best, level, share, draw)
                 except NotApplicable as reason:  # this fill changes nothing: the other checks stand
                     own = reason
-                yield Trial("own fill", level, own, fill=fill)
+                yield Trial(check, level, own, draw if check == "fill random" else 0, fill)
 
-    def _under(self, fill: str, best: np.ndarray, level: float) -> Explained:
-        return self._explained(f"truth under {fill}", level, 0, self._mixed("truth", best, level, 0))
+    def _under(self, fill: str, best: np.ndarray, level: float, share: float, draw: int) -> Explained:
+        return self._explained(f"truth under {fill}", level, draw, self._mixed("truth", best, share, draw))
 
     def _degraded(self, kind: str, ladder: Ladder) -> Iterator[Trial]:
         best = ladder(1.0, 0).attribution.values.astype(np.float64)
@@ -270,14 +339,14 @@ class ClipTrials:
                 "shuffle": shuffled(best, 1 - left, self._rng("shuffle")),
             }
             for check, values in degraded.items():
-                yield Trial(check, left, self._explained(f"{kind} {check}", left, 0, values))
-        for level in SOME_LEVELS:
+                yield Trial(check, left, self._trained(f"{kind} {check}", left, 0, values))
+        for level in LEVELS:
             values = unit(ladder(level, 0).attribution.values)
             values = values + NOISE * noise_like(values, self._rng("little noise", level))
-            yield Trial("noise", level, self._explained(f"{kind} noise", level, 0, values))
+            yield Trial("noise", level, self._trained(f"{kind} noise", level, 0, values))
         for level in DISRUPTED_LEVELS:
             values = shuffled(ladder(level, 0).attribution.values, 1.0, self._rng("disrupted", level))
-            yield Trial("disrupted", level, self._explained(f"{kind} disrupted", level, 0, values))
+            yield Trial("disrupted", level, self._trained(f"{kind} disrupted", level, 0, values))
 
     def real(self, family: str) -> Iterator[Trial]:
         """Trials of two real methods whose order by metrics that explain again is known."""
@@ -311,6 +380,8 @@ class ClipTrials:
                 continue
             for trial in trials:
                 for record in records:
+                    if trial.check in DIAGNOSTIC and record.name.startswith(OTHERS):
+                        continue
                     if not trial.fill:
                         yield record, self.cases[trial.draw if trial.check == "seed" else 0], trial
                     elif record.uses_fill:
@@ -354,7 +425,11 @@ def score_trials(trials: ClipTrials, metrics: Sequence[str]) -> list[dict[str, A
 
 
 def calls_of_trials(trials: ClipTrials, metrics: Sequence[str]) -> int:
-    """Number of model calls of `score_trials`, each shared piece of work counted once; nothing is scored."""
+    """Number of model calls of `score_trials`, each shared piece of work counted once; nothing is scored.
+
+    The real methods among the rivals are run, and their calls counted.
+    """
+    before = trials.case.recogniser.calls
     by_name = {name: make_metric(name) for name in metrics}
     work: dict[Hashable, int] = {}
     for record, case, trial in trials(metrics):
@@ -364,4 +439,4 @@ def calls_of_trials(trials: ClipTrials, metrics: Sequence[str]) -> int:
             except NotApplicable:
                 continue
             work |= {(case.seed, key): calls for key, calls in needed.items()}
-    return sum(work.values())
+    return sum(work.values()) + trials.case.recogniser.calls - before

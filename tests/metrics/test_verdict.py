@@ -21,6 +21,7 @@ from serxai.metrics.verdict import (
     mark_meaning,
     marks_note,
     record_of_verdict,
+    scope_text,
 )
 
 
@@ -38,7 +39,7 @@ def test_unmarked_is_qualified_or_cost() -> None:
         assert holder is not None
         grade = "" if holder.verdict is None else holder.verdict.grade
         unmarked = grade == "yes" or record.family in UNJUDGED_FAMILIES
-        expected = "" if unmarked else {"one fill": "°", "no": "†"}.get(grade, "‡")
+        expected = "" if unmarked else {"in scope": "°", "no": "†"}.get(grade, "‡")
         assert labelled(record.name) == record.name + expected
         assert (board_grade(record.name) == "yes") == (holder.qualified is True)
 
@@ -69,12 +70,15 @@ def test_a_new_version_is_neither_qualified_nor_failed(monkeypatch: pytest.Monke
     assert labelled("mass-accuracy") == "mass-accuracy‡" and newer.verdict is newer.qualified is None
 
 
-def test_a_metric_that_is_right_under_each_fill_has_its_own_mark(commit: Callable[[Verdict], None]) -> None:
+def test_a_metric_that_qualifies_in_a_scope_has_its_own_mark(commit: Callable[[Verdict], None]) -> None:
     version = METRICS.get("abpc").version
-    commit(Verdict("abpc", version, grade="one fill", failed=("fills",), fails="fills on cnn (0.60)"))
-    assert board_grade("abpc") == "one fill" and labelled("abpc") == "abpc°"
-    assert "not over fills: fills on cnn" in mark_meaning("abpc")
-    assert marks_note(["abpc", "mass-accuracy"]).startswith("° one fill at a time abpc")
+    scope = {"scope": "twin, networks", "probability": 0.974}
+    commit(Verdict("abpc", version, grade="in scope", **scope, failed=("fills",), fails="fills on cnn (0.60)"))
+    assert board_grade("abpc") == "in scope" and labelled("abpc") == "abpc°"
+    assert scope_text("abpc") == "in scope 'twin, networks' with probability .97"
+    assert mark_meaning("abpc") == f"qualified {scope_text('abpc')}; in its widest scope it fails: fills on cnn (0.60)"
+    assert marks_note(["abpc", "explanation-calls"]) == f"° abpc: qualified {scope_text('abpc')}"
+    assert scope_text("weak-stress-auc") == ""
 
 
 def test_names_of_failed_properties_are_not_read_from_the_text(commit: Callable[[Verdict], None]) -> None:

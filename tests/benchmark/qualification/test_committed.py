@@ -12,11 +12,20 @@ import pytest
 import serxai
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.qualification.config import load_qualify_config
+from serxai.benchmark.qualification.joint import QUALIFIED
 from serxai.benchmark.qualification.verdicts import verdict_table
 from serxai.benchmark.report.html import write_board
 from serxai.metrics.qualified import GRADES, committed_verdicts, verdict_of, write_verdicts
 from serxai.metrics.records import METRICS, make_metric
-from serxai.metrics.verdict import failed_properties, fails, labelled, marks_note
+from serxai.metrics.verdict import (
+    board_grade,
+    failed_properties,
+    fails,
+    labelled,
+    mark_meaning,
+    marks_note,
+    scope_text,
+)
 
 ROOT = Path(serxai.__file__).parent
 RESULTS = ROOT / "results" / "qualification"
@@ -26,7 +35,9 @@ def test_committed_verdicts_are_of_known_metrics_and_reach_the_records():
     assert committed_verdicts()
     for (metric, version), verdict in committed_verdicts().items():
         assert metric in METRICS and verdict.grade in GRADES
-        assert (verdict.grade in ("no", "one fill")) == bool(verdict.fails) == bool(verdict.failed)
+        assert (verdict.grade in ("no", "in scope")) == bool(verdict.fails) == bool(verdict.failed)
+        assert (verdict.grade in ("yes", "in scope")) <= (verdict.probability >= QUALIFIED)
+        assert (verdict.grade == "in scope") <= (min(verdict.confirmed, verdict.chosen) >= QUALIFIED)
         assert bool(verdict.unclear) <= bool(verdict.no_claim)
         if METRICS.get(metric).version == version:
             assert METRICS.get(metric).verdict == verdict and METRICS.get(metric).qualified is verdict.qualified
@@ -37,27 +48,33 @@ def test_committed_verdicts_are_of_known_metrics_and_reach_the_records():
 def test_every_default_metric_has_a_committed_verdict_of_its_present_version():
     """A metric that has changed is qualified again before it is committed: docs/qualification.md says how."""
     wanted = {(name, METRICS.get(name).version) for name in load_qualify_config().metrics}
-    # described, not ranked, since they changed; to be qualified again with those against the speaker's neutral
-    earlier = {("cue-profile", "2"), ("direction-agreement", "2"), ("salience-contrast", "2")}
-    untested = {(name, "3") for name, _ in earlier} | {("neutral-agreement", "1"), ("neutral-agreement-trained", "1")}
-    assert set(committed_verdicts()) - earlier == wanted - untested
-    assert earlier <= set(committed_verdicts()) and untested <= wanted
+    left_out = {  # of the committed run, for want of time: results/qualification/README.md
+        "irof", "faithfulness-correlation", "sensitivity-n", "infidelity", "f-fidelity", "explanation-attack",
+        "explanation-attack-floor", "causal-cue-fidelity", "quantus:PixelFlipping", "quantus:FaithfulnessCorrelation",
+    }  # fmt: skip
+    assert {name for name, _ in wanted - set(committed_verdicts())} == left_out
+    assert set(committed_verdicts()) < wanted
     assert write_verdicts(committed_verdicts().values()) == (ROOT / "metrics" / "qualified.csv").read_bytes()
 
 
 @pytest.mark.skipif(not RESULTS.exists(), reason="results are not part of a wheel")
 def test_shipped_verdicts_are_those_of_the_results():
     table = verdict_table(list(committed_verdicts().values()))
-    assert table.to_csv(index=False, lineterminator="\n").encode() == (RESULTS / "verdicts.csv").read_bytes()
+    text = table.to_csv(index=False, float_format="%.4g", lineterminator="\n")
+    assert text.encode() == (RESULTS / "verdicts.csv").read_bytes()
     estimates = pd.read_csv(RESULTS / "qualification.csv", keep_default_na=False, dtype={"metric_version": str})
+    by_scope = pd.read_csv(RESULTS / "scopes.csv").set_index(["metric", "scope"])["probability"]
     required = estimates[estimates["threshold"] != ""]
     for metric, rows in required.groupby("metric"):
         verdict = verdict_of(str(metric), rows["metric_version"].iloc[0])
         assert verdict is not None
-        assert set(verdict.failed) == set(rows.loc[rows["passed"] == "no", "property"])
+        assert set(verdict.failed) <= set(rows["property"]) and (verdict.grade == "yes") <= (not verdict.failed)
         assert set(verdict.unclear) == set(rows.loc[rows["passed"] == "no claim", "property"])
+        if verdict.scope:
+            assert verdict.probability == pytest.approx(by_scope[metric, verdict.scope], rel=1e-3)
         texts = {re.sub(r"\d+", "N", text) for note in rows["note"] for text in note.split("; ") if text}
-        codes = {"silent on N": "silent", "no spread": "no-spread", "N of N clips": "lost-clips"}
+        codes = {"silent on N": "silent", "no spread": "no-spread", "N of N clips": "lost-clips",
+                 "fewer than N voices": "few-voices", "fewer than N fills": "few-fills"}  # fmt: skip
         assert set(verdict.notes) == {codes.get(text, text) for text in texts}
 
 
@@ -67,47 +84,50 @@ def test_the_pages_count_what_the_table_holds():
     verdicts = pd.read_csv(RESULTS / "verdicts.csv", keep_default_na=False)
     of_truth = verdicts["ladder"] == "truth"
     truth, grades = verdicts[of_truth], verdicts.loc[of_truth, "qualified"].value_counts()
-    names = sorted(truth.loc[truth["qualified"] == "yes", "metric"])
-    qualify = (
-        f"Of the {len(truth)} metrics tried on a ladder of truth, {grades['yes']} qualify: "
-        f"{' and '.join(f'`{name}`' for name in names)}; {grades['one fill']} are right under one fill at a time, "
-        f"{grades['no']} failed."
-    )
     untested = verdicts["qualified"] == "not tested"
     others = verdicts.loc[~of_truth & ~untested, "qualified"].value_counts()
-    assert set(grades.index) == {"yes", "one fill", "no"} and set(others.index) == {"yes", "no", "no claim"}
+    said = (
+        f"Of the {len(truth)} metrics tried on a ladder of truth, {grades.get('yes', 0)} qualify in the widest scope, "
+        f"{grades.get('in scope', 0)} in a narrower one, {grades.get('no', 0)} failed"
+    )
     page, results = (" ".join(p.read_text("utf-8").split()) for p in (ROOT / "README.md", RESULTS / "README.md"))
-    assert qualify in page and qualify in results
-    assert f"The other {others.sum()} were tried on ladders that mostly restate" in page
+    assert said in page and said in results
     assert (
-        f"{others.sum()} were tried: {others['yes']} pass, {others['no']} failed, of {others['no claim']} nothing can "
-        f"be claimed. {untested.sum()} were not tested"
+        f"{others.sum()} were tried: {others.get('yes', 0)} pass, {others.get('in scope', 0)} in a narrower scope, "
+        f"{others.get('no', 0)} failed"
     ) in results
+
+
+@pytest.mark.skipif(not RESULTS.exists(), reason="results are not part of a wheel")
+def test_the_picture_is_small():
+    assert 50_000 < (RESULTS / "heatmap.png").stat().st_size < 400_000
 
 
 def test_failed_metrics_are_marked():
     failed = {record.name: record.verdict.grade for record in METRICS if record.qualified is False and record.verdict}
-    assert set(failed.values()) == {"no", "one fill"}
-    assert all(labelled(name) == name + {"no": "†", "one fill": "°"}[grade] for name, grade in failed.items())
+    assert "no" in set(failed.values()) <= {"no", "in scope"}
+    assert all(labelled(name) == name + {"no": "†", "in scope": "°"}[grade] for name, grade in failed.items())
     assert labelled("explanation-calls") == "explanation-calls" and labelled("somebody's own") == "somebody's own‡"
 
 
 def test_boards_show_what_a_marked_metric_failed(make_scores, tmp_path):
-    """Names below the table and in the column, with numbers in the tooltip and in the list."""
-    text, names = fails("deletion"), failed_properties("deletion")
-    assert text.startswith("fills on") and names.startswith("fills")
+    """Scope or names below the table and in the column, with numbers in the tooltip and in the list."""
+    names = failed_properties("deletion")
+    assert fails("deletion").startswith(names.split(", ")[0])
     page = write_board(make_scores(speakers=6, conditions=("clean",)), [], tmp_path)[1].read_text("utf-8")
-    assert f'title="failed its qualification: {text}"' in page.replace("&#39;", "'")
+    assert f'title="{mark_meaning("deletion")}"' in page.replace("&#39;", "'").replace("&#x27;", "'")
     board = pd.read_csv(tmp_path / "leaderboard.csv", keep_default_na=False)
     by_metric = board.groupby("metric")["metric_fails"].first()
-    assert by_metric["deletion"] == names and by_metric["mass-accuracy"] == ""
-    assert marks_note(["mass-accuracy", "explanation-calls"]) == ""
-    for written in (page, *((tmp_path / f"leaderboard.{suffix}").read_text("utf-8") for suffix in ("md", "tex"))):
-        assert f"deletion: {names}" in written and "mass-accuracy: " not in written
+    assert by_metric["deletion"] == names and by_metric["mass-accuracy"] == failed_properties("mass-accuracy")
+    assert marks_note(["explanation-calls"]) == ""
+    told = scope_text("deletion") if board_grade("deletion") == "in scope" else names
+    for suffix in ("md", "tex"):
+        assert "deletion: " in (tmp_path / f"leaderboard.{suffix}").read_text("utf-8")
+    assert told.split("'")[-1] in (tmp_path / "leaderboard.md").read_text("utf-8")
 
 
 def test_the_list_of_metrics_names_what_failed(capsys):
     assert main(["ls", "metrics", "--json"]) == 0
     listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert listed["deletion"]["fails"] == fails("deletion") and listed["truth-auc"]["fails"] == ""
+    assert listed["deletion"]["fails"] == fails("deletion") and listed["gini"]["fails"] == fails("gini")
     assert all(bool(row["fails"]) == (row["qualified"] is False) for row in listed.values())

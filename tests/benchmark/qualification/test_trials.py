@@ -10,22 +10,24 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from serxai.audio import Plane, scoring_grid
 from serxai.benchmark.qualification import trials as trials_module
 from serxai.benchmark.qualification.config import load_qualify_config
 from serxai.benchmark.qualification.estimates import estimate_properties, property_names
 from serxai.benchmark.qualification.properties import (
     PROPERTIES,
+    fill_properties,
     intraclass,
     order_kept,
     rank_follow,
     win_share,
 )
 from serxai.benchmark.qualification.report import qualification_table, write_qualification
-from serxai.benchmark.qualification.runner import forecast, plan_trials, qualify
+from serxai.benchmark.qualification.rivals import edge_map
+from serxai.benchmark.qualification.runner import Benches, forecast, other_emotion, plan_trials, qualify
 from serxai.benchmark.qualification.trials import LEVELS, ClipTrials, calls_of_trials, ladder_kind, score_trials
-from serxai.benchmark.qualification.verdicts import verdicts
+from serxai.benchmark.qualification.verdicts import Judged, verdicts
 from serxai.benchmark.run.execution import Execution
-from serxai.benchmark.run.workbench import Workbench
 from serxai.benchmark.stats.concordance import concordance
 from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError, NotApplicable
@@ -84,30 +86,51 @@ def test_order_kept_counts_the_pairs_that_there_are():
 
 
 def simulated(
-    quality: float, noise: float, speakers: int = 8, metric: str = "deletion", shift: float = 0.0
+    quality: float,
+    noise: float,
+    speakers: int = 8,
+    metric: str = "deletion",
+    shift: float = 0.0,
+    recogniser: str = "cnn",
 ) -> pd.DataFrame:
-    """Trials of a metric that scores ``quality * level`` plus noise; each fill adds its own shift."""
+    """Trials of a metric that scores ``quality * level`` plus noise; each fill adds its own shift.
+
+    The negated truth is worth -1; a white box has trials of the truth of each fill as well.
+    """
     rows = []
+    white = recogniser.startswith("planted")
     for s in range(speakers):
-        for c in range(2):
+        for c in range(3):
             draw = rng("simulated", quality, noise, s, c)
             asked = [("ladder", v, 0, "twin") for v in LEVELS] + [("random", 0.0, d, "twin") for d in range(1, 5)]
-            asked += [("seed", v, d, "twin") for v in (0.0, 0.3, 1.0) for d in (0, 1)]
-            asked += [("fill", v, 0, f) for v in LEVELS[::2] for f in FILLS]
+            asked += [("seed", v, d, "twin") for v in (0.0, 0.2, 1.0) for d in (0, 1)]
+            asked += [(check, v, 0, f) for v in LEVELS for f in FILLS for check in ("fill", *["own fill"] * white)]
+            asked += [("fill random", 0.0, d, f) for f in FILLS[1:] for d in (1, 2)]
+            asked += [("fill negated", -1.0, 0, f) for f in FILLS[1:]] + [("negated", -1.0, 0, "twin")]
+            asked += [("energy", v, 0, "twin") for v in (0.0, 0.5)] + [
+                ("shift", v, 0, "twin") for v in (0.0, 0.5, 0.75)
+            ]
+            asked += [("edges", 0.0, 0, "twin"), ("other class", 0.0, 0, "twin")]
             asked += [(check, v, 0, "twin") for check in ("blur", "signs", "shuffle") for v in (0.0, 0.5)]
-            asked += [("noise", v, 0, "twin") for v in LEVELS[::2]] + [("disrupted", v, 0, "twin") for v in (0.6, 1.0)]
+            asked += [("noise", v, 0, "twin") for v in LEVELS] + [("disrupted", v, 0, "twin") for v in (0.6, 1.0)]
             for check, level, number, fill in asked:
                 worth = 0.0 if check == "disrupted" else level
-                value = quality * worth + noise * draw.standard_normal() + shift * FILLS.index(fill) * (1 - level)
+                moved = shift * FILLS.index(fill) * (1 - level) if check in ("fill", "own fill") else 0.0
+                value = quality * worth + noise * draw.standard_normal() + (moved if check == "fill" else 0.0)
                 rows.append(
                     {
-                        "corpus": "planted", "recogniser": "cnn", "clip": f"s{s}c{c}", "speaker": f"s{s}",
-                        "emotion": "anger", "metric": metric, "metric_version": "1", "family": "faithfulness",
-                        "direction": "lower", "check": check, "level": level, "draw": number, "fill": fill,
-                        "value": -value, "status": "ok", "reason": "",
+                        "corpus": "planted", "recogniser": recogniser, "clip": f"s{s}c{c}", "speaker": f"s{s}",
+                        "sentence": f"t{(s + c) % 6}", "emotion": "anger", "metric": metric, "metric_version": "1",
+                        "family": "faithfulness", "direction": "lower", "check": check, "level": level, "draw": number,
+                        "fill": fill, "value": -value, "status": "ok", "reason": "",
                     }
                 )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def both(quality: float, noise: float, **more) -> pd.DataFrame:
+    """The same on a network and on the additive white box, which no choice of scope depends on."""
+    return pd.concat([simulated(quality, noise, recogniser=name, **more) for name in ("planted-rule", "cnn")])
 
 
 def passed(rows: pd.DataFrame) -> dict[str, str]:
@@ -116,12 +139,11 @@ def passed(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def test_a_metric_that_follows_the_truth_is_qualified():
-    rows = simulated(1.0, 0.001)
-    table = estimate_properties(rows)
+    table = estimate_properties(both(1.0, 0.001))
     assert [v.grade for v in verdicts(table)] == ["yes"]
-    found = table.set_index("property")["estimate"]
+    found = table[table["recogniser"] == "cnn"].set_index("property")["estimate"]
     assert found.drop(["seeds"]).to_numpy() == pytest.approx(1.0, abs=0.02) and found["seeds"] > 0.99
-    assert (table["n_clips"] == 16).all() and (table["n_speakers"] == 8).all()
+    assert (table["n_clips"] == 24).all() and (table["n_speakers"] == 8).all()
 
 
 def test_a_metric_that_is_noise_fails_everything():
@@ -129,9 +151,32 @@ def test_a_metric_that_is_noise_fails_everything():
 
 
 def test_a_metric_that_prefers_the_worse_fails():
-    table = estimate_properties(simulated(-1.0, 0.001)).set_index("property")
+    rows = both(-1.0, 0.001)
+    table = estimate_properties(rows[rows["recogniser"] == "cnn"]).set_index("property")
     assert table.loc["monotone", "estimate"] < -0.99 and table.loc["oracle-vs-random", "estimate"] == 0
-    assert table.loc["seeds", "passed"] == "yes" and [v.grade for v in verdicts(table.reset_index())] == ["no"]
+    assert table.loc["negated", "estimate"] == 0 and table.loc["rivals", "estimate"] == 0
+    assert table.loc["seeds", "passed"] == "yes" and [v.grade for v in verdicts(estimate_properties(rows))] == ["no"]
+
+
+def test_a_metric_that_reads_sizes_alone_fails_on_turned_signs():
+    rows = both(1.0, 0.001, speakers=16)
+    turned = rows["check"].isin(["negated", "fill negated"])
+    rows.loc[turned, "value"] *= -1  # as good as the truth
+    (told,) = verdicts(estimate_properties(rows))
+    assert told.grade == "in scope" and told.scope.startswith("sizes") and told.failed[0].startswith("negated")
+
+
+def test_a_refused_rival_is_the_worst():
+    rows = both(1.0, 0.001)
+    refused = rows["check"].isin(["negated", "edges"])
+    rows.loc[refused, ["value", "status"]] = [np.nan, "skipped"]
+    table = estimate_properties(rows).set_index(["recogniser", "property"])
+    assert (table.loc[[("cnn", "negated"), ("planted-rule", "rivals")], "estimate"] == 1).all()
+    assert [v.grade for v in verdicts(table.reset_index())] == ["yes"]
+    lost = rows["check"] == "random"
+    rows.loc[lost, ["value", "status"]] = [np.nan, "skipped"]  # of no rival: the clip is missing
+    (told,) = verdicts(estimate_properties(rows))
+    assert {"oracle-vs-random", "negated"} == set(told.unclear) and told.grade == "no"
 
 
 def test_a_metric_cannot_pass_by_falling_silent():
@@ -140,7 +185,7 @@ def test_a_metric_cannot_pass_by_falling_silent():
     assert set(told.values()) == {"no", ""}
     table = estimate_properties(silent).set_index("property")
     assert table.loc[["monotone", "seeds", "fills", "resilience", "reactivity"], "estimate"].eq(0).all()
-    assert table.loc[["monotone", "seeds", "fills", "averaged"], "note"].str.contains("silent on 16").all()
+    assert table.loc[["monotone", "seeds", "fills", "averaged"], "note"].str.contains("silent on 24").all()
     assert estimate_properties(silent).set_index("property").loc["oracle-vs-random", "estimate"] == 0.5
 
 
@@ -151,44 +196,47 @@ def test_a_metric_that_only_the_fill_moves_fails_there_alone():
 
 def test_fills_are_told_by_emotion():
     """Half of the clips lose their order under one fill: the property fails, and the verdict says where."""
-    rows = simulated(1.0, 0.001)
+    rows = both(1.0, 0.001, speakers=16)
     lost = rows["clip"].str.endswith("c1")
     rows.loc[lost, "emotion"] = "sadness"
     rows.loc[lost & (rows["check"] == "fill") & (rows["fill"] == "noise"), "value"] *= -1
-    table = estimate_properties(rows)
+    whole = estimate_properties(rows)
+    table = whole[whole["recogniser"] == "cnn"]
     found = table.set_index("property")
     order = [name for name in table["property"] if name.startswith("fills")]
     names = property_names(table)
     assert order == ["fills", "fills-anger", "fills-sadness"] == names[names.index("fills") :][:3]
     assert found.loc["fills", "passed"] == "no" and found.loc["fills-anger", "passed"] == ""
-    assert found.loc["fills-anger", "estimate"] > 0.99 and found.loc["fills-anger", "n_clips"] == 8
+    assert found.loc["fills-anger", "estimate"] > 0.99 and found.loc["fills-anger", "n_clips"] == 32
     by_hand = concordance(np.array([[0, 1, 2, 3, 4, 5.0]] * 3 + [[5, 4, 3, 2, 1, 0.0]]))
     assert found.loc["fills-sadness", "estimate"] == pytest.approx(by_hand) == pytest.approx(0.25)
-    (verdict,) = verdicts(table)
+    (verdict,) = verdicts(whole)
     told = verdict.fails
     low, high = found.loc["fills", ["low", "high"]]
-    assert told.startswith(
-        f"fills on cnn ({found.loc['fills', 'estimate']:.2f} [{low:.2f}, {high:.2f}], 16 clips: anger "
-    )
-    assert told.endswith(", sadness 0.25 [0.25, 0.25])")
-    assert verdict.failed == ("fills",) and verdict.grade == "no"
+    text = f"fills on cnn ({found.loc['fills', 'estimate']:.2f} [{low:.2f}, {high:.2f}], 48 clips: anger "
+    assert text in told and ", sadness 0.25 [0.25, 0.25])" in told
+    assert set(verdict.failed) == {"fills", "monotone-noise", "oracle-vs-random-noise"}
+    scopes = Judged(whole).scopes.set_index("scope")["probability"]
+    assert verdict.grade == "in scope" and scopes["all fills, added energy"] > 0.95  # anger alone keeps its order
+    assert scopes["all fills, additive box and network"] < 0.05
 
 
 def test_few_speakers_are_no_claim_and_lost_clips_are_counted():
-    rows = simulated(1.0, 0.001, speakers=5)
+    rows = both(1.0, 0.001, speakers=5)
     assert [v.grade for v in verdicts(estimate_properties(rows))] == ["no claim"]
     rows = simulated(1.0, 0.001)
     lost = (rows["clip"] == "s0c0") & (rows["check"] == "fill")
     rows.loc[lost, ["status", "value"]] = ["failed", np.nan]
     table = estimate_properties(rows).set_index("property")
-    assert table.loc["fills", "n_clips"] == 15 and table.loc["fills", "n_planned"] == 16
-    assert table.loc["monotone", "n_clips"] == 16
+    assert table.loc["fills", "n_clips"] == 23 and table.loc["fills", "n_planned"] == 24
+    assert table.loc["monotone", "n_clips"] == 24
 
 
 def test_the_order_of_rows_does_not_matter():
     rows = simulated(1.0, 0.5)
     mixed = rows.sample(frac=1, random_state=0)
-    pd.testing.assert_frame_equal(estimate_properties(rows), estimate_properties(mixed), rtol=1e-12)
+    one, other = (estimate_properties(part).drop(columns="clips") for part in (rows, mixed))
+    pd.testing.assert_frame_equal(one, other, rtol=1e-12)
 
 
 # -- trials ------------------------------------------------------------------------------------------------------------
@@ -238,6 +286,46 @@ def test_ladders_end_at_truth_and_at_noise(trials, clip):
     assert abs(np.corrcoef(worst.ravel(), told.ravel())[0, 1]) < 0.2
     other = trials.ladder("truth")(0.0, 1).attribution.values
     assert abs(np.corrcoef(worst.ravel(), other.ravel())[0, 1]) < 0.2
+
+
+def test_rivals_are_what_they_are_called(trials):
+    made = {(t.check, t.level): t.explained.attribution.values for t in trials.trials("truth") if not t.fill}
+    best = made["ladder", 1.0]
+    assert np.array_equal(made["negated", -1.0], -best) and np.array_equal(made["shift", 0.75][:, 1:], best[:, :-1])
+    assert np.array_equal(made["shift", 0.0][:, 4:], best[:, :-4]) and not made["shift", 0.0][:, :4].any()
+    block = made["coarse", 0.5]
+    assert block[2, 4] == block[3, 5] == pytest.approx(best[2:4, 4:6].mean()) and block.sum() == pytest.approx(
+        best.sum()
+    )
+    energy = trials.case.plane.energy(trials.case.grid)
+    assert np.corrcoef(made["energy", 0.0].ravel(), energy.ravel())[0, 1] == pytest.approx(1.0)
+    box, clip = trials.case.recogniser, trials.case.clip
+    other = box.relevance(clip.samples, clip.plant.twin, "happiness", trials.case.grid)
+    assert np.allclose(made["other class", 0.0], other)
+    methods = [t for t in trials.trials("truth") if t.check == "method"]
+    assert len(methods) == 4 and all(-1 <= t.level <= 1 for t in methods)
+
+
+def test_edges_are_where_the_level_changes(trials):
+    from types import SimpleNamespace
+
+    t = np.arange(16_000) / 16_000
+    tone = (np.sin(2 * np.pi * 1000 * t) * (t > 0.5)).astype(np.float32)
+    plane = Plane(tone + 1e-4 * rng("edge").standard_normal(t.size).astype(np.float32))
+    grid = scoring_grid(1.0)
+    found = edge_map(SimpleNamespace(plane=plane, grid=grid))
+    assert found.min() >= 0 and found.sum(axis=0).argmax() in (5, 6)
+
+
+def test_the_oracle_of_another_class_is_that_of_the_same_sentence(clip):
+    corpus = load_corpus("planted")
+    name = other_emotion(corpus, clip.id)
+    assert name is not None and name.rsplit("-", 1)[0] == clip.id.rsplit("-", 1)[0] and "neutral" not in name
+    corpus.prepare([name])
+    made = ClipTrials(load_model("planted-rule"), clip, FILLS, other=corpus.clip(name), diagnostic=False)
+    trials = {t.check: t.explained.attribution.values for t in made.trials("oracle") if not t.fill}
+    assert (trials["other class"] >= 0).all() and trials["other class"].any()
+    assert not np.allclose(trials["other class"], trials["ladder"]) and "blur" not in trials
 
 
 def test_cheap_metrics_stand_their_trials(trials):
@@ -317,8 +405,8 @@ def test_a_run_in_processes_is_the_same(tmp_path):
 
 
 def test_another_seed_is_another_trial(tmp_path):
-    one = plan_trials(small(), Workbench())
-    other = plan_trials(small(seed=1), Workbench())
+    one = plan_trials(small(), Benches(Execution()))
+    other = plan_trials(small(seed=1), Benches(Execution()))
     assert [t.clip for t in one] == [t.clip for t in other] and not {t.key for t in one} & {t.key for t in other}
 
 
@@ -330,11 +418,11 @@ def test_only_corpora_with_a_truth(tmp_path):
 
 
 def test_what_is_written(tmp_path):
-    rows = simulated(1.0, 0.001)
-    rows = pd.concat([rows, simulated(0.0, 1.0, metric="pointing-game")])
+    rows = pd.concat([both(1.0, 0.001), both(0.0, 1.0, metric="pointing-game")])
     files = write_qualification(estimate_properties(rows), {"config": {"limit": 16}}, tmp_path)
     table = pd.read_csv(files["csv"])
-    assert set(table["property"]) <= {p.name for p in PROPERTIES} | {"averaged", "fills-anger"}
+    of_fills = {p.name for fill in FILLS[1:] for p in fill_properties(fill, own=False)}
+    assert set(table["property"]) <= {p.name for p in PROPERTIES} | {"averaged", "fills-anger"} | of_fills
     assert set(table["metric"]) == {"deletion", "pointing-game"}
     told = pd.read_csv(files["verdicts"]).set_index("metric")["qualified"]
     assert told.to_dict() == {"deletion": "yes", "pointing-game": "no"}
@@ -343,8 +431,9 @@ def test_what_is_written(tmp_path):
     assert json.loads(files["json"].read_text("utf-8"))["verdicts"][0]["metric"] == "deletion"
     assert files["png"].stat().st_size > 10_000
     drawn = pd.read_csv(tmp_path / "heatmap.csv")
-    assert {"low", "high", "n_clips", "n_planned", "ladder", "qualified", "note"} <= set(drawn.columns)
-    assert qualification_table(estimate_properties(rows)).row_count == 2
+    assert {"scope", "probability", "chosen", "confirmed", "n_clips", "qualified"} <= set(drawn.columns)
+    assert {"deletion", "pointing-game"} == set(pd.read_csv(files["scopes"])["metric"])
+    assert qualification_table(estimate_properties(rows)).row_count == 4
 
 
 def test_the_defaults_qualify_every_metric():
