@@ -427,10 +427,10 @@ def forecast(
             continue
         calls = 0
         by_names = Counter(tuple(names) for names in missing.values())
-        for names, count in by_names.items():  # of one clip of each kind
-            task = next(t for t, own in missing.items() if tuple(own) == names)
+        for metrics, count in by_names.items():  # of one clip of each kind
+            task = next(t for t, own in missing.items() if tuple(own) == metrics)
             trials = make_trials(config, benches, task)
-            calls += calls_of_trials(trials, names) * count
+            calls += calls_of_trials(trials, metrics) * count
         recogniser = trials.case.recogniser
         copies = np.repeat(trials.case.clip.samples[None], recogniser.batch, axis=0)
         recogniser.log_odds(copies)  # the first call is slower

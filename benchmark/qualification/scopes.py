@@ -158,8 +158,9 @@ def scope_estimate(scope: Scope, part: pd.DataFrame) -> ScopeEstimate:
     whole = _probability(requirements, clips, np.ones(len(clips), dtype=bool))
     half = first_half(clips["speaker"])
     order = np.argsort(whole.each, kind="stable")
+    chosen, confirmed = (_probability(requirements, clips, voices).joint for voices in (half, ~half))
     return ScopeEstimate(
-        scope, whole.joint, *(_probability(requirements, clips, part_).joint for part_ in (half, ~half)),
+        scope, whole.joint, chosen, confirmed,
         weakest=tuple(requirements[i].name for i in order), each=tuple(float(whole.each[i]) for i in order),
         n_clips=fewest, n_requirements=len(requirements),
     )  # fmt: skip
