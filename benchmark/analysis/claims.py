@@ -22,7 +22,7 @@ import pandas as pd
 from scipy import stats
 
 from ...metrics.similarity import PROFILE_BANDS, band_profile
-from ..stats.cluster_variance import LEVEL
+from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import Estimate, clustered_mean
 from ..stats.multiplicity import holm
 from .authors import digitised_weights
@@ -206,13 +206,15 @@ def band_weights(maps: Iterable[StoredMap], method: str) -> pd.DataFrame:
 def low_bands(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
     """Claim 2, "low bands drive some emotions with deep features": the lowest band against the mean of the others.
 
-    One finding for each corpus and recogniser: the emotion with the smallest p, corrected by Holm over its emotions.
+    One finding for each corpus and recogniser: the emotion with the largest mean / standard error among those of six
+    speakers or more, p corrected by Holm over its emotions.
     """
     for (corpus, model), part in band_weights(maps, method).groupby(["corpus", "model"], sort=False):
         lead = part[list(range(LOW_BANDS))].mean(axis=1) - part[list(range(LOW_BANDS, PROFILE_BANDS))].mean(axis=1)
         found = {e: _estimate(lead[of_e.index], of_e) for e, of_e in part.groupby("emotion", sort=True)}
         p = dict(zip(found, holm([e.p for e in found.values()]), strict=True))
-        best = max(found, key=lambda e: (found[e].mean / found[e].se) if found[e].se > 0 else -np.inf)
+        tested = [e for e in found if found[e].n_speakers >= MIN_SPEAKERS] or list(found)
+        best = max(tested, key=lambda e: (found[e].mean / found[e].se) if found[e].se > 0 else -np.inf)
         drives = [e for e in found if p[e] < 1 - LEVEL and found[e].mean > 0]
         estimate, deep = found[best], str(model).partition(" (")[0] not in HAND_CRAFTED
         verdict = verdict_of(estimate.mean, *estimate.bounds)

@@ -137,7 +137,8 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     board["metric_qualified"] = [board_grade(str(name)) for name in board["metric"]]
     board["metric_fails"] = [failed_properties(str(name)) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
-    board = with_retrainings(_with_letters(board, tests_of_pairs(laid_out)))
+    tables = {tuple(each.cell.names[name] for name in CELL): each.cell.table for each in found}
+    board = with_retrainings(_with_letters(board, tests_of_pairs(laid_out)), tables)
     described = [not is_ranked(str(name)) for name in board["metric"]]
     board["rank"] = board["rank"].mask(described)
     for name in ("beats_random", "group"):

@@ -10,7 +10,6 @@ import pytest
 
 from serxai.benchmark.analysis.axis_board import COLUMNS, CORPORA, axis_board, axis_grid
 from serxai.benchmark.analysis.leaderboard import leaderboard
-from serxai.benchmark.analysis.retrainings import with_retrainings
 from serxai.benchmark.analysis.robustness import clip_rows, pooled
 from serxai.benchmark.report.group_text import axes_markdown
 from serxai.benchmark.report.tables import CHANGED
@@ -93,5 +92,19 @@ def test_one_training_marks_nothing(make_scores):
     board = leaderboard(scores[scores["metric"] == "abpc"])
     assert (board["n_retrainings"] == 1).all() and not board["retraining_changes"].any()
     assert CHANGED + " order" not in as_markdown(board)
-    two = pd.concat([board.assign(model="cnn@a"), board.assign(model="embedding@b")], ignore_index=True)
-    assert (with_retrainings(two)["n_retrainings"] == 1).all()  # two kinds are no retraining
+    other = scores.assign(model="embedding@b", value=-scores["value"])
+    two = leaderboard(pd.concat([scores.assign(model="cnn@a"), other], ignore_index=True))
+    assert (two["n_retrainings"] == 1).all()  # two kinds are no retraining
+
+
+def test_trainings_are_compared_on_the_clips_that_all_explained(make_scores):
+    """On its other clips saliency falls below energy: no change of order on the clips of both."""
+    scores = make_scores(conditions=("clean",))
+    scores = scores[scores["metric"].eq("abpc") & scores["method"].isin(["random", "energy", "saliency"])]
+    shared = scores["clip"].str.endswith(("c0", "c1"))
+    fallen = ~shared & scores["method"].eq("saliency")
+    first = scores.assign(model="cnn@aaaaaa", value=scores["value"] - 9.0 * fallen)
+    board = leaderboard(pd.concat([first, scores[shared].assign(model="cnn@bbbbbb")], ignore_index=True))
+    means = board[board["model"] == "cnn@aaaaaa"].set_index("method")["mean"]
+    assert means["saliency"] < means["energy"] and (board["n_retrainings"] == 2).all()
+    assert not board["retraining_changes"].any()
