@@ -15,6 +15,7 @@ from ..analysis.stored_maps import stored_maps
 from ..report.catalogue import draw_figure
 from ..report.conventions import read_conventions
 from ..report.html import write_board
+from ..report.page.write import ASSETS, Source
 from ..storage.files import refuse_links, writing
 from ..storage.store import Store
 from .console import Bars, Console
@@ -26,10 +27,13 @@ def leaderboard(arguments: Namespace) -> int:
     stores = [Store(path) for path in arguments.runs]
     scores, infos, notes = merged(stores, arguments.partial)
     conventions = [table for store in stores for table in read_conventions(store.path / "report")]
-    refuse_links(arguments.out, ["figures"])
+    refuse_links(arguments.out, ["figures", ASSETS])
     axes = _axes(stores, scores)
+    source = Source(stores, arguments.data_root, arguments.clips)
     with writing(arguments.out, resumable=False):
-        _, page = write_board(scores, infos, arguments.out, notes=notes, conventions=conventions, axes=axes)
+        _, page = write_board(
+            scores, infos, arguments.out, notes=notes, conventions=conventions, axes=axes, source=source
+        )
     print_notes(notes)
     Console().print(f"leaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
     return 0
