@@ -91,6 +91,7 @@ DOWNLOADS = {
     VIEWS_FILE: "each emotion and sex",
     AGREEMENT_FILE: "how alike the order of methods is over emotions, sexes and fills",
     "fills.csv": "means under each fill",
+    "axes.csv": "robustness across shifts, recognisers, retrainings, seeds and corpora",
     PLAUSIBILITY: "cues of each emotion, method and source",
 }
 
@@ -104,6 +105,7 @@ def write_board(
     conventions: Sequence[ConventionTable] = (),
     axes: pd.DataFrame | None = None,
     source: Source | None = None,
+    strength: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, Path]:
     """Write the page ``index.html``, and its tables as files.
 
@@ -129,9 +131,11 @@ def write_board(
     conventions : sequence of ConventionTable
         Of `conventions.read_conventions`: scores of the same maps under other conventions.
     axes : DataFrame, optional
-        Of `axis_board.axis_board`: robustness on the four axes, written to ``axes.csv``; strength curves of the page.
+        Of `axis_board.axis_board`: robustness on the four axes, written to ``axes.csv``.
     source : Source, optional
         Runs that the page takes explanations and sounds of single clips from; default none.
+    strength : DataFrame, optional
+        Of `robustness.pooled`, for strength curves by condition.
 
     Returns
     -------
@@ -166,7 +170,7 @@ def write_board(
         notes=[*notes, *leak_notes(cards), *warnings(scores, board)],
         failures=_failures(scores),
         downloads=[(name, what) for name, what in DOWNLOADS.items() if (out / name).is_file()],
-        strength=axes,
+        strength=strength,
     )
     return board, write_page(out, page_environment(), scores, board, views, infos, parts, source)
 
