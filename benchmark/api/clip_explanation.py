@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...audio import Grid, Plane, fill_spectrum, scoring_grid
+from ...audio import Grid, scoring_grid
 from ...audio.quality import Remark
 from ...datasets.clip import Clip
 from ...errors import InputError, UnknownNameError
-from ...keys import rng
 from ...methods.attribution import Attribution, labelled_array
 from ...methods.caveats import Caveat, caveats, largest_response
 from ...methods.masks import FillEffect
@@ -26,7 +25,6 @@ from ...models.training_distance import Deviation
 if TYPE_CHECKING:
     import pandas as pd
 
-KEPT_SHARE = 0.25  # of the scoring grid's cells, for the waveform of the most relevant part
 PANEL_INCHES = (5.6, 3.1)
 
 
@@ -275,28 +273,3 @@ class ClipExplanation:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=100)
         return base64.b64encode(buffer.getvalue()).decode()
-
-
-def kept_and_removed(clip: Clip, attribution: Attribution, share: float = KEPT_SHARE) -> tuple[np.ndarray, np.ndarray]:
-    """Waveforms of the most relevant cells and of the rest (the other part attenuated by 40 dB).
-
-    Parameters
-    ----------
-    clip : Clip
-    attribution : Attribution
-    share : float
-        Share of the scoring grid's cells that is kept, highest relevance first.
-
-    Returns
-    -------
-    kept, removed : arrays, float32, shape (n_samples,)
-    """
-    plane = Plane(clip.samples)
-    grid = scoring_grid(clip.duration_s)
-    relevance = attribution.on(grid)
-    top = np.zeros(relevance.size, dtype=bool)
-    top[np.argsort(-relevance, axis=None, kind="stable")[: max(1, round(share * relevance.size))]] = True
-    keep = np.stack([top, ~top]).reshape(2, *grid.shape)
-    fill = fill_spectrum("attenuate", plane, rng("kept", clip.sha256))
-    kept, removed = plane.render(keep, grid, fill).cpu().numpy()
-    return kept, removed

@@ -14,19 +14,21 @@ from rich.table import Table
 from rich.text import Text
 
 from ...audio import SAMPLE_RATE
+from ...audio.loudness import matched_levels
 from ...datasets.corpora import CORPORA, corpus_forbidding_derivatives, load_corpus
 from ...errors import ClipError
 from ...methods.attribution import Attribution
 from ...methods.caveats import LEAST_RESPONSE, Caveat
+from ...methods.kept import kept_and_removed
 from ...methods.masks import FillEffect
 from ...methods.reading import left_unsaid
-from ..api.clip_explanation import ClipExplanation, kept_and_removed
+from ..api.clip_explanation import ClipExplanation
 from ..api.explain import DEFAULT_METHODS, Making, explain_each, models_for
 from ..api.sound import sound_of
 from ..report.catalogue import explanation_overlay
 from ..report.figures.cues import beyond_saliency_figure
 from ..report.figures.interactions import interaction_matrix, part_labels
-from ..report.figures.maps import MAX_BANDS, channel_maps
+from ..report.figures.maps import MAX_BANDS, channel_maps, explanation_panel
 from ..report.html import explanation_page
 from ..run.options import device_option
 from ..run.params import parameters_option
@@ -133,18 +135,17 @@ def write_explanation(explained: ClipExplanation, audio: Path, out: Path, withhe
         if attribution.interactions is not None:
             file = out / f"{_file_name(stem, name)}-interactions.png"
             interactions[name] = files[f"interactions of {name}"] = interaction_matrix(attribution, title, file)
-    sounds: dict[str, tuple[str, str]] = {}
-    for name, attribution in () if withheld else explained.attributions.items():
-        names = f"{_file_name(stem, name)}-kept.wav", f"{_file_name(stem, name)}-removed.wav"
-        for sound, samples in zip(names, kept_and_removed(explained.clip, attribution), strict=True):
-            soundfile.write(out / sound, samples, SAMPLE_RATE, subtype="PCM_16")
-        sounds[name] = names
+    sounds = {} if withheld else _write_sounds(explained, stem, out)
+    panels = {
+        name: explanation_panel(explained.clip.samples, name, attribution, explained.caveats[name])
+        for name, attribution in explained.attributions.items()
+    }
     files["numbers"] = out / f"{stem}.json"
     write_atomically(files["numbers"], json.dumps(as_json(explained, audio, withheld), indent=2).encode())
     files["page"] = out / f"{stem}.html"
     page = explanation_page(
         as_json(explained, audio, withheld),
-        files["picture"].read_bytes(),
+        panels,
         sounds,
         {name: file.read_bytes() for name, file in cues.items()},
         {name: file.read_bytes() for name, file in channels.items()},
@@ -152,6 +153,19 @@ def write_explanation(explained: ClipExplanation, audio: Path, out: Path, withhe
     )
     write_atomically(files["page"], page.encode())
     return files
+
+
+def _write_sounds(explained: ClipExplanation, stem: str, out: Path) -> dict[str, tuple[str, str, str]]:
+    """Write the recording and, for each method, what is kept and removed, at one level; file names by method."""
+    original = f"{stem}-original.wav"
+    made, names = {original: explained.clip.samples}, {}
+    for method, attribution in explained.attributions.items():
+        start = _file_name(stem, method)
+        names[method] = original, f"{start}-kept.wav", f"{start}-removed.wav"
+        made |= dict(zip(names[method][1:], kept_and_removed(explained.clip, attribution), strict=True))
+    for name, samples in zip(made, matched_levels(list(made.values())), strict=True):
+        soundfile.write(out / name, samples, SAMPLE_RATE, subtype="PCM_16")
+    return names
 
 
 def _file_name(stem: str, method: str) -> str:

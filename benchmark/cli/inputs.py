@@ -118,6 +118,25 @@ def leaderboard(arguments: Namespace) -> None:
     """Run folders of ``serxai leaderboard``."""
     for folder in arguments.runs:
         read_run_info(folder)
+    if arguments.clips < 0:
+        raise InputError(f"--clips: must be 0 or more, got {arguments.clips}; 0 shows no single clip.")
+    _folder("--out", arguments.out)
+
+
+def study(arguments: Namespace) -> None:
+    """Run folder and methods of ``serxai study``."""
+    if arguments.run == "score":
+        return
+    if arguments.answers:
+        raise InputError(
+            f"study: {arguments.answers[0]!r} is not expected; to score answers: serxai study score STUDY FILE."
+        )
+    info = read_run_info(Path(arguments.run))
+    _of_run("--method", "method", arguments.method, info["config"]["methods"])
+    if arguments.out is None:
+        raise InputError("study: --out is missing; give a folder for the page and its key.")
+    if arguments.clips < 1:
+        raise InputError(f"--clips: must be 1 or more, got {arguments.clips}.")
     _folder("--out", arguments.out)
 
 

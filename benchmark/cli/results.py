@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,9 @@ from ..analysis.stored_maps import stored_maps
 from ..report.catalogue import draw_figure
 from ..report.conventions import read_conventions
 from ..report.html import write_board
-from ..storage.files import refuse_links, writing
+from ..report.page.write import ASSETS, Source
+from ..storage.bounds import MAX_FILE_BYTES
+from ..storage.files import read_bytes, refuse_links, writing
 from ..storage.store import Store
 from .console import Bars, Console
 from .inputs import figure_choice
@@ -26,13 +29,24 @@ def leaderboard(arguments: Namespace) -> int:
     stores = [Store(path) for path in arguments.runs]
     scores, infos, notes = merged(stores, arguments.partial)
     conventions = [table for store in stores for table in read_conventions(store.path / "report")]
-    refuse_links(arguments.out, ["figures"])
+    refuse_links(arguments.out, ["figures", ASSETS])
     axes = _axes(stores, scores)
+    source = Source(stores, arguments.data_root, arguments.clips)
     with writing(arguments.out, resumable=False):
-        _, page = write_board(scores, infos, arguments.out, notes=notes, conventions=conventions, axes=axes)
+        _, page = write_board(
+            scores, infos, arguments.out, notes=notes, conventions=conventions, axes=axes, source=source,
+            strength=_strength(stores),
+        )  # fmt: skip
     print_notes(notes)
     Console().print(f"leaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _strength(stores: Sequence[Store]) -> pd.DataFrame | None:
+    """Tables that ``serxai robustness RUN --out RUN/robustness`` wrote, together; None where there is none."""
+    files = [store.path / "robustness" / "robustness.csv" for store in stores]
+    tables = [pd.read_csv(io.BytesIO(read_bytes(file, MAX_FILE_BYTES))) for file in files if file.is_file()]
+    return pd.concat(tables, ignore_index=True) if tables else None
 
 
 def _axes(stores: Sequence[Store], scores: pd.DataFrame) -> pd.DataFrame:

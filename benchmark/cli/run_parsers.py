@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..report.defaults import EXAMPLE_CLIPS
 from .arguments import add_command, add_data_root, add_many, add_partial, add_trust, nonempty_path
 
 RUN_FOLDER = "folder made by `serxai run`, such as runs/quick"
@@ -38,6 +39,12 @@ def _leaderboard(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("runs", nargs="+", type=nonempty_path, metavar="RUN", help=RUN_FOLDER)
     add_partial(parser)
+    add_data_root(parser)
+    parser.add_argument(
+        "--clips", type=int, default=EXAMPLE_CLIPS, metavar="N",
+        help="clips of each corpus and recogniser to see, and to hear where the corpus is in the public domain; "
+        f"default {EXAMPLE_CLIPS}",
+    )  # fmt: skip
     parser.add_argument("--out", type=nonempty_path, required=True, metavar="DIR", help="folder to write to")
 
 
@@ -214,9 +221,32 @@ def _validate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def _study(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "study",
+        "write a listening study of a run, or score its answers as plausibility",
+        ".study:run",
+        """
+        serxai study runs/emodb --clips 20 --method emolime --method saliency --out study
+        serxai study score study answers-*.csv
+        """,
+        "study",
+    )
+    parser.add_argument("run", metavar="RUN|score", help=f"{RUN_FOLDER}; or the word score")
+    parser.add_argument("answers", nargs="*", metavar="STUDY ANSWERS.csv", help="to score: the study's folder, files")
+    parser.add_argument("--clips", type=int, default=20, metavar="N", help="clips of each recogniser; default 20")
+    add_many(parser, "--method", "N", "method of the run; default all but baselines")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random maps; default 0")
+    add_data_root(parser)
+    parser.add_argument("--out", type=nonempty_path, metavar="DIR", help="folder to write to")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
 COMMANDS = (
     _status,
     _leaderboard,
+    _study,
     _figures,
     _compare,
     _export,

@@ -30,7 +30,7 @@ def compute(config: RunConfig, execution: Execution, out: Path, as_json: bool) -
         bars("report", 0, 1)
         info = store.info
         with writing(out):
-            board, page = write_run_report(store, info, bars)
+            board, page = write_run_report(store, info, bars, execution.data_root)
         bars("report", 1, 1)
     if as_json:
         print(board.to_json(orient="records"))

@@ -7,12 +7,12 @@ report holds no audio.
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -24,15 +24,13 @@ from ...metrics.records import METRICS
 from ...metrics.verdict import board_grade, labelled, legend, mark_meaning, marks_note
 from ...registry import Record, Registry
 from ..analysis.axis_board import AXIS_LEGEND, axis_grid
-from ..analysis.bar import ENERGY, RANDOM
 from ..analysis.fill_spread import SpreadTable, by_fill, spread_tables
 from ..analysis.group_views import group_views
 from ..analysis.leaderboard import RANKING_RULE, SETTING, leaderboard, ordered
 from ..analysis.plausibility import correctness_rows
 from ..analysis.rank_agreement import rank_agreement
 from ..analysis.references import AGAINST
-from ..stats.cluster_variance import MIN_SENTENCES, MIN_SPEAKERS, THESE_SENTENCES
-from ..stats.clustered import clustered_mean
+from ..stats.cluster_variance import MIN_SPEAKERS
 from ..storage.files import write_atomically
 from .conventions import LEGEND as CONVENTIONS_RULE
 from .conventions import ConventionTable
@@ -51,6 +49,8 @@ from .group_text import (
     view_tables,
 )
 from .leaks import leak_notes
+from .origin import origin_facts, plain, recogniser_row, recognition, warnings
+from .page.write import PageParts, Source, write_page
 from .run_facts import run_facts
 from .tables import (
     ARROWS,
@@ -81,6 +81,19 @@ from .text import (
 PLAUSIBILITY = "plausibility.csv"
 VIEWS_FILE = "groups.csv"
 AGREEMENT_FILE = "agreement.csv"
+TABLES = "tables.html"
+DOWNLOADS = {
+    TABLES: "every table, figure and definition",
+    "leaderboard.csv": "all rows of the board",
+    "leaderboard.parquet": "the same, with types",
+    "leaderboard.tex": "tables for LaTeX",
+    "leaderboard.md": "tables for Markdown",
+    VIEWS_FILE: "each emotion and sex",
+    AGREEMENT_FILE: "how alike the order of methods is over emotions, sexes and fills",
+    "fills.csv": "means under each fill",
+    "axes.csv": "robustness across shifts, recognisers, retrainings, seeds and corpora",
+    PLAUSIBILITY: "cues of each emotion, method and source",
+}
 
 
 def write_board(
@@ -91,9 +104,13 @@ def write_board(
     notes: Sequence[str] = (),
     conventions: Sequence[ConventionTable] = (),
     axes: pd.DataFrame | None = None,
+    source: Source | None = None,
+    strength: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, Path]:
-    """Write ``leaderboard.csv``, ``.md``, ``.tex``, the page ``index.html`` and its figures under ``figures/``.
+    """Write the page ``index.html``, and its tables as files.
 
+    The page has ``assets/`` beside it; all tables are in ``tables.html`` and as ``leaderboard.csv``, ``.md``, ``.tex``,
+    ``.parquet``, figures under ``figures/``.
     ``groups.csv`` holds every metric per emotion and per sex, ``agreement.csv`` Kendall's W of the order of the methods
     over emotions, sexes and fills (both are in the Markdown, for core metrics, and in the page). Where several fills
     were used, ``fills.csv`` holds the mean under each of them, all emotions and each; with `plausibility`,
@@ -115,6 +132,10 @@ def write_board(
         Of `conventions.read_conventions`: scores of the same maps under other conventions.
     axes : DataFrame, optional
         Of `axis_board.axis_board`: robustness on the four axes, written to ``axes.csv``.
+    source : Source, optional
+        Runs that the page takes explanations and sounds of single clips from; default none.
+    strength : DataFrame, optional
+        Of `robustness.pooled`, for strength curves by condition.
 
     Returns
     -------
@@ -135,9 +156,39 @@ def write_board(
         text = csv_safe(table).to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_atomically(out / name, text.encode())
     figures = draw_report_figures(board, out / "figures")
-    page = report_page(scores, board, infos, figures, fills, plausibility, notes, views, conventions, agreement, axes)
-    write_atomically(out / "index.html", page.encode())
-    return board, out / "index.html"
+    tables_page = report_page(
+        scores, board, infos, figures, fills, plausibility, notes, views, conventions, agreement, axes
+    )
+    write_atomically(out / TABLES, tables_page.encode())
+    buffer = io.BytesIO()
+    board.to_parquet(buffer, index=False)
+    write_atomically(out / "leaderboard.parquet", buffer.getvalue())
+    cards = {name: card for info in infos for name, card in info.get("models", {}).items()}
+    parts = PageParts(
+        title=_title(scores, infos),
+        summary=_summary(scores),
+        notes=[*notes, *leak_notes(cards), *warnings(scores, board)],
+        failures=_failures(scores),
+        downloads=[(name, what) for name, what in DOWNLOADS.items() if (out / name).is_file()],
+        strength=strength,
+    )
+    return board, write_page(out, page_environment(), scores, board, views, infos, parts, source)
+
+
+def _title(scores: pd.DataFrame, infos: Sequence[Mapping[str, Any]]) -> str:
+    corpora = ", ".join(sorted(scores["corpus"].unique())) or "no scores"
+    models = sorted(scores["model"].astype(str).unique())
+    board = f"Leaderboard of {len(infos)} runs" if len(infos) > 1 else "Run report"
+    recognisers = f" with {models[0]}" if len(models) == 1 else f", {len(models)} recognisers" if models else ""
+    return f"{board}: which explanation may I trust? {corpora}{recognisers}"
+
+
+def _summary(scores: pd.DataFrame) -> str:
+    return (
+        f"{scores['method'].nunique()} methods, {scores['metric'].nunique()} metrics, "
+        f"{scores[['corpus', 'clip']].drop_duplicates().shape[0]} clips by "
+        f"{scores[['corpus', 'speaker']].drop_duplicates().shape[0]} speakers."
+    )
 
 
 def draw_report_figures(board: pd.DataFrame, folder: Path) -> list[dict[str, str]]:
@@ -205,22 +256,18 @@ def report_page(
     models = {name: card for info in infos for name, card in info.get("models", {}).items()}
     names = ", ".join(sorted(scores["corpus"].unique())) or "no scores"
     return (
-        _environment()
+        page_environment()
         .get_template("report.html.j2")
         .render(
-            title=f"serxai: explanations of speech emotion recognition on {names}",
-            summary=(
-                f"{scores['method'].nunique()} methods, {scores['metric'].nunique()} metrics, "
-                f"{scores[['corpus', 'clip']].drop_duplicates().shape[0]} clips by "
-                f"{scores[['corpus', 'speaker']].drop_duplicates().shape[0]} speakers."
-            ),
+            title=f"All tables: explanations of speech emotion recognition on {names}",
+            summary=_summary(scores),
             corpora=[
                 [n, c.get("version", "–"), c.get("licence", "–"), c.get("citation", "–")] for n, c in corpora.items()
             ],
-            models=[_model(name, card) for name, card in models.items()],
-            recognition=_recognition(scores),
-            facts=_facts(scores, infos),
-            warnings=[*notes, *leak_notes(models), *_warnings(scores, board)],
+            models=[recogniser_row(name, card) for name, card in models.items()],
+            recognition=recognition(scores),
+            facts=origin_facts(scores, infos),
+            warnings=[*notes, *leak_notes(models), *warnings(scores, board)],
             rule=RANKING_RULE,
             marks=legend(),
             bar_rule=BAR_RULE,
@@ -256,8 +303,8 @@ def report_page(
 
 def explanation_page(
     summary: Mapping[str, Any],
-    picture: bytes,
-    sounds: Mapping[str, tuple[str, str]],
+    pictures: Mapping[str, bytes],
+    sounds: Mapping[str, tuple[str, str, str]],
     cue_pictures: Mapping[str, bytes] | None = None,
     channel_pictures: Mapping[str, bytes] | None = None,
     interaction_pictures: Mapping[str, bytes] | None = None,
@@ -268,10 +315,10 @@ def explanation_page(
     ----------
     summary : dict
         Of `cli.explain.as_json`.
-    picture : bytes
-        PNG of the explanations.
-    sounds : dict of str to (str, str)
-        By method, file names beside the page: the kept and the removed part.
+    pictures : dict of str to bytes
+        By method, PNG of its explanation.
+    sounds : dict of str to (str, str, str)
+        By method, file names beside the page: the recording, the kept and the removed part, at one level.
     cue_pictures : dict of str to bytes, optional
         By method, PNG of its cues.
     channel_pictures : dict of str to bytes, optional
@@ -281,13 +328,13 @@ def explanation_page(
     """
     kinds = [[caveat["kind"] for caveat in found.get("caveats", ())] for found in summary["explanations"].values()]
     return (
-        _environment()
+        page_environment()
         .get_template("explanation.html.j2")
         .render(
             e=summary,
             ranked=sorted(summary["probabilities"].items(), key=lambda item: -item[1])
             or list(summary["outputs"].items()),
-            picture=_as_uri(picture),
+            pictures={name: _as_uri(png) for name, png in pictures.items()},
             cue_pictures={name: _as_uri(png) for name, png in (cue_pictures or {}).items()},
             channel_pictures={name: _as_uri(png) for name, png in (channel_pictures or {}).items()},
             interaction_pictures={name: _as_uri(png) for name, png in (interaction_pictures or {}).items()},
@@ -304,7 +351,8 @@ def _as_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Environment of the page templates: everything escaped, nothing undefined."""
     environment = Environment(
         loader=PackageLoader("serxai.benchmark.report", "templates"), autoescape=True, undefined=StrictUndefined
     )
@@ -314,107 +362,6 @@ def _environment() -> Environment:
     environment.filters["mark_meaning"] = mark_meaning
     environment.filters["cue_label"] = lambda name: CUES.get(name).label
     return environment
-
-
-def plain(value: Any) -> str:
-    """Format a value as text: a dash where it is missing, numbers to three digits."""
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return "–"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-# -- recognition, origin and warnings ----------------------------------------------------------------------------------
-
-
-def _model(name: str, card: Mapping[str, Any]) -> list[str]:
-    pooled = card.get("scores", {}).get("pooled", {})
-    low, high = pooled.get("uar_interval") or (None, None)
-    interval = "–" if low is None else f"{low:.3f} … {high:.3f}"
-    return [name, plain(pooled.get("uar")), interval, plain(pooled.get("n")), plain(pooled.get("speakers"))]
-
-
-def _recognition(scores: pd.DataFrame) -> list[list[str]]:
-    """Rows of recognition performance on the clips whose explanations are scored."""
-    known = scores[scores["correct"].notna()]
-    keys = ["corpus", "model", "trained_on", "seen_in_training", "condition"]
-    rows = []
-    for names, part in known.groupby(keys, dropna=False, sort=True):
-        clips = part.drop_duplicates("clip")
-        correct = clips["correct"].astype(float)
-        accuracy = clustered_mean(correct.to_numpy(), clips["speaker"].to_numpy())
-        uar = correct.groupby(clips["emotion"]).mean().mean()
-        claim = accuracy.clusters >= MIN_SPEAKERS
-        interval = f"{max(accuracy.low, 0):.3f} … {min(accuracy.high, 1):.3f}" if claim else "–"
-        corpus, model, trained_on, seen, condition = map(str, names)
-        rows.append(
-            [
-                f"{corpus}, {model} trained on {trained_on}",
-                condition,
-                str(accuracy.n),
-                str(accuracy.clusters),
-                f"{uar:.3f}",
-                f"{accuracy.mean:.3f}",
-                interval,
-                seen,
-            ]
-        )
-    place = {name: i for i, name in enumerate(ordered((row[1] for row in rows), CONDITIONS.names()))}
-    return sorted(rows, key=lambda row: (row[0], place[row[1]]))
-
-
-def _facts(scores: pd.DataFrame, infos: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    status = scores["status"].value_counts()
-    counts = ", ".join(f"{status.get(name, 0)} {name}" for name in ("ok", "failed", "skipped"))
-    facts = [
-        ("conditions", ", ".join(ordered(scores["condition"], CONDITIONS.names()))),
-        ("fills", ", ".join(sorted(set(scores["fill"]) - {""})) or "none"),
-        ("targets", ", ".join(sorted(scores["target_rule"].unique()))),
-        ("scores", f"{len(scores)} planned: {counts}"),
-    ]
-    for info in infos:
-        machine = info.get("machine", {})
-        where = [machine.get("platform"), machine.get("cores") and f"{machine['cores']} cores"]
-        calls = info.get("model_calls")
-        what = [info.get("status"), calls is not None and f"{calls} model calls", *where]
-        facts.append(("run", ", ".join(str(text) for text in what if text)))
-        facts += _tuned(info.get("tuning"))
-    return facts
-
-
-def _tuned(tuning: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """Tuned parameters of each method, chosen on clips that are not scored."""
-    facts: list[tuple[str, str]] = []
-    if tuning is None:
-        return facts
-    for method, entry in tuning["methods"].items():
-        row = next(row for row in entry["candidates"] if row["parameters"] == entry["chosen"])
-        chosen = ", ".join(f"{name} = {value}" for name, value in entry["chosen"].items())
-        where = f"{row['clips']} of {row['planned']} clips that are not scored"
-        interval = "" if row["low"] is None else f" [{number(row['low'])}, {number(row['high'])}]"
-        facts.append(
-            (
-                f"tuned: {method}",
-                f"{chosen}; best of {len(entry['candidates'])} by mean {tuning['metric']} "
-                f"{number(row['mean'])}{interval} on {where}",
-            )
-        )
-    return facts
-
-
-def _warnings(scores: pd.DataFrame, board: pd.DataFrame) -> Iterable[str]:
-    few = board.groupby("corpus")["n_speakers"].max()
-    for corpus, speakers in few[few < MIN_SPEAKERS].items():
-        yield f"{corpus}: {speakers} speakers. Nothing is claimed about a population: no intervals, no tests."
-    for seen in sorted(set(scores["seen_in_training"]) - {"no"}):
-        yield f"Some recognisers may have heard the speakers they are tested on (seen in training: {seen}); set apart."
-    for baseline in (RANDOM, ENERGY):
-        if len(scores) and baseline not in set(scores["method"]):
-            yield f"The baseline `{baseline}` was not run: no method is marked better in faithfulness and localisation."
-    for corpus in sorted(board.loc[board["scope"] == THESE_SENTENCES, "corpus"].unique()):
-        yield (
-            f"{corpus}: intervals and tests are about these sentences (fewer than {MIN_SENTENCES} were read, or they "
-            "are not known), not about others."
-        )
 
 
 # -- rankings ----------------------------------------------------------------------------------------------------------

@@ -20,11 +20,14 @@ from ..storage.files import read_bytes, write_atomically
 from ..storage.store import Store
 from .conventions import read_conventions
 from .html import write_board
+from .page.write import Source
 
 _MADE_OF = b"serxai-made-of"
 
 
-def write_run_report(store: Store, info: dict[str, Any], progress: Progress) -> tuple[pd.DataFrame, Path]:
+def write_run_report(
+    store: Store, info: dict[str, Any], progress: Progress, data_root: str | Path | None = None
+) -> tuple[pd.DataFrame, Path]:
     """Write ``report/`` of a run, unless the one in the folder was made from the same scores by the same code.
 
     Parameters
@@ -33,6 +36,8 @@ def write_run_report(store: Store, info: dict[str, Any], progress: Progress) -> 
     info : dict
         Its run.json.
     progress : callable
+    data_root : path, optional
+        Folder that holds the corpora, for the sounds of single clips.
 
     Returns
     -------
@@ -60,7 +65,7 @@ def write_run_report(store: Store, info: dict[str, Any], progress: Progress) -> 
         (scores["family"] == "plausibility") & (scores["status"] == "ok") & (scores["condition"] == "clean")
     ).any()
     cues = plausibility_table(store, progress=progress, measured=False) if plausible else None
-    board, page = write_board(scores, [info], folder, cues, conventions=conventions)
+    board, page = write_board(scores, [info], folder, cues, conventions=conventions, source=Source([store], data_root))
     table = pa.Table.from_pandas(board)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _MADE_OF: made_of})
     body = pa.BufferOutputStream()

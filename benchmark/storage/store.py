@@ -50,7 +50,7 @@ from .schema import Timing, read_json
 from .score_rows import OUTCOME, SCORE_COLUMNS, pack_scores, read_table, refuse_values, score_frame, score_schema
 
 # folders inside a run's that a command writes to
-FOLDERS = ("scores", "explanations", "timing", "tuning", "report", "report/figures", "scratch")
+FOLDERS = ("scores", "explanations", "timing", "tuning", "report", "report/assets", "report/figures", "scratch")
 AGAIN = "Run again with --resume to compute the shard again."
 SHOWN = 5  # damaged files that a message names
 

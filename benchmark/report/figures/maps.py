@@ -5,6 +5,7 @@ Each function writes ``picture`` (PNG) and the numbers as CSV beside it, and ret
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -226,6 +227,31 @@ def explanation_overlay(
         title(figure, heading)
         footnote(figure, colour_legend(map(is_unsigned, maps.values()), number=number))
         return save(figure, _cells_of(maps), picture, kinds=("png",))
+
+
+def explanation_panel(
+    samples: np.ndarray, name: str, attribution: Attribution, caveats: Sequence[Caveat] = ()
+) -> bytes:
+    """Draw one explanation as `explanation_overlay` does, as PNG of a size that can be read on a phone.
+
+    Parameters
+    ----------
+    samples : array, shape (n_samples,)
+    name : str
+        Of the method.
+    attribution : Attribution
+    caveats : sequence of Caveat
+    """
+    with rc_context(STYLE):
+        figure = new_figure(4.7, 3.2)
+        ax = figure.subplots()
+        remark = next((REMARKS[c.kind] for c in caveats if c.unreadable), "")
+        map_panel(ax, samples, attribution, name, remark)
+        ax.set_ylabel("frequency / Hz")
+        ax.set_xlabel("time / s")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def channel_maps(samples: np.ndarray, attribution: Attribution, heading: str, picture: str | Path) -> Path:

@@ -122,26 +122,26 @@ def test_differences_rest_on_the_clips_that_both_have(make_scores, tmp_path: Pat
     lost = (few["method"] == "random") & ~few["clip"].str.endswith("c0")
     few.loc[lost, ["value", "status", "reason"]] = [np.nan, "failed", "x"]
     few = pd.concat([few, few.assign(repeat=1)], ignore_index=True)
-    board, page = write_board(few, [], tmp_path)
+    board = write_board(few, [], tmp_path)[0]
     row = board[(board["metric"] == "abpc") & (board["method"] == "emolime")].iloc[0]
     assert (row["n_ok"], row["n_planned"]) == (96, 96)
     assert tuple(row[["difference_clips", "difference_planned", "difference_speakers"]]) == (8, 48, 8)
     assert board.loc[board["method"] == "random", "difference_clips"].isna().all()
-    tests = page.read_text().split("clips won")[1].split("</table>")[0]
+    tests = (tmp_path / "tables.html").read_text().split("clips won")[1].split("</table>")[0]
     assert "8 of 48" in tests and "96 of 96" not in tests and "48 of 48" not in tests
 
 
 def test_a_board_marks_what_is_not_qualified(scores: pd.DataFrame, tmp_path: Path) -> None:
     names = {"mass-accuracy": "weak-stress-mass", "abpc": "quantus:ROAD", "consistency": "direction-agreement:JL"}
     renamed = scores.assign(metric=scores["metric"].replace(names))
-    board, page = write_board(renamed, [], tmp_path)
+    board = write_board(renamed, [], tmp_path)[0]
     stands = board.groupby("metric")["metric_qualified"].first()
     assert stands["weak-stress-mass"] == stands["quantus:ROAD"] == "no verdict"
     assert stands["direction-agreement:JL"] == board_grade("direction-agreement")
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(terminal_table(board, list(names.values())))
     texts = [
-        page.read_text(),
+        (tmp_path / "tables.html").read_text(),
         as_markdown(board),
         as_latex(board).replace(r"$^{\ddagger}$", "‡"),
         console.export_text(),
@@ -219,7 +219,7 @@ class Cells(HTMLParser):
 
 def test_every_mean_of_the_page_has_its_interval_beside_it(folder: Path) -> None:
     parser = Cells()
-    parser.feed((folder / "index.html").read_text())
+    parser.feed((folder / "tables.html").read_text())
     rows = [row for row in parser.rows if row]
     assert len(rows) > 30
     for rank, *means, clips, coverage, _calls in ([cell.strip() for cell in row] for row in rows):

@@ -129,7 +129,8 @@ def test_every_output_shows_it(scores: pd.DataFrame, board: pd.DataFrame, tmp_pa
         and "over 3 fills" in printed
     )
     assert any(line.split()[:4] == ["emolime", *text.split()] for line in printed.splitlines())
-    _, page = write_board(scores, [], tmp_path)
+    write_board(scores, [], tmp_path)
+    page = tmp_path / "tables.html"
     assert "spread over fills" in page.read_text() and text in page.read_text()
     kept = pd.read_csv(tmp_path / "fills.csv")
     assert list(kept.columns) == COLUMNS and {"all", "anger", "sadness"} <= set(kept["emotion"])

@@ -105,7 +105,7 @@ def test_three_of_seven_score_files_deleted(scores: pd.DataFrame, make_run, tmp_
         assert "--partial" in said
         assert main([*command, "--partial"]) == 0
         assert "Incomplete: run: 3 of 7 score files are missing." in capsys.readouterr().err
-    page = (tmp_path / "board" / "index.html").read_text("utf-8")
+    page = (tmp_path / "board" / "tables.html").read_text("utf-8")
     assert "Incomplete: run: 3 of 7 score files are missing." in page
     assert f"Incomplete: run: {left} of {len(scores)} planned rows." in page
 

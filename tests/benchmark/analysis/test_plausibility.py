@@ -305,9 +305,9 @@ def test_a_run_with_a_plausibility_metric_tells_cues_and_sources(tmp_path: Path,
     agreement = table[table["measure"] == "direction-agreement"]
     assert set(agreement["method"]) == {"energy", RANDOM}
     assert {"JL", "MA"} <= set(agreement["source"]) and MEASURED not in set(agreement["source"])
-    page = (report / "index.html").read_text()
+    page = (report / "tables.html").read_text()
     assert 'id="plausibility"' in page and "Direction agreement in " in page and "plausibility.csv" in page
 
     assert main([*run, "--metric", "gini", "--out", str(tmp_path / "silent")]) == 0
     assert not (tmp_path / "silent" / "report" / "plausibility.csv").exists()
-    assert 'id="plausibility"' not in (tmp_path / "silent" / "report" / "index.html").read_text()
+    assert 'id="plausibility"' not in (tmp_path / "silent" / "report" / "tables.html").read_text()

@@ -93,7 +93,7 @@ def test_groups_and_agreement_are_on_boards_and_in_comparisons(make_scores: Call
     found = rank_agreement(scores)
     written = pd.read_csv(tmp_path / "agreement.csv", keep_default_na=False, na_values=[""])
     assert written["w"].to_numpy() == pytest.approx(found["w"].to_numpy())
-    for name in ("leaderboard.md", "index.html"):
+    for name in ("leaderboard.md", "tables.html"):
         text = (tmp_path / name).read_text("utf-8")
         assert "W over emotions" in text and "By sex: faithfulness, clean, fill twin" in text, name
     compared = compare_methods(scores, "abpc")

@@ -111,8 +111,9 @@ def test_every_board_marks_them(scores: pd.DataFrame, board: pd.DataFrame, tmp_p
     printed = console.export_text()
     line = next(line for line in printed.splitlines() if line.startswith("emolime"))
     assert "≠" in line and "≠ explained against another fill" in " ".join(printed.split())
-    _, page = write_board(scores, [], tmp_path)
-    texts = as_markdown(board), as_latex(board).replace(r"$\neq$", "≠"), page.read_text("utf-8")
+    write_board(scores, [], tmp_path)
+    page = (tmp_path / "tables.html").read_text("utf-8")
+    texts = as_markdown(board), as_latex(board).replace(r"$\neq$", "≠"), page
     for text in texts:
         assert "≠ not tested, explained oracle against twin; emolime against silence" in text
         assert "≠ explained against another fill than that of the score" in text
@@ -128,7 +129,8 @@ def test_unsigned_maps_carry_a_sign(scores: pd.DataFrame, board: pd.DataFrame, t
     signed = board.groupby("method")["signed"].first().to_dict()
     assert signed == {name: _signed(name) for name in signed} and signed["<odd & name>"] == ""
     assert signed["saliency"] == "no" and signed["emolime"] == "yes"
-    page = write_board(scores, [], tmp_path)[1].read_text("utf-8")
+    write_board(scores, [], tmp_path)
+    page = (tmp_path / "tables.html").read_text("utf-8")
     console = Console(width=80, file=io.StringIO(), record=True)
     console.print(terminal_table(board))
     printed = console.export_text()

@@ -128,7 +128,7 @@ def test_the_leaderboard_has_the_axes_as_a_family(runs, tmp_path: Path):
     assert main(["leaderboard", *runs[:2], "--out", str(tmp_path / "board")]) == 0
     axes = pd.read_csv(tmp_path / "board" / "axes.csv")
     assert set(axes["axis"]) == {"shift", "model", "seed"} and axes["passes"].any()
-    for page in ("leaderboard.md", "index.html"):
+    for page in ("leaderboard.md", "tables.html"):
         assert "Robustness: shift, recognisers, corpora" in (tmp_path / "board" / page).read_text()
 
 

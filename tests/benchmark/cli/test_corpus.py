@@ -89,6 +89,7 @@ def test_no_sound_is_made_from_a_clip_whose_licence_forbids_it(
     assert [name for name in explain(clip, tmp_path / "data") if name.endswith(".wav")] == [
         "OAF_back_angry-energy-kept.wav",
         "OAF_back_angry-energy-removed.wav",
+        "OAF_back_angry-original.wav",
     ]
     assert "No sounds" not in capsys.readouterr().out
 

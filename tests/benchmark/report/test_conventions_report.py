@@ -74,10 +74,11 @@ def test_the_report_shows_the_files_of_a_run(values, tmp_path, make_scores):
     tables = read_conventions(tmp_path / "kept")
     assert tables == list(convention_tables(values))
     scores = make_scores(speakers=6, conditions=("clean",))
-    page = write_board(scores, [], tmp_path / "a", conventions=tables)[1].read_text("utf-8")
+    page = write_board(scores, [], tmp_path / "a", conventions=tables)[1].with_name("tables.html").read_text("utf-8")
     assert 'id="conventions"' in page and tables[0].note in page and "coarse (unsigned)" in page
     assert read_conventions(tmp_path) == []
-    assert 'id="conventions"' not in write_board(scores, [], tmp_path / "b")[1].read_text("utf-8")
+    write_board(scores, [], tmp_path / "b")
+    assert 'id="conventions"' not in (tmp_path / "b" / "tables.html").read_text("utf-8")
     for name, text in (("attainable.csv", "method\n1\n"), ("conventions.csv", ""), ("convention_pairs.csv", "\xff,")):
         write_conventions(values, tmp_path / name)
         (tmp_path / name / name).write_text(text, "latin-1")
@@ -96,10 +97,10 @@ def test_the_command_tells_what_it_costs(tmp_path, capsys):
     assert main([*command, "--out", str(out)]) == 0
     assert "rank-accuracy" in capsys.readouterr().out and (out / "attainable.csv").is_file()
     assert main(["leaderboard", str(tmp_path / "run"), "--out", str(tmp_path / "board")]) == 0
-    assert 'id="conventions"' not in (tmp_path / "board" / "index.html").read_text("utf-8")
+    assert 'id="conventions"' not in (tmp_path / "board" / "tables.html").read_text("utf-8")
     assert main([*command, "--out", str(tmp_path / "run" / "report")]) == 0
     assert main(["leaderboard", str(tmp_path / "run"), "--out", str(tmp_path / "board")]) == 0
-    assert 'id="conventions"' in (tmp_path / "board" / "index.html").read_text("utf-8")
+    assert 'id="conventions"' in (tmp_path / "board" / "tables.html").read_text("utf-8")
     capsys.readouterr()
     assert main([*command, "--metric", "abpc"]) == 2
     assert "at most 128 model calls; add --spend-calls" in capsys.readouterr().err

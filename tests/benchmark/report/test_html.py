@@ -87,7 +87,10 @@ def folder(make_scores, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert index == out / "index.html" and len(board) == 14 * 6
     assert {p.name for p in out.iterdir()} == {
         "index.html",
+        "assets",
+        "tables.html",
         "leaderboard.csv",
+        "leaderboard.parquet",
         "leaderboard.md",
         "leaderboard.tex",
         "groups.csv",
@@ -99,7 +102,7 @@ def folder(make_scores, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(folder: Path) -> Page:
-    return Page((folder / "index.html").read_text("utf-8"))
+    return Page((folder / "tables.html").read_text("utf-8"))
 
 
 def table(page: Page, caption: str) -> list[list[str]]:
@@ -133,18 +136,19 @@ def test_what_was_run_is_told(page: Page, folder: Path) -> None:
     metrics = {row[0]: row for row in table(page, "Metrics")[1:]}
     assert set(metrics) == {"deletion", "abpc", "mass-accuracy", "consistency", "explanation-calls"}
     assert metrics["deletion"][2] == "lower" and "Samek" in metrics["deletion"][4]
-    assert "serxai run --corpus planted --out &#39;runs/a b&#39;" in (folder / "index.html").read_text("utf-8")
+    assert "serxai run --corpus planted --out &#39;runs/a b&#39;" in (folder / "tables.html").read_text("utf-8")
     tests = table(page, "Positive differences are better, whatever the metric's direction")
     assert tests[0][:6] == ["method", "metric", "less random", "p (Holm)", "less energy", "p of the bar"]
 
 
 def test_nothing_is_loaded_and_everything_is_escaped(page: Page, folder: Path) -> None:
-    text = (folder / "index.html").read_text("utf-8")
+    text = (folder / "tables.html").read_text("utf-8")
     assert page.loaded and all(address.startswith("data:") for address in page.loaded)
     assert "<script>alert" not in text and "<odd" not in text and "<b>" not in text
     assert page.tags.count("script") == 1 and "audio" not in page.tags
     assert all(image["alt"] for image in page.images) and len(page.images) == 3
-    assert page.links and all(link[0] == "#" and link[1:] in page.ids for link in page.links)
+    inside = [link for link in page.links if link != "index.html"]
+    assert len(inside) == len(page.links) - 1 and all(link[0] == "#" and link[1:] in page.ids for link in inside)
     assert page.tags.count("caption") == page.tags.count("table")
     assert {p.name for p in (folder / "figures").iterdir()} == {
         f"{name}.{kind}" for name in ("ranking", "localisation", "consistency") for kind in ("png", "svg", "csv")
@@ -153,19 +157,23 @@ def test_nothing_is_loaded_and_everything_is_escaped(page: Page, folder: Path) -
 
 def test_the_same_scores_give_the_same_page(folder: Path, make_scores, tmp_path: Path) -> None:
     write_board(make_scores(speakers=8).sample(frac=1, random_state=0), [INFO], tmp_path)
-    for name in ("index.html", "leaderboard.csv", "leaderboard.md", "leaderboard.tex"):
+    for name in ("index.html", "tables.html", "leaderboard.csv", "leaderboard.md", "leaderboard.tex"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def tables_of(scores, infos: list[dict], out: Path) -> str:
+    return write_board(scores, infos, out)[1].with_name("tables.html").read_text("utf-8")
 
 
 def test_few_speakers_no_baseline_and_bare_infos(make_scores, tmp_path: Path) -> None:
     scores = make_scores(speakers=3, clips=4, conditions=("clean",))
-    text = write_board(scores[scores["method"] != "random"], [{}], tmp_path)[1].read_text("utf-8")
+    text = tables_of(scores[scores["method"] != "random"], [{}], tmp_path)
     assert "3 speakers. Nothing is claimed about a population" in text and "`random` was not run" in text
     assert "▲</span></td>" not in text and "▲</span> <sup>" not in text
     shared = {"cnn trained on emodb": {"scheme": {"name": "emobox", "speakers": 10, "shared_speakers": 10}}}
-    text = write_board(scores, [{"models": shared}], tmp_path / "shared")[1].read_text("utf-8")
+    text = tables_of(scores, [{"models": shared}], tmp_path / "shared")
     assert "cnn trained on emodb: the folds of emobox share 10 of 10 speakers" in text
-    empty = write_board(scores.iloc[:0], [], tmp_path / "empty")[1].read_text("utf-8")
+    empty = tables_of(scores.iloc[:0], [], tmp_path / "empty")
     assert "Every planned score is there" in empty and "No figure" in empty
 
 
@@ -203,14 +211,15 @@ def test_an_explanation_page_shows_the_remarks_on_the_recording() -> None:
         {"kind": "clipped", "detail": "3 <b> runs", "unusable": False},
         {"kind": "silent", "detail": "no sound", "unusable": True},
     ]
-    text = explanation_page(explanation() | {"remarks": remarks}, b"\x89PNG", {})
+    text = explanation_page(explanation() | {"remarks": remarks}, {}, {})
     assert '<p class="warn">The recording: clipped: 3 &lt;b&gt; runs.</p>' in text
     assert "silent: no sound; there is nothing to explain in it, and serxai run skips it." in text
-    assert "The recording:" not in explanation_page(explanation(), b"\x89PNG", {})
+    assert "The recording:" not in explanation_page(explanation(), {}, {})
 
 
 def test_explanation_page() -> None:
-    text = explanation_page(explanation(), b"\x89PNG", {"emolime": ("a-kept.wav", "a-removed.wav")})
+    files = ("a-original.wav", "a-kept.wav", "a-removed.wav")
+    text = explanation_page(explanation(), {"emolime": b"\x89PNG"}, {"emolime": files})
     page = Page(text)
     assert [row[0] for row in page.tables[0][1:]] == ["anger explained", "sadness"]
     assert [row[:5] + row[6:7] for row in page.tables[1]] == [
@@ -218,7 +227,7 @@ def test_explanation_page() -> None:
         ["pitch level", *["1.23"] * 4, "A <b> 2003"],
         ["harmonics to noise", *["–"] * 5],
     ]
-    assert [a for a in page.loaded if not a.startswith("data:")] == ["a-kept.wav", "a-removed.wav"]
+    assert [a for a in page.loaded if not a.startswith("data:")] == list(files)
     assert "<b>" not in text and "<i>" not in text and "no plant" in text
     assert "Speaker heard in training: unknown" in text
 
@@ -246,7 +255,7 @@ def test_browser_renders_without_errors_and_sorts(folder: Path, tmp_path: Path) 
       document.body.dataset.probe = JSON.stringify([before, up, names(), width]);
     </script></body>"""
     copy = tmp_path / "probe.html"
-    copy.write_text((folder / "index.html").read_text("utf-8").replace("</body>", probe), "utf-8")
+    copy.write_text((folder / "tables.html").read_text("utf-8").replace("</body>", probe), "utf-8")
     done = chromium("--window-size=500,900", "--dump-dom", copy.as_uri())
     assert done.returncode == 0 and "CONSOLE" not in done.stderr
     found = re.search(r'data-probe="([^"]*)"', done.stdout)
@@ -271,7 +280,7 @@ def test_browser_screenshot_shows_a_page(folder: Path, tmp_path: Path) -> None:
     from matplotlib.image import imread
 
     shot = tmp_path / "shot.png"
-    done = chromium("--window-size=800,800", f"--screenshot={shot}", (folder / "index.html").as_uri())
+    done = chromium("--window-size=800,800", f"--screenshot={shot}", (folder / "tables.html").as_uri())
     assert done.returncode == 0 and "CONSOLE" not in done.stderr
     pixels = imread(shot)
     assert pixels.shape[:2] == (800, 800)

@@ -1,0 +1,197 @@
+"""Write the page: ``index.html``, with a start view that needs nothing else, and ``assets/``."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from jinja2 import Environment
+
+from ...storage.files import write_atomically
+from ...storage.store import Store
+from ..defaults import EXAMPLE_CLIPS
+from .clip_data import clip_tables, score_chunks
+from .encode import rounded, safe_json
+from .examples import Recordings, example_files, example_index, examples_of
+from .payload import (
+    absent_families,
+    board_tables,
+    group_tables,
+    order_diagrams,
+    records,
+    setting_facts,
+    settings_of,
+)
+
+ASSETS = "assets"
+INLINE_BYTES = 1_500_000  # of board rows in index.html; settings beyond it are loaded when chosen
+SCRIPTS = ("page_base.js", "page_table.js", "page_details.js", "page_diagrams.js")
+_STRENGTH = ("axis", "corpus", "model", "other", "method", "score", "low", "high")
+_OWN_FILES = re.compile(r"(board|groups|clips|scores|example)(-\d+)+(-(original|kept|removed))?\.(js|png|flac)")
+
+
+class PageParts(NamedTuple):
+    """What a page is made of, beside score rows and board.
+
+    Attributes
+    ----------
+    title, summary : str
+    notes : list of str
+        Warnings.
+    failures : list of list
+        Status, rows, reason, methods, metrics.
+    downloads : list of (str, str)
+        File beside the page, and what it is.
+    strength : DataFrame or None
+        Pooled robustness by condition (`analysis.robustness.pooled`).
+    """
+
+    title: str
+    summary: str
+    notes: Sequence[str]
+    failures: Sequence[Sequence[str]]
+    downloads: Sequence[tuple[str, str]]
+    strength: pd.DataFrame | None = None
+
+
+class Source(NamedTuple):
+    """Runs that a page's explanations and sounds come from.
+
+    Attributes
+    ----------
+    stores : sequence of Store
+    data_root : path, optional
+    clips : int
+        Clips of each setting that can be seen and heard.
+    """
+
+    stores: Sequence[Store] = ()
+    data_root: str | Path | None = None
+    clips: int = EXAMPLE_CLIPS
+
+
+def write_page(
+    out: Path,
+    environment: Environment,
+    scores: pd.DataFrame,
+    board: pd.DataFrame,
+    views: pd.DataFrame,
+    infos: Sequence[Mapping[str, Any]],
+    parts: PageParts,
+    source: Source | None = None,
+) -> Path:
+    """Write ``index.html`` and its assets.
+
+    Parameters
+    ----------
+    out : Path
+    environment : jinja2.Environment
+    scores : DataFrame
+        Score rows, with the facts of their clips where known.
+    board, views : DataFrame
+        Their `leaderboard` and `group_views`.
+    infos : sequence of dict
+        Content of each run's run.json.
+    parts : PageParts
+    source : Source, optional
+        Default: no explanation is shown.
+
+    Returns
+    -------
+    Path
+    """
+    folder = out / ASSETS
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if _OWN_FILES.fullmatch(path.name):
+            path.unlink()
+    settings = settings_of(board)
+    facts = records(board, infos)
+    notes = [*parts.notes, *absent_families(board, settings)]
+    chunks: dict[str, Any] = {}
+    shown = []
+    recordings = Recordings(source.data_root if source else None)
+    for number, example in enumerate(
+        examples_of(source.stores, scores, settings, source.clips) if source and source.stores else ()
+    ):
+        name = f"example-{number}"
+        clip = recordings.clip(example.corpus, example.clip)
+        chunks[name], files = example_files(example, clip, name)
+        for file, body in files.items():
+            write_atomically(folder / file, body)
+        shown.append((example, chunks[name]))
+    inline, later = _split(board_tables(board, settings))
+    chunks |= {f"board-{number}": rows for number, rows in later.items()}
+    chunks |= {f"groups-{number}": rows for number, rows in enumerate(group_tables(views, settings))}
+    chunks |= {f"clips-{number}": rows for number, rows in enumerate(clip_tables(scores, settings))}
+    chunks |= dict(score_chunks(scores, settings, {m["name"]: i for i, m in enumerate(facts["metrics"])}))
+    for name, chunk in chunks.items():
+        write_atomically(folder / f"{name}.js", f'serxai("{name}",{safe_json(chunk)});\n'.encode())
+    payload = {
+        "settings": setting_facts(scores, settings), **facts, "boards": inline,
+        "orders": order_diagrams(scores, settings),
+        "groups": _groups(views), "examples": example_index(shown), "silent": sorted(recordings.reasons.values()),
+        "notes": notes, "failures": [list(row) for row in parts.failures],
+        "downloads": [list(entry) for entry in parts.downloads], "strength": strength_rows(parts.strength),
+    }  # fmt: skip
+    page = out / "index.html"
+    write_atomically(page, render(environment, parts.title, parts.summary, payload).encode())
+    return page
+
+
+def render(environment: Environment, title: str, summary: str, payload: Mapping[str, Any]) -> str:
+    """The page's HTML; its own style and script are allowed by their hashes, and nothing else inline."""
+    loader = environment.loader
+    assert loader is not None
+
+    def source(name: str) -> str:
+        return loader.get_source(environment, name)[0]
+
+    script = "\n".join(source(name) for name in SCRIPTS)
+    style = source("style.css") + source("page.css")
+    return environment.get_template("page.html.j2").render(
+        title=title, summary=summary, style=style, style_hash=content_hash(style), script=script,
+        script_hash=content_hash(script), data=safe_json(payload),
+    )  # fmt: skip
+
+
+def content_hash(text: str) -> str:
+    """Source expression of a content security policy that allows exactly this inline text."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _split(boards: Sequence[Any]) -> tuple[list[Any], dict[int, Any]]:
+    """Board rows that stand in the page, None for those loaded later, which are returned by number."""
+    inline: list[Any] = []
+    later, spent = {}, 0
+    for number, rows in enumerate(boards):
+        spent += len(safe_json(rows))
+        if number and spent > INLINE_BYTES:
+            later[number] = rows
+        inline.append(None if number in later else rows)
+    return inline, later
+
+
+def _groups(views: pd.DataFrame) -> list[list[str]]:
+    """Each view with its groups, such as ``["emotion", "anger"]``."""
+    found = views[["view", "group"]].astype(str).drop_duplicates().sort_values(["view", "group"])
+    return found.to_numpy().tolist()
+
+
+def strength_rows(table: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Rows of pooled robustness on the axis of shifts, for strength curves."""
+    if table is None or not set(_STRENGTH) <= set(table.columns):
+        return []
+    return [
+        {
+            **{name: str(row[name]) for name in ("corpus", "model", "method")},
+            "condition": str(row["other"]),
+            **{name: rounded(row[name]) for name in ("score", "low", "high")},
+        }
+        for row in table[table["axis"] == "shift"].to_dict("records")
+    ]
