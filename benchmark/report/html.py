@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -196,7 +196,9 @@ def draw_report_figures(board: pd.DataFrame, folder: Path) -> list[dict[str, str
     figures = []
     for place, (names, part) in enumerate(board.groupby(SETTING, dropna=False, sort=False)):
         setting = setting_title(dict(zip(SETTING, names, strict=True)))
-        pictures = [(ranking, "ranking", "Mean score of each method with its 95 % interval, one panel per metric")]
+        pictures: list[tuple[Callable[..., Path], str, str]] = [
+            (ranking, "ranking", "Mean score of each method with its 95 % interval, one panel per metric")
+        ]
         if (part["family"] == "localisation").any():
             pictures.append((localisation, "localisation", "Localisation: mean of each method with its 95 % interval"))
         if (part["metric"] == "consistency").any():

@@ -156,7 +156,8 @@ def example_files(example: Example, clip: Clip | None, start: str) -> Files:
         Start of the files' names.
     """
     files: dict[str, bytes] = {}
-    maps, sounds = {}, {}
+    maps: dict[str, dict[str, Any]] = {}
+    sounds: dict[str, np.ndarray] = {}
     for number, (method, e) in enumerate(sorted(example.explanations.items())):
         duration = e.duration_s or float(e.attribution.grid.time_edges_s[-1])
         maps[method] = _map(e.attribution, clip.duration_s if clip else duration)
@@ -197,7 +198,7 @@ def spectrogram_png(samples: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     imsave(
         buffer, db, vmin=FLOOR_DB, vmax=0, cmap="Greys", origin="lower", format="png",
-        metadata={"Software": None},
+        metadata={"Software": None},  # type: ignore[dict-item]  # None leaves it out
     )  # fmt: skip
     return buffer.getvalue()
 
