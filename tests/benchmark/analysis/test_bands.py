@@ -148,7 +148,9 @@ def test_tables_of_additive_clips_are_additive(store_of):
 
 def test_the_command_writes_what_it_says(store_of, tmp_path: Path, capsys):
     store = store_of(simulated(0.1))
-    asked = Namespace(run=store.path, method=["emolime"], bands=True, maps=False, statements=False, out=tmp_path / "out")
+    asked = Namespace(
+        run=store.path, method=["emolime"], bands=True, maps=False, statements=False, out=tmp_path / "out"
+    )
     assert export(asked) == 0
     said = capsys.readouterr().out
     assert "split-half reliability" in said
