@@ -10,7 +10,7 @@ from ...datasets.corpora import CORPORA, layout_of, load_corpus
 from ...datasets.corpus import Corpus
 from ...errors import InputError, TableWarning
 from ...models.backbone_settings import BackboneSettings
-from ...models.foldmodels import UNTRAINED, Models
+from ...models.foldmodels import Models
 from ...models.obtain import find_shipped, obtain_models
 from ...models.recogniser import Recogniser
 from ...models.records import MODELS
@@ -127,7 +127,7 @@ class Workbench:
 
     def _shipped(self, model: str, trained_on: str) -> Models | None:
         """Shipped models of a published corpus that is not on this disk; None where it is, or there are none."""
-        if trained_on == UNTRAINED:
+        if trained_on not in CORPORA:  # white boxes and custom models name none
             return None
         record = CORPORA.get(trained_on)
         here = record.root(self.execution.data_root).is_dir() or layout_of(record) is None

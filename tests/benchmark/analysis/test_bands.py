@@ -163,5 +163,9 @@ def test_the_command_writes_what_it_says(store_of, tmp_path: Path, capsys):
     export(asked)
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     with pytest.raises(InputError, match="holds no explanation by saliency"):
-        export(Namespace(run=store.path, method=["saliency"], bands=False, out=tmp_path / "out"))
+        export(
+            Namespace(
+                run=store.path, method=["saliency"], bands=False, maps=False, statements=False, out=tmp_path / "out"
+            )
+        )
     assert json.loads((store.path / "run.json").read_text())["status"] == "done"

@@ -179,4 +179,4 @@ def test_compare_takes_several_runs(scores: pd.DataFrame, make_run, tmp_path: Pa
         told.append(capsys.readouterr().out)
     assert told[0] == told[1] and '"p_holm"' in told[0]
     assert main(["compare", *parts, "--metric", "abpc", "--method", "random", "--method", "energy"]) == 2
-    assert "--method" in capsys.readouterr().err
+    assert "no explanations" in capsys.readouterr().err

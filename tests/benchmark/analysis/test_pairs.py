@@ -100,7 +100,7 @@ def test_sentences_widen_what_speakers_alone_would_claim(scores: pd.DataFrame, t
 
 def test_critical_difference_diagram(scores: pd.DataFrame, tmp_path: Path) -> None:
     table = orders(scores)
-    assert set(table["family"]) == {"faithfulness", "localisation", "robustness"}
+    assert set(table["family"]) == {"faithfulness", "localisation"}
     best = table.groupby("family").first()
     assert set(best["method"]) == {"oracle"} and (best["average_rank"] == 1).all()
     path = critical_difference(table, tmp_path / "order.png")

@@ -72,6 +72,6 @@ def test_parameters_of_the_run_enter_specification_and_explainer():
 
 def test_trials_whose_workers_died_end_the_qualification(tmp_path):
     worker = TrialWorker(load_qualify_config(), tmp_path, Execution())
-    task = TrialTask("key", "planted", "cnn", "planted", "0", "a-clip")
+    task = TrialTask("key", "planted", "cnn", "planted", "0", "a-clip", ("deletion",), ("attenuate",), False)
     with pytest.raises(SerxaiError, match="clip a-clip, recogniser cnn: worker died"):
         worker.give_up(task, "worker died", 3)

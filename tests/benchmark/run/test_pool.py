@@ -26,6 +26,7 @@ from serxai.benchmark.run.processes import resident_bytes
 from serxai.benchmark.run.runner import run
 from serxai.benchmark.storage.store import Store
 from serxai.datasets.clip import Clip
+from serxai.datasets.corpora import load_corpus
 from serxai.errors import InputError, SerxaiError
 from serxai.keys import rng
 from serxai.methods.masks import all_masks, mask_table
@@ -46,7 +47,7 @@ from serxai.methods.records import METHODS, MethodRecord
 class Deadly(Random):
     name = "deadly"
     def attribute(self, request):
-        for sign in Path(os.environ["DEADLY"]).glob(f"{request.clip.id}-*"):
+        for sign in Path(os.environ["DEADLY"]).glob(f"{request.clip.sha256}-*"):
             if sign.name.endswith("once"):
                 sign.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -97,8 +98,9 @@ def test_dead_workers_lose_no_score(plugin: Path, tmp_path: Path, monkeypatch: p
     wanted = config("deadly", "energy")
     undisturbed = run(wanted, tmp_path / "one")
     clips = undisturbed.scores()["clip"].unique()
-    for sign in (f"{clips[0]}-once", f"{clips[-1]}-always"):
-        (plugin / sign).touch()
+    corpus = load_corpus("planted")
+    for clip, sign in ((clips[0], "once"), (clips[-1], "always")):  # methods are told samples, not names
+        (plugin / f"{corpus.clip(clip).unnamed.sha256}-{sign}").touch()
     told: list[int] = []
     store = run(wanted, tmp_path / "two", Execution(workers=2), lambda what, done, total: told.append(done))
     scores = store.scores()
