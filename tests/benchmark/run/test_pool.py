@@ -122,7 +122,7 @@ def test_dead_workers_lose_no_score(plugin: Path, tmp_path: Path, monkeypatch: p
     assert in_clips[-1] == len(clips) and in_clips == sorted(in_clips)
     assert "OMP_NUM_THREADS" not in os.environ
     # once the cause is gone, the failed rows alone are computed again
-    (plugin / f"{clips[-1]}-always").unlink()
+    (plugin / f"{corpus.clip(clips[-1]).unnamed.sha256}-always").unlink()
     again = run(wanted, store.path, Execution(retry_failed=True))
     assert again.info["computed"]["shards"] == 1 and content(again.path) == whole
 
