@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from inspect import isfunction
 from typing import Any
@@ -11,6 +12,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.logging import getLogger
 
 import serxai
+from serxai.methods import METHODS
+from serxai.metrics import METRICS
 
 project = "serxai"
 author = "The serxai authors"
@@ -31,6 +34,8 @@ html_theme_options = {
 }
 html_sidebars = {"**": ["about.html", "searchbox.html", "navigation.html"]}
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]
@@ -50,6 +55,26 @@ def move_links(app: Sphinx, docname: str, source: list[str]) -> None:
     """Point links at pages outside the site's folder to the pages that include them."""
     for outside, page in INCLUDED.items():
         source[0] = source[0].replace(f"]({outside}", f"]({page}")
+
+
+def fill_tables(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Write the tables of the page ``catalogue`` from the records, so that none is missing or out of date."""
+    if docname != "catalogue":
+        return
+    for registry, fields in (
+        (METHODS, ("name", "family", "summary", "needs", "reference", "cost", "citation")),
+        (METRICS, ("name", "family", "direction", "summary", "cost", "citation")),
+    ):
+        cells = [[str(getattr(record, field)) for field in fields] for record in registry]
+        rows = [[f"`{name}`", *(_plain(text) for text in texts)] for name, *texts in cells]
+        table = [fields, ["---"] * len(fields), *rows]
+        text = "\n".join(f"| {' | '.join(row)} |" for row in table)
+        source[0] = source[0].replace(f"<!-- {registry.plural} -->", text)
+
+
+def _plain(text: str) -> str:
+    """Text of a record without Markdown's special characters."""
+    return re.sub(r"([\\`*_\[\]<>|$#])", r"\\\1", text)
 
 
 def missing_names(app: Sphinx, env: BuildEnvironment) -> None:
@@ -75,5 +100,6 @@ def _public(path: str) -> Any:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the functions above."""
     app.connect("source-read", move_links)
+    app.connect("source-read", fill_tables)
     app.connect("env-check-consistency", missing_names)
     return {"parallel_read_safe": True}
