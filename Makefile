@@ -8,7 +8,7 @@ CONSTRAINTS ?= constraints.txt
 EXTRAS ?= dev,opensmile,hf,embedding,audb,onnx,xarray
 PIP_INSTALL := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: demo test test-long pytest coverage lint types install install-dev clean
+.PHONY: demo docs test test-long pytest coverage lint types install install-dev clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -22,6 +22,10 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP_INSTALL) --editable '.[$(EXTRAS)]'
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-docs: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP_INSTALL) --editable '.[docs]'
+	@touch $@
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -50,6 +54,9 @@ test-long: lint  ## everything: kills, Ray, training, whole corpora; here speed 
 
 coverage: install-dev  ## all tests but the long ones, with the lines they miss in coverage/index.html
 	$(PYTEST) -n 2 --ignore tests/benchmarks --cov --cov-report=term --cov-report=html:coverage
+
+docs: $(VENV)/.installed-docs  ## the documentation site, build/docs/index.html; a warning or a broken internal link is an error
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
 
 clean:
 	rm -rf $(VENV) build coverage .coverage .pytest_cache .mypy_cache .ruff_cache *.egg-info
