@@ -117,7 +117,8 @@ class Variances:
     @property
     def difference(self) -> np.ndarray:
         """Two-way variance of Cameron, Gelbach & Miller: by speaker + by sentence - by pair; can be negative."""
-        return self.speaker + self.sentence - self.pair
+        with np.errstate(invalid="ignore"):  # one cluster: infinite, and so not known
+            return self.speaker + self.sentence - self.pair
 
     @property
     def largest(self) -> np.ndarray:
