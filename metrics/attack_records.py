@@ -17,7 +17,7 @@ ATTACK = (
         citation=_SOURCES,
         family="robustness", direction="lower", version="1", licence="MIT",
         cost="twelve more explanations and 43 to 182, by random search 32 and 33",
-        perfect=0.0, low=0.0, high=2.0, conditions="clean", explains=True,
+        perfect=0.0, low=0.0, high=2.0, conditions="clean", explains=True, invariant=True,
     ),
     MetricRecord(
         name="explanation-attack-floor",
@@ -27,6 +27,6 @@ ATTACK = (
         citation=_SOURCES,
         family="robustness", direction="lower", version="1", licence="MIT",
         cost="eight more explanations and 9",
-        perfect=0.0, low=0.0, high=2.0, conditions="clean", explains=True,
+        perfect=0.0, low=0.0, high=2.0, conditions="clean", explains=True, invariant=True,
     ),
 )  # fmt: skip

@@ -153,8 +153,8 @@ def test_a_second_method_pays_for_its_own_ranking_alone(case, explained_as_in_a_
     before = case.recogniser.calls
     for name in names:
         outcome(name, case, second)
-    # its trajectory, that over super-cells, and the masked clip: no random orders, random sets or single cells
-    assert case.recogniser.calls - before == 32 + 32 + 1
+    # its trajectory, that over super-cells, the masked clip, and f-fidelity: no random orders, sets or single cells
+    assert case.recogniser.calls - before == 32 + 32 + 1 + 64
 
 
 MAPS = {
@@ -259,7 +259,7 @@ def test_maps_finer_and_coarser_than_the_grid(case, shape):
 def test_a_clip_of_one_cell_in_time(cnn, speech_like):
     """As short as the recogniser takes: one column of sixteen cells, one of eight super-cells."""
     clip = speech_like(duration_s=0.05)
-    case = Case(cnn, clip, "anger", "noise", seed=("short",))
+    case = Case(cnn, clip, "anger", "noise", seed=("short",), fine_tuned=lambda fill: cnn)
     assert case.grid.shape == (16, 1)
     explained = Explained(Attribution(np.random.default_rng(0).standard_normal((16, 1)), case.grid, "anger", "test"))
     for name in OWN:
