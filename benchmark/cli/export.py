@@ -11,6 +11,7 @@ from ...errors import InputError
 from ...methods.external import PREFIX
 from ...methods.map_arrays import ExternalMap
 from ..analysis.bands import MAX_PARTS, band_profiles, of_bands, part_weights, reliability, table_facts
+from ..report.escape import csv_safe
 from ..storage.explanations import Explanation
 from ..storage.files import write_atomically, writing
 from ..storage.map_folder import write_maps
@@ -112,4 +113,4 @@ def _external(one: Explanation, seeds: Mapping[str, str]) -> ExternalMap:
 
 
 def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, lineterminator="\n").encode()
+    return csv_safe(table).to_csv(index=False, lineterminator="\n").encode()

@@ -44,7 +44,7 @@ def test_what_is_written_is_read(tmp_path: Path):
         ("clip,cue,direction,cause\na,hnr,more,x\n", "unknown column"),
         ("clip,cue,direction\na,pitch,more\n", "Allowed"),
         ("clip,cue,direction\na,hnr,up\n", "more or less"), ("clip,cue,direction\n,hnr,more\n", "clip: is empty"),
-        ("clip,cue,direction\na,hnr\n", "2 fields"), ("clip,cue,direction,weight\na,hnr,more,-1\n", "from 0"),
+        ("clip,cue,direction\na,hnr\n", "2 fields"), ("clip,cue,direction,weight\na,hnr,more,-1\n", "from 1e-06"), ("clip,cue,direction,weight\na,hnr,more,5e-324\n", "from 1e-06"),
         ("clip,cue,direction,weight\na,hnr,more,nan\n", "number"),
         ("clip,cue,direction,start_s\na,hnr,more,1\n", "give both"),
         ("clip,cue,direction,start_s,end_s\na,hnr,more,2,1\n", "give both"),
