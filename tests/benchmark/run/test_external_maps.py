@@ -19,6 +19,7 @@ from serxai.benchmark.storage.map_folder import read_map_folder, write_maps
 from serxai.benchmark.storage.store import Store
 from serxai.errors import InputError
 from serxai.maps import ExternalMap
+from serxai.metrics.records import METRICS as RECORDS
 
 GOOD = ("03a01Wa", "08a01Wa", "09a02Wa", "10a02Wa")
 METRICS = ["abpc", "gini", "consistency", "explanation-calls", "random-logit"]
@@ -138,11 +139,12 @@ def test_random_maps_cannot_win_consistency(place: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("passes", ["yes", "no", "no claim"])
-def test_rank_by_stability_needs_faithfulness(passes: str):
+@pytest.mark.parametrize("metric", ["consistency", "truth-auc", "neutral-agreement"])
+def test_rank_by_what_the_clip_tells_needs_faithfulness(passes: str, metric: str):
     names = ["maps:fake", "saliency", "energy"]
     setting = {"corpus": "c", "model": "m", "trained_on": "c", "seen_in_training": "no", "space": "audio",
                "target_rule": "predicted", "fill": ""}  # fmt: skip
-    stable = {"metric": "consistency", "family": "robustness", "condition": "noise-20db", "passes_bar": ""}
+    stable = {"metric": metric, "family": RECORDS.get(metric).family, "condition": "noise-20db", "passes_bar": ""}
     rows = [setting | stable | {"method": name, "rank": rank, "group": "a", "beats_random": "yes", "note": ""}
             for rank, name in enumerate(names, 1)]  # fmt: skip
     faithful = {"metric": "abpc", "family": "faithfulness", "condition": "clean", "passes_bar": passes}
