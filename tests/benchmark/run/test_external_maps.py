@@ -13,7 +13,7 @@ import soundfile
 from serxai.benchmark.analysis.external_ranks import NOTE, without_unfaithful
 from serxai.benchmark.analysis.leaderboard import leaderboard
 from serxai.benchmark.cli.main import main
-from serxai.benchmark.run.config import RunConfig, load_config
+from serxai.benchmark.run.config import RunConfig, config_of_run, load_config
 from serxai.benchmark.run.runner import Execution, run
 from serxai.benchmark.storage.map_folder import read_map_folder, write_maps
 from serxai.benchmark.storage.store import Store
@@ -179,3 +179,13 @@ def test_the_command(place: Path, exported: Path, tmp_path: Path, capsys: pytest
     assert main([*line, "--corpus", "tess"]) == 2
     assert main(["score", str(tmp_path / "none"), "--corpus", "emodb"]) == 2
     assert "no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change", [{"methods": 5}, {"model_settings": {"cnn": {"layer": 1}}}, {"no-such": 1}, {"methods": [[1]]}]
+)
+def test_a_damaged_configuration_is_named(change: dict):
+    stored = config(["random"]).model_dump()
+    assert config_of_run(stored) == config(["random"])
+    with pytest.raises(InputError, match=r"run\.json: config: damaged"):
+        config_of_run(stored | change)
