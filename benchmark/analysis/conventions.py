@@ -38,7 +38,7 @@ from ...models.recogniser import Recogniser
 from ...progress import Progress, no_progress
 from ..run.backend import ComputeBackend
 from ..run.clip_conditions import ConditionedClips, Memo
-from ..run.config import RunConfig, settings_of_run
+from ..run.config import RunConfig, config_of_run
 from ..run.execution import Execution
 from ..run.identity import Keys
 from ..run.workbench import Workbench
@@ -154,7 +154,7 @@ def scores_of_convention(
     """
     rows = _wanted(store, metrics, limit)
     info = store.info
-    config = RunConfig(**settings_of_run(info["config"]))
+    config = config_of_run(info["config"])
     bench = Workbench(execution or _execution(info), progress, train=False, settings=config.model_settings)
     scorer = _Scorer(bench, config)
     by_map: dict[tuple[Hashable, ...], list[dict[str, Any]]] = {}

@@ -1,8 +1,9 @@
-"""Ranks of maps that were made elsewhere in metrics of robustness.
+"""Ranks of maps that were made elsewhere in metrics that can be won by knowing the clip.
 
 Whoever makes maps elsewhere knows which clip a map is of: noise that is drawn by the clip's name alone does not change
-under any shift. Such maps are ranked by their stability only where they explain something, that is, where they pass the
-bar of faithfulness (`bar`) on the clips as recorded.
+under any shift, and what was planted in a clip, or what its words and label let expect, can be painted without asking
+the recogniser. Such maps are ranked by stability, localisation and plausibility only where they explain
+something, that is, where they pass the bar of faithfulness (`bar`) on the clips as recorded.
 """
 
 from __future__ import annotations
@@ -14,12 +15,21 @@ from ...methods.external import PREFIX
 from ...metrics.records import METRICS
 
 FAITHFUL = "abpc"
-NOTE = f"maps made elsewhere are ranked by stability only where they pass the bar of {FAITHFUL} on clean clips"
+KNOWN_BY_CLIP = ("localisation", "plausibility")  # families whose truth the maker of a map can look up
+NOTE = (
+    "maps made elsewhere are ranked by stability, localisation and plausibility only where they pass the bar of "
+    f"{FAITHFUL} on clean clips"
+)
 _SETTING = ["corpus", "model", "trained_on", "seen_in_training", "space"]
 
 
+def won_by_knowing(metric: str) -> bool:
+    """Whether a metric can be won by knowing the clip: it compares maps with each other, or with a truth."""
+    return metric in METRICS and (bool(METRICS.get(metric).companions) or METRICS.get(metric).family in KNOWN_BY_CLIP)
+
+
 def without_unfaithful(board: pd.DataFrame) -> pd.DataFrame:
-    """Take rank, letter and mark from maps made elsewhere that are not faithful, in metrics of robustness.
+    """Take rank, letter and mark from maps made elsewhere that are not faithful, in metrics won by knowing the clip.
 
     Parameters
     ----------
@@ -33,7 +43,7 @@ def without_unfaithful(board: pd.DataFrame) -> pd.DataFrame:
         The same board where no method's maps were made elsewhere.
     """
     outside = board["method"].astype(str).str.startswith(PREFIX)
-    compares = board["metric"].map(lambda name: str(name) in METRICS and bool(METRICS.get(str(name)).companions))
+    compares = board["metric"].map(lambda name: won_by_knowing(str(name)))
     if not (outside & compares).any():
         return board
     passed = board[(board["metric"] == FAITHFUL) & (board["condition"] == "clean") & (board["passes_bar"] == "yes")]

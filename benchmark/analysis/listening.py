@@ -5,9 +5,9 @@ Conventions
 A trial plays three sounds of one clip at one level: the part that an explanation keeps, the part that it removes, and
 an equally large part kept by a random map. The listener says in which of them the explained emotion is heard best. A
 trial scores 1 for the kept part, -1 for the random one, 0 for the removed one: the mean is the share of choices that
-the explanation gains over chance, 0 for a map that says nothing, in -1..1. Listeners who fail an attention check do not
-count. Intervals: listeners and clips as clusters (`stats.clustered.clustered_mean`); with fewer than 6 listeners the
-scores are described only.
+the explanation gains over chance, 0 for a map that says nothing, in -1..1. Listeners who fail an attention check,
+or answer not all of them, do not count. Intervals: listeners and clips as clusters (`stats.clustered.clustered_mean`);
+with fewer than 6 listeners the scores are described only.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class StudyResult(NamedTuple):
     table : DataFrame
         Columns `COLUMNS`, one row per method, best first; ``kept``, ``removed`` and ``random`` are shares of choices.
     excluded : list of str
-        Listeners who failed a check.
+        Listeners who failed a check, or left one out.
     listeners : int
         All that answered.
     """
@@ -83,6 +83,12 @@ def joined_answers(key: pd.DataFrame, answers: Sequence[tuple[str, pd.DataFrame]
     if len(twice):
         row = twice.iloc[0]
         raise InputError(f"listener {row['listener']!r} answered trial {row['trial']!r} twice; give each file once.")
+    strange = sorted(set(key.loc[key["method"] != CHECK, "kind"].astype(str)) - set(KINDS))
+    if strange or key["study"].nunique() > 1 or key.duplicated(["trial", "sound"]).any():
+        raise InputError(
+            f"key of study {study!r}: damaged, it must hold one study, each sound of a trial once, and the kinds "
+            f"{', '.join(KINDS)}; write the study again."
+        )
     known = key[list(KEY_COLUMNS)].astype(str).drop(columns="study")
     found = every.merge(known, on=["trial", "sound"], how="left")
     unknown = found[found["kind"].isna()]
@@ -101,7 +107,9 @@ def study_scores(key: pd.DataFrame, answers: Sequence[tuple[str, pd.DataFrame]])
         See `joined_answers`.
     """
     found = joined_answers(key, answers)
-    failed = set(found.loc[(found["method"] == CHECK) & (found["kind"] != "right"), "listener"])
+    checks = key.loc[key["method"] == CHECK, "trial"].nunique()
+    passed = found[(found["method"] == CHECK) & (found["kind"] == "right")].groupby("listener")["trial"].nunique()
+    failed = {name for name in found["listener"] if passed.get(name, 0) < checks}  # one left out is not passed
     heard = found[(found["method"] != CHECK) & ~found["listener"].isin(failed)]
     rows = []
     for method, part in heard.groupby("method", sort=True):

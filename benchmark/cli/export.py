@@ -11,8 +11,9 @@ from ...errors import InputError
 from ...methods.external import PREFIX
 from ...methods.map_arrays import ExternalMap
 from ..analysis.bands import MAX_PARTS, band_profiles, of_bands, part_weights, reliability, table_facts
+from ..report.escape import csv_safe
 from ..storage.explanations import Explanation
-from ..storage.files import write_atomically, writing
+from ..storage.files import refuse_links, write_atomically, writing
 from ..storage.map_folder import write_maps
 from ..storage.store import Store
 from .console import Console
@@ -63,13 +64,13 @@ def export(arguments: Namespace) -> int:
 
 
 def _export_maps(arguments: Namespace) -> int:
-    from ..run.config import RunConfig, settings_of_run
+    from ..run.config import config_of_run
     from ..run.method_spec import resolve_methods
 
     if arguments.bands:
         raise InputError("export: --maps and --bands write different folders; give one of them.")
     store = Store(arguments.run)
-    specs = resolve_methods(RunConfig(**settings_of_run(store.info["config"])))
+    specs = resolve_methods(config_of_run(store.info["config"]))
     found = {}
     for one in store.explanations():
         name = one.attribution.method
@@ -80,6 +81,7 @@ def _export_maps(arguments: Namespace) -> int:
     if not found:
         raise InputError(f"export: {arguments.run} holds no explanation by {', '.join(arguments.method) or 'any'}.")
     seeds = {name: "yes" if spec.stochastic else "no" for name, spec in specs.items()}
+    refuse_links(arguments.out, ["maps"])
     with writing(arguments.out, resumable=False):
         manifest = write_maps(arguments.out, (_external(one, seeds) for one in found.values()))
     Console().print(f"maps: {manifest} ({len(found)} maps)", highlight=False, soft_wrap=True)
@@ -112,4 +114,4 @@ def _external(one: Explanation, seeds: Mapping[str, str]) -> ExternalMap:
 
 
 def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, lineterminator="\n").encode()
+    return csv_safe(table).to_csv(index=False, lineterminator="\n").encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from argparse import Namespace
 from importlib.resources import files
@@ -22,6 +23,8 @@ def new(arguments: Namespace) -> int:
     name, kind = arguments.name, arguments.kind
     if not NAME.fullmatch(name) or len(name) > 40:
         raise InputError(f"NAME {name!r}: take small letters, digits and hyphens, such as my-{kind}.")
+    if keyword.iskeyword(name.capitalize()):
+        raise InputError(f"NAME {name!r}: a class cannot be called {name.capitalize()}; take another.")
     if name in _registry(kind):
         raise InputError(f"NAME {name!r}: a {kind} of this name is registered; take another.")
     folder = (arguments.out or Path()) / name

@@ -6,6 +6,7 @@ import io
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -45,8 +46,27 @@ def leaderboard(arguments: Namespace) -> int:
 def _strength(stores: Sequence[Store]) -> pd.DataFrame | None:
     """Tables that ``serxai robustness RUN --out RUN/robustness`` wrote, together; None where there is none."""
     files = [store.path / "robustness" / "robustness.csv" for store in stores]
-    tables = [pd.read_csv(io.BytesIO(read_bytes(file, MAX_FILE_BYTES))) for file in files if file.is_file()]
+    tables = [_robustness(file) for file in files if file.is_file()]
     return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def _robustness(file: Path) -> pd.DataFrame:
+    """Content of one robustness.csv, which anybody may have written.
+
+    Raises
+    ------
+    InputError
+        If it is no such table, or its scores are no numbers.
+    """
+    try:
+        table = pd.read_csv(io.BytesIO(read_bytes(file, MAX_FILE_BYTES)))
+        for name in {"score", "low", "high"} & set(table.columns):
+            table[name] = pd.to_numeric(table[name])
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{file}: cannot be read ({' '.join(str(error).split())[:200]}); write it again with serxai robustness."
+        ) from None
+    return table
 
 
 def _axes(stores: Sequence[Store], scores: pd.DataFrame) -> pd.DataFrame:

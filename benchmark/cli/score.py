@@ -47,7 +47,8 @@ def score(arguments: Namespace) -> int:
     )
     if arguments.limit is None:
         config = config.model_copy(update={"limit": 0})
-    permission = Permission.of([model], arguments.trust)
+    # a name in the manifest is data: only one that was typed may run code
+    permission = Permission.of([arguments.model] if arguments.model else [], arguments.trust)
     check_permission(permission, config.models)
     if arguments.resume and arguments.out is None:
         raise InputError("--resume needs --out: the folder of the run to continue.")

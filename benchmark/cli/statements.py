@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ...models.trust import Permission
 from ..analysis.statements import score_statements
+from ..report.escape import csv_safe
 from ..run.execution import Execution, check_out, free_folder
 from ..run.options import check_permission, checkpoints_option, device_option
 from ..storage.files import write_atomically, writing
@@ -45,7 +46,8 @@ def score_file(arguments: Namespace) -> int:
         )  # fmt: skip
     with writing(out, resumable=False):
         for name, table in (("statements", found.rows), ("families", found.families), ("board", found.board)):
-            write_atomically(out / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+            text = csv_safe(table).to_csv(index=False, lineterminator="\n")
+            write_atomically(out / f"{name}.csv", text.encode())
     if arguments.json:
         print(json.dumps(json.loads(found.board.to_json(orient="records")), indent=2))
         return 0

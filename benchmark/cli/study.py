@@ -13,6 +13,7 @@ from ...errors import InputError
 from ...methods.records import baselines
 from ..analysis.listening import KEY_COLUMNS, KINDS, study_scores
 from ..analysis.merge import merged
+from ..report.escape import csv_safe
 from ..report.html import page_environment
 from ..report.page.examples import Recordings, examples_of
 from ..report.page.payload import settings_of
@@ -62,7 +63,7 @@ def _score(arguments: Namespace) -> int:
         raise InputError(f"{folder / KEY}: not the key of a study; write the study again.")
     result = study_scores(key, [(str(file), _read(file)) for file in files])
     with writing(folder, resumable=False):
-        text = result.table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+        text = csv_safe(result.table).to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_atomically(folder / SCORES, text.encode())
     if arguments.json:
         told = {"scores": json.loads(result.table.to_json(orient="records")), "excluded": result.excluded}

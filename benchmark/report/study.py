@@ -19,6 +19,7 @@ from ...keys import digest, rng
 from ...methods.kept import kept_and_removed
 from ..analysis.listening import CHECK, KEY_COLUMNS, KINDS
 from ..storage.files import write_atomically
+from .escape import csv_safe
 from .page.encode import safe_json
 from .page.examples import Example, Recordings, flac
 from .page.write import content_hash
@@ -55,7 +56,9 @@ def trials(examples: Sequence[Example], recordings: Recordings, methods: Sequenc
             continue
         for method in methods:
             if method in example.explanations:
-                yield _trial(example, clip, method, seed)
+                trial = _trial(example, clip, method, seed)
+                if len(trial.sounds) == len(KINDS):  # equal sounds leave nothing to choose
+                    yield trial
 
 
 def _trial(example: Example, clip: Clip, method: str, seed: int) -> Trial:
@@ -64,11 +67,13 @@ def _trial(example: Example, clip: Clip, method: str, seed: int) -> Trial:
     grid = scoring_grid(clip.duration_s)
     draw = rng("random map of a study", seed, clip.sha256, method).standard_normal(grid.shape)
     chance = kept_and_removed(clip, replace(attribution, values=draw, grid=grid, errors=None, table=None, cues=()))[0]
-    name = digest("trial", seed, example.setting, example.clip, method)[:12]
+    bodies = [flac(samples) for samples in matched_levels([kept, removed, chance])]
+    # names are of the bytes alone: one made of method or kind could be found again by trying all of them
+    name = digest("trial", seed, example.setting, *sorted(digest("sound", body) for body in bodies))[:12]
     sounds, kinds = {}, {}
-    for kind, samples in zip(KINDS, matched_levels([kept, removed, chance]), strict=True):
-        file = digest("sound of a trial", name, kind)[:16]  # the name says nothing of what it holds
-        sounds[file], kinds[file] = flac(samples), kind
+    for kind, body in zip(KINDS, bodies, strict=True):
+        file = digest("sound of a trial", name, body)[:16]
+        sounds[file], kinds[file] = body, kind
     return Trial(name, method, example.clip, attribution.target, sounds, kinds)
 
 
@@ -117,7 +122,7 @@ def write_study(out: Path, environment: Environment, found: Sequence[Trial], see
     payload = {"study": study, "trials": [_shown(trial) for trial in every]}
     page = out / PAGE / "index.html"
     write_atomically(page, _rendered(environment, payload).encode())
-    write_atomically(out / KEY, key.to_csv(index=False, lineterminator="\n").encode())
+    write_atomically(out / KEY, csv_safe(key).to_csv(index=False, lineterminator="\n").encode())
     return page
 
 

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ...audio.fill_records import FILL_NAMES
 from ...datasets.corpora import CORPORA
@@ -24,6 +24,7 @@ from ...metrics.records import METRICS
 from ...models.backbone_settings import BackboneSettings
 from ...models.records import MODELS
 from ...registry import Registry
+from ...schema_faults import field_faults
 from .model_settings import check_models, of_named_models, split_models
 from .settings import expand_words, read_toml, validate_settings
 
@@ -273,6 +274,21 @@ def possible_class(name: str) -> bool:
 def settings_of_run(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that run.json holds, with the values that an earlier version used where it wrote none."""
     return {"reexplain_calls": EARLIER_REEXPLAIN_CALLS, **config}
+
+
+def config_of_run(config: Mapping[str, Any]) -> RunConfig:
+    """Configuration that run.json holds.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or not of this version.
+    """
+    try:
+        return RunConfig(**settings_of_run(config))
+    except (ValidationError, TypeError) as error:
+        told = field_faults(error) if isinstance(error, ValidationError) else str(error)
+        raise InputError(f"run.json: config: damaged, or not of this version ({told}).") from None
 
 
 def _groups(key: str) -> dict[str, list[str]]:

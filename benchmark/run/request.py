@@ -152,7 +152,7 @@ class RunRequest:
         info = Store(self.out).info
         config = settings_of_run(info["config"])
         if self.fills and not config.get("fills"):  # to those that were chosen by their reach
-            chosen = [reach["fill"] for reach in info.get("reach", []) if reach.get("used")]
+            chosen = [str(reach["fill"]) for reach in info.get("reach", []) if reach.get("used") and "fill" in reach]
             config = config | {"fills": list(dict.fromkeys(chosen))}
         return config
 

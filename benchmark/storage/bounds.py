@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
 import zipfile
 from collections.abc import Sequence
 
@@ -21,6 +22,8 @@ MAX_ARRAY_BYTES = 64 * 2**20  # a map of 60 s at 128 bands and 5 ms takes 12 MB
 MAX_ARCHIVE_BYTES, MAX_RATIO = 256 * 2**20, 100  # an archive may hold the larger of the two, the second times its size
 MAX_ENTRIES = 200_000
 MAX_ROWS, MAX_TABLE_BYTES = 1_000_000, 512 * 2**20
+# what numpy raises for headers that are no description of an array, beside ValueError
+_NO_HEADER = (tokenize.TokenError, TypeError, AttributeError, OverflowError, MemoryError, RecursionError)
 _HEADER = 10_000  # numpy's own bound on an array's header
 
 
@@ -50,7 +53,7 @@ def load_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the array would take more memory than its entry holds bytes, or holds objects.
+        If its header is none, the array would take more memory than its entry holds bytes, or it holds objects.
     """
     entry = archive.getinfo(f"{name}.npy")
     if entry.file_size > MAX_ARRAY_BYTES + _HEADER:
@@ -59,7 +62,12 @@ def load_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     header = io.BytesIO(body)
     major, _ = np.lib.format.read_magic(header)
     read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(header)
+    try:
+        shape, _, dtype = read(header)
+    except _NO_HEADER as error:
+        raise ValueError(f"{entry.filename}: its header describes no array ({type(error).__name__})") from None
+    if any(type(length) is not int or length < 0 for length in shape):
+        raise ValueError(f"{entry.filename}: declares shape {shape}, which no array has")
     declared = math.prod(shape) * dtype.itemsize
     if dtype.hasobject or declared != len(body) - header.tell():
         raise ValueError(f"{entry.filename}: declares shape {shape} of {dtype}, its entry holds {len(body)} bytes")

@@ -13,9 +13,10 @@ from pathlib import Path
 import pandas as pd
 
 from ...errors import InputError
-from .files import write_atomically
+from .files import read_bytes, write_atomically
 
 FILE = "clips.csv"
+MAX_BYTES = 256 * 2**20
 FACTS = ("sentence", "sex")
 COLUMNS = ("corpus", "clip", *FACTS)
 
@@ -35,12 +36,16 @@ def read_clip_facts(folder: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If it lacks columns.
+        If it cannot be read, or lacks columns.
     """
     path = Path(folder) / FILE
     if not path.is_file():
         return pd.DataFrame(columns=list(COLUMNS), dtype=str)
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(io.BytesIO(read_bytes(path, MAX_BYTES)), dtype=str, keep_default_na=False)
+    except ValueError as error:
+        text = " ".join(str(error).split()).removeprefix(f"{path}: ")[:200]
+        raise InputError(f"{path}: cannot be read ({text}); run again with --resume to write it anew.") from None
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise InputError(f"{path}: lacks columns {missing}; run again with --resume to write it anew.")

@@ -15,6 +15,7 @@ import io
 import json
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -137,13 +138,18 @@ class MapFolder:
         Raises
         ------
         InputError
-            If there are none.
+            If there are none, or two for one place.
         """
         kept = tuple(row for row in self.rows if row.corpus in ("", corpus) and row.model in ("", model))
         if not kept:
             there = sorted({f"{row.corpus or 'any corpus'}, {row.model or 'any model'}" for row in self.rows})
             raise InputError(
                 f"{self.path}: no map of corpus {corpus!r} and model {model!r}; it has maps of: {'; '.join(there[:8])}."
+            )
+        if twice := [where for where, n in Counter(row.place[2:] for row in kept).items() if n > 1]:
+            raise InputError(
+                f"{self.path}: two maps of {', '.join(twice[0])} for corpus {corpus!r} and model {model!r}, one of a "
+                "row that does not name both; keep one."
             )
         return MapFolder(self.path, kept)
 

@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import islice
 from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ NEEDED, OPTIONAL = ("clip", "cue", "direction"), ("start_s", "end_s", "weight", 
 COLUMNS = (*NEEDED, *OPTIONAL)
 DIRECTIONS = {"more": 1, "less": -1}
 MAX_BYTES, MAX_ROWS, MAX_TEXT = 64 * 2**20, 500_000, 2000
-MAX_SECONDS, MAX_WEIGHT = 3600.0, 1e6
+MAX_SECONDS, MIN_WEIGHT, MAX_WEIGHT = 3600.0, 1e-6, 1e6  # products of scores and weights must not vanish
 
 
 class Statement(NamedTuple):
@@ -34,7 +35,7 @@ class Statement(NamedTuple):
     span : (float, float) or None
         In seconds; None: the whole clip.
     weight : float
-        Above 0, relative to the other statements of the method about the clip.
+        1e-6 to 1e6, relative to the other statements of the method about the clip.
     method : str
         Who states it.
     """
@@ -60,13 +61,16 @@ def read_statements(path: Path) -> list[Statement]:
         text = read_bytes(path, MAX_BYTES).decode("utf-8-sig")
         if "\0" in text:
             raise ValueError("holds NUL bytes")
-        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        reader = enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), 1)
+        _, header = next(reader, (1, []))
+        filled = ((number, line) for number, line in reader if line)  # empty lines take no memory
+        rows = list(islice(filled, MAX_ROWS + 1))
     except (ValueError, csv.Error) as error:
         raise InputError(f"--statements {path}: {' '.join(str(error).split()).removeprefix(f'{path}: ')}.") from None
-    header, rows = (lines[0] if lines else []), [(n, line) for n, line in enumerate(lines[1:], 2) if line]
     _check_header(path, header)
     if not 0 < len(rows) <= MAX_ROWS:
-        raise InputError(f"--statements {path}: holds {len(rows)} statements; 1 to {MAX_ROWS} are read.")
+        found = f"more than {MAX_ROWS}" if rows else "0"
+        raise InputError(f"--statements {path}: holds {found} statements; 1 to {MAX_ROWS} are read.")
     found = []
     for number, line in rows:
         if len(line) != len(header):
@@ -109,9 +113,7 @@ def _statement(entry: Mapping[str, str], source: str) -> Statement:
         if ends[0] is None or ends[1] is None or not ends[0] < ends[1]:
             raise InputError("start_s and end_s: give both, the first below the second, or neither.")
         span = (ends[0], ends[1])
-    weight = _number(entry, "weight", 0.0, MAX_WEIGHT)
-    if weight is not None and not weight > 0:
-        raise InputError("weight: must be above 0.")
+    weight = _number(entry, "weight", MIN_WEIGHT, MAX_WEIGHT)
     method = entry.get("method") or source
     return Statement(clip, cue, DIRECTIONS[direction], span, weight or 1.0, method[:64], entry.get("text", ""))
 

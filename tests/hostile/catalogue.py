@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 
-from . import card, flags, run_folder, settings, sound, surroundings, table
+from . import card, flags, maps, run_folder, settings, sound, surroundings, table
 from .case import Case
 
-MODULES = (sound, table, settings, card, run_folder, flags, surroundings)
+MODULES = (sound, table, settings, card, run_folder, flags, surroundings, maps)
 CASES: list[Case] = [case for module in MODULES for case in module.CASES]
 QUICK, IN_PROCESSES = 90, 10
 LIGHT = {"status", "ls", "--target"}

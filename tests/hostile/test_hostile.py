@@ -179,7 +179,7 @@ def test_memory_of_a_process_is_seen(tmp_path: Path) -> None:
 def test_there_are_enough_of_every_kind() -> None:
     assert len(CASES) >= 500 and len({case.name for case in CASES}) == len(CASES)
     groups = Counter(case.group for case in quick_cases())
-    assert len(groups) == 7 and min(groups.values()) >= 10
+    assert len(groups) == 8 and min(groups.values()) >= 10
     assert len(quick_cases()) + len(process_cases()) == 100 and len(process_cases()) == 10
 
 

@@ -11,12 +11,14 @@ from matplotlib import rc_context
 from matplotlib.ticker import MaxNLocator
 
 from ....errors import InputError
+from ....methods.external import PREFIX
 from ....methods.records import baselines
 from ....metrics.records import METRICS, is_ranked
 from ...analysis.abstention import completed
+from ...analysis.external_ranks import won_by_knowing
 from ...analysis.leaderboard import unique_scores
 from ...analysis.pairs import order_over_cells
-from ...stats.clustered import cells
+from ...stats.clustered import Cell, cells
 from ...storage.store import Store
 from .style import BLUE, FAINT, GREY, INK, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
 
@@ -37,10 +39,11 @@ def orders(scores: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         ``family``, ``method``, ``average_rank``, ``n_cells`` (of ``n_planned``), ``n_methods``,
         ``critical_difference``, ``chi2``, ``p``: only families with 2 cells or more, methods with a score in all of
-        them, best first. Misses count as the worst score (`analysis.abstention`).
+        them, best first. Misses count as the worst score (`analysis.abstention`). Maps made elsewhere are left out of
+        metrics that knowing the clip can win (`analysis.external_ranks`).
     """
     laid_out = [found.cell for found in completed(cells(unique_scores(scores)))]
-    laid_out = [cell for cell in laid_out if is_ranked(cell.names["metric"])]
+    laid_out = [_own_methods(cell) for cell in laid_out if is_ranked(cell.names["metric"])]
     rows = []
     for family in dict.fromkeys(cell.names["family"] for cell in laid_out):
         of_family = [cell for cell in laid_out if cell.names["family"] == family]
@@ -56,6 +59,15 @@ def orders(scores: pd.DataFrame) -> pd.DataFrame:
         for rank, method in sorted(zip(order.ranks.tolist(), methods, strict=True)):
             rows.append({"family": family, "method": method, "average_rank": rank} | facts)
     return pd.DataFrame(rows)
+
+
+def _own_methods(cell: Cell) -> Cell:
+    """A cell without maps made elsewhere, where its metric can be won by knowing the clip."""
+    outside = [name for name in cell.table.columns if str(name).startswith(PREFIX)]
+    if not outside or not won_by_knowing(cell.names["metric"]):
+        return cell
+    rows = cell.rows[~cell.rows["method"].astype(str).isin(outside)]
+    return cell._replace(rows=rows, table=cell.table.drop(columns=outside))
 
 
 def critical_difference(table: pd.DataFrame, picture: str | Path) -> Path:

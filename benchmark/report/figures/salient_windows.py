@@ -13,6 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from ....audio import SAMPLE_RATE
 from ....errors import InputError, NotApplicable
+from ....methods.external import PREFIX
 from ....metrics.salience_contrast import window_scores
 from ...analysis.window_cues import NamedExplanation, Voices, clean_explanations, salient
 from ...storage.store import Store
@@ -190,7 +191,8 @@ def windows_of_runs(
     model = one_of("--model", choice.model, [one.model for _, one in found if one.corpus == corpus])
     here = [(store, one) for store, one in found if (one.corpus, one.model) == (corpus, model)]
     known = {one.method for _, one in here}
-    same = {name.partition(":")[2] for name in known}  # beyond-saliency:saliency has the windows of saliency
+    # beyond-saliency:saliency has the windows of saliency; maps made elsewhere may be called as any method
+    same = {name.partition(":")[2] for name in known if not name.startswith(PREFIX)}
     default = [
         *explainers(((corpus, name) for name in known - same), FIRST)[: MAX_METHODS - 1],
         *(n for n in BESIDE if n in known),

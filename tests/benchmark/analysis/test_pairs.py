@@ -106,5 +106,15 @@ def test_critical_difference_diagram(scores: pd.DataFrame, tmp_path: Path) -> No
     path = critical_difference(table, tmp_path / "order.png")
     assert path.read_bytes().startswith(b"\x89PNG") and len(pd.read_csv(path.with_suffix(".csv"))) == len(table)
     assert joined(np.array([1.0, 2.0, 2.5]), 0.6) == [0, 2, 2]
+    outside = orders(scores.assign(method=scores["method"].astype(str).replace("emolime", "maps:emolime")))
+    assert set(outside.loc[outside["method"] == "maps:emolime", "family"]) == {"faithfulness"}
+    assert set(table.loc[table["method"] == "emolime", "family"]) == set(table["family"]) == set(outside["family"])
     with pytest.raises(InputError, match="two or more cells"):
         critical_difference(orders(scores[scores["condition"] == "clean"]).iloc[:0], tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("content", [b"", b"corpus,clip\n", b'corpus,"clip', b"\xff\xfe,a", b"a,b\n1,2,3\n4,5,6,7\n"])
+def test_a_damaged_table_of_clips_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "clips.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"clips\.csv: (cannot be read|lacks columns)"):
+        read_clip_facts(tmp_path)

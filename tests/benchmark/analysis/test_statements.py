@@ -10,11 +10,14 @@ import pytest
 
 from serxai.benchmark.analysis.statements import (
     BASELINES,
+    BOARD_COLUMNS,
+    StatementScores,
     label_aware,
     random_statements,
     score_statements,
     statements_of_run,
 )
+from serxai.benchmark.cli import statements as statements_command
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.run.execution import Execution
 from serxai.benchmark.storage.statement_file import COLUMNS, Statement, packed, read_statements
@@ -44,7 +47,8 @@ def test_what_is_written_is_read(tmp_path: Path):
         ("clip,cue,direction,cause\na,hnr,more,x\n", "unknown column"),
         ("clip,cue,direction\na,pitch,more\n", "Allowed"),
         ("clip,cue,direction\na,hnr,up\n", "more or less"), ("clip,cue,direction\n,hnr,more\n", "clip: is empty"),
-        ("clip,cue,direction\na,hnr\n", "2 fields"), ("clip,cue,direction,weight\na,hnr,more,-1\n", "from 0"),
+        ("clip,cue,direction\na,hnr\n", "2 fields"), ("clip,cue,direction,weight\na,hnr,more,-1\n", "from 1e-06"),
+        ("clip,cue,direction,weight\na,hnr,more,5e-324\n", "from 1e-06"),
         ("clip,cue,direction,weight\na,hnr,more,nan\n", "number"),
         ("clip,cue,direction,start_s\na,hnr,more,1\n", "give both"),
         ("clip,cue,direction,start_s,end_s\na,hnr,more,2,1\n", "give both"),
@@ -129,3 +133,14 @@ def test_what_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["score"]) == 2
     assert main(["score", str(tmp_path), "--statements", str(tmp_path / "x.csv")]) == 2
     assert capsys.readouterr().err.count("serxai: ") == 3
+
+
+def test_tables_of_statements_run_no_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rows = pd.DataFrame({"method": ["=1+1"], "clip": ["@SUM(A1)"], "z": [-1.5]})
+    board = pd.DataFrame([dict.fromkeys(BOARD_COLUMNS, 0.5) | {"method": "=1+1", "baseline": False}])
+    monkeypatch.setattr(statements_command, "score_statements", lambda *_: StatementScores(rows, rows, board))
+    (tmp_path / "x.csv").write_text("clip,cue,direction\na,hnr,more\n")
+    line = ["score", "--statements", str(tmp_path / "x.csv"), "--corpus", "emodb", "--out", str(tmp_path / "out")]
+    assert main(line) == 0
+    assert (tmp_path / "out" / "statements.csv").read_text() == "method,clip,z\n'=1+1,'@SUM(A1),-1.5\n"
+    assert "\n'=1+1," in (tmp_path / "out" / "board.csv").read_text()

@@ -7,6 +7,7 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from serxai.benchmark.cli.main import main
@@ -194,3 +195,12 @@ def test_a_database_brings_code(canary: Path, tmp_path: Path, capsys: pytest.Cap
     (root / "db.emotion.csv").unlink()
     assert main(["corpus", "verify", f"folder:{root}"]) == 2
     assert "pickle" in capsys.readouterr().err and not canary.exists()
+
+
+def test_a_manifest_of_maps_names_code(canary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    np.save(folder / "a.npy", np.ones((1, 2)))
+    (folder / "manifest.csv").write_text(f"map,clip,target,grid,corpus,model\na.npy,03a01Fa,anger,bands,emodb,{EVIL}\n")
+    assert main(["score", str(folder), "--metric", "gini", "--out", str(tmp_path / "out")]) == 2
+    assert not canary.exists() and "a file names it, not this command" in capsys.readouterr().err

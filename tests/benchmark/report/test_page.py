@@ -18,6 +18,7 @@ from serxai.audio import Grid
 from serxai.audio.loudness import rms_db
 from serxai.benchmark.analysis.group_views import group_views
 from serxai.benchmark.analysis.leaderboard import family_ranking, leaderboard
+from serxai.benchmark.cli.results import _robustness
 from serxai.benchmark.report.html import page_environment
 from serxai.benchmark.report.page.clip_data import score_chunks
 from serxai.benchmark.report.page.encode import rounded, safe_json, table
@@ -28,6 +29,7 @@ from serxai.benchmark.report.tables import mark
 from serxai.benchmark.storage.store import Explanation
 from serxai.datasets.clip import Clip
 from serxai.datasets.corpora import CORPORA
+from serxai.errors import InputError
 from serxai.methods.attribution import Attribution
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -315,3 +317,13 @@ def test_an_example_holds_the_map_and_sounds_at_one_level() -> None:
     silent, nothing = example_files(example, None, "example-0")
     assert nothing == {} and "picture" not in silent and "sounds" not in silent["maps"]["emolime"]
     assert silent["maps"]["emolime"]["steps"] == shown["steps"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"axis,score\nshift,many\n", b"\xff\xfe", b'axis,"score\n', b"a,b\n1,2\n3,4,5\n"]
+)
+def test_a_damaged_table_of_robustness_is_named(tmp_path, content: bytes) -> None:
+    path = tmp_path / "robustness.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"robustness\.csv: cannot be read"):
+        _robustness(path)

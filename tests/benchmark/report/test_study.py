@@ -17,6 +17,7 @@ from serxai.benchmark.report.study import KEY, trials, write_study
 from serxai.benchmark.storage.store import Explanation
 from serxai.datasets.clip import Clip
 from serxai.errors import InputError
+from serxai.keys import digest
 from serxai.methods.attribution import Attribution
 
 SIGNS = {"emolime": -1.0, "saliency": 0.5}
@@ -141,3 +142,31 @@ def test_a_listener_goes_through_it_in_a_browser(browser, folder, key: pd.DataFr
     assert main(["study", "score", str(folder), str(tmp_path / "a.csv"), "--json"]) == 0
     assert '"excluded": []' in capsys.readouterr().out and (folder / "listening.csv").is_file()
     assert main(["study", "score", str(folder)]) == 2 and "one or more files" in capsys.readouterr().err
+
+
+def test_whoever_leaves_out_a_check_does_not_count(key: pd.DataFrame) -> None:
+    checks = set(key.loc[key["method"] == CHECK, "trial"])
+    answers = list(synthetic(key, 8, {"emolime": 1.0, "saliency": 1.0}))
+    name, table = answers[0]
+    answers[0] = (name, table[~table["trial"].isin(sorted(checks)[:1])])
+    result = study_scores(key, answers)
+    assert result.excluded == [table["listener"].iloc[0]] and result.listeners == 8
+
+
+@pytest.mark.parametrize("change", [{"kind": "best"}, {"study": "another"}])
+def test_a_damaged_key_is_refused(key: pd.DataFrame, change: dict[str, str]) -> None:
+    damaged = key.copy()
+    damaged.loc[damaged.index[damaged["method"] != CHECK][1], list(change)] = list(change.values())
+    with pytest.raises(InputError, match="damaged"):
+        study_scores(damaged, list(synthetic(key, 1, {"emolime": 1.0, "saliency": 1.0})))
+
+
+def test_names_of_sounds_are_not_made_of_kind_method_or_clip(folder, key: pd.DataFrame) -> None:
+    """Whoever knows the program cannot find a sound's kind, or a trial's method, by trying all names."""
+    for row in key[key["method"] != CHECK].itertuples():
+        assert all(
+            digest("sound of a trial", row.trial, kind)[:16] != row.sound for kind in ("kept", "removed", "random")
+        )
+        assert digest("trial", 0, 0, row.clip, row.method)[:12] != row.trial
+        body = (folder / "page" / "assets" / f"{row.sound}.flac").read_bytes()
+        assert digest("sound of a trial", row.trial, body)[:16] == row.sound

@@ -13,12 +13,13 @@ import soundfile
 from serxai.benchmark.analysis.external_ranks import NOTE, without_unfaithful
 from serxai.benchmark.analysis.leaderboard import leaderboard
 from serxai.benchmark.cli.main import main
-from serxai.benchmark.run.config import RunConfig, load_config
+from serxai.benchmark.run.config import RunConfig, config_of_run, load_config
 from serxai.benchmark.run.runner import Execution, run
 from serxai.benchmark.storage.map_folder import read_map_folder, write_maps
 from serxai.benchmark.storage.store import Store
 from serxai.errors import InputError
 from serxai.maps import ExternalMap
+from serxai.metrics.records import METRICS as RECORDS
 
 GOOD = ("03a01Wa", "08a01Wa", "09a02Wa", "10a02Wa")
 METRICS = ["abpc", "gini", "consistency", "explanation-calls", "random-logit"]
@@ -138,11 +139,12 @@ def test_random_maps_cannot_win_consistency(place: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("passes", ["yes", "no", "no claim"])
-def test_rank_by_stability_needs_faithfulness(passes: str):
+@pytest.mark.parametrize("metric", ["consistency", "truth-auc", "neutral-agreement"])
+def test_rank_by_what_the_clip_tells_needs_faithfulness(passes: str, metric: str):
     names = ["maps:fake", "saliency", "energy"]
     setting = {"corpus": "c", "model": "m", "trained_on": "c", "seen_in_training": "no", "space": "audio",
                "target_rule": "predicted", "fill": ""}  # fmt: skip
-    stable = {"metric": "consistency", "family": "robustness", "condition": "noise-20db", "passes_bar": ""}
+    stable = {"metric": metric, "family": RECORDS.get(metric).family, "condition": "noise-20db", "passes_bar": ""}
     rows = [setting | stable | {"method": name, "rank": rank, "group": "a", "beats_random": "yes", "note": ""}
             for rank, name in enumerate(names, 1)]  # fmt: skip
     faithful = {"metric": "abpc", "family": "faithfulness", "condition": "clean", "passes_bar": passes}
@@ -177,3 +179,13 @@ def test_the_command(place: Path, exported: Path, tmp_path: Path, capsys: pytest
     assert main([*line, "--corpus", "tess"]) == 2
     assert main(["score", str(tmp_path / "none"), "--corpus", "emodb"]) == 2
     assert "no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change", [{"methods": 5}, {"model_settings": {"cnn": {"layer": 1}}}, {"no-such": 1}, {"methods": [[1]]}]
+)
+def test_a_damaged_configuration_is_named(change: dict):
+    stored = config(["random"]).model_dump()
+    assert config_of_run(stored) == config(["random"])
+    with pytest.raises(InputError, match=r"run\.json: config: damaged"):
+        config_of_run(stored | change)

@@ -255,3 +255,11 @@ def test_maps_of_captum_and_quantus():
         from_captum(batch, ["a"], "anger", "stft n_fft=4", "ig")
     with pytest.raises(InputError, match="tuple of 2"):
         from_captum((batch, batch), ["a", "b"], "anger", "stft n_fft=4", "ig")
+
+
+def test_one_map_for_one_place(tmp_path: Path):
+    """A row that names no corpus holds for all, so it and one that names a corpus may be of the same place."""
+    read = read_map_folder(folder(tmp_path, [ROW | {"corpus": ""}, ROW | {"corpus": "emodb"}]))
+    with pytest.raises(InputError, match="two maps of own, c, clean, anger"):
+        read.of("emodb", "cnn")
+    assert len(read.of("tess", "cnn").rows) == 1

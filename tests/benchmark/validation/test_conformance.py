@@ -257,6 +257,9 @@ def test_a_new_package_is_written(kind: str, tmp_path: Path):
         assert "$" not in path.read_text()
     assert main(["new", kind, "my-own", "--out", str(tmp_path)]) == 2
     assert main(["new", kind, "My Own", "--out", str(tmp_path)]) == 2
+    for name in ("../my-own", "my/own", "/my-own", "none", "a" * 41, "my-own\n", ""):
+        assert main(["new", kind, name, "--out", str(tmp_path / "other")]) == 2
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.long
