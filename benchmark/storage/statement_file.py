@@ -69,8 +69,8 @@ def read_statements(path: Path) -> list[Statement]:
         raise InputError(f"--statements {path}: {' '.join(str(error).split()).removeprefix(f'{path}: ')}.") from None
     _check_header(path, header)
     if not 0 < len(rows) <= MAX_ROWS:
-        found = f"more than {MAX_ROWS}" if rows else "0"
-        raise InputError(f"--statements {path}: holds {found} statements; 1 to {MAX_ROWS} are read.")
+        held = f"more than {MAX_ROWS}" if rows else "0"
+        raise InputError(f"--statements {path}: holds {held} statements; 1 to {MAX_ROWS} are read.")
     found = []
     for number, line in rows:
         if len(line) != len(header):

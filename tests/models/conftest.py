@@ -30,6 +30,8 @@ class TinyRecord:
 class TinyCorpus:
     """Harmonic tones whose pitch is the emotion's, at each speaker's own level and slope; in memory."""
 
+    labelled = True
+
     def __init__(self, name: str = "tiny", speakers: int = 6, takes: int = 2, damaged: tuple[str, ...] = ()) -> None:
         self.name = name
         self.record = TinyRecord()

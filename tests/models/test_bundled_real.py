@@ -57,7 +57,7 @@ def test_ls_says_what_each_was_trained_on(capsys: pytest.CaptureFixture[str]) ->
     assert {model["corpus"] for model in bundled_summaries("cnn")} == {"emodb", "planted"}
     assert [model["encoder"] for model in bundled_summaries("hf:")] == ["whisper-tiny-en"]
     assert bundled_summaries("praat-svc") == []
-    assert main(["ls", "models"]) == 0
+    assert main(["ls", "models", "--long"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "trained on emodb: 4 classes, held-out UAR 0.789 [0.685, 0.893], 339 clips of 10 speakers" in said
     assert "trained on emodb for the encoder of whisper-tiny-en" in said
