@@ -91,3 +91,11 @@ class NeutralReference:
         used = (n >= MIN_VALUES) & (sd > 1e-9 * np.maximum(1.0, np.abs(mean)))
         used &= [cue not in self.left_out for cue in REGION_CUES]
         return NeutralValues(np.where(used, mean, np.nan), np.where(used, sd, np.nan))
+
+
+def mean_of_known(z: np.ndarray) -> np.ndarray:
+    """Mean over sets of windows that have the cue, shape (n_sets, n_cues) -> (n_cues,); NaN where none has it."""
+    known = np.isfinite(z)
+    with np.errstate(invalid="ignore"):
+        mean: np.ndarray = np.where(known, z, 0.0).sum(axis=0) / known.sum(axis=0)
+    return mean

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...cues.neutral import NeutralReference
+from ...cues.neutral import NeutralReference, mean_of_known
 from ...cues.records import REGION_CUES
 from ...cues.windows import TOP, WindowCues
 from ...datasets.clip import Clip
@@ -97,10 +97,7 @@ class ClipWindows:
         if size not in self._anywhere:
             draw = rng("salient cues", "anywhere", self.clip.corpus, self.clip.id, size)
             ranks = draw.random((ANYWHERE_SETS, self.cues.n_windows)).argsort(axis=1).argsort(axis=1)
-            found = self.z(ranks < size)
-            known = np.isfinite(found)
-            with np.errstate(invalid="ignore"):
-                self._anywhere[size] = np.where(known, found, 0.0).sum(axis=0) / known.sum(axis=0)
+            self._anywhere[size] = mean_of_known(self.z(ranks < size))
         return self._anywhere[size]
 
     def judged(self, salient: np.ndarray, emotion: str) -> dict[str, float]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...cues.neutral import mean_of_known
 from ...cues.records import REGION_CUES
 from ...cues.windows import WindowCues
 from ...datasets.corpora import load_corpus
@@ -161,10 +162,7 @@ class Voices:
         inside, rest = own.values(chosen[None])
         matched = own.matched_sets(chosen, rng("window cues", corpus.name, clip, seed), DRAWS, KEEP)
         random = neutral.z(own.values(matched)[0]) if len(matched) else np.full((1, len(REGION_CUES)), np.nan)
-        known = np.isfinite(random)
-        with np.errstate(invalid="ignore"):
-            mean = np.where(known, random, 0.0).sum(axis=0) / known.sum(axis=0)
-        return {SALIENT: neutral.z(inside)[0], RANDOM: mean, REST: neutral.z(rest)[0]}
+        return {SALIENT: neutral.z(inside)[0], RANDOM: mean_of_known(random), REST: neutral.z(rest)[0]}
 
 
 def window_cue_table(

@@ -89,6 +89,19 @@ def explainers(places: Iterable[tuple[Hashable, str]], first: Sequence[str] = ()
     return sorted(known, key=lambda name: (not name.startswith(tuple(first)), -held[name]))
 
 
+def refuse_more_methods(figure: str, choice: Choice, most: int) -> None:
+    """Refuse more methods than a figure shows, before any run is read.
+
+    Raises
+    ------
+    InputError
+        If more are wanted.
+    """
+    if len(choice.methods) > most:
+        shown = "one method" if most == 1 else f"at most {most}"
+        raise InputError(f"--method: figure {figure} shows {shown}, got {len(choice.methods)}.")
+
+
 def chosen_methods(figure: str, choice: Choice, known: Iterable[str], default: Sequence[str]) -> list[str]:
     """Methods that are wanted, else the default ones.
 

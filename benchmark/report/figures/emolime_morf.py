@@ -18,7 +18,7 @@ from ...analysis.band_removal import SETTING, mask_tables, removal_curves
 from ...analysis.stored_maps import stored_maps
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
-from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, short_name
+from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, refuse_more_methods, short_name
 from .style import (
     FAINT,
     GREY,
@@ -141,8 +141,7 @@ def emolime_morf_of_runs(
     InputError
         If the runs hold no table of all masks, or too many methods are chosen.
     """
-    if len(choice.methods) > MAX_METHODS:
-        raise InputError(f"--method: figure {NAME} shows at most {MAX_METHODS}, got {len(choice.methods)}.")
+    refuse_more_methods(NAME, choice, MAX_METHODS)
     maps = stored_maps(stores)
     if not mask_tables(maps):
         return draw_emolime_morf(removal_curves([], []), picture)

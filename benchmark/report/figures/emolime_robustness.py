@@ -17,7 +17,7 @@ from ...analysis.published_profiles import BY_HAND, DEEP, HERE, PUBLISHED, profi
 from ...analysis.stored_maps import stored_maps
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
-from .choice import ANYTHING, Choice, chosen_methods, explainers, short_name
+from .choice import ANYTHING, Choice, chosen_methods, explainers, refuse_more_methods, short_name
 from .maps import MAX_HZ, from_mel, mel
 from .style import (
     FAINT,
@@ -148,8 +148,7 @@ def emolime_robustness_of_runs(
     InputError
         If the runs hold no explanation by it, or several methods are chosen.
     """
-    if len(choice.methods) > 1:
-        raise InputError(f"--method: figure {NAME} shows one method, got {len(choice.methods)}.")
+    refuse_more_methods(NAME, choice, 1)
     maps = stored_maps(stores)
     known = {one.method for one in maps}
     places = (((one.corpus, one.kind), one.method) for one in maps)

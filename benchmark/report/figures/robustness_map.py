@@ -19,7 +19,7 @@ from ...analysis.profile_maps import AXES, BANDS, profile_map
 from ...analysis.stored_maps import stored_maps
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
-from .choice import ANYTHING, Choice, chosen_methods, explainers, short_name
+from .choice import ANYTHING, Choice, chosen_methods, explainers, refuse_more_methods, short_name
 from .style import FAINT, GREY, INK, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
 
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ def robustness_map_of_runs(
     InputError
         If the runs are of one corpus and recogniser, or too many methods are chosen.
     """
-    if len(choice.methods) > MAX_METHODS:
-        raise InputError(f"--method: figure {NAME} shows at most {MAX_METHODS}, got {len(choice.methods)}.")
+    refuse_more_methods(NAME, choice, MAX_METHODS)
     maps = stored_maps(stores)
     known = {one.method for one in maps}
     default = [

@@ -20,7 +20,7 @@ from ...analysis.shift_curves import FALLING, shift_curves
 from ...analysis.stored_maps import stored_maps
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.store import Store
-from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, one_of, short_name
+from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, one_of, refuse_more_methods, short_name
 from .style import (
     FAINT,
     GREY,
@@ -186,8 +186,7 @@ def shift_of_runs(
     InputError
         If the runs hold no shifted clip, or too many methods are chosen.
     """
-    if len(choice.methods) > MAX_METHODS:
-        raise InputError(f"--method: figure {NAME} shows at most {MAX_METHODS}, got {len(choice.methods)}.")
+    refuse_more_methods(NAME, choice, MAX_METHODS)
     maps = stored_maps(stores)
     shifted = [one for one in maps if one.condition != "clean"]
     if not shifted:
