@@ -29,6 +29,7 @@ from .style import (
     PAPER_DPI,
     SMALL,
     TWO_COLUMNS,
+    legend_lines,
     new_page,
     save,
 )
@@ -93,10 +94,7 @@ def draw_emolime_morf(table: pd.DataFrame, picture: str | Path) -> Path:
         for ax in axes[:, 0]:
             low, high = ax.get_ylim()
             ax.set_ylim(low, high + 0.1 * (1 + len(methods)) * (high - low))  # room for the numbers
-        handles = [
-            Line2D([], [], color=c, marker=m, linestyle="--" if n in baselines() else "-", label=n)
-            for n, (c, m) in looks.items()
-        ]
+        handles = legend_lines(looks, baselines())
         handles.append(Line2D([], [], color=GREY, linestyle=":", label="random order"))
         content.legend(handles=handles, loc="outside lower center", ncols=5)
         return save(figure, table, picture, dpi=PAPER_DPI)

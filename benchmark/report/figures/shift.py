@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FormatStrFormatter, MaxNLocator
 
@@ -29,6 +28,7 @@ from .style import (
     PAPER,
     PAPER_DPI,
     TWO_COLUMNS,
+    legend_lines,
     new_page,
     save,
 )
@@ -161,10 +161,7 @@ def _axis_label(kind: str, unit: str) -> str:
 
 
 def _legend(looks: dict[str, tuple[str, str]], table: pd.DataFrame) -> list[Any]:
-    handles: list[Any] = [
-        Line2D([], [], color=c, marker=m, linestyle="--" if name in baselines() else "-", label=name)
-        for name, (c, m) in looks.items()
-    ]
+    handles: list[Any] = legend_lines(looks, baselines())
     known = table[table["method"] != RANDOM]
     return handles + [
         Patch(label=f"{bound}s" if known[bound].notna().any() else f"no {bound}: run with --repeats 2", **look)

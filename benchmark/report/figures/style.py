@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ...storage.files import write_atomically
 from ..escape import csv_safe
@@ -59,6 +60,22 @@ def footnote(figure: Figure, text: str) -> None:
     """Set a note below the figure, wrapped to its width."""
     wrapped = fill(text, int(13.5 * figure.get_figwidth()))
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color=GREY)
+
+
+def legend_lines(looks: Mapping[str, tuple[str, str]], dashed: Container[str]) -> list[Line2D]:
+    """Legend entries of methods, in the order of their looks.
+
+    Parameters
+    ----------
+    looks : mapping of str to (str, str)
+        Colour and marker of each method.
+    dashed : container of str
+        Methods whose lines are dashed.
+    """
+    return [
+        Line2D([], [], color=colour, marker=marker, linestyle="--" if name in dashed else "-", label=name)
+        for name, (colour, marker) in looks.items()
+    ]
 
 
 def new_page(width: float, height: float, heading: str, note: str) -> tuple[Figure, Any]:
