@@ -98,7 +98,7 @@ METRICS: Registry[MetricRecord] = Registry(
             "comprehensiveness", "faithfulness:Comprehensiveness", "faithfulness", "higher", _TRAJECTORY,
             "log-odds lost without the top 1/16, 1/8, 1/4, 1/2 of the cells, averaged",
             "DeYoung et al. 2020, ACL (ERASER), comprehensiveness, AOPC",
-            uses_fill=True, unit="log-odds", invariant=True,
+            core=True, uses_fill=True, unit="log-odds", invariant=True,
         ),
         _metric(
             "sufficiency", "faithfulness:Sufficiency", "faithfulness", "lower", _TRAJECTORY,
@@ -183,7 +183,7 @@ METRICS: Registry[MetricRecord] = Registry(
             "road", "road:Road", "faithfulness", "higher", "24",
             "log-odds without the least less those without the most relevant features, noisily imputed",
             "Rong et al. 2022, ICML (ROAD)",
-            core=True, random=0.0, space="features", unit="log-odds", invariant=True,
+            random=0.0, space="features", unit="log-odds", invariant=True,
         ),
         _metric(
             "f-fidelity", "f_fidelity:FFidelity", "faithfulness", "higher",

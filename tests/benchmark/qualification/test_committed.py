@@ -57,6 +57,13 @@ def test_every_default_metric_has_a_committed_verdict_of_its_present_version():
     assert write_verdicts(committed_verdicts().values()) == (ROOT / "metrics" / "qualified.csv").read_bytes()
 
 
+def test_every_core_metric_of_faithfulness_qualifies_in_a_stated_scope():
+    core = [record for record in METRICS if record.core and record.family == "faithfulness"]
+    assert len(core) >= 3
+    for record in core:
+        assert record.verdict is not None and record.verdict.grade in ("yes", "in scope"), record.name
+
+
 @pytest.mark.skipif(not RESULTS.exists(), reason="results are not part of a wheel")
 def test_shipped_verdicts_are_those_of_the_results():
     table = verdict_table(list(committed_verdicts().values()))
