@@ -100,6 +100,7 @@ def test_explanation_as_labelled_array(opened: serxai.Run) -> None:
     assert array.attrs["clip"] == "clip-3" and array.shape == (2, 2)
 
 
+@pytest.mark.long
 def test_figure_is_that_of_the_command(opened: serxai.Run, folder: Path, tmp_path: Path) -> None:
     import matplotlib.pyplot as plt
 

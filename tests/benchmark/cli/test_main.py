@@ -73,6 +73,7 @@ def test_same_bytes_with_two_workers(small_run: Path, tmp_path: Path):
     assert content(tmp_path / "run") == content(small_run)
 
 
+@pytest.mark.long
 def test_killed_run_resumes_to_the_same_bytes(small_run: Path, tmp_path: Path):
     command = [
         sys.executable,
@@ -131,6 +132,7 @@ def test_existing_run_is_not_overwritten(small_run: Path):
     assert result.returncode == 2 and "--resume" in result.stderr
 
 
+@pytest.mark.long
 def test_status_and_compare_and_leaderboard_and_figures(small_run: Path, tmp_path: Path):
     status = serxai("status", small_run, "--json", cwd=tmp_path)
     told = json.loads(status.stdout)

@@ -74,6 +74,7 @@ def test_broken_extensions_are_named_and_the_rest_is_listed(site: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_run_works_beside_them_and_names_each_once(site: Path, tmp_path: Path) -> None:
     done = serxai(
         site, "run", "--corpus", "planted", "--method", "good", "--method", "random", "--metric", "gini",
@@ -85,6 +86,7 @@ def test_a_run_works_beside_them_and_names_each_once(site: Path, tmp_path: Path)
         assert done.stderr.count(f"package 'fake-{name}'") == 1, done.stderr
 
 
+@pytest.mark.long
 def test_a_method_whose_module_is_not_there_is_bad_input(site: Path) -> None:
     done = serxai(site, "run", "--method", "hollow", "--metric", "gini", "--limit", "4")
     assert done.returncode == 2

@@ -78,6 +78,7 @@ def alive(pid: int) -> bool:
 # -- killed ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_killed_between_explanations_and_scores(config: RunConfig, whole: dict[str, bytes], tmp_path: Path):
     process = start(tmp_path, "--workers", 1)
     wait_for("run/explanations/*.npz", tmp_path, process)

@@ -92,6 +92,7 @@ def content(run: Path) -> dict[str, bytes]:
     return {f"{d}/{p.name}": p.read_bytes() for d in ("scores", "explanations") for p in (run / d).iterdir()}
 
 
+@pytest.mark.long
 def test_dead_workers_lose_no_score(plugin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """One clip kills its worker once, another one each time; everything else is as if computed in one process."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -131,6 +131,7 @@ def test_an_out_that_cannot_be_made_is_named(command, tmp_path: Path, capsys: py
     assert str(tmp_path / "file" / "board") in told and "another --out" in told and "--resume" not in told
 
 
+@pytest.mark.long
 def test_the_report_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     made = []
     write = run_report.write_board

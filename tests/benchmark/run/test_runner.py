@@ -141,6 +141,7 @@ def test_a_metric_version_changes_its_rows_only(data: Path, tmp_path: Path, monk
     assert set(fresh["metric"]) == {"gini"} and len(fresh) == 3 * len(GOOD)
 
 
+@pytest.mark.long
 def test_scores_do_not_depend_on_what_else_is_run(data: Path, tmp_path: Path):
     """Bitwise the same score alone, beside other methods and metrics, and in a subset of the clips."""
     wide = config(

@@ -289,6 +289,7 @@ def test_the_cache_folder_and_digest_follow_recordings_and_annotation(mini, tmp_
     assert load(SPLICED, tmp_path / "angry").digest != load(SPLICED, mini).digest
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
 def test_a_corpus_renders_on_demand_and_resumes(record, mini, tmp_path):
     steps = []
