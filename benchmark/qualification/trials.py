@@ -154,6 +154,8 @@ class ClipTrials:
         Same voice and sentence with another planted emotion.
     diagnostic : bool
         Whether trials of diagnostic checks are made, but for those of real methods, which are always.
+    fine_tuned : callable, optional
+        See `metrics.case.Case`.
     """
 
     def __init__(
@@ -166,14 +168,18 @@ class ClipTrials:
         neutral: Callable[[], NeutralReference] | None = None,
         other: Clip | None = None,
         diagnostic: bool = True,
+        fine_tuned: Callable[[str], Recogniser] | None = None,
     ) -> None:
         self.fills = tuple(fills)
         self.other = other
         self.diagnostic = diagnostic
         self.cases = [
-            Case(recogniser, clip, clip.emotion, fills[0], ("qualify", seed, clip.id, draw), neutral=neutral)
+            Case(
+                recogniser, clip, clip.emotion, fills[0], ("qualify", seed, clip.id, draw), neutral=neutral,
+                fine_tuned=fine_tuned,
+            )
             for draw in range(SEED_DRAWS)
-        ]
+        ]  # fmt: skip
         self.case = self.cases[0]
         self.seed = ("trial", seed, clip.id)
 

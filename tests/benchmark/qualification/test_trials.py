@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from serxai.benchmark.qualification.properties import (
 )
 from serxai.benchmark.qualification.report import qualification_table, write_qualification
 from serxai.benchmark.qualification.rivals import edge_map
-from serxai.benchmark.qualification.runner import Benches, forecast, other_emotion, plan_trials, qualify
+from serxai.benchmark.qualification.runner import Benches, forecast, make_trials, other_emotion, plan_trials, qualify
 from serxai.benchmark.qualification.trials import LEVELS, ClipTrials, calls_of_trials, ladder_kind, score_trials
 from serxai.benchmark.qualification.verdicts import Judged, verdicts
 from serxai.benchmark.run.execution import Execution
@@ -445,3 +446,25 @@ def test_the_defaults_qualify_every_metric():
     own = [name for name in asked if not name.startswith("quantus:")]
     assert own == [name for name in METRICS.names() if not name.endswith(":")]
     assert len(asked) - len(own) == 4 and all(METRICS.get(name).space == "features" for name in set(asked) - set(own))
+
+
+def test_a_networks_trials_have_copies_fine_tuned_on_clips_of_other_speakers(monkeypatch: pytest.MonkeyPatch):
+    """F-Fidelity asks for them; white boxes are trained on nothing."""
+    asked = {}
+
+    def obtain(recogniser, fill, contents, load):
+        asked[fill] = contents
+        return SimpleNamespace(recogniser=recogniser)
+
+    monkeypatch.setattr("serxai.benchmark.qualification.runner.obtain_copy", obtain)
+    benches = Benches(Execution(), quiet=True)
+    config = load_qualify_config(models=["cnn", "planted-rule"], metrics=["f-fidelity"], limit=1)
+    tasks = plan_trials(config, benches)
+    network, box = (next(task for task in tasks if task.model == name) for name in ("cnn", "planted-rule"))
+    assert make_trials(config, benches, box).case.fine_tuned is None
+    case = make_trials(config, benches, network).case
+    assert case.fine_tuned is not None
+    assert case.fine_tuned("attenuate") is case.recogniser is case.with_fill("noise").fine_tuned("attenuate")
+    assert set(asked) == {"attenuate"} and 50 < len(asked["attenuate"]) <= 96
+    speakers = set(benches.main.corpus("planted").table.loc[list(asked["attenuate"]), "speaker"])
+    assert case.clip.speaker not in speakers and len(speakers) >= 8
