@@ -14,7 +14,7 @@ from rich.table import Table
 from ...models.fine_tuning import FineTuning
 from ..run.config import RunConfig
 from ..run.execution import Execution
-from ..run.forecast import EXACT_ROWS, Forecast, calibrate, forecast, typical_methods
+from ..run.forecast import CALLS_OF_A_CLIP, EXACT_ROWS, Forecast, calibrate, forecast, typical_methods
 from ..run.plan import Plan, Shard, make_plan
 from ..run.provenance import measured_reach
 from ..run.tuning import candidate_config, candidates, folder_of, tuned
@@ -47,7 +47,8 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
                         if used.info.get("untrained")})  # fmt: skip
     left = [shard for shard in plan.shards if store is None or store.is_pending(shard.key, execution.retry_failed)]
     some = left or plan.shards[: bool(tuning.total)]
-    light = typical_methods(scoring, config.methods) if large else []
+    dear = large or scoring.total > CALLS_OF_A_CLIP * plan.n_clips
+    light = typical_methods(scoring, config.methods) if dear else []
     per_second, size = _calibrated(replace(plan, shards=some), execution.device, light) if some else (0.0, 0)
     seconds = per_second * (scoring.audio_s + tuning.audio_s) / max(1, execution.workers)
     by_method = {

@@ -36,6 +36,7 @@ from .plan import Plan, Shard, cells_of, rows_of
 from .scoring import ShardScorer
 
 EXACT_ROWS = 30_000  # a plan of more score rows is not walked through whole, which takes about 10 s for so many
+CALLS_OF_A_CLIP = 5_000  # about ten seconds of a small network: more is not made only to be timed
 SAMPLE = 4  # clips of each corpus, recogniser and emotion in a forecast by a sample, at least
 TRAJECTORY = 32  # copies of one trajectory, for the order of the queue
 TYPICAL_S = 2.5  # an utterance whose header cannot be read
@@ -211,7 +212,8 @@ def calibrate(plan: Plan, device: str = "cpu", light: Sequence[str] = ()) -> tup
     plan : Plan
     device : str
     light : sequence of str
-        Methods to compute it by, clean and under one fill alone; default all of the plan, under all its conditions.
+        Methods to compute it by, clean, under one fill, by metrics that explain nothing again: these repeat at length
+        what is timed already. Default: everything in the plan.
 
     Returns
     -------
@@ -229,7 +231,8 @@ def calibrate(plan: Plan, device: str = "cpu", light: Sequence[str] = ()) -> tup
     less = plan.config.model_copy(update={"conditions": ["clean"]})
     rows = 1.0
     if light:
-        less = less.model_copy(update={"methods": list(light), "repeats": 1})
+        metrics = [name for name in plan.config.metrics if not METRICS.get(name).explains] or plan.config.metrics
+        less = less.model_copy(update={"methods": list(light), "metrics": metrics, "repeats": 1})
         planned = sum(1 for _ in rows_of(plan.config, plan.specs, one.fills))
         one = replace(one, fills=one.fills[:1])
         rows = planned / max(1, sum(1 for _ in rows_of(less, plan.specs, one.fills)))

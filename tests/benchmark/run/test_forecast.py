@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from serxai.benchmark.cli.main import main
+from serxai.benchmark.run.backend import ComputeBackend
 from serxai.benchmark.run.config import load_config
 from serxai.benchmark.run.forecast import calibrate, forecast, typical_methods
 from serxai.benchmark.run.plan import make_plan
@@ -110,6 +111,20 @@ def test_a_light_calibration_tells_about_the_same() -> None:
     )
     assert 0.2 * seconds < light_seconds < 5 * seconds  # clocks of a busy machine
     assert 0.3 * size < light_size < 3 * size
+
+
+def test_a_light_calibration_explains_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(
+        limit=1, methods=["saliency", "random"], conditions=["clean"], metrics=["max-sensitivity", "gini"],
+        fills=["attenuate"],
+    )  # fmt: skip
+    plan, explained = make_plan(config), []
+    attribute = ComputeBackend.attribute
+    monkeypatch.setattr(ComputeBackend, "attribute", lambda *given: explained.append(given) or attribute(*given))
+    calibrate(plan, light=["saliency"])
+    once = len(explained)
+    calibrate(plan)
+    assert once == 2 and len(explained) > once + 8 + 2  # each clip is explained to warm up, then to be timed
 
 
 @pytest.mark.parametrize("model", ["cnn", "praat-svc"])
