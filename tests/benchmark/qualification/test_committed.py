@@ -48,12 +48,7 @@ def test_committed_verdicts_are_of_known_metrics_and_reach_the_records():
 def test_every_default_metric_has_a_committed_verdict_of_its_present_version():
     """A metric that has changed is qualified again before it is committed: docs/qualification.md says how."""
     wanted = {(name, METRICS.get(name).version) for name in load_qualify_config().metrics}
-    left_out = {  # of the committed run, for want of time: results/qualification/README.md
-        "irof", "faithfulness-correlation", "sensitivity-n", "infidelity", "f-fidelity", "explanation-attack",
-        "explanation-attack-floor", "causal-cue-fidelity", "quantus:PixelFlipping", "quantus:FaithfulnessCorrelation",
-    }  # fmt: skip
-    assert {name for name, _ in wanted - set(committed_verdicts())} == left_out
-    assert set(committed_verdicts()) < wanted
+    assert set(committed_verdicts()) == wanted
     assert write_verdicts(committed_verdicts().values()) == (ROOT / "metrics" / "qualified.csv").read_bytes()
 
 
@@ -107,7 +102,7 @@ def test_the_pages_count_what_the_table_holds():
 
 @pytest.mark.skipif(not RESULTS.exists(), reason="results are not part of a wheel")
 def test_the_picture_is_small():
-    assert 50_000 < (RESULTS / "heatmap.png").stat().st_size < 400_000
+    assert 50_000 < (RESULTS / "heatmap.png").stat().st_size < 500_000
 
 
 def test_failed_metrics_are_marked():
