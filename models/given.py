@@ -54,13 +54,13 @@ def as_recogniser(model: Any, device: str = "cpu") -> Recogniser:
     """
     if isinstance(model, Recogniser):
         return model
-    name = type(model).__name__
+    name = getattr(model, "__name__", type(model).__name__)  # of a function, its own
     if isinstance(model, type):
         raise InputError(f"model: {model.__name__} is a class; give an object of it, as in {model.__name__}().")
     if not (callable(model) or hasattr(model, "predict_proba") or hasattr(model, "predict")):
         raise InputError(
-            f"model: is of type {name}; give a name of `serxai ls models`, a Recogniser, a torch module, an estimator "
-            "of scikit-learn, or a function of waveforms."
+            f"model: is of type {type(model).__name__}; give a name of `serxai ls models`, a Recogniser, "
+            "a torch module, an estimator of scikit-learn, or a function of waveforms."
         )
     used = copy.deepcopy(model) if isinstance(model, nn.Module) else model  # it is frozen
     own = getattr(model, "fingerprint", "")

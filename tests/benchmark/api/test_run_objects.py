@@ -64,11 +64,11 @@ def test_an_object_scores_as_its_name_does(tmp_path: Path) -> None:
     fingerprint = model.fingerprint
     one = serxai.run(model=["planted-rule", model, loudness], out=tmp_path / "one", **given).scores
     assert model.fingerprint == fingerprint
-    assert set(one["model"]) == {"planted-rule", "object:cnn", "object:function"}
+    assert set(one["model"]) == {"planted-rule", "object:cnn", "object:loudness"}
     named = serxai.run(model="planted-rule", out=tmp_path / "two", **given).scores
     same = one[one["model"] == "planted-rule"]
     assert same["value"].tolist() == named["value"].tolist() and same["key"].tolist() == named["key"].tolist()
-    black = one[(one["model"] == "object:function") & (one["method"] == "saliency")]
+    black = one[(one["model"] == "object:loudness") & (one["method"] == "saliency")]
     assert set(black["status"]) == {"skipped"}
 
 
