@@ -25,13 +25,19 @@ class UnknownNameError(InputError):
         The name given.
     known : iterable of str
         All valid names.
+    advice : str
+        A sentence in place of the closest names.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], advice: str = "") -> None:
         known = sorted(known)
         near = get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+        hint = f"{advice} " if advice else f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
         super().__init__(f"unknown {kind} {name!r}. {hint}Known: {', '.join(known) or 'none'}.")
+
+
+class TrainingWarning(UserWarning):
+    """A recogniser that is trained before it is used, which takes long."""
 
 
 class TableWarning(UserWarning):

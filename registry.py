@@ -9,10 +9,11 @@ resolve to a record or a list of records.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from .errors import InputError, UnknownNameError
@@ -117,12 +118,22 @@ class Registry(Generic[R]):
         Built-in records.
     plural : str, optional
         Default: ``kind + "s"``.
+    paths : mapping of str to str, optional
+        How a file or folder is named, by suffix (empty: a folder), as in ``{"": "folder:{path}"}``; for messages.
     """
 
-    def __init__(self, kind: str, record_type: type[R], records: Iterable[R] = (), plural: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        record_type: type[R],
+        records: Iterable[R] = (),
+        plural: str | None = None,
+        paths: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind = kind
         self.plural = plural or kind + "s"
         self.record_type = record_type
+        self.paths = dict(paths or {})
         self._records: dict[str, R] = {}
         self._plugins_loaded = False
         for record in records:
@@ -205,4 +216,13 @@ class Registry(Generic[R]):
         try:
             return self._records[name]
         except KeyError:
-            raise UnknownNameError(self.kind, name, self._records) from None
+            raise UnknownNameError(self.kind, name, self._records, self._told_path(name)) from None
+
+    def _told_path(self, name: str) -> str:
+        """How to name a path that exists, where paths have names; else empty."""
+        path = Path(name)
+        try:
+            found = self.paths.get("" if path.is_dir() else path.suffix.lower(), "") if path.exists() else ""
+        except (OSError, ValueError):  # no path: too long, a null byte
+            return ""
+        return f"There is a path of this name; write {found.format(path=name, stem=path.stem)}." if found else ""

@@ -24,6 +24,7 @@ CORPORA: Registry[CorpusRecord] = Registry(
     CorpusRecord,
     [*PLANTED, FROM_EMODB, SPLICED, EMODB, RAVDESS, TESS, CREMA_D, SAVEE, IEMOCAP, IEMOCAP_EXCITED, NEMO, FOLDER],
     plural="corpora",
+    paths=dict.fromkeys(("", ".csv", ".tsv"), "folder:{path}"),
 )
 
 

@@ -8,14 +8,15 @@ machine: a corpus' name is part of every key and of every result row). It is one
 - a folder with one CSV, or with a ``corpus.toml`` that names it,
 - an audformat database (a folder with ``db.yaml``; extra ``audb``),
 - a folder of sound files with none of these: clips without labels (`unlabelled`), explained for the predicted class by
-  a model of real speech; what needs a label is skipped.
+  a model of real speech; what needs a label is skipped. So is a CSV without a column for the emotion.
 
-Columns are found by name: ``file``, ``emotion`` and ``speaker`` are required (without speakers, folds would leak),
-``sex`` and ``sentence`` are optional, ``id`` is the clip id (default: the file name; where these are not unique, the
-path). A row has one cell for each column, on one line; a tab-separated table has no quotation marks. Names are compared
-in Unicode's composed form. A speaker that is empty, ``nan``, ``NA``, ``unknown`` or ``?`` is missing (`speakers`). A
-label that is no emotion of the taxonomy may be a class of its own name: map it to itself in ``[labels]``. Without a
-``corpus.toml`` the licence is unknown and no audio derived from the data may enter a report. Example::
+Columns are found by name: ``file``, ``emotion`` and ``speaker`` are required (without speakers, folds would leak; of
+clips without labels, on which nothing is trained, they are optional), ``sex`` and ``sentence`` are optional, ``id`` is
+the clip id (default: the file name; where these are not unique, the path). A row has one cell for each column, on one
+line; a tab-separated table has no quotation marks. Names are compared in Unicode's composed form. A speaker that is
+empty, ``nan``, ``NA``, ``unknown`` or ``?`` is missing (`speakers`). A label that is no emotion of the taxonomy may be
+a class of its own name: map it to itself in ``[labels]``. Without a ``corpus.toml`` the licence is unknown and no audio
+derived from the data may enter a report. Example::
 
     name = "Call centre 2024"
     table = "meta/labels.csv"        # of an audformat database: the table with the emotions
@@ -56,7 +57,7 @@ from .folder_files import find_files, some
 from .labels import SYNONYMS, folded, misspelt
 from .speakers import clean_name, near_equal
 from .table import read_table
-from .unlabelled import sound_rows
+from .unlabelled import SPEAKER, sound_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,10 +109,18 @@ def load(
         rows, header = _by_role(_read_csv(table, where), description, where), {}
         bases = list(dict.fromkeys([table.parent, root]))
     remarks: list[str] = []
+    if "emotion" not in rows:
+        rows, labelled = rows.assign(emotion=""), False
+        remarks.append(
+            f"no column for the emotion ({', '.join(ROLES['emotion'])}), so {len(rows)} clips without labels"
+        )
+    else:
+        labelled = True
     if description.missing_speakers == "leave-out" and description.speakers == "column":
         rows = _without_missing_speakers(rows, remarks, where)
     labels = {folded(label): emotion for label, emotion in (SYNONYMS | description.labels).items()}
-    rows = _with_emotions(rows, labels, where)
+    if labelled:
+        rows = _with_emotions(rows, labels, where)
     files = find_files(list(rows["file"]), list(rows.index), bases, root, data_root, where)
     rows["file"] = files.relative
     if description.speakers == "one-per-file":
@@ -187,10 +196,14 @@ def _choose_table(root: Path, description: Description, where: str) -> Path:
             )
         return chosen
     if len(tables) != 1:
-        contents = f"{len(tables)} CSVs ({some(names)})" if tables else f"no CSV, no {DESCRIPTION} and no {DATABASE}"
-        raise InputError(
-            f"{where}: {root} holds {contents}; name the table as folder:PATH/TABLE.csv or as `table` in {DESCRIPTION}."
-        )
+        advice = f"name the table as folder:PATH/TABLE.csv or as `table` in {DESCRIPTION}"
+        if not tables and not description.table and not (root / DESCRIPTION).exists():
+            raise InputError(
+                f"{where}: {root} holds no sound files, no CSV, no {DESCRIPTION} and no {DATABASE}; put sound "
+                f"files into it, or {advice}."
+            )
+        contents = f"{len(tables)} CSVs ({some(names)})" if tables else "no CSV"
+        raise InputError(f"{where}: {root} holds {contents}; {advice}.")
     return tables[0]
 
 
@@ -205,8 +218,8 @@ def _read_csv(path: Path, where: str) -> pd.DataFrame:
     return frame.loc[:, [bool(name) for name in table.header]]
 
 
-def _roles(names: Iterable[str], description: Description, where: str) -> dict[Role, str]:
-    """Map each role (file, emotion, speaker, ...) to its column."""
+def _roles(names: Iterable[str], description: Description, where: str, database: bool = False) -> dict[Role, str]:
+    """Map each role (file, emotion, speaker, ...) to its column; a table may have no emotions, a database must."""
     names = list(names)
     folded: dict[str, list[str]] = {}
     for name in names:
@@ -232,6 +245,7 @@ def _roles(names: Iterable[str], description: Description, where: str) -> dict[R
             )
         if matches:
             columns[role] = matches[0]
+    unlabelled = "emotion" not in columns and not database and not description.labels
     needed: tuple[Role, ...] = (
         ("file", "emotion", "speaker") if description.speakers == "column" else ("file", "emotion")
     )
@@ -239,6 +253,8 @@ def _roles(names: Iterable[str], description: Description, where: str) -> dict[R
         if role in columns:
             continue
         near = nearest(ROLES[role], set(names) - set(columns.values()))
+        if unlabelled and role != "file" and not near:
+            continue
         hint = f"Perhaps {near[0]!r}? " if near else ""
         why = (
             " Without speakers, folds would leak them from training into testing; if each file truly has a speaker of "
@@ -260,6 +276,8 @@ def _by_role(table: pd.DataFrame, description: Description, where: str) -> pd.Da
     rows = table[others].assign(**{role: table[name] for role, name in roles.items()})
     if "speaker" in roles:
         rows["speaker"] = rows["speaker"].map(clean_name)
+    elif description.speakers == "column":
+        rows["speaker"] = SPEAKER
     optional = {"speaker"} if description.missing_speakers == "leave-out" or description.speakers != "column" else set()
     for role in ("file", "emotion", "speaker"):
         if role in roles and role not in optional and (rows[role] == "").any():
@@ -306,7 +324,7 @@ def _read_database(root: Path, description: Description, where: str) -> tuple[pd
     for scheme in database.schemes.values():  # labels may have attributes, such as a speaker's gender
         if isinstance(scheme.labels, dict):
             names |= dict.fromkeys(key for value in scheme.labels.values() if isinstance(value, dict) for key in value)
-    roles = _roles(["file", *(name for name in names if name != "file")], description, where)
+    roles = _roles(["file", *(name for name in names if name != "file")], description, where, database=True)
     wanted = {role: name for role, name in roles.items() if role != "file"}
     emotion = wanted["emotion"]
     tables = [description.table] if description.table else None

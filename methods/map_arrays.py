@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _torchvision  # noqa: F401  (quantus, whose maps these are, cannot be imported otherwise beside some torch)
 from ..audio import Grid
 from ..errors import InputError
 

@@ -57,8 +57,9 @@ from ..audio import SAMPLE_RATE
 from ..datasets.corpus import TAXONOMY
 from ..datasets.labels import class_names
 from ..errors import ClipError, InputError
-from ..keys import digest, rng
+from ..keys import digest
 from .dimensional import REGRESSION, dimension_names
+from .probe_clips import probe_clips
 from .recogniser import BATCH, Recogniser, one_vs_rest
 from .returned import LOGITS, PROBABILITIES, SMALLEST, Returned
 from .trial import CLOSE, COARSE, accepted
@@ -275,6 +276,31 @@ def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, devic
         model = factory() if checkpoint is None else factory(Path(checkpoint))
     except Exception as error:  # whatever the user's code raises
         raise InputError(f"model {record.name!r}: its factory failed: {type(error).__name__}: {error}") from error
+    weights_digest = "" if checkpoint is None or not Path(checkpoint).is_file() else _sha256(Path(checkpoint))
+    identity = "python", record.argument, _source(module), getattr(model, "fingerprint", ""), weights_digest
+    return recogniser_of(model, record.name, identity, device, "its factory returned")
+
+
+def recogniser_of(model: Any, name: str, identity: tuple[str, ...], device: str, told: str) -> Recogniser:
+    """Recogniser of a user's object, after its trial.
+
+    Parameters
+    ----------
+    model : Recogniser, nn.Module, estimator or callable
+        See the module docstring.
+    name : str
+    identity : tuple of str
+        What its fingerprint begins with; weights, or outputs on probe clips, are added.
+    device : str
+        Where a torch module goes.
+    told : str
+        Start of the message about an object of another kind.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or does not pass the trial.
+    """
     if isinstance(model, Recogniser):
         return accepted(model)
     metadata = {
@@ -282,10 +308,9 @@ def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, devic
         for key in ("outputs", "min_samples", "sample_rate", "trained_on", "classes", "dimensions")
         if hasattr(model, key)
     }
-    _agreeing_classes(record.name, metadata, getattr(model, "classes_", None))
-    weights_digest = "" if checkpoint is None or not Path(checkpoint).is_file() else _sha256(Path(checkpoint))
-    fingerprint = digest("python", record.argument, _source(module), getattr(model, "fingerprint", ""), weights_digest)
-    facts = ModelFacts.read(record.name, metadata)
+    _agreeing_classes(name, metadata, getattr(model, "classes_", None))
+    fingerprint = digest(*identity)
+    facts = ModelFacts.read(name, metadata)
     if isinstance(model, nn.Module):
         quantised = any(".quantized." in type(part).__module__ for part in model.modules())
         declared = "outputs" in metadata or "dimensions" in metadata
@@ -297,8 +322,8 @@ def load_python(record: ModelRecord, checkpoint: Path | None, trust: bool, devic
         model = model.predict
     if not callable(model):
         raise InputError(
-            f"model {record.name!r}: its factory returned {type(model).__name__}; it must return a torch module, a "
-            "scikit-learn estimator with predict_proba, or a function of waveforms."
+            f"model {name!r}: {told} {type(model).__name__}; it must be a torch module, a scikit-learn estimator with "
+            "predict_proba, a function of waveforms, or a serxai Recogniser."
         )
     recogniser = CustomRecogniser(facts, model, fingerprint)
     accepted(recogniser)
@@ -322,33 +347,6 @@ def _probe_outputs(recogniser: CustomRecogniser) -> list[list[float]]:
     finally:
         recogniser.calls, recogniser.seconds = 0, 0.0
     return [[float(value) + 0.0 for value in row] for row in np.round(probabilities, 9 if exact else 4)]
-
-
-def probe_clips(n_samples: int) -> np.ndarray:
-    """Fixed sounds that differ in pitch, spectrum, level and modulation; float32 (16, n_samples).
-
-    Eight pulse trains of 80 to 400 Hz through two resonances, as of vowels, with syllables of 2 to 9 Hz, and eight
-    noises of other slopes and levels, so that a classifier of speech features is asked in many places.
-    """
-    time = np.arange(n_samples) / SAMPLE_RATE
-    draw = rng("probe clips of a model")
-    probes = []
-    for i in range(8):
-        pitch = 80 * 5 ** (i / 7) * (1 + 0.1 * np.sin(2 * np.pi * (1 + i) * time))
-        phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
-        formants = np.array([300 + 90 * i, 2600 - 180 * i])
-        harmonics = np.arange(1, 20)
-        hz = harmonics * float(np.mean(pitch))
-        gains = np.exp(-(((hz[:, None] - formants) / 250) ** 2)).sum(axis=1) + 0.02 / harmonics
-        voice = (gains[:, None] * np.sin(harmonics[:, None] * phase)).sum(axis=0)
-        syllables = 0.5 - 0.5 * np.cos(2 * np.pi * (2 + i) * time)
-        probes.append(0.02 * 1.6**i * syllables * voice / np.abs(voice).max())
-    for i in range(8):
-        spectrum = np.fft.rfft(draw.standard_normal(n_samples))
-        slope = (1 + np.arange(len(spectrum))) ** (-i / 4)
-        noise = np.fft.irfft(spectrum * slope, n_samples)
-        probes.append(0.3 / 2**i * noise / max(np.abs(noise).max(), 1e-12))
-    return np.array(probes, dtype=np.float32)
 
 
 def _torch_recogniser(

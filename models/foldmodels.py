@@ -229,12 +229,7 @@ class ForeignModel:
             "version": record.version,
             "licence": record.licence,
             "checkpoint": None if checkpoint is None else str(checkpoint),
-            "classes": list(recogniser.classes),
-            "fingerprint": recogniser.fingerprint,
-            "differentiable": recogniser.differentiable,
-            "trained_on": self.trained_on,
-            **({"regression": True} if recogniser.regression else {}),
-        }
+        } | _foreign_info(name, recogniser, self.trained_on)
 
     def recogniser(self, fold: str = ALL, device: str = "cpu") -> Recogniser:
         """The recogniser; there is one for all speakers."""
@@ -284,12 +279,14 @@ class GivenRecogniser(ForeignModel):
     Parameters
     ----------
     recogniser : Recogniser
+    name : str, optional
+        Its name in a run; default its own.
     """
 
-    def __init__(self, recogniser: Recogniser) -> None:
-        self.name = recogniser.name
+    def __init__(self, recogniser: Recogniser, name: str | None = None) -> None:
+        self.name = name or recogniser.name
         self.trained_on = recogniser.trained_on or "unknown"
-        self.info = {"classes": list(recogniser.classes), **({"regression": True} if recogniser.regression else {})}
+        self.info = _foreign_info(self.name, recogniser, self.trained_on) | {"object": type(recogniser).__qualname__}
         self._recogniser = recogniser
 
     def recogniser(self, fold: str = ALL, device: str = "cpu") -> Recogniser:
@@ -300,6 +297,17 @@ class GivenRecogniser(ForeignModel):
         """As a foreign model's; ``unknown`` on its own corpus, since it may be a fold that holds the speaker out."""
         seen = super().seen_in_training(corpus, clips, fold)
         return {clip: UNKNOWN if answer == YES else answer for clip, answer in seen.items()}
+
+
+def _foreign_info(name: str, recogniser: Recogniser, trained_on: str) -> dict[str, Any]:
+    return {
+        "recogniser": name,
+        "classes": list(recogniser.classes),
+        "fingerprint": recogniser.fingerprint,
+        "differentiable": recogniser.differentiable,
+        "trained_on": trained_on,
+        **({"regression": True} if recogniser.regression else {}),
+    }
 
 
 def _described(name: str, trained_on: str, count: int, regression: bool) -> str:

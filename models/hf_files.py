@@ -97,8 +97,16 @@ def front_end_settings(path: str) -> dict[str, Any]:
     InputError
         If there are none.
     """
+    name = "preprocessor_config.json"
+    if Path(path).is_dir() and not any((Path(path) / other).exists() for other in (name, "processor_config.json")):
+        raise InputError(
+            f"hf:{path}: has no {name}, so nothing says how the input is scaled; save_pretrained of a model alone does "
+            "not write it. Save the feature extractor of its training beside it, as in "
+            f"transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained({path!r}); do_normalize as in "
+            "training."
+        )
     try:
-        return read_json(path, "preprocessor_config.json")
+        return read_json(path, name)
     except InputError as error:
         try:
             settings = read_json(path, "processor_config.json").get("feature_extractor")

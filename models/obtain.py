@@ -78,6 +78,7 @@ def obtain_models(
     ensemble: bool = False,
     progress: Callable[[int, int], None] | None = None,
     options: Mapping[str, Any] | None = None,
+    announce: Callable[[TrainingTask], None] | None = None,
 ) -> Models | None:
     """Load, or train, the recognisers of a model.
 
@@ -98,6 +99,8 @@ def obtain_models(
         Called with (done, total) while training.
     options : mapping, optional
         ``layer`` and ``pooling`` of a Hugging Face backbone that is trained, or that `checkpoint` was trained with.
+    announce : callable, optional
+        Called with the task before models are trained.
 
     Returns
     -------
@@ -129,7 +132,7 @@ def obtain_models(
             raise InputError(f"{checkpoint}: holds model {models.name!r}, not {model!r}; give --model {models.name}.")
         check_trained(model, models.trained_on, options or {}, models.card.front_end, checkpoint)
     else:
-        find = partial(obtain_fold_models, progress=progress) if train else find_fold_models
+        find = partial(obtain_fold_models, progress=progress, announce=announce) if train else find_fold_models
         models = find(model, corpus(), options=options)
     if models is not None:
         models.averaged, models.permission = ensemble, permission
@@ -254,6 +257,7 @@ def obtain_fold_models(
     *,
     emotions: Sequence[str] | None = None,
     options: Mapping[str, Any] | None = None,
+    announce: Callable[[TrainingTask], None] | None = None,
 ) -> FoldModels:
     """Load bundled or cached fold models, else train and cache them.
 
@@ -269,6 +273,8 @@ def obtain_fold_models(
         Classes; default: see `models.training.plan_training`.
     options : mapping, optional
         Of a Hugging Face backbone; see `models.training.plan_training`.
+    announce : callable, optional
+        Called with the task before it is trained.
 
     Raises
     ------
@@ -278,7 +284,12 @@ def obtain_fold_models(
         If the corpus cannot be trained on, or what is cached is damaged.
     """
     task = plan_training(model, corpus, emotions=emotions, options=options)
-    return _find(task) or train(task, cached(task), progress=progress)
+    found = _find(task)
+    if found is not None:
+        return found
+    if announce is not None:
+        announce(task)
+    return train(task, cached(task), progress=progress)
 
 
 def find_fold_models(

@@ -135,6 +135,16 @@ MODELS: Registry[ModelRecord] = Registry(
             runs_code=True,
         ),
         ModelRecord(
+            name="object:",
+            target=".models.given:load",
+            summary="object:NAME, a recogniser given to serxai.run as an object",
+            version="1",
+            licence="the user's own",
+            citation="none: a recogniser of the user's own",
+            kind="foreign",
+            differentiable=None,
+        ),
+        ModelRecord(
             name="onnx:",
             target=".models.custom:load_onnx",
             summary="onnx:FILE, your own network in ONNX format",
@@ -146,4 +156,5 @@ MODELS: Registry[ModelRecord] = Registry(
             needs="onnx",
         ),
     ],
+    paths={"": "hf:{path}", ".py": "python:{stem}:FACTORY", ".onnx": "onnx:{path}"},
 )

@@ -102,8 +102,8 @@ def plan_training(
         )
     if not corpus.labelled:
         raise InputError(
-            f"corpus {corpus.name!r}: its clips have no labels to learn from; add a table with a column emotion (see "
-            "datasets/folder.py), or explain it by a model trained elsewhere: --trained-on emodb."
+            f"corpus {corpus.name!r}: its clips have no labels to learn from; add a table with the columns file, "
+            "emotion and speaker, or explain it by a model trained elsewhere: --trained-on emodb."
         )
     table = corpus.table
     grouped = {n: corpus.folds(n) for n in (folds, *others) if isinstance(n, int)}

@@ -38,6 +38,11 @@ class UntrainedModels(ForeignModel):
     corpus : Corpus
         Of training.
 
+    Attributes
+    ----------
+    task : TrainingTask
+        The training.
+
     Raises
     ------
     InputError
@@ -49,7 +54,7 @@ class UntrainedModels(ForeignModel):
         self.name = name
         self.trained_on = corpus.name
         self.info = {"classes": list(task.classes), "untrained": True}
-        self._task = task
+        self.task = task
         self._held_out = {s for held_out in task.folds.speakers.values() for s in held_out}
         self._made: dict[str, Recogniser] = {}
 
@@ -60,7 +65,7 @@ class UntrainedModels(ForeignModel):
         return self._made[device]
 
     def _build(self, device: str) -> Recogniser:
-        task, name = self._task, self.name
+        task, name = self.task, self.name
         extractor = task.extractor
         if extractor is None:
             with torch.random.fork_rng(devices=[]):
@@ -75,7 +80,7 @@ class UntrainedModels(ForeignModel):
 
     def fold_for(self, corpus: str, speaker: str, clip: str | None = None) -> str:
         """As that of the fold models to be."""
-        folds = cast(Folds, self._task.folds)
+        folds = cast(Folds, self.task.folds)
         known = share_speakers(self.trained_on, corpus) and speaker in self._held_out
         return folds.fold_of(speaker) if known else REFIT
 

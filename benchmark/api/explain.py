@@ -20,6 +20,7 @@ from ...methods.records import METHODS, make_method
 from ...models.bundled import REAL_SPEECH, corpus_of_samples
 from ...models.dimensional import no_class
 from ...models.foldmodels import GivenRecogniser, Models
+from ...models.given import as_recogniser
 from ...models.obtain import load_models
 from ...models.recogniser import Recogniser
 from ...models.training_distance import Deviation
@@ -40,7 +41,7 @@ DEFAULT_METHODS = ("saliency", "emolime", "beyond-saliency")
 def explain(
     audio: Audio,
     methods: str | Sequence[str] = DEFAULT_METHODS,
-    model: str | Recogniser = "cnn",
+    model: str | Recogniser | Any = "cnn",
     *,
     rate: float | None = None,
     target: str = "predicted",
@@ -65,7 +66,8 @@ def explain(
     methods : str or sequence of str
         One name or several, from ``serxai ls methods``.
     model : str or Recogniser
-        Name from ``serxai ls models``, or a recogniser such as `serxai.load_model` returns.
+        Name from ``serxai ls models``, or a recogniser such as `serxai.load_model` returns, or a torch module, an
+        estimator or a function with the attribute ``classes``, as of ``python:MODULE:FACTORY``.
     rate : float, optional
         Sampling rate of an array in Hz.
     target : str
@@ -116,15 +118,13 @@ def explain(
         names = [methods] if isinstance(methods, str) else list(methods)
         making = Making(names, fill, seed, parameters or {}, data_root)
         sound = sound_of(audio, rate)
-        if isinstance(model, Recogniser):
+        if not isinstance(model, str):
             given = {"trained_on": trained_on, "checkpoint": checkpoint}
             if beside := [name for name, value in given.items() if value is not None]:
                 raise InputError(f"{', '.join(beside)}: the recogniser is given itself; leave it out, or name a model.")
-            models: Models = GivenRecogniser(model)
-        elif isinstance(model, str):
-            models = models_for(model, trained_on, checkpoint, trust, ensemble, data_root, progress)
+            models: Models = GivenRecogniser(as_recogniser(model, device_option(device)))
         else:
-            raise InputError(f"model: give a name of `serxai ls models` or a Recogniser, got {type(model).__name__}.")
+            models = models_for(model, trained_on, checkpoint, trust, ensemble, data_root, progress)
         (explanation,) = explain_each([sound], models, making, target, trained_on, device_option(device), progress)
         return explanation
 

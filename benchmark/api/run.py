@@ -14,6 +14,7 @@ from ..run.request import RunRequest
 from .keywords import in_keywords
 
 if TYPE_CHECKING:
+    from ...models.recogniser import Recogniser
     from .results import Run
 
     Names = str | Sequence[str]
@@ -24,7 +25,7 @@ def run(
     *,
     preset: str | None = None,
     corpus: Names = (),
-    model: Names = (),
+    model: Names | Recogniser | Sequence[str | Recogniser] | Mapping[str, Any] = (),
     method: Names = (),
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     metric: Names = (),
@@ -63,8 +64,14 @@ def run(
         TOML file of settings; keywords override them.
     preset : str, optional
         Shipped settings to start from (``serxai ls presets``); default ``quick``.
-    corpus, model, method, metric, condition, emotion, fill : str or sequence of str
+    corpus, method, metric, condition, emotion, fill : str or sequence of str
         Names; what is left out is the preset's.
+    model : str, recogniser, a sequence of these, or mapping of str to recogniser
+        Names of ``serxai ls models``, or recognisers themselves: what `serxai.load_model` returns, a torch module, a
+        scikit-learn estimator or a function, as of ``python:MODULE:FACTORY``. An object is called ``object:NAME`` by
+        its own name, or that of the mapping. Its weights, else its outputs on fixed sounds, are part of the identity of
+        the scores. This process computes such a run; `workers` above 1 needs an object that can be pickled, of a class
+        that other processes can import.
     parameters : mapping of str to mapping, optional
         Parameters of methods, as in ``{"emolime": {"alpha": 1}}``.
     target : str, optional
@@ -116,11 +123,13 @@ def run(
     if preset == "qualify":
         raise InputError("preset 'qualify' is the command `serxai qualify`; the library has no function for it.")
     with in_keywords():
+        names, recognisers = _models(model, device)
         request = RunRequest(
             config=_path(config),
             preset=preset,
             corpora=_names("corpus", corpus),
-            models=_names("model", model),
+            models=names,
+            recognisers=recognisers,
             methods=_names("method", method),
             parameters=parameters or {},
             metrics=_names("metric", metric),
@@ -149,10 +158,12 @@ def run(
         )
         settings, execution = request.settings(lambda message: warnings.warn(message, UserWarning, stacklevel=5))
         folder = request.folder()
+        from ...models.given import identified
         from ..run.runner import run as compute
         from .results import Run
 
-        store = compute(settings, folder, execution, progress)
+        with identified(recognisers):
+            store = compute(settings, folder, execution, progress)
         if report:
             from ..report.run_report import write_run_report
             from ..storage.files import writing
@@ -174,6 +185,24 @@ def _names(keyword: str, given: Names) -> list[str]:
     if wrong := [name for name in names if not isinstance(name, str)]:
         raise InputError(f"{keyword}: give a name or several, got {type(wrong[0]).__name__}; see: serxai ls.")
     return names
+
+
+def _models(given: Any, device: str) -> tuple[list[str], dict[str, Recogniser]]:
+    """Names of models, and the recognisers among them that are objects."""
+    if isinstance(given, str):
+        return [given], {}
+    several = isinstance(given, Mapping | list | tuple)
+    every = given if several else [given]
+    objects = given if isinstance(given, Mapping) else [m for m in every if not isinstance(m, str)]
+    if not objects:
+        return [m for m in given if isinstance(m, str)], {}
+    from ...models.given import named_objects
+
+    found = named_objects(objects, device)
+    if isinstance(given, Mapping) or not several:
+        return list(found), found
+    left = iter(found)
+    return [m if isinstance(m, str) else next(left) for m in given], found
 
 
 def _checkpoints(given: str | PathLike[str] | Mapping[str, str | PathLike[str]] | None) -> list[str]:

@@ -15,13 +15,15 @@ from ..analysis.leaderboard import SETTING
 from ..analysis.merge import merged
 from ..analysis.method_gap import method_gap
 from ..analysis.pairs import NO_DIFFERENCE, Comparison, compare_methods, oriented
+from ..report.escape import csv_safe
 from ..report.tables import setting_title
 from ..stats.clustered import CELL
+from ..storage.files import write_atomically, writing
 from ..storage.store import Store
 from .console import Console
+from .fitted_table import fitted, width_of
 from .results import print_notes
 
-WIDTH = 120  # narrower tables would cut names and numbers short
 LEGEND = (
     "Differences are a less b, positive is better; intervals 95 %, clustered as the scope says; p corrected by Holm "
     f"over all pairs. '{NO_DIFFERENCE}' is no proof of equality: 'would show' says how large a difference would have "
@@ -47,8 +49,11 @@ def compare(arguments: Namespace) -> int:
         gaps = method_gap(stores, scores, arguments.metric, arguments.method)
         gaps["metric_qualified"] = board_grade(arguments.metric)
     found.pairs["metric_qualified"] = board_grade(arguments.metric)
+    told = gaps if arguments.method else found.pairs
+    if arguments.csv is not None:
+        with writing(arguments.csv.parent, resumable=False):
+            write_atomically(arguments.csv, csv_safe(told).to_csv(index=False, lineterminator="\n").encode())
     if arguments.json:
-        told = gaps if arguments.method else found.pairs
         print(json.dumps(json.loads(told.to_json(orient="records")), indent=2))
         return 0
     _print(found, gaps, arguments)
@@ -57,7 +62,7 @@ def compare(arguments: Namespace) -> int:
 
 def _print(found: Comparison, gaps: pd.DataFrame, arguments: Namespace) -> None:
     console = Console()
-    console.width = max(console.width, WIDTH)
+    console.width = width_of(console)
     ranks = dict(list(found.ranks.groupby(CELL, dropna=False)))
     for cell, group in found.pairs.groupby(CELL, dropna=False, sort=False):
         facts = dict(zip(CELL, cell, strict=True))
@@ -65,32 +70,26 @@ def _print(found: Comparison, gaps: pd.DataFrame, arguments: Namespace) -> None:
         under = ", ".join(filter(None, (facts["condition"], facts["fill"] and f"fill {facts['fill']}")))
         pairs = [oriented(pair, ahead=not pair["difference"] < 0) for pair in group.to_dict("records")]
         pairs.sort(key=lambda pair: -pair["difference"] if pd.notna(pair["difference"]) else 0.0)
-        console.print(_tests(pairs, f"{labelled(arguments.metric)}, {under}: {setting}"))
-        console.print(_beside(pairs))
-        console.print(_ranks(ranks[cell]))
-        console.print(*_groups(found, facts, pairs), sep="\n")
+        width = console.width
+        console.print(_tests(pairs, f"{labelled(arguments.metric)}, {under}: {setting}", width))
+        console.print(_beside(pairs, width))
+        console.print(_ranks(ranks[cell], width))
+        console.print(*_groups(found, facts, pairs, width), sep="\n")
         if arguments.method:
             of_cell = gaps[(gaps[CELL].fillna("") == pd.Series(facts).fillna("")).all(axis=1)]
             print_gap(console, of_cell)
     if found.order is not None:
-        console.print(_order(found))
+        console.print(_order(found, console.width))
     console.print(LEGEND, style="dim", highlight=False, markup=False)
     if meaning := mark_meaning(arguments.metric):
         console.print(f"{labelled(arguments.metric)} {meaning}", style="dim", highlight=False, markup=False)
-
-
-def _table(title: str, names: int, columns: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", padding=(0, 1, 0, 0))
-    for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number < names, justify="left" if number < names else "right")
-    return table
 
 
 def _names(pair: dict[str, Any]) -> list[str]:
     return [pair[f"method_{side}"] + ("!" if pair[f"misses_{side}"] else "") for side in ("a", "b")]
 
 
-def _tests(pairs: list[dict[str, Any]], title: str) -> Table:
+def _tests(pairs: list[dict[str, Any]], title: str, width: int) -> Table:
     columns = (
         "a",
         "b",
@@ -103,83 +102,103 @@ def _tests(pairs: list[dict[str, Any]], title: str) -> Table:
         "sentences",
         "scope",
     )
-    table = _table(title, 3, columns)
-    for pair in pairs:
-        low, high = pair["low"], pair["high"]
-        table.add_row(
+    rows = [
+        (
             *_names(pair),
             pair["finding"],
             _number(pair["difference"]),
-            f"[{low:.3f}, {high:.3f}]" if pd.notna(low) else "",
+            _interval(pair["low"], pair["high"]),
             f"{pair['p_holm']:.4f}" if pd.notna(pair["p_holm"]) else pair["note"],
             f"{pair['n_clips']} of {pair['n_planned']}",
             str(pair["n_speakers"]),
             str(pair["n_sentences"] or "unknown"),
             pair["scope"],
         )
-    return table
+        for pair in pairs
+    ]
+    return fitted(title, columns, rows, width, 3, ("sentences", "scope", "speakers", "clips"))
 
 
-def _beside(pairs: list[dict[str, Any]]) -> Table:
+def _beside(pairs: list[dict[str, Any]], width: int) -> Table:
     """Effect sizes, permutation, equivalence, power, and the spread between models."""
-    columns = [
-        "a", "b", "effect", "rank-biserial", "permutation p (least)", "equivalence p (margin)", "would show", "models",
-    ]  # fmt: skip
     planned = any(pd.notna(pair["clips_needed"]) for pair in pairs)
-    table = _table("beside the p-value", 2, (*columns, *(("clips, speakers needed",) if planned else ())))
+    columns = (
+        "a", "b", "effect", "rank-biserial", "permutation p", "least", "equivalence p", "margin", "would show",
+        "models", *(("clips, speakers needed",) if planned else ()),
+    )  # fmt: skip
+    rows = []
     for pair in pairs:
-        margin = f" ({pair['margin']:.2g})" if pd.notna(pair["margin"]) else ""
-        models = f"{_number(pair['models_low'])} … {_number(pair['models_high'])} of {pair['n_models']}"
-        needed = [f"{_count(pair['clips_needed'])}, {_count(pair['speakers_needed'])}"] if planned else []
-        table.add_row(
-            *_names(pair),
-            _bounded(pair, "effect"),
-            _bounded(pair, "rank_biserial"),
-            f"{_number(pair['p_permutation'])} ({_number(pair['p_permutation_smallest'])})",
-            _number(pair["p_equivalent"]) + margin,
-            _number(pair["detectable"]),
-            models + (", sign changes" if pair["sign_changes"] else ""),
-            *needed,
+        several = f"{_number(pair['models_low'])} … {_number(pair['models_high'])} of " if pair["n_models"] > 1 else ""
+        rows.append(
+            (
+                *_names(pair),
+                _bounded(pair, "effect"),
+                _bounded(pair, "rank_biserial"),
+                _number(pair["p_permutation"]),
+                f"({_number(pair['p_permutation_smallest'])})",
+                _number(pair["p_equivalent"]),
+                f"({pair['margin']:.2g})" if pd.notna(pair["margin"]) else "",
+                _number(pair["detectable"]),
+                f"{several}{pair['n_models']}" + (", sign changes" if pair["sign_changes"] else ""),
+                *([f"{_count(pair['clips_needed'])}, {_count(pair['speakers_needed'])}"] if planned else []),
+            )
         )
-    return table
+    gives_way = ("margin", "least", "models", "rank-biserial", "would show", "permutation p", "equivalence p")
+    return fitted("beside the p-value", columns, rows, width, 2, gives_way)
 
 
-def _ranks(rows: pd.DataFrame) -> Table:
-    table = _table(
-        "ranks by the mean", 1, ("method", "rank", "95 % interval", "first in", "clips", "misses", "speakers")
-    )
-    for row in rows.sort_values(["rank", "method"], na_position="last").itertuples():
-        interval = "" if pd.isna(row.rank_low) else f"[{row.rank_low:g}, {row.rank_high:g}]"
-        first = "–" if pd.isna(row.first) else f"{row.first:.0%}"
-        rank = "–" if pd.isna(row.rank) else f"{row.rank:g}"
-        counts = (str(row.n_clips), str(row.n_misses), str(row.n_speakers))
-        table.add_row(row.method, rank, interval, first, *counts)
-    return table
+def _ranks(rows: pd.DataFrame, width: int) -> Table:
+    columns = ("method", "rank", "95 % interval", "first in", "clips", "misses", "speakers")
+    told = [
+        (
+            row.method,
+            "–" if pd.isna(row.rank) else f"{row.rank:g}",
+            "" if pd.isna(row.rank_low) else f"[{row.rank_low:g}, {row.rank_high:g}]",
+            "–" if pd.isna(row.first) else f"{row.first:.0%}",
+            str(row.n_clips),
+            str(row.n_misses),
+            str(row.n_speakers),
+        )
+        for row in rows.sort_values(["rank", "method"], na_position="last").itertuples()
+    ]
+    return fitted("ranks by the mean", columns, told, width, 1, ("speakers", "clips", "misses"))
 
 
-def _groups(found: Comparison, facts: dict[str, Any], pairs: list[dict[str, Any]]) -> list[Table]:
+def _groups(found: Comparison, facts: dict[str, Any], pairs: list[dict[str, Any]], width: int) -> list[Table]:
     """Differences by emotion and by sex, and Kendall's W of the order of the methods."""
     tables = []
     of_cell = found.groups[_same(found.groups, facts)]
     for view, rows in of_cell.groupby("view", sort=False):
         names = sorted(rows["group"].unique())
         by_pair = {key: part.set_index("group") for key, part in rows.groupby(["method_a", "method_b"])}
-        table = _table(f"differences by {view}", 2, ("a", "b", *names))
+        told = []
         for pair in pairs:
             a, b = pair["method_a"], pair["method_b"]
             sign = 1.0 if (a, b) in by_pair else -1.0
             part = by_pair.get((a, b), by_pair.get((b, a)))
             if part is not None and pd.notna(pair["difference"]):
-                table.add_row(*_names(pair), *(_turned(part.loc[name], sign) for name in names))
-        tables.append(table)
+                told.append((_names(pair), [_turned(part.loc[name], sign) for name in names]))
+        one_line = sum(max((len(turned[i]) for _, turned in told), default=0) + 1 for i in range(len(names)))
+        longest = [max((len(both[i]) for both, _ in told), default=0) + 1 for i in (0, 1)]
+        if sum(longest) + one_line <= width:
+            lines = [(*both, *turned) for both, turned in told]
+            tables.append(fitted(f"differences by {view}", ("a", "b", *names), lines, width, 2))
+        else:  # one line a pair and group
+            lines = [(*both, name, turned[i]) for both, turned in told for i, name in enumerate(names)]
+            tables.append(fitted(f"differences by {view}", ("a", "b", str(view), "difference"), lines, width, 3))
     same = found.agreement[_same(found.agreement, facts | {"fill": ""}) | _same(found.agreement, facts)]
     if len(same):
-        table = _table("order of the methods (Kendall's W)", 2, ("over", "groups", "W", "random groups", "p", "clips"))
-        for row in same.to_dict("records"):
-            numbers = [_number(row[name]) for name in ("w", "w_random", "p")]
-            table.add_row(f"{row['view']}s" if row["view"] != "sex" else "sexes", row["groups"], *numbers,
-                          str(row["n_clips"]))  # fmt: skip
-        tables.append(table)
+        columns = ("over", "groups", "W", "random groups", "p", "clips")
+        agreeing = [
+            (
+                f"{row['view']}s" if row["view"] != "sex" else "sexes",
+                row["groups"],
+                *(_number(row[name]) for name in ("w", "w_random", "p")),
+                str(row["n_clips"]),
+            )
+            for row in same.to_dict("records")
+        ]
+        tables.append(fitted("order of the methods (Kendall's W)", columns, agreeing, width, 2, ("clips",)))
     return tables
 
 
@@ -194,7 +213,7 @@ def _turned(row: pd.Series, sign: float) -> str:
     return f"{sign * row['difference']:+.3f}" + (f" [{low:.3f}, {high:.3f}]" if pd.notna(row["low"]) else "")
 
 
-def _order(found: Comparison) -> Table:
+def _order(found: Comparison, width: int) -> Table:
     """Average ranks over cells, as a description."""
     order = found.order
     if order is None:
@@ -203,10 +222,12 @@ def _order(found: Comparison) -> Table:
         f"average ranks over {order.n_cells} cells (Friedman chi2 {_number(order.chi2)}, p {_number(order.p)}; "
         f"critical difference {order.critical_difference:.2f}); cells share clips: a description, no test"
     )
-    table = _table(title, 1, ("method", "average rank"))
-    for rank, method in sorted(zip(order.ranks.tolist(), found.methods, strict=True)):
-        table.add_row(method, f"{rank:.2f}")
-    return table
+    ranked = sorted(zip(order.ranks.tolist(), found.methods, strict=True))
+    return fitted(title, ("method", "average rank"), [(method, f"{rank:.2f}") for rank, method in ranked], width)
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{low:.3f}, {high:.3f}]" if pd.notna(low) else ""
 
 
 def _bounded(pair: dict[str, Any], name: str) -> str:
@@ -221,18 +242,7 @@ def _count(value: float) -> str:
 
 def print_gap(console: Console, pairs: pd.DataFrame) -> None:
     """Print paired scores, map similarity, and each method's noise and cost."""
-    scored = Table(title="scores on the clips that both have", title_justify="left", box=None, header_style="bold")
-    apart = Table(title="explanations of the same clips", title_justify="left", box=None, header_style="bold")
     bounds = ("rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage")
-    heads = ("rank correlation", "of means", "slope a on b", "at equal shrinkage", "clips")
-    for table, columns in ((scored, ("score of a", "score of b", "clips", "speakers")), (apart, heads)):
-        for column in ("a", "b"):
-            table.add_column(column, no_wrap=True)
-        for column in columns:
-            table.add_column(column, justify="right")
-    scored.add_column("")
-    alone = Table(title="each method", title_justify="left", box=None, header_style="bold")
-    alone.add_column("method", no_wrap=True)
     estimates = {
         "noise": "noise",
         "at equal shrinkage": "noise_at_equal_shrinkage",
@@ -242,22 +252,28 @@ def print_gap(console: Console, pairs: pd.DataFrame) -> None:
         "calls": "calls",
         "seconds": "seconds",
     }
-    for column in ("clips", "repeats", *estimates):
-        alone.add_column(column, justify="right")
+    scored: list[tuple[str, ...]] = []
+    apart: list[tuple[str, ...]] = []
     by_method: dict[str, list[str]] = {}
     for pair in pairs.to_dict("records"):
         planned, names = pair["n_planned"], [pair["method_a"], pair["method_b"]]
         means = [_estimate(pair, f"mean_{side}") for side in ("a", "b")]
-        scored.add_row(*names, *means, f"{pair['n_clips']} of {planned}", str(pair["n_speakers"]), pair["note"])
+        scored.append((*names, *means, f"{pair['n_clips']} of {planned}", str(pair["n_speakers"]), pair["note"]))
         gaps = [_estimate(pair, name) for name in bounds]
-        apart.add_row(*names, *gaps, f"{pair['n_explained']} of {planned}")
+        apart.append((*names, *gaps, f"{pair['n_explained']} of {planned}"))
         for side, name in zip(("a", "b"), names, strict=True):
             counts = [f"{pair[f'n_explained_{side}']} of {planned}", str(pair[f"repeats_{side}"])]
             by_method.setdefault(name, counts + [_half_width(pair, f"{what}_{side}") for what in estimates.values()])
-    for name, cells in by_method.items():
-        alone.add_row(name, *cells)
-    for table in (scored, apart, alone):
-        console.print(table)
+    alone = [(name, *cells) for name, cells in by_method.items()]
+    width = console.width
+    heads = ("a", "b", "score of a", "score of b", "clips", "speakers", "note")
+    console.print(fitted("scores on the clips that both have", heads, scored, width, 2, ("note", "speakers", "clips")))
+    heads = ("a", "b", "rank correlation", "of means", "slope a on b", "at equal shrinkage", "clips")
+    gives_way = ("clips", "of means", "at equal shrinkage")
+    console.print(fitted("explanations of the same clips", heads, apart, width, 2, gives_way))
+    heads = ("method", "clips", "repeats", *estimates)
+    gives_way = ("clips", "repeats", "seconds", "relative noise", "repeats agree", "shrinkage")
+    console.print(fitted("each method", heads, alone, width, 1, gives_way))
 
 
 def _estimate(row: dict[str, Any], name: str) -> str:

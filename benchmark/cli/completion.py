@@ -53,6 +53,10 @@ _serxai() {{
 }}
 complete -o filenames -F _serxai serxai
 """
+# bash's script runs on zsh's own completion, which a bare .zshrc does not switch on
+_ZSH = """(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+autoload -U +X bashcompinit && bashcompinit
+"""
 
 
 def completion(arguments: Namespace) -> int:
@@ -90,7 +94,7 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
         first=_cases(first, 8, adds=True),
         shown=_cases({kind: names[plural] for kind, plural in SHOWN.items()}, 8, adds=True),
     )
-    return f"autoload -U +X bashcompinit && bashcompinit\n{made}" if shell == "zsh" else made
+    return _ZSH + made if shell == "zsh" else made
 
 
 def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:

@@ -12,8 +12,10 @@ import torch
 from rich.table import Table
 
 from ...models.fine_tuning import FineTuning
+from ...models.training_cost import training_notice
+from ...models.untrained import UntrainedModels
 from ..run.config import RunConfig
-from ..run.execution import Execution
+from ..run.execution import Execution, default_workers
 from ..run.forecast import CALLS_OF_A_CLIP, EXACT_ROWS, Forecast, calibrate, forecast, typical_methods
 from ..run.plan import Plan, Shard, make_plan
 from ..run.provenance import measured_reach
@@ -43,8 +45,11 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
     plan = _plan(config, execution, store)
     large = plan.n_rows > EXACT_ROWS
     scoring = forecast(plan, store, execution.retry_failed, sample=large)
-    untrained = sorted({f"{name} on {corpus}" for (name, corpus), used in plan.models.items()
-                        if used.info.get("untrained")})  # fmt: skip
+    untrained = {
+        f"{name} on {corpus}": training_notice(used.task, default_workers())
+        for (name, corpus), used in sorted(plan.models.items())
+        if isinstance(used, UntrainedModels)
+    }
     left = [shard for shard in plan.shards if store is None or store.is_pending(shard.key, execution.retry_failed)]
     some = left or plan.shards[: bool(tuning.total)]
     dear = large or scoring.total > CALLS_OF_A_CLIP * plan.n_clips
@@ -67,7 +72,8 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         "shards_done": len(plan.shards) - len(left),
         "model_calls": scoring.total + tuning.total,
         "estimated_from_clips": scoring.sampled,
-        "untrained": untrained,
+        "untrained": list(untrained),
+        "training": list(untrained.values()),
         "tuning_calls": tuning.total,
         "predictions": scoring.calls["predictions", ""],
         "reach_calls": scoring.calls["reach", ""],
@@ -123,10 +129,9 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
     numbers = {models.name for models in plan.models.values() if models.info.get("regression")}
     for line in reach_lines(summary["reach"], numbers):
         console.print(line, highlight=False)
-    for name in untrained:
+    for notice in untrained.values():
         console.print(
-            f"{name}: not trained yet. The run trains it first, which takes minutes beyond these; calls are those of "
-            "an untrained one, and which fills have reach is not known.",
+            f"{notice} The calls above are those of an untrained one, and which fills have reach is not known.",
             highlight=False,
         )
     return 0

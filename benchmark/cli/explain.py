@@ -101,9 +101,10 @@ def sounds_withheld(explained: ClipExplanation, audio: Path, data_root: Path | N
         record = corpus_forbidding_derivatives(audio, data_root)
     if record is None:
         return ""
+    own = " If it is yours to decide, write derivatives_allowed = true into corpus.toml of that folder."
     return (
         f"No sounds were written: {audio.name} belongs to the corpus {record.name}, whose licence ({record.licence}) "
-        "does not let audio made from it be passed on."
+        "does not let audio made from it be passed on." + own * record.name.startswith("folder:")
     )
 
 

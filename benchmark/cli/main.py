@@ -17,7 +17,7 @@ from io import TextIOWrapper
 from typing import Any
 
 from ... import __version__
-from ...errors import TableWarning
+from ...errors import TableWarning, TrainingWarning
 from ...registry import PluginWarning
 from . import catalogue_parsers, extension_parsers, run_parsers
 from .arguments import Parser, add_debug
@@ -61,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(show: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """Print warnings of broken packages and of tables in one line, any other as Python does."""
-    if issubclass(category, PluginWarning | TableWarning):
+    """Print warnings of broken packages, of tables and of trainings in one line, any other as Python does."""
+    if issubclass(category, PluginWarning | TableWarning | TrainingWarning):
         print(f"serxai: {printable(str(message))}", file=sys.stderr)
     else:
         show(message, category, *where)

@@ -98,7 +98,8 @@ def _cell(value: object) -> str:
 def _write(table: pd.DataFrame, out: Path | None, name: str) -> None:
     if out is None:
         return
+    from ..report.escape import csv_safe
     from ..storage.files import write_atomically, writing
 
     with writing(out, resumable=False):
-        write_atomically(out / name, table.to_csv(index=False, lineterminator="\n").encode())
+        write_atomically(out / name, csv_safe(table).to_csv(index=False, lineterminator="\n").encode())

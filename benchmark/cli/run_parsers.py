@@ -99,6 +99,7 @@ def _compare(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--difference", type=float, metavar="X", help="true difference to tell the clips and speakers needed for"
     )
+    parser.add_argument("--csv", type=nonempty_path, metavar="FILE", help="also write every value of the pairs")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

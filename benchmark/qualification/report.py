@@ -21,6 +21,7 @@ from rich.text import Text
 
 from ...metrics.qualified import IN_SCOPE, NO, NO_CLAIM, NOT_TESTED, YES, Verdict, write_verdicts
 from ...metrics.records import METRICS
+from ..report.escape import csv_safe
 from ..storage.files import write_atomically
 from .estimates import AVERAGED, COLUMNS
 from .heat_map import heat_map
@@ -83,7 +84,7 @@ def write_qualification(table: pd.DataFrame, info: Mapping[str, Any], out: str |
 
 
 def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, float_format="%.4g", lineterminator="\n").encode()
+    return csv_safe(table).to_csv(index=False, float_format="%.4g", lineterminator="\n").encode()
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

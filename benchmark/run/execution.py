@@ -6,9 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...errors import InputError
 from ...models.trust import NO_PERMISSION, Permission
+
+if TYPE_CHECKING:
+    from ...models.recogniser import Recogniser
 
 ATTEMPTS = 3  # how often a shard is tried before its rows are written as failed
 GB = 1e9
@@ -40,6 +44,8 @@ class Execution:
         Models whose own code may run, by what this command's line says; workers get it from their parent.
     maps : Path or None
         Folder of maps that were made elsewhere, for methods ``maps:NAME``; one that a run's files name is never read.
+    recognisers : dict of str to Recogniser
+        Objects by their name ``object:NAME`` (`models.given`).
     """
 
     workers: int = 1
@@ -53,13 +59,14 @@ class Execution:
     checkpoints: Mapping[str, Path] = field(default_factory=dict, hash=False)  # a dict has no hash, Ray needs one
     permission: Permission = NO_PERMISSION
     maps: Path | None = None
+    recognisers: Mapping[str, Recogniser] = field(default_factory=dict, hash=False)
 
 
 def on_cpu(execution: Execution) -> Execution:
     """The same execution without an accelerator, for a process that only writes failed rows."""
     return Execution(
         data_root=execution.data_root, checkpoints=execution.checkpoints, permission=execution.permission,
-        maps=execution.maps,
+        maps=execution.maps, recognisers=execution.recognisers,
     )  # fmt: skip
 
 

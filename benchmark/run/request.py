@@ -41,6 +41,8 @@ class RunRequest:
     resume, retry_failed, dry_run : bool
     data_root, workers, device, memory, batch_memory, executor, ray_address
         As in `Execution`.
+    recognisers : mapping of str to Recogniser
+        Objects by their name in `models`; one process computes a run of them unless `workers` says otherwise.
     """
 
     config: Path | None = None
@@ -73,6 +75,7 @@ class RunRequest:
     batch_memory: float | None = None
     executor: str = "local"
     ray_address: str | None = None
+    recognisers: Mapping[str, Any] = field(default_factory=dict)
 
     def settings(self, notify: Callable[[str], None]) -> tuple[RunConfig, Execution]:
         """Configuration and execution settings.
@@ -113,10 +116,12 @@ class RunRequest:
             reexplain_calls=self.reexplain_calls,
             seed=self.seed,
         )
+        if self.recognisers:
+            self._refuse_unsendable()
         permission = Permission.of(self.models, self.trust)
         check_permission(permission, config.models)
         execution = Execution(
-            workers=workers_option(self.workers),
+            workers=workers_option(1 if self.recognisers and self.workers is None else self.workers),
             data_root=_data_root(self.data_root, config),
             retry_failed=self.retry_failed,
             memory=memory_option("--memory", self.memory),
@@ -125,10 +130,29 @@ class RunRequest:
             ray_address=self._ray_address(),
             checkpoints=checkpoints_option(self.checkpoints, config.models),
             permission=permission,
+            recognisers=self.recognisers,
             # last, since it may import torch; a Ray cluster may have what this machine has not
             device=self.device if self.executor == "ray" else device_option(self.device),
         )
         return config, execution
+
+    def _refuse_unsendable(self) -> None:
+        """Refuse objects where other processes need them and cannot get them."""
+        from ...models.given import refuse_unsendable
+
+        asked = {
+            f"--workers {self.workers}": (self.workers or 1) > 1,
+            "--memory": self.memory is not None,
+            f"--executor {self.executor}": self.executor != "local",
+        }
+        for why in (why for why, given in asked.items() if given):
+            refuse_unsendable(self.recognisers, why)
+        if self.trained_on is not None and set(self.models) <= set(self.recognisers):
+            raise InputError("--trained-on: the recogniser is given itself; its attribute trained_on says so.")
+        if unclear := [text for text in self.checkpoints if text.rpartition("=")[0] not in self.models]:
+            raise InputError(
+                f"--checkpoint {unclear[0]}: say of which model that is named; objects have their weights."
+            )
 
     def folder(self) -> Path:
         """The run's folder: `out`, or a free one named after file or preset and corpora.

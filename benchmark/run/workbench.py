@@ -8,16 +8,18 @@ from functools import partial
 
 from ...datasets.corpora import CORPORA, layout_of, load_corpus
 from ...datasets.corpus import Corpus
-from ...errors import InputError, TableWarning
+from ...errors import InputError, TableWarning, TrainingWarning
 from ...models.backbone_settings import BackboneSettings
-from ...models.foldmodels import Models
+from ...models.foldmodels import GivenRecogniser, Models
 from ...models.obtain import find_shipped, obtain_models
 from ...models.recogniser import Recogniser
 from ...models.records import MODELS
+from ...models.task import TrainingTask
+from ...models.training_cost import training_notice
 from ...models.untrained import UntrainedModels
 from ...progress import Progress, no_progress
 from ..storage.map_folder import MapFolder, read_map_folder
-from .execution import GB, Execution
+from .execution import GB, Execution, default_workers
 
 
 class Workbench:
@@ -102,6 +104,8 @@ class Workbench:
             If there are none, `train` is False, and nothing stands in.
         """
         key = (model, trained_on)
+        if model in self.execution.recognisers:
+            return GivenRecogniser(self.execution.recognisers[model], model)
         settings = self._settings.get(model)
         if key not in self._models:
             models: Models | None = self._shipped(model, trained_on)
@@ -114,6 +118,7 @@ class Workbench:
                 ensemble=self._ensemble,
                 progress=partial(self._progress, f"training {model} on {trained_on}"),
                 options=settings.given if settings else None,
+                announce=None if self._quiet else self._announce,
             )
             if models is None and self._stand_in and MODELS.get(model).kind != "hf":
                 models = UntrainedModels(model, self.corpus(trained_on))
@@ -124,6 +129,10 @@ class Workbench:
                 )
             self._models[key] = models
         return self._models[key]
+
+    def _announce(self, task: TrainingTask) -> None:
+        """Warn of a training before it begins."""
+        warnings.warn(training_notice(task, default_workers()), TrainingWarning, stacklevel=2)
 
     def _shipped(self, model: str, trained_on: str) -> Models | None:
         """Shipped models of a published corpus that is not on this disk; None where it is, or there are none."""

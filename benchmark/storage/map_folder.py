@@ -300,8 +300,12 @@ def read_map_folder(path: Path) -> MapFolder:
     """
     there = [name for name in MANIFESTS if (path / name).is_file()]
     if len(there) != 1:
-        found = "both are there" if there else "none is there"
-        raise InputError(f"MAPS {path}: a folder of maps holds one of {' and '.join(MANIFESTS)}, {found}.")
+        told = (
+            "both are there; take one away"
+            if there
+            else "none is there; serxai.maps.write_maps writes maps with their manifest"
+        )
+        raise InputError(f"MAPS {path}: a folder of maps holds one of {' and '.join(MANIFESTS)}, {told}.")
     source = path / there[0]
     try:
         text = read_bytes(source, MAX_MANIFEST_BYTES).decode("utf-8-sig")

@@ -12,7 +12,8 @@ import torch
 
 from serxai.errors import ClipError, InputError
 from serxai.keys import rng
-from serxai.models.custom import CustomRecogniser, ModelFacts, load_onnx, load_python, probe_clips
+from serxai.models.custom import CustomRecogniser, ModelFacts, load_onnx, load_python
+from serxai.models.probe_clips import probe_clips
 from serxai.models.recogniser import Recogniser
 from serxai.models.records import MODELS
 
@@ -239,7 +240,7 @@ def test_a_checkpoint_is_passed_to_the_factory_and_part_of_the_fingerprint(pytho
         ("other_rate", "wants 44100 Hz; serxai gives 16000 Hz"),
         ("broken", "its factory failed: KeyError: 'weights'"),
         ("failing", "RuntimeError: out of luck"),
-        ("number", "returned Number; it must return a torch module"),
+        ("number", "returned Number; it must be a torch module"),
         ("absent", "has no function 'absent'"),
     ],
 )

@@ -134,3 +134,26 @@ def test_a_broken_entry_point_is_named_and_the_rest_works(monkeypatch: pytest.Mo
     assert [line.split("'")[1] for line in lines] == ["absent", "taken", "no list"]
     assert not any("\n" in line for line in lines) and "No module named 'gone'" in lines[0]
     assert registry.get("two").version == "1"
+
+
+def test_a_path_is_told_how_to_be_named(tmp_path, monkeypatch):
+    from serxai.datasets.corpora import CORPORA
+    from serxai.models.records import MODELS
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "calls").mkdir()
+    for name in ("mynet.py", "mynet.onnx", "labels.csv", "notes.txt"):
+        (tmp_path / name).touch()
+    for registry, name, said in (
+        (CORPORA, "calls", r"write folder:calls\."),
+        (CORPORA, "labels.csv", r"write folder:labels\.csv\."),
+        (MODELS, "calls", r"write hf:calls\."),
+        (MODELS, "mynet.py", r"write python:mynet:FACTORY\."),
+        (MODELS, "mynet.onnx", r"write onnx:mynet\.onnx\."),
+    ):
+        with pytest.raises(UnknownNameError, match=said):
+            registry.get(name)
+    for registry, name in ((CORPORA, "notes.txt"), (MODELS, "notes.txt"), (CORPORA, "none"), (CORPORA, "a\0b")):
+        with pytest.raises(UnknownNameError, match=r"unknown \w+ .*Known") as caught:
+            registry.get(name)
+        assert "There is a path" not in str(caught.value)

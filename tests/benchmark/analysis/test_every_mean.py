@@ -237,7 +237,7 @@ def test_compare_tells_how_many_of_the_planned_clips(
     write_clip_facts(tmp_path / "run", [("planted", clip, f"t{clip[-1]}", "male") for clip in scores["clip"]])
     arguments = Namespace(
         runs=[tmp_path / "run"], metric="abpc", corpus=None, method=[], margin=None, difference=None, partial=False,
-        json=True,
+        json=True, csv=None,
     )  # fmt: skip
     assert cli_compare.compare(arguments) == 0
     found = json.loads(capsys.readouterr().out)

@@ -310,7 +310,7 @@ def test_on_the_command_line(store: Store, capsys: pytest.CaptureFixture[str]):
     expected = gap(store, "emolime-paper", "emolime")
     pair = [line for line in lines if line.split()[:2] == ["emolime-paper", "emolime"]][-1]
     assert f"{expected['rank_correlation']:.3f}" in pair and f"{expected['slope_at_equal_shrinkage']:.3f}" in pair
-    paper, exact = (next(n for n in lines[::-1] if n.startswith(f" {name} ")) for name in ("emolime-paper", "emolime"))
+    paper, exact = (next(n for n in lines[::-1] if n.startswith(f"{name} ")) for name in ("emolime-paper", "emolime"))
     assert paper.split()[1:6] == ["16", "of", "16", "10", f"{expected['noise_a']:.3f}"]
     assert "±" in paper and {"0.876", "66", "100"} <= set(paper.split())
     assert "256 ±0" in exact and "2 ±0" in exact

@@ -135,7 +135,48 @@ def test_bash_completes_commands_flags_and_names(tmp_path: Path) -> None:
 def test_zsh_takes_the_script_of_bash(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", "zsh"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("autoload") and said.endswith(script(build_parser(), "bash"))
+    assert "bashcompinit" in said and said.endswith(script(build_parser(), "bash"))
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+def test_zsh_completes_a_typed_line(tmp_path: Path) -> None:
+    """In a bare interactive shell, whose line editor is fed through a terminal."""
+    import os
+    import pty
+    import select
+    import time
+
+    file = tmp_path / "completion.zsh"
+    file.write_text(script(build_parser(), "zsh"))
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.environ.update(TERM="dumb", HOME=str(tmp_path))
+        os.execvp("zsh", ["zsh", "-f", "-i"])
+    shown = b""
+
+    def typed(text: str, wanted: str) -> bool:
+        nonlocal shown
+        shown = b""
+        os.write(terminal, text.encode())
+        until = time.monotonic() + 30
+        while time.monotonic() < until and wanted.encode() not in shown:
+            if select.select([terminal], [], [], 0.2)[0]:
+                shown += os.read(terminal, 65536)
+        return wanted.encode() in shown
+
+    try:
+        assert typed(f"source {file}; print rea''dy\n", "ready"), shown
+        assert b"not found" not in shown
+        for text, wanted in (
+            ("comp\t", "completion"),
+            ("show meth\t", "method"),
+            ("run --method attention-rol\t", "lout"),
+        ):
+            assert typed(f"\x15serxai {text}", wanted), shown
+    finally:
+        os.close(terminal)
+        os.waitpid(child, 0)
 
 
 def test_all_kinds_can_be_shown() -> None:

@@ -81,3 +81,14 @@ def test_an_evil_method_name_leaves_harmless(tmp_path, make_scores):
     widths = {line.count("|") for table in markdown.split("\n\n") for line in table.splitlines() if line[:1] == "|"}
     assert len({line.count("|") for line in markdown.splitlines() if "cmd" in line}) <= len(widths)
     assert "\n\\# heading" not in latex and "cmd|" in latex
+
+
+def test_csvs_of_qualify_and_reproduce_hold_no_formula(tmp_path):
+    from serxai.benchmark.cli.reproduce import _write
+    from serxai.benchmark.qualification.report import _csv
+
+    table = pd.DataFrame({"metric": [NAME.splitlines()[0], "abpc"], "value": [-1.5, 2.0]})
+    _write(table, tmp_path, "t.csv")
+    for text in (_csv(table).decode(), (tmp_path / "t.csv").read_text("utf-8")):
+        assert text.splitlines()[1].startswith("\"'=cmd") or text.splitlines()[1].startswith("'=cmd")
+        assert "-1.5" in text and "'-1.5" not in text

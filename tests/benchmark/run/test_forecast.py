@@ -144,6 +144,11 @@ def test_a_model_that_is_not_trained_is_forecast(
     assert main(["run", "--corpus", f"folder:{tmp_path}", "--model", model, *flags.split()]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["untrained"] == [f"{model} on folder:{tmp_path}"] and told["clips"] == 4
+    (notice,) = told["training"]
+    assert (
+        "24 clips of 6 speakers" in notice and "5 folds and a refit, about" in notice and "--checkpoint DIR" in notice
+    )
+    assert ("--trained-on emodb" in notice) == (model == "cnn")  # of which one is shipped
     # one trajectory of 32 copies for each clip and method that explains it, and the predictions
     explained = 2 if model == "cnn" else 1  # a black box has no gradient
     assert told["model_calls"] >= 4 * explained * 32 and told["seconds"] > 0

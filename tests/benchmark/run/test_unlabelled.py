@@ -81,5 +81,58 @@ def test_what_labels_are_needed_for_is_refused(given: dict[str, str], said: str,
 
 def test_a_folder_without_sounds_is_refused_as_before(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match=r"no CSV, no corpus.toml and no db.yaml"):
+    with pytest.raises(InputError, match=r"no sound files, no CSV, no corpus.toml and no db.yaml; put sound files"):
         load_corpus(f"folder:{tmp_path}")
+
+
+def test_a_table_without_emotions_is_a_corpus_without_labels(sounds: Path) -> None:
+    table = sounds / "speakers.csv"
+    table.write_text("file,speaker,topic\na.wav,anna,x\nb.wav,ben,y\nmonday/c.flac,anna,x\n")
+    try:
+        with pytest.warns(
+            TableWarning, match=r"no column for the emotion \(emotion, label, .*so 3 clips without labels"
+        ):
+            corpus = load_corpus(f"folder:{sounds}")
+        assert not corpus.labelled and list(corpus.table["speaker"]) == ["anna", "ben", "anna"]
+        table.write_text("file\na.wav\nb.wav\n")
+        with pytest.warns(TableWarning, match="2 clips without labels"):
+            assert set(load_corpus(f"folder:{sounds}").table["speaker"]) == {"unknown"}
+    finally:
+        table.unlink()
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("file,emotoin,speaker", r"no column for the emotion.*Perhaps 'emotoin'"),
+        ("file,speeker", r"no column for the speaker.*Perhaps 'speeker'"),
+        ("sound,speaker", "no column for the file"),
+    ],
+)
+def test_a_misspelt_column_is_not_taken_for_a_missing_one(header: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    (tmp_path / "t.csv").write_text(f"{header}\na.wav{',x' * header.count(',')}\n")
+    with pytest.raises(InputError, match=said):
+        load_corpus(f"folder:{tmp_path}")
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::serxai.errors.TableWarning")
+def test_speakers_of_unlabelled_clips_are_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERXAI_DATA", str(tmp_path / "empty"))
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    rows = ["file,speaker"]
+    for number in range(14):
+        soundfile.write(folder / f"{number}.wav", 0.1 * rng.standard_normal(16_000), 16_000)
+        rows.append(f"{number}.wav,s{number // 2}")
+    (folder / "speakers.csv").write_text("\n".join(rows))
+    run = serxai.run(
+        corpus=f"folder:{folder}", method=["saliency", "random", "energy"], metric=["core", "gini"], workers=1,
+        condition=["clean", "noise-20db"], out=tmp_path / "run",
+    )  # fmt: skip
+    scores = run.scores
+    assert set(scores["status"]) <= {"ok", "skipped"} and scores["speaker"].nunique() == 7
+    assert (scores.loc[scores["status"] == "skipped", "reason"].str.len() > 0).all()
+    assert run.leaderboard("abpc")["p_holm"].notna().any()  # seven known speakers: tested

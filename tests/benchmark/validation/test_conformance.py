@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from serxai.audio import scoring_grid
@@ -255,6 +256,7 @@ def test_a_new_package_is_written(kind: str, tmp_path: Path):
     for path in (tmp_path / "my-own").rglob("*.py"):
         compile(path.read_text(), str(path), "exec")
         assert "$" not in path.read_text()
+    assert "://" not in (tmp_path / "my-own" / "README.md").read_text()  # no page that may not exist
     assert main(["new", kind, "my-own", "--out", str(tmp_path)]) == 2
     assert main(["new", kind, "My Own", "--out", str(tmp_path)]) == 2
     for name in ("../my-own", "my/own", "/my-own", "none", "a" * 41, "my-own\n", ""):
@@ -262,20 +264,48 @@ def test_a_new_package_is_written(kind: str, tmp_path: Path):
     assert not (tmp_path / "other").exists()
 
 
+# a run with what was written; a recogniser is trained first, a corpus is the folder "corpora"
+RUNS = {
+    "method": "--method my-own --method random --metric abpc --limit 4",
+    "metric": "--method random --method energy --metric my-own --limit 4",
+    "corpus": "--corpus my-own --data-root corpora --method random --method energy --metric abpc --trained-on emodb",
+    "recogniser": "--model my-own --checkpoint trained --method random --method energy --metric abpc --limit 4",
+}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_package_installs_and_its_test_passes(kind: str, tmp_path: Path):
-    """Without a network, into a folder beside the environment, as pip would into it."""
+def test_a_new_package_goes_all_the_way_to_a_board(kind: str, tmp_path: Path):
+    """Written, installed without a network into a folder beside the environment, tested, checked, run."""
     assert main(["new", kind, "my-own", "--out", str(tmp_path)]) == 0
-    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q"]
-    subprocess.run([*pip, "--target", tmp_path / "site", tmp_path / "my-own"], check=True, timeout=300)
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider", "tests"]
-    done = subprocess.run(
-        line, cwd=tmp_path / "my-own", env=environment, capture_output=True, text=True, timeout=600
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
+
+    def started(*line: str, cwd: Path = tmp_path) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *line], cwd=cwd, env=environment, capture_output=True, text=True, timeout=900
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    started("pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q", "--target", "site", "my-own")
+    flags = ("-q", "--import-mode=importlib", "-p", "no:cacheprovider", "tests")
+    assert "1 passed" in started("pytest", *flags, cwd=tmp_path / "my-own")
+    serxai = ("serxai.benchmark.cli",)
+    data: tuple[str, ...] = ()
+    if kind == "corpus":
+        folder = tmp_path / "corpora" / "my-own"
+        folder.mkdir(parents=True)
+        for number, name in enumerate(f"{who}_{label}_01" for who in ("F1", "M1") for label in ("ang", "sad")):
+            sound = 0.1 * np.random.default_rng(number).standard_normal(16_000)
+            soundfile.write(folder / f"{name}.wav", sound, 16_000)
+        data = ("--data-root", "corpora")
+    if kind == "recogniser":
+        started(*serxai, "train", "my-own", "--corpus", "planted", "--out", "trained", "--workers", "1")
+        data = ("--trained-on", "planted")  # what the check loads is in the cache, or trained
+    assert "none failed" in started(*serxai, "check", kind, "my-own", *data)
+    told = started(*serxai, "run", *RUNS[kind].split(), "--workers", "1", "--condition", "clean", "--out", "run")
+    assert " 0 failed" in told and (tmp_path / "run" / "report" / "index.html").is_file()
+    assert ("my-own" in told) or kind == "corpus"
 
 
 def test_the_probe_clip_is_told_apart():
