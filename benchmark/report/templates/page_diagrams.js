@@ -54,7 +54,7 @@ function curves(title, note, series, places) {
 }
 
 function strengthDiagrams(columns, board) {
-  const kinds = unique(DATA.conditions.map((c) => c.kind)).filter(Boolean), out = [], setting = DATA.settings[current()] || {};
+  const kinds = unique(DATA.conditions.map((c) => c.kind)).filter(Boolean), out = [];
   for (const kind of kinds) {
     const chain = DATA.conditions.filter((c) => c.kind === kind).map((c) => c.name);
     for (const c of columns.filter((each) => each.place && each.number === current())) {
@@ -65,7 +65,7 @@ function strengthDiagrams(columns, board) {
       const series = methods.map((name) => ({ name, points: places.map((p, i) => [i, (rows.find((row) => row.method === name && row.condition === p) || {}).mean]).filter(([, v]) => v !== null && v !== undefined) })).filter((one) => one.points.length > 1);
       if (series.length) out.push(curves(`Strength of ${kind}: ${c.title}`, `${METRICS.get(c.place.metric).label}, mean over clips.`, series, places));
     }
-    const shift = DATA.strength.filter((row) => row.corpus === setting.corpus && row.model === setting.model && chain.includes(row.condition) && row.score !== null);
+    const shift = DATA.strength.filter((row) => row.setting === current() && chain.includes(row.condition));
     const places = chain.filter((name) => shift.some((row) => row.condition === name));
     if (places.length > 1) out.push(curves(`Strength of ${kind}: similarity to the explanation as recorded`, "Of serxai robustness: 0 as unlike as other clips, 1 as alike as a repeat.",
       unique(shift.map((row) => row.method)).map((name) => ({ name, points: shift.filter((row) => row.method === name).map((row) => [places.indexOf(row.condition), row.score]).sort((a, b) => a[0] - b[0]) })), places));
@@ -111,6 +111,7 @@ async function update() {
     else if (dialog.open) dialog.close();
   } catch (error) {
     document.getElementById("status").textContent = error.message;
+    console.error(error);
   }
   document.body.dataset.drawn = String(mine);
 }
