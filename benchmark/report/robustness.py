@@ -78,7 +78,10 @@ def comparable(stores: Sequence[Store]) -> bool:
     """Whether the runs may hold two explanations of one clip: shifts, repeats, several recognisers or runs."""
     settings = [store.info["config"] for store in stores]
     return len(stores) > 1 or any(
-        len(config["conditions"]) > 1 or config["repeats"] > 1 or len(config["models"]) > 1 or len(config["corpora"]) > 1
+        len(config["conditions"]) > 1
+        or config.get("repeats", 1) > 1
+        or len(config["models"]) > 1
+        or len(config["corpora"]) > 1
         for config in settings
     )
 

@@ -1,4 +1,4 @@
-"""Robustness on the four axes as columns of the start view: one pseudo-metric of family ``robustness`` for each axis."""
+"""Robustness on the four axes as columns of the start view: a pseudo-metric of family ``robustness`` for each."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from .encode import grid
 from .payload import BOARD, Setting
 
 FAMILY = "robustness"
-SUMMARIES = {
-    "shift": "how alike explanations of a clip stay when it is disturbed",
-    "model": "how alike recognisers explain a clip",
-    CORPORA: "how alike the bands of an emotion are across corpora",
-    "retraining": "how alike trainings of one recogniser explain a clip",
-    "seed": "how alike a method explains a clip with another seed",
+# label and summary of each axis, in the order in which one is shown
+AXIS_TEXTS = {
+    "shift": ("similarity under shift", "how alike explanations of a clip stay when it is disturbed"),
+    "model": ("similarity across recognisers", "how alike recognisers explain a clip"),
+    CORPORA: ("similarity across corpora", "how alike the bands of an emotion are across corpora"),
+    "retraining": ("similarity across trainings", "how alike trainings of one recogniser explain a clip"),
+    "seed": ("similarity across seeds", "how alike a method explains a clip with another seed"),
 }
 _PLACE = {"space": "audio", "target_rule": "predicted", "condition": "", "fill": ""}
 
@@ -34,12 +35,12 @@ def axis_metrics(axes: pd.DataFrame) -> list[dict[str, Any]]:
     scored = axes[axes["score"].notna()]["axis"] if len(axes) else []
     return [
         {
-            "name": metric_of(axis), "label": f"similarity kept: {axis}", "family": FAMILY, "direction": "higher",
+            "name": metric_of(axis), "label": label, "family": FAMILY, "direction": "higher",
             "grade": "not applicable", "verdict": "", "ranked": True, "core": True, "headline": True, "axis": axis,
             "summary": summary, "perfect": 1, "random": 0, "described": "", "unit": "", "scale": AXIS_LEGEND,
             "citation": "", "version": "", "cost": "",
         }
-        for axis, summary in SUMMARIES.items()
+        for axis, (label, summary) in AXIS_TEXTS.items()
         if axis in set(scored)
     ]  # fmt: skip
 
@@ -146,5 +147,6 @@ def _of(rows: pd.DataFrame, setting: Setting) -> pd.Series:
     """Which rows are of a setting; those of all corpora together are of every setting of their kind of recogniser."""
     title = f"{setting.model} ({setting.trained_on})" if setting.trained_on else setting.model
     corpus, model = rows["corpus"].astype(str), rows["model"].astype(str)
-    return ((corpus == setting.corpus) & (model == title)) | ((corpus == "") & (model == setting.model.partition("@")[0]))
-
+    return ((corpus == setting.corpus) & (model == title)) | (
+        (corpus == "") & (model == setting.model.partition("@")[0])
+    )

@@ -130,9 +130,7 @@ def setting_facts(scores: pd.DataFrame, settings: Sequence[Setting]) -> list[dic
     return facts
 
 
-def records(
-    board: pd.DataFrame, infos: Sequence[Mapping[str, Any]], conditions: Iterable[str] = ()
-) -> dict[str, Any]:
+def records(board: pd.DataFrame, infos: Sequence[Mapping[str, Any]], conditions: Iterable[str] = ()) -> dict[str, Any]:
     """What headings and dialogs explain: metrics, methods, conditions (those given too), corpora, with sources."""
     shifts = [*board["condition"].astype(str), *conditions]
     corpora = {name: facts for info in infos for name, facts in info.get("corpora", {}).items()}

@@ -18,7 +18,7 @@ from ..defaults import EXAMPLE_CLIPS
 from ..robustness import NOTHING, Robustness
 from .axes import axis_chunks, axis_metrics, axis_rows, strength_rows
 from .clip_data import clip_tables, score_chunks
-from .encode import rounded, safe_json
+from .encode import safe_json
 from .examples import Recordings, example_files, example_index, examples_of
 from .payload import (
     absent_families,

@@ -173,7 +173,7 @@ function drawTable(columns) {
   if (!state.sort && columns.length) state.sort = columns[0].key;
   const scales = columns.map(span);
   const arrow = (c) => (METRICS.get(c.place.metric).ranked ? (METRICS.get(c.place.metric).direction === "lower" ? " ↓" : " ↑") : " (described)");
-  const heads = columns.map((c) => head(c.key, c.title, c.place ? `${METRICS.get(c.place.metric).label}${arrow(c)} · ${placeText(c.place)}` : "no score", c.place ? () => openFamily(c) : null,
+  const heads = columns.map((c) => head(c.key, c.title, c.place ? [`${METRICS.get(c.place.metric).label}${arrow(c)}`, placeText(c.place)].filter(Boolean).join(" · ") : "no score", c.place ? () => openFamily(c) : null,
     { low: Boolean(c.place) && !differs() && METRICS.get(c.place.metric).direction === "lower" }));
   const rows = names.map((name) => {
     const method = METHODS.get(name), f = facts(columns, name);
@@ -188,7 +188,7 @@ function drawTable(columns) {
   const setting = DATA.settings[current()];
   const caption = state.columns === "recognisers" ? `Methods by recogniser: ${state.family || DATA.families[0]}` : setting ? `${setting.corpus}, ${setting.recogniser}` : "No scores";
   const key = differs() ? "line at 0" : "dashed tick random, orange tick energy";
-  document.getElementById("key").textContent = `95 % intervals; ${key}; ▲ passes the bar, ▼ worse than random, ! misses count as the worst, ≠ other fill, not tested; methods that share a letter cannot be told apart; # rank in the family. A number opens its clips.`;
+  document.getElementById("key").textContent = `95 % intervals, each by itself; marks and p are corrected for all tests of a family; ${key}; ▲ passes the bar, ▼ worse than random, ! misses count as the worst, ≠ other fill, not tested; methods that share a letter cannot be told apart; # rank in the family. A number opens its clips.`;
   const table = h("table", { class: "board" },
     h("caption", {}, caption),
     h("thead", {}, h("tr", {}, head("method", "method", null, null, { low: true }), heads, head("clips", "clips", null, null, { numeric: true }),
@@ -210,7 +210,7 @@ const NEEDED = new Map([["faithfulness", ["random", "energy"]], ["localisation",
 function correctedP(row, family) {
   if (row.p_bar === null || row.p_bar === undefined) return "";
   const tests = DATA.tested.find(([name]) => name === family), beyond = row.diff_energy_low > 0 && !(row.p_bar < 0.05);
-  return `; p ${pText(row.p_bar)} corrected for ${tests ? tests[1] : "all"} tests of ${family} (Holm)${beyond ? ": not shown, though the interval, which is of one test, excludes 0" : ""}`;
+  return `; p ${pText(row.p_bar)} corrected for ${tests ? tests[1] : "all"} tests of ${family} (Holm)${beyond ? ": the bar is not passed, although the interval, which is of one test alone, excludes 0" : ""}`;
 }
 
 /* Buttons that open the explanation of a clip, the first one that sounds. */
@@ -232,7 +232,7 @@ function axisLine(c, metric, title) {
   const ranked = own.filter((row) => row.family_rank).sort((a, b) => a.family_rank - b.family_rank), energy = rows.find((row) => row.method === "energy");
   const said = (row) => [h("b", {}, row.method), ` ${num(row.mean)} ${between(row.low, row.high)}`];
   const order = ranked.length ? ["most robust of the ", h("b", {}, String(ranked.length)), " methods that beat random and energy: ", said(ranked[0])] : [h("span", { class: "no" }, "no ranking (fewer than two methods beat random and energy). "), own.length ? ["Highest: ", said(own[0])] : ""];
-  const blind = energy && energy.method !== (own[0] || {}).method ? ["; ", "energy", ` ${num(energy.mean)} ${between(energy.low, energy.high)}: a map that does not look at the recogniser is robust too`] : "";
+  const blind = energy && energy.method !== (own[0] || {}).method ? ["; energy", ` ${num(energy.mean)} ${between(energy.low, energy.high)}: a map that does not look at the recogniser is robust too`] : "";
   return h("li", {}, title, order, blind, ". ");
 }
 
