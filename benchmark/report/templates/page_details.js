@@ -28,7 +28,7 @@ async function openFamily(c) {
   const names = DATA.metrics.filter((m) => m.family === c.family && rows.some((row) => row.metric === m.name && has(row)));
   const metric = METRICS.get(c.place.metric);
   const use = (name) => { dialog.close(); change({ pick: { ...state.pick, [c.family]: name } }); };
-  show(`${c.family}: ${metric.name}`, aboutMetric(metric),
+  show(`${c.family}: ${metric.axis ? metric.label : metric.name}`, aboutMetric(metric),
     names.length > 1 ? grid(`Metrics of ${c.family}`, ["metric", "what it is", "better", "qualified", "column"], names.map((m) => [m.label, m.summary || NONE, m.ranked ? m.direction : "described", GRADES[m.grade] || m.grade,
       m.name === metric.name ? "shown" : h("button", { type: "button", class: "plain", onclick: () => use(m.name) }, "show")])) : null);
 }
@@ -67,7 +67,7 @@ async function drawCell() {
     ["between models", row.n_models > 1 && row.models_low !== null ? `${num(row.models_low)} … ${num(row.models_high)} over ${row.n_models}` : ""], ["between fills", row.n_fills ? `${num(row.fill_low)} … ${num(row.fill_high)} over ${row.n_fills}` : ""],
     ["explained against", row.explained_against], ["note", row.note]]);
   const groups = h("div", {}), clips = h("div", {}, h("p", { class: "soft" }, "Loading the clips…"));
-  show(`${name}: ${metric.name}`, h("p", { class: "soft" }, `${setting.corpus}, ${setting.recogniser}; ${placeText(place)}`), numbers, groups, h("h3", {}, "Clips"), clips, h("h3", {}, "The metric"), aboutMetric(metric));
+  show(`${name}: ${metric.axis ? metric.label : metric.name}`, h("p", { class: "soft" }, [`${setting.corpus}, ${setting.recogniser}`, placeText(place)].filter(Boolean).join("; ")), numbers, groups, h("h3", {}, "Clips"), clips, h("h3", {}, "The metric"), aboutMetric(metric));
   rowsOf("groups", number).then((all) => {
     const found = all.filter((r) => r.method === name && inPlace(place)(r) && has(r));
     if (found.length) groups.replaceChildren(grid(`${name} by emotion and sex`, ["clips", "mean", "interval", "less all others", "interval", "n"], found.map((r) => [`${r.view}: ${r.group}`, num(r.mean), between(r.low, r.high) || NONE, signed(r.gap), between(r.gap_low, r.gap_high) || NONE, String(r.n_clips)])));
@@ -90,7 +90,7 @@ async function drawClips(target, number, name, place) {
   const open = (clip) => { const found = example.get(clip); return found && found[0].methods.includes(name) ? h("button", { type: "button", class: "plain", onclick: () => change({ clip: String(found[1]), method: name, open: "" }, true) }, found[0].sounds ? "▶ hear" : "see") : ""; };
   const rows = entries.map((e) => [e.clip, num(e.value), ...e.others.map(num), e.emotion, e.predicted || NONE, e.speaker, e.sex || NONE, open(e.clip)]);
   const reasons = (new Map(at.reasons).get(name) || []).map(([reason, n]) => h("li", {}, `${n} clips: ${reason || "no reason given"}`));
-  const most = 200, table = (n) => grid(`Scores of ${name} by clip, best first`, ["clip", name, ...others, "emotion", "heard as", "speaker", "sex", "explanation"], rows.slice(0, n));
+  const most = 200, scale = METRICS.get(place.metric).axis ? "Similarities (floor and ceiling not taken off)" : "Scores", table = (n) => grid(`${scale} of ${name} by clip, best first`, ["clip", name, ...others, "emotion", "heard as", "speaker", "sex", "explanation"], rows.slice(0, n));
   const more = rows.length > most ? h("button", { type: "button", class: "plain", onclick: () => target.replaceChildren(table(rows.length)) }, `Show all ${rows.length}`) : null;
   const first = entries.findIndex((e) => example.has(e.clip));
   target.replaceChildren(strip(entries, name), first >= 0 ? h("p", { class: "soft" }, `Explanations of ${example.size} clips, drawn before any score was looked at, can be seen${DATA.examples.some((e) => e.setting === number && e.sounds) ? " and heard" : ""}.`) : "",

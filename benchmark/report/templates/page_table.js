@@ -188,7 +188,7 @@ function drawTable(columns) {
   const setting = DATA.settings[current()];
   const caption = state.columns === "recognisers" ? `Methods by recogniser: ${state.family || DATA.families[0]}` : setting ? `${setting.corpus}, ${setting.recogniser}` : "No scores";
   const key = differs() ? "line at 0" : "dashed tick random, orange tick energy";
-  document.getElementById("key").textContent = `95 % intervals, each by itself; marks and p are corrected for all tests of a family; ${key}; ▲ passes the bar, ▼ worse than random, ! misses count as the worst, ≠ other fill, not tested; methods that share a letter cannot be told apart; # rank in the family. A number opens its clips.`;
+  document.getElementById("key").textContent = `95 % intervals, each by itself; marks and p are corrected for all tests of a family; ${key}; ▲ passes the bar (of faithfulness: better than random and than energy, which marks what is loud), ▼ worse than random, ! misses count as the worst, ≠ other fill, not tested; methods that share a letter cannot be told apart; # rank in the family. A number opens its clips.`;
   const table = h("table", { class: "board" },
     h("caption", {}, caption),
     h("thead", {}, h("tr", {}, head("method", "method", null, null, { low: true }), heads, head("clips", "clips", null, null, { numeric: true }),
@@ -210,7 +210,7 @@ const NEEDED = new Map([["faithfulness", ["random", "energy"]], ["localisation",
 function correctedP(row, family) {
   if (row.p_bar === null || row.p_bar === undefined) return "";
   const tests = DATA.tested.find(([name]) => name === family), beyond = row.diff_energy_low > 0 && !(row.p_bar < 0.05);
-  return `; p ${pText(row.p_bar)} corrected for ${tests ? tests[1] : "all"} tests of ${family} (Holm)${beyond ? ": the bar is not passed, although the interval, which is of one test alone, excludes 0" : ""}`;
+  return `; p ${pText(row.p_bar)}, corrected for ${tests ? tests[1] : "all"} tests of ${family} (Holm)${beyond ? ": not enough for a claim, although the interval, which is of this test alone, excludes 0" : ""}`;
 }
 
 /* Buttons that open the explanation of a clip, the first one that sounds. */
@@ -254,7 +254,7 @@ function answerLine(c) {
     const reasons = needed.filter((name) => !has(c.whole.get(name))).map((name) => `${name}: ${(c.whole.get(name) || {}).note || "not run"}`);
     const why = speakers < 6 ? `${speakers} speakers` : reasons.join("; ") || (best && best.note) || "not tested";
     parts.push(h("span", { class: "no" }, `no claim (${why}). `));
-  } else parts.push(h("b", { class: won.length ? "better" : "worse" }, `${won.length} of ${tested.length}`), ` methods ${bar}${won.length ? ": " : ". "}`, won.length ? h("b", {}, list(won)) : "", won.length ? ". " : "");
+  } else parts.push(h("b", { class: won.length ? "better" : "worse" }, `${won.length || "None"} of ${tested.length}`), ` methods ${bar}${won.length ? ": " : ". "}`, won.length ? h("b", {}, list(won)) : "", won.length ? ". " : "");
   if (best) {
     const gain = best.diff_energy !== null && best.diff_energy !== undefined ? `, ${signed(best.diff_energy)} ${between(best.diff_energy_low, best.diff_energy_high)} over energy` : "";
     const same = best.group ? own.slice(1).filter((row) => [...(row.group || "")].some((letter) => best.group.includes(letter))).map((row) => row.method) : [];
