@@ -21,6 +21,7 @@ from .clip_data import clip_tables, score_chunks
 from .encode import safe_json
 from .examples import Recordings, example_files, example_index, examples_of
 from .payload import (
+    PLACE,
     absent_families,
     bar_tests,
     board_tables,
@@ -119,7 +120,10 @@ def write_page(
     facts["metrics"] = axis_metrics(robust.axes) + facts["metrics"]
     if len(robust.axes) and "robustness" not in facts["families"]:
         facts["families"].append("robustness")
-    notes = [*parts.notes, *absent_families(board, settings)]
+    of_axes = axis_rows(robust.axes, robust.clips, settings)
+    needed = [*PLACE, "family", "mean", "note"]
+    scored = pd.concat([board[needed], of_axes[needed]]) if len(of_axes) else board
+    notes = [*parts.notes, *absent_families(scored, settings)]
     chunks: dict[str, Any] = {}
     shown = []
     recordings = Recordings(source.data_root if source else None)
@@ -132,7 +136,7 @@ def write_page(
         for file, body in files.items():
             write_atomically(folder / file, body)
         shown.append((example, chunks[name]))
-    inline, later = _split(board_tables(board, settings, axis_rows(robust.axes, robust.clips, settings)))
+    inline, later = _split(board_tables(board, settings, of_axes))
     chunks |= {f"board-{number}": rows for number, rows in later.items()}
     crossed = crossed_views(scores)
     every = pd.concat([views, crossed], ignore_index=True) if len(crossed) else views
