@@ -20,9 +20,11 @@ function costDiagram(c) {
   drawn.append(text(L + 6, H - 4, "model calls of one explanation (log)", { class: "soft" }));
   let last = -Infinity;
   const labels = points.slice().sort((a, b) => Y(a.row.mean) - Y(b.row.mean)).map((p) => { last = Math.max(Y(p.row.mean) + 4, last + 12); return [p, last]; });
+  // right of the point, or left of it where a long name would leave the drawing
+  const labelAt = (at, y, name) => (at + 7 + 7 * name.length > W ? text(at - 7, y, name, { "text-anchor": "end" }) : text(at + 7, y, name, {}));
   for (const [{ row, x }, y] of labels) {
     if (row.low !== null && row.low !== undefined) drawn.append(s("line", { class: "error", x1: X(x), x2: X(x), y1: Y(row.low), y2: Y(row.high) }));
-    drawn.append(s("circle", { cx: X(x), cy: Y(row.mean), r: 4 }), text(X(x) + 7, y, row.method + (METHODS.get(row.method).baseline ? " *" : ""), {}));
+    drawn.append(s("circle", { cx: X(x), cy: Y(row.mean), r: 4 }), labelAt(X(x), y, row.method + (METHODS.get(row.method).baseline ? " *" : "")));
   }
   return card(`Cost against quality: ${c.title}`, `${METRICS.get(c.place.metric).label}, ${placeText(c.place)}; up is better, * baseline.`, drawn);
 }
