@@ -45,11 +45,20 @@ def passed_bar(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
     return found
 
 
+def axis_clips(maps: Sequence[StoredMap], by: str = "spearman", progress: Progress | None = None) -> pd.DataFrame:
+    """`robustness.clip_rows` of all axes; comparisons of two recognisers or trainings stand for both of them."""
+    rows = clip_rows(maps, by, progress=progress)
+    mirrored = rows[rows["axis"].isin(["model", "retraining"])]
+    mirrored = mirrored.assign(model=mirrored["other"], other=mirrored["model"])
+    return pd.concat([rows, mirrored], ignore_index=True)
+
+
 def axis_board(
     maps: Sequence[StoredMap],
     passed: Mapping[tuple[str, str], Iterable[str]] | None = None,
     by: str = "spearman",
     progress: Progress | None = None,
+    rows: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Robustness of each method on each axis that the maps allow.
 
@@ -62,6 +71,8 @@ def axis_board(
     by : str
         Measure of similarity.
     progress : callable, optional
+    rows : DataFrame, optional
+        `axis_clips` of the maps, where they are known already.
 
     Returns
     -------
@@ -69,10 +80,7 @@ def axis_board(
         Columns `COLUMNS`; ``axis`` is one of `robustness.AXES` or ``corpora``, whose ``corpus`` is empty; ``compared``
         names conditions, recognisers or corpora.
     """
-    rows = clip_rows(maps, by, progress=progress)
-    mirrored = rows[rows["axis"].isin(["model", "retraining"])]
-    mirrored = mirrored.assign(model=mirrored["other"], other=mirrored["model"])
-    rows = pd.concat([rows, mirrored], ignore_index=True)
+    rows = axis_clips(maps, by, progress) if rows is None else rows
     others = rows.groupby(["axis", "corpus", "model", "method"])["other"].agg(
         lambda names: ", ".join(sorted(set(names)))
     )

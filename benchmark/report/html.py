@@ -51,6 +51,7 @@ from .group_text import (
 from .leaks import leak_notes
 from .origin import origin_facts, plain, recogniser_row, recognition, warnings
 from .page.write import PageParts, Source, write_page
+from .robustness import NOTHING, Robustness
 from .run_facts import run_facts
 from .tables import (
     ARROWS,
@@ -103,9 +104,8 @@ def write_board(
     plausibility: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
     conventions: Sequence[ConventionTable] = (),
-    axes: pd.DataFrame | None = None,
+    robust: Robustness = NOTHING,
     source: Source | None = None,
-    strength: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, Path]:
     """Write the page ``index.html``, and its tables as files.
 
@@ -130,12 +130,10 @@ def write_board(
         Warnings of the page, such as those of `merge_runs`.
     conventions : sequence of ConventionTable
         Of `conventions.read_conventions`: scores of the same maps under other conventions.
-    axes : DataFrame, optional
-        Of `axis_board.axis_board`: robustness on the four axes, written to ``axes.csv``.
+    robust : Robustness
+        Robustness on the four axes, written to ``axes.csv``; default none.
     source : Source, optional
         Runs that the page takes explanations and sounds of single clips from; default none.
-    strength : DataFrame, optional
-        Of `robustness.pooled`, for strength curves by condition.
 
     Returns
     -------
@@ -146,7 +144,7 @@ def write_board(
     fills = by_fill(scores)
     board = leaderboard(scores, fills=fills)
     views, agreement = group_views(scores), rank_agreement(scores)
-    axes = pd.DataFrame() if axes is None else axes
+    axes = robust.axes
     write_leaderboard(board, out, axes_markdown(axes) + groups_markdown(board, views, agreement))
     named = {"fills.csv": fills, VIEWS_FILE: views, AGREEMENT_FILE: agreement, "axes.csv": axes}
     tables_beside = {name: table for name, table in named.items() if len(table)}
@@ -170,7 +168,7 @@ def write_board(
         notes=[*notes, *leak_notes(cards), *warnings(scores, board)],
         failures=_failures(scores),
         downloads=[(name, what) for name, what in DOWNLOADS.items() if (out / name).is_file()],
-        strength=strength,
+        robust=robust,
     )
     return board, write_page(out, page_environment(), scores, board, views, infos, parts, source)
 

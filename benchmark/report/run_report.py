@@ -21,6 +21,7 @@ from ..storage.store import Store
 from .conventions import read_conventions
 from .html import write_board
 from .page.write import Source
+from .robustness import FILE, robustness_of
 
 _MADE_OF = b"serxai-made-of"
 
@@ -49,7 +50,9 @@ def write_run_report(
     page, kept = folder / "index.html", folder / "board.parquet"
     conventions = read_conventions(folder)
     shown = [[table.title, table.lines, table.note] for table in conventions]
-    made_of = digest(store.digest(), info["config"], info["versions"], info["git"], shown).encode()
+    beside = store.path / FILE
+    strengths = read_bytes(beside, MAX_FILE_BYTES).hex() if beside.is_file() else ""
+    made_of = digest(store.digest(), info["config"], info["versions"], info["git"], shown, strengths).encode()
     with suppress(OSError, ValueError, pa.ArrowException):
         file = pq.ParquetFile(pa.BufferReader(read_bytes(kept, MAX_FILE_BYTES)))
         check_parquet(file)
@@ -65,7 +68,10 @@ def write_run_report(
         (scores["family"] == "plausibility") & (scores["status"] == "ok") & (scores["condition"] == "clean")
     ).any()
     cues = plausibility_table(store, progress=progress, measured=False) if plausible else None
-    board, page = write_board(scores, [info], folder, cues, conventions=conventions, source=Source([store], data_root))
+    robust, notes = robustness_of([store], scores, progress)
+    board, page = write_board(
+        scores, [info], folder, cues, notes, conventions, robust=robust, source=Source([store], data_root)
+    )
     table = pa.Table.from_pandas(board)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _MADE_OF: made_of})
     body = pa.BufferOutputStream()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,20 @@ from ...stats.clustered import MIN_SPEAKERS
 from ...storage.clip_facts import with_clip_facts
 from ...storage.store import Store
 from ..tables import ARROWS, mark, setting_title
-from .style import BLUE, GREY, KINDS, ORANGE, STYLE, footnote, new_figure, save, title
+from .style import (
+    BLUE,
+    FAINT,
+    GREY,
+    KINDS,
+    ONE_COLUMN,
+    ORANGE,
+    PAPER,
+    PAPER_DPI,
+    SMALL,
+    TWO_COLUMNS,
+    new_page,
+    save,
+)
 
 if TYPE_CHECKING:
     from ...run.runner import Progress
@@ -69,36 +83,39 @@ def ranking(board: pd.DataFrame, picture: str | Path, kinds: Sequence[str] = KIN
     clean = board.groupby("metric")["condition"].transform(lambda conditions: (conditions == "clean").any())
     board = board[~clean | (board["condition"] == "clean")]
     panels = list(board.groupby(["family", "metric", "condition", "fill"], dropna=False, sort=False))[:MAX_PANELS]
-    n_methods = board["method"].nunique()
     baseline = set(baselines())
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    with rc_context(STYLE):
-        figure = new_figure(1.0 + 4.1 * columns, 0.7 + rows * (1.0 + 0.24 * n_methods))
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    tallest = [
+        max(part["method"].nunique() for _, part in panels[columns * k : columns * (k + 1)]) for k in range(rows)
+    ]
+    heights = [0.5 + 0.15 * n for n in tallest]
+    note = (
+        "Mean and 95 % interval (speakers and, where known, sentences as clusters; none below "
+        f"{MIN_SPEAKERS} speakers); right: scores / planned; line: random; filled: better by the bar of its "
+        "family, or worse than random; * baseline; each panel in the order of its own metric" + _marks(board["metric"])
+    )
+    with rc_context(PAPER):
+        width = ONE_COLUMN if columns == 1 else TWO_COLUMNS
+        figure, content = new_page(width, 0.3 + sum(heights), setting_title(board.iloc[0][SETTING].to_dict()), note)
+        axes = content.subplots(rows, columns, squeeze=False, height_ratios=heights).ravel()
         for ax, ((family, metric, condition, filled), part) in zip(axes, panels, strict=False):
             methods = _by_own_mean(part)
             rows_of = part.set_index("method").reindex(methods)
             _forest(ax, rows_of, baseline)
             for place, counts in enumerate(_counts(rows_of)):
-                ax.text(1.02, place, counts, transform=ax.get_yaxis_transform(), fontsize=7, color=GREY, va="center")
+                ax.text(
+                    1.02, place, counts, transform=ax.get_yaxis_transform(), fontsize=SMALL - 1, color=GREY, va="center"
+                )
             where = ", ".join([condition] * (condition != "clean") + [f"fill {filled}"] * bool(filled)) or family
             ax.set_title(
                 f"{labelled(str(metric))} {ARROWS[part['direction'].iloc[0]]}\n", loc="left", fontweight="bold"
             )
-            ax.text(0, 1.02, where, transform=ax.transAxes, fontsize=9, color=GREY, va="bottom")
+            ax.text(0, 1.02, where, transform=ax.transAxes, fontsize=SMALL, color=GREY, va="bottom")
             ax.set_ylim(len(methods) - 0.5, -0.5)
             ax.set_yticks(range(len(methods)), [f"{m} *" if m in baseline else m for m in methods])
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        title(figure, setting_title(board.iloc[0][SETTING].to_dict()))
-        footnote(
-            figure,
-            "mean and 95 % interval (speakers and, where known, sentences as clusters; none below "
-            f"{MIN_SPEAKERS} speakers); right: scores / planned; line: random; filled: better by the bar of its "
-            "family, or worse than random; * baseline; each panel in the order of its own metric"
-            + _marks(board["metric"]),
-        )
         drawn = pd.concat([part for _, part in panels])
         numbers = drawn[
             [
@@ -124,7 +141,7 @@ def ranking(board: pd.DataFrame, picture: str | Path, kinds: Sequence[str] = KIN
                 "passes_bar",
             ]
         ]
-        return save(figure, numbers, picture, kinds)
+        return save(figure, numbers, picture, kinds, PAPER_DPI)
 
 
 def _counts(rows: pd.DataFrame) -> list[str]:
@@ -149,7 +166,7 @@ def _by_own_mean(part: pd.DataFrame) -> list[str]:
 def _forest(ax: Any, rows: pd.DataFrame, baseline: Collection[str]) -> None:
     places = np.arange(len(rows))
     if RANDOM in rows.index and np.isfinite(rows.loc[RANDOM, "mean"]):
-        ax.axvline(rows.loc[RANDOM, "mean"], color=ORANGE, linewidth=1.2, zorder=1)
+        ax.axvline(rows.loc[RANDOM, "mean"], color=ORANGE, linewidth=0.8, zorder=1)
     half = (rows["high"] - rows["mean"]).astype(float)
     significant = [pd.notna(row["mean"]) and mark(row) != "" for _, row in rows.iterrows()]
     for place, (name, row), length, filled in zip(places, rows.iterrows(), half, significant, strict=True):
@@ -161,17 +178,17 @@ def _forest(ax: Any, rows: pd.DataFrame, baseline: Collection[str]) -> None:
             place,
             xerr=None if np.isnan(length) else length,
             fmt="o",
-            markersize=5,
             color=colour,
             markerfacecolor=colour if filled or name == RANDOM else "white",
-            elinewidth=1.4,
+            markeredgewidth=0.8,
+            elinewidth=0.9,
             capsize=0,
             zorder=3,
         )
-    ax.grid(axis="x", color="#e4e4e4", linewidth=0.8)
+    ax.grid(axis="x", color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.tick_params(axis="y", length=0)
-    ax.locator_params(axis="x", nbins=5)
+    ax.locator_params(axis="x", nbins=4)
 
 
 def consistency(
@@ -205,9 +222,14 @@ def consistency(
     baseline = set(baselines())
     colours = dict(zip(methods, sns.color_palette("colorblind", len(methods)), strict=True))
     markers = dict(zip(methods, np.resize(list("osD^vPX*<>"), len(methods)), strict=True))
-    with rc_context(STYLE):
-        figure = new_figure(3.2 + 2.4 * len(conditions), 4.6)
-        ax = figure.subplots()
+    note = (
+        f"Mean and 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers); methods by name, behind "
+        "it: scores/planned, of each condition where they differ; * baseline, dashed" + _marks(part["metric"])
+    )
+    with rc_context(PAPER):
+        heading = setting_title(part.iloc[0][SETTING].to_dict())
+        figure, content = new_page(TWO_COLUMNS, 0.3 + max(2.2, 0.3 + 0.125 * len(methods)), heading, note)
+        ax = content.subplots()
         spread = np.linspace(-0.16, 0.16, len(methods)) if len(methods) > 1 else [0.0]
         for offset, method in zip(spread, methods, strict=True):
             rows = part[part["method"] == method].set_index("condition").reindex(conditions)
@@ -219,29 +241,20 @@ def consistency(
                 yerr=(rows["high"] - rows["mean"]).astype(float).to_numpy(),
                 marker=markers[method],
                 color=colours[method],
-                linewidth=1.3,
-                elinewidth=1.1,
-                markersize=6,
+                linewidth=0.9,
+                elinewidth=0.8,
                 linestyle="--" if method in baseline else "-",
                 label=f"{method}{' *' * (method in baseline)}, {', '.join(counts)}",
             )
-        ax.axhline(0, color=GREY, linewidth=0.9, zorder=0)
-        ax.axhline(1, color=GREY, linewidth=0.9, linestyle=":", zorder=0)
-        ax.set_xticks(range(len(conditions)), conditions)
+        ax.axhline(0, color=GREY, linewidth=0.7, zorder=0)
+        ax.axhline(1, color=GREY, linewidth=0.7, linestyle=":", zorder=0)
+        ax.set_xticks(range(len(conditions)), conditions, rotation=30 if len(conditions) > 6 else 0)
         ax.set_xlim(-0.4, len(conditions) - 0.6)
         scale = METRICS.get(metric).scale if metric in METRICS else ""
-        ax.set_ylabel(labelled(metric) + (f" ({scale})" if scale else ""))
-        ax.grid(axis="y", color="#e4e4e4", linewidth=0.8)
+        ax.set_ylabel(fill(labelled(metric) + (f" ({scale})" if scale else ""), 44))
+        ax.grid(axis="y", color=FAINT, linewidth=0.6)
         ax.set_axisbelow(True)
-        ax.legend(
-            loc="center left", bbox_to_anchor=(1.0, 0.5), title="method (* baseline), scores/planned", alignment="left"
-        )
-        title(figure, setting_title(part.iloc[0][SETTING].to_dict()))
-        footnote(
-            figure,
-            f"mean and 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers); methods by name, "
-            "behind it: scores/planned, of each condition where they differ" + _marks(part["metric"]),
-        )
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="method, scores/planned", alignment="left")
         numbers = part[
             [
                 *SETTING,
@@ -258,7 +271,7 @@ def consistency(
                 "n_speakers",
             ]
         ]
-        return save(figure, numbers, picture, kinds)
+        return save(figure, numbers, picture, kinds, PAPER_DPI)
 
 
 def confusion(counts: Any, classes: Sequence[str], picture: str | Path, heading: str = "") -> Path:
@@ -282,9 +295,11 @@ def confusion(counts: Any, classes: Sequence[str], picture: str | Path, heading:
     total = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
     labels = np.array([[f"{n}\n{s:.0%}" for n, s in zip(*row, strict=True)] for row in zip(counts, share, strict=True)])
-    with rc_context(STYLE):
-        figure = new_figure(2.6 + 0.95 * len(classes), 1.3 + 0.8 * len(classes))
-        ax = figure.subplots()
+    width = ONE_COLUMN if len(classes) < 6 else TWO_COLUMNS
+    with rc_context(PAPER):
+        note = "Clips, and share of the true class."
+        figure, content = new_page(width, 0.6 + 0.4 * len(classes), heading or "Confusion of classes", note)
+        ax = content.subplots()
         sns.heatmap(
             share,
             annot=labels,
@@ -292,7 +307,7 @@ def confusion(counts: Any, classes: Sequence[str], picture: str | Path, heading:
             cmap="Blues",
             vmin=0,
             vmax=1,
-            linewidths=1,
+            linewidths=0.6,
             ax=ax,
             xticklabels=list(classes),
             yticklabels=list(classes),
@@ -301,7 +316,6 @@ def confusion(counts: Any, classes: Sequence[str], picture: str | Path, heading:
         ax.set(xlabel="recognised", ylabel="true")
         ax.tick_params(axis="x", rotation=30 if max(map(len, classes)) > 10 else 0, length=0)
         ax.tick_params(axis="y", rotation=0, length=0)
-        ax.set_title(heading, loc="left")
         pairs = [(i, j) for i in range(len(classes)) for j in range(len(classes))]
         numbers = pd.DataFrame(
             {
@@ -311,7 +325,7 @@ def confusion(counts: Any, classes: Sequence[str], picture: str | Path, heading:
                 "share_of_true": share.ravel(),
             }
         )
-        return save(figure, numbers, picture)
+        return save(figure, numbers, picture, dpi=PAPER_DPI)
 
 
 # -- from a run --------------------------------------------------------------------------------------------------------
@@ -376,9 +390,11 @@ def transfer(rows: Sequence[dict[str, Any]], picture: str | Path, heading: str =
         numbers.pivot(index="trained_on", columns="tested_on", values=name).loc[order, order]
         for name in ("uar", "text")
     )
-    with rc_context(STYLE):
-        figure = new_figure(3 + 1.1 * len(order), 1.6 + 0.8 * len(order))
-        ax = figure.subplots()
+    note = "Unweighted average recall with 95 % interval over speakers; on the diagonal, speakers held out."
+    with rc_context(PAPER):
+        width = ONE_COLUMN if len(order) < 5 else TWO_COLUMNS
+        figure, content = new_page(width, 0.6 + 0.4 * len(order), heading or "Transfer between corpora", note)
+        ax = content.subplots()
         sns.heatmap(
             table.astype(float),
             annot=text,
@@ -386,15 +402,11 @@ def transfer(rows: Sequence[dict[str, Any]], picture: str | Path, heading: str =
             cmap="Blues",
             vmin=0,
             vmax=1,
-            linewidths=1,
+            linewidths=0.6,
             ax=ax,
             cbar_kws={"label": "UAR"},
         )
         ax.set(xlabel="tested on", ylabel="trained on")
         ax.tick_params(axis="both", rotation=0, length=0)
-        ax.set_title(heading, loc="left")
-        footnote(
-            figure, "Unweighted average recall with 95 % interval over speakers; on the diagonal, speakers held out."
-        )
         columns = ["model", "trained_on", "tested_on", "n", "speakers", "uar", "low", "high", "accuracy"]
-        return save(figure, numbers[columns], picture)
+        return save(figure, numbers[columns], picture, dpi=PAPER_DPI)

@@ -25,7 +25,7 @@ from ...run.model_settings import stored_settings
 from ...run.workbench import Workbench
 from ...storage.store import Store
 from .maps import from_mel, mel, print_weights, spectrogram, tint
-from .style import GREY, INK, STYLE, footnote, new_figure, save, title
+from .style import FAINT, GREY, INK, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
 
 if TYPE_CHECKING:
     from ...run.runner import Progress
@@ -85,10 +85,16 @@ def emolime_example(examples: Sequence[BandExample], picture: str | Path) -> Pat
     names = list(dict.fromkeys(name for example in examples for name in example.here))
     drawn = [w for example in examples for w in (*example.here.values(), *example.published.values())]
     largest = max((float(np.abs(weights).max()) for weights in drawn), default=1.0) or 1.0
-    with rc_context(STYLE):
-        figure = new_figure(4.6 * len(names) + 5.4, 4.1 * len(examples) + 0.9)
-        ratios = [1.2] * len(names) + [1]
-        axes = figure.subplots(len(examples), len(names) + 1, width_ratios=ratios, squeeze=False, sharey="row")
+    note = (
+        "Green speaks for the emotion, vermilion against it. The published pictures label the same bands 0-1, 1-2, ... "
+        "7-8 kHz; they are 16 mel rows each, so those labels are wrong: this axis shows their true edges. Published "
+        "weights come from the authors' recognisers; the shrinkage by their ridge penalty is taken off."
+    )
+    heading = "EmoLIME: weights of eight bands for the explained emotion, without shrinkage, in one scale"
+    with rc_context(PAPER):
+        figure, content = new_page(TWO_COLUMNS, 0.4 + 2.3 * len(examples), heading, note)
+        ratios = [1.2] * len(names) + [1.0]
+        axes = content.subplots(len(examples), len(names) + 1, width_ratios=ratios, squeeze=False, sharey="row")
         for row, example in zip(axes, examples, strict=True):
             edges = np.asarray(example.freq_edges_hz, dtype=np.float64)
             for ax, name in zip(row, names, strict=False):
@@ -96,41 +102,34 @@ def emolime_example(examples: Sequence[BandExample], picture: str | Path) -> Pat
                 if name in example.here:
                     shown = np.asarray(example.here[name])
                     tint(ax, (edges, np.array([0.0, duration])), shown[:, None], largest)
-                    print_weights(ax, edges, shown, duration)
+                    print_weights(ax, edges, shown, duration, size=SMALL)
                 ax.yaxis.set_major_locator(FixedLocator(list(edges)))
                 ax.set_xlabel("time / s")
                 ax.set_title(f"{example.clip}, {example.emotion}: {name}", loc="left", fontweight="bold")
             row[0].set_ylabel("true band edges / Hz")
             _weights_beside(row[-1], example, edges, names, largest)
-        title(figure, "EmoLIME: weights of eight bands for the explained emotion, without shrinkage, in one scale")
-        footnote(
-            figure,
-            "Green speaks for the emotion, vermilion against it. The published pictures label the same bands 0-1, 1-2, "
-            "... 7-8 kHz; they are 16 mel rows each, so those labels are wrong: this axis shows their true edges. "
-            "Published weights come from the authors' recognisers; the shrinkage by their ridge penalty is taken off.",
-        )
-        return save(figure, _numbers(examples), picture)
+        return save(figure, _numbers(examples), picture, dpi=PAPER_DPI)
 
 
 def _weights_beside(ax: Any, example: BandExample, edges: np.ndarray, names: Sequence[str], largest: float) -> None:
     middle = from_mel((mel(edges[:-1]) + mel(edges[1:])) / 2)
-    ax.axvline(0, color=GREY, linewidth=0.9)
+    ax.axvline(0, color=GREY, linewidth=0.6)
     ax.xaxis.set_major_locator(MaxNLocator(6))
     for place, name in enumerate(names):
         if name in example.here:
             colour = COLOURS[place % len(COLOURS)]
-            ax.plot(example.here[name], middle, "o-", color=colour, markersize=6, linewidth=1, label=name)
+            ax.plot(example.here[name], middle, "o-", color=colour, linewidth=0.8, label=name)
     for place, (name, weights) in enumerate(example.published.items()):
         ax.plot(
             weights, middle, "Dsv^"[place % 4] + "--", color=GREY, markerfacecolor="white", markeredgecolor=INK,
-            markersize=5, linewidth=0.9, label=f"published: {name}",
+            markeredgewidth=0.6, linewidth=0.7, label=f"published: {name}",
         )  # fmt: skip
     for edge in edges[1:-1]:
-        ax.axhline(edge, color="#e4e4e4", linewidth=0.8, zorder=0)
+        ax.axhline(edge, color=FAINT, linewidth=0.6, zorder=0)
     ax.set_xlim(-1.08 * largest, 1.08 * largest)
     ax.set_xlabel("weight")
     ax.tick_params(labelleft=False, left=False)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1, fontsize=7.5)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1, fontsize=SMALL)
 
 
 def _numbers(examples: Sequence[BandExample]) -> pd.DataFrame:

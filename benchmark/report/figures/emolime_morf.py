@@ -121,7 +121,10 @@ def _panel(ax: Any, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> No
     told.append(("delta-AUC", INK))
     for line, (text, colour) in enumerate(told):
         y = 0.97 - 0.075 * (len(told) - 1 - line)
-        ax.text(0.98, y, text, transform=ax.transAxes, color=colour, fontsize=SMALL, ha="right", va="top")
+        lit = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.4}  # over the lines of the grid
+        ax.text(
+            0.98, y, text, transform=ax.transAxes, color=colour, fontsize=SMALL, ha="right", va="top", bbox=lit,
+        )  # fmt: skip
     ax.set_xticks(range(0, PROFILE_BANDS + 1, 2))
 
 

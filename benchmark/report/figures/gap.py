@@ -13,9 +13,9 @@ from ...analysis.method_gap import pooled_slope, repeats_of
 from ...run.runner import Progress
 from ...stats.clustered import MIN_SPEAKERS, clustered_mean
 from ...storage.store import Store
-from .style import BLUE, GREY, STYLE, footnote, new_figure, save, title
+from .style import BLUE, GREY, ONE_COLUMN, PAPER, PAPER_DPI, TWO_COLUMNS, new_page, save
 
-EXACT, PAPER = "emolime", ("emolime-paper-unshrunk", "emolime-paper")
+EXACT, AS_PUBLISHED = "emolime", ("emolime-paper-unshrunk", "emolime-paper")
 
 
 def band_weights(store: Store, paper: str) -> pd.DataFrame:
@@ -26,7 +26,7 @@ def band_weights(store: Store, paper: str) -> pd.DataFrame:
     store : Store
         A run.
     paper : str
-        `PAPER` without or with its penalty.
+        `AS_PUBLISHED` without or with its penalty.
 
     Returns
     -------
@@ -60,20 +60,31 @@ def emolime_gap_of_run(
         If the run holds no clip that both methods explain.
     """
     scores = store.scores(["corpus", "model", "condition", "method", "clip", "speaker"])
-    paper = next((name for name in PAPER if name in set(scores["method"])), PAPER[0])
+    paper = next((name for name in AS_PUBLISHED if name in set(scores["method"])), AS_PUBLISHED[0])
     speakers = scores.drop_duplicates(["corpus", "clip"]).set_index(["corpus", "clip"])["speaker"].to_dict()
     table = band_weights(store, paper)
     if table.empty:
         raise InputError(
-            f"figure emolime-gap: the run holds no clip explained by both {EXACT} and {' or '.join(PAPER)}; make one "
-            "with `serxai run --preset paper-emolime`."
+            f"figure emolime-gap: the run holds no clip explained by {EXACT} and {' or '.join(AS_PUBLISHED)}; make "
+            "one with `serxai run --preset paper-emolime`."
         )
     panels = list(table.groupby(["corpus", "model", "condition"], sort=False))
     largest = 1.05 * float(np.abs(table[["exact", "paper"]].to_numpy()).max() + table["sd"].fillna(0).max())
-    with rc_context(STYLE):
-        figure = new_figure(0.6 + 3.9 * len(panels), 4.6)
-        axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-        for ax, ((corpus, model, condition), part) in zip(axes, panels, strict=True):
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    width = ONE_COLUMN if columns == 1 else TWO_COLUMNS
+    note = (
+        "A point is a band of a clip, its bar the standard deviation over seeds (one explanation's noise); dashed: "
+        f"equal weights; slope: 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers)."
+    )
+    with rc_context(PAPER):
+        figure, content = new_page(
+            width, 0.3 + rows * (0.75 + width / columns - 0.5), "Band weights as published and exact", note
+        )
+        axes = content.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        for ax, ((corpus, model, condition), part) in zip(axes, panels, strict=False):
             of_clips = list(part.groupby(["clip", "target"]))
             clips = [(c["paper"].to_numpy(), c["exact"].to_numpy()) for _, c in of_clips]
             slope, influence = pooled_slope(clips)
@@ -83,15 +94,15 @@ def emolime_gap_of_run(
             planned = scores[(scores[of_panel.index] == of_panel).all(axis=1)]
             counted = f"{part['clip'].nunique()} of {planned['clip'].nunique()} clips"
             ends = np.array([-largest, largest])
-            ax.plot(ends, ends, color=GREY, linewidth=0.8, linestyle="--")
-            ax.plot(ends, part["paper"].mean() + slope * (ends - part["exact"].mean()), color=BLUE, linewidth=1)
+            ax.plot(ends, ends, color=GREY, linewidth=0.6, linestyle="--")
+            ax.plot(ends, part["paper"].mean() + slope * (ends - part["exact"].mean()), color=BLUE, linewidth=0.8)
             ax.errorbar(
                 part["exact"],
                 part["paper"],
                 part["sd"].fillna(0.0),
                 fmt="o",
-                markersize=3.5,
-                elinewidth=0.8,
+                markersize=2,
+                elinewidth=0.6,
                 color=BLUE,
                 ecolor=GREY,
             )
@@ -100,11 +111,6 @@ def emolime_gap_of_run(
             ax.set_xlim(*ends)
             ax.set_ylim(*ends)
             ax.set_aspect("equal")
-        axes[0].set_ylabel(f"weight by {paper}")
-        title(figure, "band weights as published and exact")
-        footnote(
-            figure,
-            "a point is a band of a clip, its bar the standard deviation over seeds (one explanation's noise); dashed: "
-            f"equal weights; slope: 95 % interval, speakers as clusters (none below {MIN_SPEAKERS} speakers)",
-        )
-        return save(figure, table, picture)
+        for ax in axes[::columns]:
+            ax.set_ylabel(f"weight by {paper}")
+        return save(figure, table, picture, dpi=PAPER_DPI)

@@ -117,9 +117,14 @@ def tint(
 
 
 def print_weights(
-    ax: Any, edges: np.ndarray, weights: np.ndarray, duration_s: float, errors: np.ndarray | None = None
+    ax: Any,
+    edges: np.ndarray,
+    weights: np.ndarray,
+    duration_s: float,
+    errors: np.ndarray | None = None,
+    size: float = 9,
 ) -> None:
-    """Print each band's frequency range and weight at its centre, with the standard error if there is one."""
+    """Print each band's frequency range and weight at its centre, with its standard error if known; size in points."""
     noise = [""] * len(weights) if errors is None else [f" ± {error:.2f}" for error in errors.ravel()]
     for low, high, weight, error in zip(edges[:-1], edges[1:], weights, noise, strict=True):
         middle = from_mel((mel(low) + mel(high)) / 2)
@@ -129,7 +134,7 @@ def print_weights(
             f"{low:.0f}-{high:.0f} Hz  {weight:+.2f}{error}",
             ha="right",
             va="center",
-            fontsize=9,
+            fontsize=size,
             color=INK,
             bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.2},
         )

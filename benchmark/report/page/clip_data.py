@@ -48,8 +48,8 @@ def score_chunks(
         ``scores-SETTING-METRIC``.
     chunk : dict
         ``cells``: for each space, target rule, condition and fill its names, ``clips`` (numbers as in `clip_tables`),
-        ``methods``, ``values`` (methods x clips, means over repeats), and ``reasons``: by method, why how many clips
-        have no score.
+        ``methods``, ``values`` (methods x clips, means over repeats), and ``reasons``: pairs of a method, and why how
+        many clips have no score. Pairs, since a method may be called like a property of every JavaScript object.
     """
     for number, setting in enumerate(settings):
         rows = setting.of(scores)
@@ -73,5 +73,5 @@ def _cell(names: Sequence[str], rows: pd.DataFrame, place: Mapping[str, int]) ->
         "clips": [place[clip] for clip in values.columns],
         "methods": [str(name) for name in values.index],
         "values": grid(values.to_numpy()),
-        "reasons": reasons,
+        "reasons": [list(entry) for entry in reasons.items()],
     }

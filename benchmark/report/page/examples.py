@@ -165,7 +165,11 @@ def example_files(example: Example, clip: Clip | None, start: str) -> Files:
             names = [f"{start}-{number}-{kind}.flac" for kind in ("kept", "removed")]
             sounds |= dict(zip(names, kept_and_removed(clip, e.attribution), strict=True))
             maps[method]["sounds"] = names
-    chunk: dict[str, Any] = {"clip": example.clip, "maps": maps, "kept_share": KEPT_SHARE}
+    chunk: dict[str, Any] = {
+        "clip": example.clip,
+        "maps": [list(entry) for entry in maps.items()],
+        "kept_share": KEPT_SHARE,
+    }
     if clip is not None:
         chunk |= {"picture": f"{start}.png", "original": f"{start}-original.flac"}
         files[chunk["picture"]] = spectrogram_png(clip.samples)

@@ -8,16 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ....datasets.shifts.conditions import CONDITIONS
+from ....datasets.shifts.conditions import CONDITIONS, CURVES
 from ....methods.records import METHODS, baselines
 from ....metrics.record import FAMILIES
 from ....metrics.records import METRICS
 from ....metrics.verdict import board_grade, labelled, mark_meaning
+from ...analysis.group_views import VIEWS, group_views
 from ...analysis.leaderboard import RANKING, family_ranking, ordered
 from ..figures.order import joined, orders
 from ..tables import mark
 from .encode import rounded, table
 
+CROSSED, JOINED = "emotion and sex", ", "  # view of both, and what stands between their names
 PLACE = ["corpus", "model", "trained_on", "seen_in_training"]  # what stands for a setting of the page
 MEASURE = ["metric", "space", "target_rule", "condition", "fill"]
 BOARD = [
@@ -75,15 +77,37 @@ def with_ranks(board: pd.DataFrame) -> pd.DataFrame:
     return out.assign(mark=pd.Series(marks, index=out.index, dtype=object))
 
 
-def board_tables(board: pd.DataFrame, settings: Sequence[Setting]) -> list[dict[str, Any]]:
-    """The board's rows of each setting, as `encode.table`."""
+def board_tables(board: pd.DataFrame, settings: Sequence[Setting], more: pd.DataFrame) -> list[dict[str, Any]]:
+    """The board's rows of each setting, and `more` ones with the same columns, as `encode.table`."""
     ranked = with_ranks(board)
+    if len(more):
+        every = pd.concat([ranked.astype(object), more.astype(object)], ignore_index=True)
+        for name in ranked.columns[[pd.api.types.is_numeric_dtype(kind) for kind in ranked.dtypes]]:
+            every[name] = every[name].where(every[name].notna(), np.nan).astype(float)
+        ranked = every
     return [table(setting.of(ranked), BOARD) for setting in settings]
 
 
 def group_tables(views: pd.DataFrame, settings: Sequence[Setting]) -> list[dict[str, Any]]:
     """Rows of `analysis.group_views.group_views` of each setting, as `encode.table`."""
     return [table(setting.of(views), GROUPS) for setting in settings]
+
+
+def bar_tests(board: pd.DataFrame) -> list[tuple[str, int]]:
+    """How many tests of the bar each family has, over which their p are corrected."""
+    return [(str(family), int(part.notna().sum())) for family, part in board.groupby("family")["p_bar"]]
+
+
+def crossed_views(scores: pd.DataFrame) -> pd.DataFrame:
+    """`group_views` of emotions and sexes together, such as "anger, female"; without rows where either is unknown."""
+    if "sex" not in scores:
+        return pd.DataFrame()
+    sex, emotion = (scores[name].astype(object).where(scores[name].notna(), "").astype(str) for name in VIEWS[::-1])
+    if not (sex != "").any() or sex.nunique() < 2:
+        return pd.DataFrame()
+    both = (emotion + JOINED + sex).where((emotion != "") & (sex != ""), "")
+    found = group_views(scores.drop(columns="sex").assign(emotion=both))
+    return found.assign(view=CROSSED)
 
 
 def setting_facts(scores: pd.DataFrame, settings: Sequence[Setting]) -> list[dict[str, Any]]:
@@ -106,13 +130,14 @@ def setting_facts(scores: pd.DataFrame, settings: Sequence[Setting]) -> list[dic
     return facts
 
 
-def records(board: pd.DataFrame, infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What headings and dialogs explain: metrics, methods, conditions, corpora, with their sources."""
+def records(board: pd.DataFrame, infos: Sequence[Mapping[str, Any]], conditions: Iterable[str] = ()) -> dict[str, Any]:
+    """What headings and dialogs explain: metrics, methods, conditions (those given too), corpora, with sources."""
+    shifts = [*board["condition"].astype(str), *conditions]
     corpora = {name: facts for info in infos for name, facts in info.get("corpora", {}).items()}
     return {
         "metrics": [_metric(name, board) for name in ordered(board["metric"], METRICS.names())],
         "methods": [_method(name) for name in ordered(board["method"], METHODS.names())],
-        "conditions": [_condition(name) for name in ordered(board["condition"], CONDITIONS.names())],
+        "conditions": [_condition(name) for name in ordered(shifts, CONDITIONS.names())],
         "families": [name for name in FAMILIES if name in set(board["family"])]
         + sorted(set(board["family"]) - set(FAMILIES)),
         "corpora": [
@@ -152,9 +177,9 @@ def _condition(name: str) -> dict[str, Any]:
     if name not in CONDITIONS:
         return {"name": name, "kind": "", "summary": ""}
     record = CONDITIONS.get(name)
-    # conditions of one kind and prefix, such as noise at several levels, are one strength curve
+    curve = next((curve for curve, members in CURVES.items() if name in members), "")
     return {
-        "name": name, "kind": "" if name == "clean" else name.partition("-")[0], "summary": record.summary,
+        "name": name, "kind": curve, "summary": record.summary,
         "strength": rounded(record.strength), "unit": record.unit,
     }  # fmt: skip
 

@@ -15,12 +15,17 @@ from jinja2 import Environment
 from ...storage.files import write_atomically
 from ...storage.store import Store
 from ..defaults import EXAMPLE_CLIPS
+from ..robustness import NOTHING, Robustness
+from .axes import axis_chunks, axis_metrics, axis_rows, strength_rows
 from .clip_data import clip_tables, score_chunks
-from .encode import rounded, safe_json
+from .encode import safe_json
 from .examples import Recordings, example_files, example_index, examples_of
 from .payload import (
+    PLACE,
     absent_families,
+    bar_tests,
     board_tables,
+    crossed_views,
     group_tables,
     order_diagrams,
     records,
@@ -31,7 +36,6 @@ from .payload import (
 ASSETS = "assets"
 INLINE_BYTES = 1_500_000  # of board rows in index.html; settings beyond it are loaded when chosen
 SCRIPTS = ("page_base.js", "page_table.js", "page_details.js", "page_diagrams.js")
-_STRENGTH = ("axis", "corpus", "model", "other", "method", "score", "low", "high")
 _OWN_FILES = re.compile(r"(board|groups|clips|scores|example)(-\d+)+(-(original|kept|removed))?\.(js|png|flac)")
 
 
@@ -47,8 +51,7 @@ class PageParts(NamedTuple):
         Status, rows, reason, methods, metrics.
     downloads : list of (str, str)
         File beside the page, and what it is.
-    strength : DataFrame or None
-        Pooled robustness by condition (`analysis.robustness.pooled`).
+    robust : Robustness
     """
 
     title: str
@@ -56,7 +59,7 @@ class PageParts(NamedTuple):
     notes: Sequence[str]
     failures: Sequence[Sequence[str]]
     downloads: Sequence[tuple[str, str]]
-    strength: pd.DataFrame | None = None
+    robust: Robustness = NOTHING
 
 
 class Source(NamedTuple):
@@ -111,8 +114,16 @@ def write_page(
         if _OWN_FILES.fullmatch(path.name):
             path.unlink()
     settings = settings_of(board)
-    facts = records(board, infos)
-    notes = [*parts.notes, *absent_families(board, settings)]
+    robust = parts.robust
+    strength = strength_rows(robust.strength, settings)
+    facts = records(board, infos, [row["condition"] for row in strength])
+    facts["metrics"] = axis_metrics(robust.axes) + facts["metrics"]
+    if len(robust.axes) and "robustness" not in facts["families"]:
+        facts["families"].append("robustness")
+    of_axes = axis_rows(robust.axes, robust.clips, settings)
+    needed = [*PLACE, "family", "mean", "note"]
+    scored = pd.concat([board[needed], of_axes[needed]]) if len(of_axes) else board
+    notes = [*parts.notes, *absent_families(scored, settings)]
     chunks: dict[str, Any] = {}
     shown = []
     recordings = Recordings(source.data_root if source else None)
@@ -125,11 +136,15 @@ def write_page(
         for file, body in files.items():
             write_atomically(folder / file, body)
         shown.append((example, chunks[name]))
-    inline, later = _split(board_tables(board, settings))
+    inline, later = _split(board_tables(board, settings, of_axes))
     chunks |= {f"board-{number}": rows for number, rows in later.items()}
-    chunks |= {f"groups-{number}": rows for number, rows in enumerate(group_tables(views, settings))}
+    crossed = crossed_views(scores)
+    every = pd.concat([views, crossed], ignore_index=True) if len(crossed) else views
+    chunks |= {f"groups-{number}": rows for number, rows in enumerate(group_tables(every, settings))}
     chunks |= {f"clips-{number}": rows for number, rows in enumerate(clip_tables(scores, settings))}
-    chunks |= dict(score_chunks(scores, settings, {m["name"]: i for i, m in enumerate(facts["metrics"])}))
+    numbers = {m["name"]: i for i, m in enumerate(facts["metrics"])}
+    chunks |= dict(score_chunks(scores, settings, numbers))
+    chunks |= dict(axis_chunks(robust.clips, scores, settings, numbers))
     for name, chunk in chunks.items():
         write_atomically(folder / f"{name}.js", f'serxai("{name}",{safe_json(chunk)});\n'.encode())
     payload = {
@@ -137,7 +152,7 @@ def write_page(
         "orders": order_diagrams(scores, settings),
         "groups": _groups(views), "examples": example_index(shown), "silent": sorted(recordings.reasons.values()),
         "notes": notes, "failures": [list(row) for row in parts.failures],
-        "downloads": [list(entry) for entry in parts.downloads], "strength": strength_rows(parts.strength),
+        "downloads": [list(entry) for entry in parts.downloads], "strength": strength, "tested": bar_tests(board),
     }  # fmt: skip
     page = out / "index.html"
     write_atomically(page, render(environment, parts.title, parts.summary, payload).encode())
@@ -181,17 +196,3 @@ def _groups(views: pd.DataFrame) -> list[list[str]]:
     """Each view with its groups, such as ``["emotion", "anger"]``."""
     found = views[["view", "group"]].astype(str).drop_duplicates().sort_values(["view", "group"])
     return found.to_numpy().tolist()
-
-
-def strength_rows(table: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Rows of pooled robustness on the axis of shifts, for strength curves."""
-    if table is None or not set(_STRENGTH) <= set(table.columns):
-        return []
-    return [
-        {
-            **{name: str(row[name]) for name in ("corpus", "model", "method")},
-            "condition": str(row["other"]),
-            **{name: rounded(row[name]) for name in ("score", "low", "high")},
-        }
-        for row in table[table["axis"] == "shift"].to_dict("records")
-    ]

@@ -12,7 +12,7 @@ function h(tag, attributes, ...children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
@@ -75,7 +75,7 @@ async function rowsOf(kind, number) {
 /* -- state: every choice is in the address ------------------------------------------------------------------------ */
 
 const DEFAULTS = {
-  corpus: "", recogniser: "", condition: "", fill: "", clips: "", value: "score", show: "all", q: "", sort: "", dir: "best",
+  corpus: "", recogniser: "", condition: "", fill: "", emotion: "", sex: "", value: "score", show: "all", q: "", sort: "", dir: "best",
   columns: "families", family: "", open: "", clip: "", method: "",
 };
 
@@ -83,7 +83,7 @@ function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   const state = { ...DEFAULTS, pick: {} };
   for (const [name, value] of given) {
-    if (name in DEFAULTS) state[name] = value;
+    if (Object.hasOwn(DEFAULTS, name)) state[name] = value;
     else if (name.startsWith("metric.") && METRICS.has(value)) state.pick[name.slice(7)] = value;
   }
   const one = (name, allowed) => { if (!allowed.includes(state[name])) state[name] = DEFAULTS[name]; };
@@ -91,7 +91,7 @@ function readAddress() {
   one("show", ["all", "better", "methods"]);
   one("dir", ["best", "worst"]);
   one("columns", DATA.settings.length > 1 ? ["families", "recognisers"] : ["families"]);
-  one("clips", DATA.groups.map(([view, group]) => `${view}:${group}`));
+  for (const view of ["emotion", "sex"]) one(view, DATA.groups.filter((each) => each[0] === view).map((each) => each[1]));
   one("condition", DATA.conditions.map((c) => c.name));
   one("family", DATA.families);
   const corpora = [...new Set(DATA.settings.map((x) => x.corpus))];
@@ -122,5 +122,12 @@ function change(changes, push = false) {
   state = readAddress();
   return update();
 }
+
+/* The chosen group of clips as view and group of the assets "groups", null for all clips. */
+function chosenGroup() {
+  if (state.emotion && state.sex) return ["emotion and sex", `${state.emotion}, ${state.sex}`];
+  return state.emotion ? ["emotion", state.emotion] : state.sex ? ["sex", state.sex] : null;
+}
+const groupText = () => [state.emotion, state.sex].filter(Boolean).join(", ");
 
 const current = () => DATA.settings.findIndex((x) => x.corpus === state.corpus && x.recogniser === state.recogniser);

@@ -28,7 +28,7 @@ async function openFamily(c) {
   const names = DATA.metrics.filter((m) => m.family === c.family && rows.some((row) => row.metric === m.name && has(row)));
   const metric = METRICS.get(c.place.metric);
   const use = (name) => { dialog.close(); change({ pick: { ...state.pick, [c.family]: name } }); };
-  show(`${c.family}: ${metric.name}`, aboutMetric(metric),
+  show(`${c.family}: ${metric.axis ? metric.label : metric.name}`, aboutMetric(metric),
     names.length > 1 ? grid(`Metrics of ${c.family}`, ["metric", "what it is", "better", "qualified", "column"], names.map((m) => [m.label, m.summary || NONE, m.ranked ? m.direction : "described", GRADES[m.grade] || m.grade,
       m.name === metric.name ? "shown" : h("button", { type: "button", class: "plain", onclick: () => use(m.name) }, "show")])) : null);
 }
@@ -57,17 +57,17 @@ async function drawCell() {
   const row = (await rowsOf("board", number)).find((r) => r.method === name && inPlace(place)(r));
   if (!row) return;
   const metric = METRICS.get(row.metric), setting = DATA.settings[number];
-  const tested = (value, low, high, p, word) => (value === null || value === undefined ? "" : `${signed(value)} ${between(low, high)}${p === null || p === undefined ? "" : `, p ${pText(p)} (${word})`}; positive is better`);
+  const tested = (value, low, high, p, word) => (value === null || value === undefined ? "" : `${signed(value)} ${between(low, high)}${p === null || p === undefined ? "" : `, p ${pText(p)} (${word})`}; positive is better; the interval is of one test, p of all`);
   const numbers = facet([
     ["score", has(row) ? `${num(row.mean)} ${between(row.low, row.high) || "no interval"}, ${metric.direction} is better` : ""], ["mark", row.mark === "▲" ? "▲ passes the bar" : row.mark === "▼" ? "▼ worse than random" : row.passes_bar === "no claim" ? "no claim" : ""],
-    ["over energy", tested(row.diff_energy, row.diff_energy_low, row.diff_energy_high, row.p_bar, "of the bar, Holm")], ["over random", tested(row.difference, row.difference_low, row.difference_high, row.p_holm, "Holm")],
+    ["over energy", tested(row.diff_energy, row.diff_energy_low, row.diff_energy_high, row.p_bar, `of the bar, corrected for ${(DATA.tested.find(([name]) => name === row.family) || ["", "all"])[1]} tests of ${row.family}, Holm`)], ["over random", tested(row.difference, row.difference_low, row.difference_high, row.p_holm, "corrected for all methods, Holm")],
     ["effect", row.effect === null || row.effect === undefined ? "" : num(row.effect)], ["group", row.group], ["rank", [row.rank && `${row.rank} in the metric`, row.family_rank && `${row.family_rank} in the family`].filter(Boolean).join(", ")],
-    ["clips", `${row.n_clips ?? 0}; ${row.n_ok} of ${row.n_planned} scores (${Math.round(100 * row.coverage)} %), ${row.n_failed} failed, ${row.n_skipped} skipped, ${row.n_misses} clips count as the worst`],
+    ["clips", `${row.n_clips ?? 0}; ${metric.axis ? `${row.n_ok} of ${row.n_planned} comparisons, ${row.n_skipped} with a changed prediction left out` : `${row.n_ok} of ${row.n_planned} scores (${Math.round(100 * row.coverage)} %), ${row.n_failed} failed, ${row.n_skipped} skipped, ${row.n_misses} clips count as the worst`}`],
     ["speakers", `${row.n_speakers ?? NONE}${row.n_sentences ? `, ${row.n_sentences} sentences` : ""}${row.scope ? `; about ${row.scope}` : ""}`],
     ["between models", row.n_models > 1 && row.models_low !== null ? `${num(row.models_low)} … ${num(row.models_high)} over ${row.n_models}` : ""], ["between fills", row.n_fills ? `${num(row.fill_low)} … ${num(row.fill_high)} over ${row.n_fills}` : ""],
     ["explained against", row.explained_against], ["note", row.note]]);
   const groups = h("div", {}), clips = h("div", {}, h("p", { class: "soft" }, "Loading the clips…"));
-  show(`${name}: ${metric.name}`, h("p", { class: "soft" }, `${setting.corpus}, ${setting.recogniser}; ${placeText(place)}`), numbers, groups, h("h3", {}, "Clips"), clips, h("h3", {}, "The metric"), aboutMetric(metric));
+  show(`${name}: ${metric.axis ? metric.label : metric.name}`, h("p", { class: "soft" }, [`${setting.corpus}, ${setting.recogniser}`, placeText(place)].filter(Boolean).join("; ")), numbers, groups, h("h3", {}, "Clips"), clips, h("h3", {}, "The metric"), aboutMetric(metric));
   rowsOf("groups", number).then((all) => {
     const found = all.filter((r) => r.method === name && inPlace(place)(r) && has(r));
     if (found.length) groups.replaceChildren(grid(`${name} by emotion and sex`, ["clips", "mean", "interval", "less all others", "interval", "n"], found.map((r) => [`${r.view}: ${r.group}`, num(r.mean), between(r.low, r.high) || NONE, signed(r.gap), between(r.gap_low, r.gap_high) || NONE, String(r.n_clips)])));
@@ -83,15 +83,14 @@ async function drawClips(target, number, name, place) {
   const line = (method) => { const i = at.methods.indexOf(method); return i < 0 ? null : at.values[i]; };
   const own = line(name) || [], others = ["random", "energy"].filter((other) => other !== name && line(other));
   const example = new Map(DATA.examples.map((e, i) => [e, i]).filter(([e]) => e.setting === number).map(([e, i]) => [e.clip, [e, i]]));
-  const wanted = state.clips ? [state.clips.slice(0, state.clips.indexOf(":")), state.clips.slice(state.clips.indexOf(":") + 1)] : null;
   const sign = METRICS.get(place.metric).direction === "lower" ? -1 : 1;
   const entries = at.clips.map((clip, i) => ({ ...facts[clip], value: own[i] ?? null, others: others.map((other) => line(other)[i] ?? null) }))
-    .filter((e) => !wanted || e[wanted[0]] === wanted[1])
+    .filter((e) => ["emotion", "sex"].every((view) => !state[view] || e[view] === state[view]))
     .sort((a, b) => (a.value === null ? 1 : b.value === null ? -1 : (b.value - a.value) * sign) || (a.clip < b.clip ? -1 : 1));
   const open = (clip) => { const found = example.get(clip); return found && found[0].methods.includes(name) ? h("button", { type: "button", class: "plain", onclick: () => change({ clip: String(found[1]), method: name, open: "" }, true) }, found[0].sounds ? "▶ hear" : "see") : ""; };
   const rows = entries.map((e) => [e.clip, num(e.value), ...e.others.map(num), e.emotion, e.predicted || NONE, e.speaker, e.sex || NONE, open(e.clip)]);
-  const reasons = (at.reasons[name] || []).map(([reason, n]) => h("li", {}, `${n} clips: ${reason || "no reason given"}`));
-  const most = 200, table = (n) => grid(`Scores of ${name} by clip, best first`, ["clip", name, ...others, "emotion", "heard as", "speaker", "sex", "explanation"], rows.slice(0, n));
+  const reasons = (new Map(at.reasons).get(name) || []).map(([reason, n]) => h("li", {}, `${n} clips: ${reason || "no reason given"}`));
+  const most = 200, scale = METRICS.get(place.metric).axis ? "Similarities (floor and ceiling not taken off)" : "Scores", table = (n) => grid(`${scale} of ${name} by clip, best first`, ["clip", name, ...others, "emotion", "heard as", "speaker", "sex", "explanation"], rows.slice(0, n));
   const more = rows.length > most ? h("button", { type: "button", class: "plain", onclick: () => target.replaceChildren(table(rows.length)) }, `Show all ${rows.length}`) : null;
   const first = entries.findIndex((e) => example.has(e.clip));
   target.replaceChildren(strip(entries, name), first >= 0 ? h("p", { class: "soft" }, `Explanations of ${example.size} clips, drawn before any score was looked at, can be seen${DATA.examples.some((e) => e.setting === number && e.sounds) ? " and heard" : ""}.`) : "",
@@ -123,7 +122,7 @@ async function drawClip() {
   const [chunk, facts] = await Promise.all([load(`example-${number}`), rowsOf("clips", entry.setting)]);
   const clip = facts.find((f) => f.clip === entry.clip) || {}, setting = DATA.settings[entry.setting];
   const method = entry.methods.includes(state.method) ? state.method : entry.methods[0];
-  const map = chunk.maps[method];
+  const map = new Map(chunk.maps).get(method);
   const choose = h("select", { onchange: (event) => change({ method: event.target.value }) }, entry.methods.map((name) => h("option", { value: name, selected: name === method }, name)));
   const same = DATA.examples.map((e, i) => [e, i]).filter(([e]) => e.setting === entry.setting);
   const clips = h("select", { onchange: (event) => change({ clip: event.target.value, method }) }, same.map(([e, i]) => h("option", { value: String(i), selected: i === number }, e.clip)));

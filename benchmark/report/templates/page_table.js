@@ -53,8 +53,9 @@ async function column(number, family, shared = []) {
   if (!place) return { number, family, place, rows: new Map(), whole: new Map() };
   const whole = new Map(board.filter(inPlace(place)).map((row) => [row.method, row]));
   let rows = whole;
-  if (state.clips) {
-    const [view, group] = [state.clips.slice(0, state.clips.indexOf(":")), state.clips.slice(state.clips.indexOf(":") + 1)];
+  const chosen = chosenGroup();
+  if (chosen) {
+    const [view, group] = chosen;
     const groups = (await rowsOf("groups", number)).filter(inPlace({ ...place, view, group }));
     const plain = { mark: "", group: "", family_rank: null, mismatch: 0, note: "" };
     rows = new Map(groups.map((row) => [row.method, { ...row, ...plain, of_group: group }]));
@@ -66,10 +67,10 @@ async function column(number, family, shared = []) {
 function shown(row) {
   if (!row) return { value: null };
   const take = { score: ["mean", "low", "high"], energy: ["diff_energy", "diff_energy_low", "diff_energy_high"], random: ["difference", "difference_low", "difference_high"] };
-  const [value, low, high] = take[state.clips ? "score" : state.value].map((name) => row[name] ?? null);
+  const [value, low, high] = take[chosenGroup() ? "score" : state.value].map((name) => row[name] ?? null);
   return { value, low, high };
 }
-const differs = () => state.value !== "score" && !state.clips;
+const differs = () => state.value !== "score" && !chosenGroup();
 const betterSign = (row) => (differs() ? 1 : ORIENT(row));
 
 function visibleMethods(columns) {
@@ -146,7 +147,7 @@ function cell(c, name, scale) {
     const why = (whole && whole.note) || (row ? "no score" : "not run here");
     return h("td", { class: "no" }, h("button", { type: "button", class: "cell", onclick: () => openCell(c, name), title: why }, NONE, quiet(` no score: ${why}`)));
   }
-  const flag = (whole && !state.clips && whole.n_misses ? "!" : "") + (whole && whole.mismatch ? "≠" : "");
+  const flag = (whole && !chosenGroup() && whole.n_misses ? "!" : "") + (whole && whole.mismatch ? "≠" : "");
   const marked = row.mark ? h("span", { class: row.mark === "▲" ? "better" : "worse" }, ` ${row.mark}`, quiet(row.mark === "▲" ? " passes the bar" : " worse than random")) : flag ? h("span", { class: "worse" }, ` ${flag}`) : null;
   return h("td", { "data-value": value }, h("button", { type: "button", class: "cell", onclick: () => openCell(c, name) },
     h("span", {}, h("b", {}, differs() ? signed(value) : num(value)), marked, row.group ? h("sup", {}, quiet(", group"), ` ${row.group}`) : null),
@@ -172,7 +173,7 @@ function drawTable(columns) {
   if (!state.sort && columns.length) state.sort = columns[0].key;
   const scales = columns.map(span);
   const arrow = (c) => (METRICS.get(c.place.metric).ranked ? (METRICS.get(c.place.metric).direction === "lower" ? " ↓" : " ↑") : " (described)");
-  const heads = columns.map((c) => head(c.key, c.title, c.place ? `${METRICS.get(c.place.metric).label}${arrow(c)} · ${placeText(c.place)}` : "no score", c.place ? () => openFamily(c) : null,
+  const heads = columns.map((c) => head(c.key, c.title, c.place ? [`${METRICS.get(c.place.metric).label}${arrow(c)}`, placeText(c.place)].filter(Boolean).join(" · ") : "no score", c.place ? () => openFamily(c) : null,
     { low: Boolean(c.place) && !differs() && METRICS.get(c.place.metric).direction === "lower" }));
   const rows = names.map((name) => {
     const method = METHODS.get(name), f = facts(columns, name);
@@ -187,7 +188,7 @@ function drawTable(columns) {
   const setting = DATA.settings[current()];
   const caption = state.columns === "recognisers" ? `Methods by recogniser: ${state.family || DATA.families[0]}` : setting ? `${setting.corpus}, ${setting.recogniser}` : "No scores";
   const key = differs() ? "line at 0" : "dashed tick random, orange tick energy";
-  document.getElementById("key").textContent = `95 % intervals; ${key}; ▲ passes the bar, ▼ worse than random, ! misses count as the worst, ≠ other fill, not tested; methods that share a letter cannot be told apart; # rank in the family. A number opens its clips.`;
+  document.getElementById("key").textContent = `95 % intervals, each by itself; marks and p are corrected for all tests of a family; ${key}; ▲ passes the bar (of faithfulness: better than random and than energy, which marks what is loud), ▼ worse than random, ! misses count as the worst, ≠ other fill, not tested; methods that share a letter cannot be told apart; # rank in the family. A number opens its clips.`;
   const table = h("table", { class: "board" },
     h("caption", {}, caption),
     h("thead", {}, h("tr", {}, head("method", "method", null, null, { low: true }), heads, head("clips", "clips", null, null, { numeric: true }),
@@ -196,45 +197,81 @@ function drawTable(columns) {
   const focused = document.activeElement && document.activeElement.closest("#table") ? document.activeElement.textContent : null;
   document.getElementById("table").replaceChildren(table);
   if (focused !== null) { const again = [...table.querySelectorAll("button")].find((b) => b.textContent === focused); if (again) again.focus(); }
-  const clips = state.clips ? `; clips of ${state.clips.replace(":", " ")} only: described, neither marks nor letters` : "";
+  const clips = chosenGroup() ? `; clips of ${groupText()} only: described, neither marks nor letters` : "";
   document.getElementById("status").textContent = `${names.length} of ${DATA.methods.length} methods${clips}.`;
 }
 
 /* -- the answer --------------------------------------------------------------------------------------------------- */
 
+const BAR_WORDS = new Map([["faithfulness", "beat random and energy"], ["localisation", "beat random and energy"], ["sanity", "pass the stated margin"], ["plausibility", "beat every rule without the recogniser"]]);
+const NEEDED = new Map([["faithfulness", ["random", "energy"]], ["localisation", ["random", "energy"]], ["plausibility", ["random", "energy", "loud-quiet"]]]);
+
+/* A p after correction, and what its neighbour, an interval without correction, says of it. */
+function correctedP(row, family) {
+  if (row.p_bar === null || row.p_bar === undefined) return "";
+  const tests = DATA.tested.find(([name]) => name === family), beyond = row.diff_energy_low > 0 && !(row.p_bar < 0.05);
+  return `; p ${pText(row.p_bar)}, corrected for ${tests ? tests[1] : "all"} tests of ${family} (Holm)${beyond ? ": not enough for a claim, although the interval, which is of this test alone, excludes 0" : ""}`;
+}
+
+/* Buttons that open the explanation of a clip, the first one that sounds. */
+function hearButton(number, method) {
+  const heard = DATA.examples.findIndex((e) => e.setting === number && e.sounds && e.methods.includes(method));
+  const seen = heard >= 0 ? heard : DATA.examples.findIndex((e) => e.setting === number && e.methods.includes(method));
+  return seen < 0 ? null : h("button", { type: "button", class: "plain small", onclick: () => change({ clip: String(seen), method, open: "" }, true) }, `${heard >= 0 ? "▶ Hear" : "See"} ${method}`);
+}
+
+/* Command that measures robustness; names that a shell would read otherwise are left to the reader. */
+function shiftCommand(number) {
+  const setting = DATA.settings[number] || {}, plain = (name) => (/^[\w][\w.:/-]*$/.test(name || "") ? name : "NAME");
+  return `serxai run --preset shift-curves --corpus ${plain(setting.corpus)} --model ${plain((setting.model || "").split("@")[0])} --out RUN`;
+}
+
+/* Robustness on an axis: who is ranked, and that energy, which does not look at the recogniser, is robust as well. */
+function axisLine(c, metric, title) {
+  const rows = [...c.whole.values()].filter(has).sort((a, b) => b.mean - a.mean), own = rows.filter((row) => !METHODS.get(row.method).baseline);
+  const ranked = own.filter((row) => row.family_rank).sort((a, b) => a.family_rank - b.family_rank), energy = rows.find((row) => row.method === "energy");
+  const said = (row) => [h("b", {}, row.method), ` ${num(row.mean)} ${between(row.low, row.high)}`];
+  const order = ranked.length ? ["most robust of the ", h("b", {}, String(ranked.length)), " methods that beat random and energy: ", said(ranked[0])] : [h("span", { class: "no" }, "no ranking (fewer than two methods beat random and energy). "), own.length ? ["Highest: ", said(own[0])] : ""];
+  const blind = energy && energy.method !== (own[0] || {}).method ? ["; energy", ` ${num(energy.mean)} ${between(energy.low, energy.high)}: a map that does not look at the recogniser is robust too`] : "";
+  return h("li", {}, title, order, blind, ". ");
+}
+
 function answerLine(c) {
   const rows = [...c.whole.values()].filter(has);
   const metric = METRICS.get(c.place.metric);
-  const title = [h("b", {}, c.title), ` (${metric.label}, ${placeText(c.place)}): `];
-  if (!metric.ranked) return h("li", {}, title, "described, not ranked", metric.described ? ` (${metric.described})` : "", ".");
+  const title = [h("b", {}, c.title), ` (${[metric.label, placeText(c.place)].filter(Boolean).join(", ")}): `];
+  if (metric.axis) return axisLine(c, metric, title);
+  if (!metric.ranked) return h("li", {}, title, "described, not ranked", metric.described ? ` (${metric.described})` : "", ". ", c.family === "robustness" ? notMeasured(c.number) : "");
   const own = rows.filter((row) => !METHODS.get(row.method).baseline).sort((a, b) => (b.mean - a.mean) * ORIENT(a));
   const tested = own.filter((row) => row.passes_bar === "yes" || row.passes_bar === "no" || (row.passes_bar === "" && row.beats_random && row.beats_random !== "no claim"));
   const won = own.filter((row) => row.mark === "▲").map((row) => row.method);
-  const bar = { faithfulness: "beat random and energy", localisation: "beat random and energy", sanity: "pass the stated margin", plausibility: "beat every rule without the recogniser" }[c.family] || "beat random";
+  const bar = BAR_WORDS.get(c.family) || "beat random";
   const best = own[0];
   const parts = [];
   if (!tested.length) {
     const speakers = Math.max(0, ...rows.map((row) => row.n_speakers || 0));
-    const needed = { faithfulness: ["random", "energy"], localisation: ["random", "energy"], plausibility: ["random", "energy", "loud-quiet"] }[c.family] || ["random"];
+    const needed = NEEDED.get(c.family) || ["random"];
     const reasons = needed.filter((name) => !has(c.whole.get(name))).map((name) => `${name}: ${(c.whole.get(name) || {}).note || "not run"}`);
     const why = speakers < 6 ? `${speakers} speakers` : reasons.join("; ") || (best && best.note) || "not tested";
     parts.push(h("span", { class: "no" }, `no claim (${why}). `));
-  } else parts.push(h("b", { class: won.length ? "better" : "worse" }, `${won.length} of ${tested.length}`), ` methods ${bar}${won.length ? ": " : ". "}`, won.length ? h("b", {}, list(won)) : "", won.length ? ". " : "");
+  } else parts.push(h("b", { class: won.length ? "better" : "worse" }, `${won.length || "None"} of ${tested.length}`), ` methods ${bar}${won.length ? ": " : ". "}`, won.length ? h("b", {}, list(won)) : "", won.length ? ". " : "");
   if (best) {
     const gain = best.diff_energy !== null && best.diff_energy !== undefined ? `, ${signed(best.diff_energy)} ${between(best.diff_energy_low, best.diff_energy_high)} over energy` : "";
-    const p = best.p_bar !== null && best.p_bar !== undefined ? `, p ${pText(best.p_bar)}` : "";
     const same = best.group ? own.slice(1).filter((row) => [...(row.group || "")].some((letter) => best.group.includes(letter))).map((row) => row.method) : [];
-    parts.push("Best: ", h("b", {}, best.method), ` ${num(best.mean)} ${between(best.low, best.high)}${gain}${p}`, same.length ? `; not told apart from ${list(same, 4)}` : "", ". ");
-    const heard = DATA.examples.findIndex((e) => e.setting === c.number && e.sounds && e.methods.includes(best.method));
-    const seen = heard >= 0 ? heard : DATA.examples.findIndex((e) => e.setting === c.number && e.methods.includes(best.method));
-    if (seen >= 0) parts.push(h("button", { type: "button", class: "plain small", onclick: () => change({ clip: String(seen), method: best.method, open: "" }, true) }, `${heard >= 0 ? "▶ Hear" : "See"} ${best.method}`));
+    parts.push("Best: ", h("b", {}, best.method), ` ${num(best.mean)} ${between(best.low, best.high)}${gain}${correctedP(best, c.family)}`, same.length ? `; not told apart from ${list(same, 4)}` : "", ". ");
+    parts.push(hearButton(c.number, best.method) || "");
   }
   return h("li", {}, title, parts);
 }
 
+/* What measures robustness to shifts, where the run holds nothing to compare. */
+const notMeasured = (number) => [h("span", { class: "no" }, "Whether explanations stay the same under shifts was not measured in this run; it is by "), h("code", {}, shiftCommand(number)), "."];
+
 function drawAnswer(columns) {
   const lines = columns.filter((c) => c.place).map(answerLine);
-  const missing = state.columns === "families" ? BARS.filter((family) => !columns.some((c) => c.family === family))
+  const families = state.columns === "families", blank = (family) => !columns.some((c) => c.family === family);
+  if (families && blank("robustness")) lines.splice(columns.some((c) => c.family === "faithfulness") ? 1 : 0, 0, h("li", {}, h("b", {}, "robustness"), ": ", notMeasured(current())));
+  const missing = families ? BARS.filter((family) => family !== "robustness" && blank(family))
     : DATA.settings.filter((_, number) => !columns.some((c) => c.number === number)).map((x) => `${x.corpus}: ${x.recogniser}`);
   if (missing.length) lines.push(h("li", { class: "no" }, `Not shown here: ${missing.join(", ")} (`, h("a", { href: "#h-lost", onclick: jump("h-lost") }, "why"), ")."));
   document.getElementById("answer").replaceChildren(h("ul", {}, lines));
@@ -258,7 +295,7 @@ async function drawFacets() {
   const wide = state.columns === "recognisers";
   const corpora = unique(DATA.settings.map((x) => x.corpus));
   const recognisers = DATA.settings.filter((x) => x.corpus === state.corpus).map((x) => x.recogniser);
-  const conditions = unique(rows.map((row) => row.condition)), fills = unique(rows.map((row) => row.fill)).filter(Boolean);
+  const conditions = unique(rows.map((row) => row.condition)).filter(Boolean), fills = unique(rows.map((row) => row.fill)).filter(Boolean);
   const form = document.getElementById("facets");
   const controls = [
     select("columns", "Columns", DATA.settings.length > 1 ? [["families", "families of metrics"], ["recognisers", "corpora and recognisers"]] : []),
@@ -267,8 +304,8 @@ async function drawFacets() {
     wide ? null : select("recogniser", "Recogniser", recognisers),
     select("condition", "Condition", conditions.length > 1 ? [["", "as recorded first"], ...conditions.map((c) => [c, c])] : []),
     select("fill", "Fill of removed parts", fills.length > 1 ? [["", "first"], ...fills.map((f) => [f, f])] : []),
-    select("clips", "Clips", DATA.groups.length ? [["", "all"], ...DATA.groups.map(([view, group]) => [`${view}:${group}`, `${view}: ${group}`])] : []),
-    select("value", "Numbers", [["score", "score"], ["energy", "difference to energy"], ["random", "difference to random"]], Boolean(state.clips)),
+    ...["emotion", "sex"].map((view) => select(view, view[0].toUpperCase() + view.slice(1), [["", "all"], ...DATA.groups.filter((each) => each[0] === view).map((each) => [each[1], each[1]])])),
+    select("value", "Numbers", [["score", "score"], ["energy", "difference to energy"], ["random", "difference to random"]], Boolean(chosenGroup())),
     select("show", "Methods", [["all", "all"], ["better", "above the bar (▲)"], ["methods", "without baselines"]]),
   ].filter(Boolean);
   const search = form.querySelector("input[name=q]") || h("input", { type: "search", name: "q", placeholder: "name or kind", oninput: (event) => change({ q: event.target.value }) });

@@ -16,15 +16,18 @@ import soundfile
 
 from serxai.audio import Grid
 from serxai.audio.loudness import rms_db
+from serxai.benchmark.analysis.axis_board import axis_board
 from serxai.benchmark.analysis.group_views import group_views
 from serxai.benchmark.analysis.leaderboard import family_ranking, leaderboard
-from serxai.benchmark.cli.results import _robustness
+from serxai.benchmark.analysis.robustness import pooled
 from serxai.benchmark.report.html import page_environment
+from serxai.benchmark.report.page.axes import axis_rows, strength_rows
 from serxai.benchmark.report.page.clip_data import score_chunks
 from serxai.benchmark.report.page.encode import rounded, safe_json, table
 from serxai.benchmark.report.page.examples import Example, Recordings, chosen_clips, example_files, may_sound
-from serxai.benchmark.report.page.payload import settings_of
-from serxai.benchmark.report.page.write import PageParts, strength_rows, write_page
+from serxai.benchmark.report.page.payload import Setting, settings_of
+from serxai.benchmark.report.page.write import PageParts, write_page
+from serxai.benchmark.report.robustness import NOTHING, Robustness, read_table
 from serxai.benchmark.report.tables import mark
 from serxai.benchmark.storage.store import Explanation
 from serxai.datasets.clip import Clip
@@ -35,7 +38,9 @@ from serxai.methods.attribution import Attribution
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 SIZE_LIMIT = 3_000_000
 # what the columns of the start view show of these scores
-SHOWN = {"abpc": "clean", "consistency": "noise-20db", "mass-accuracy": "clean"}
+SHOWN = {1: "abpc", 3: "mass-accuracy"}  # by column; the second is robustness under shift
+PROTOTYPE = ("constructor", "__proto__")  # methods called like properties of every JavaScript object
+WITH_MISSES = {"<odd & name>"}
 
 
 def several(make_scores) -> pd.DataFrame:
@@ -43,9 +48,32 @@ def several(make_scores) -> pd.DataFrame:
     scores = make_scores(speakers=8, clips=4, conditions=("clean", "noise-20db"))
     scores = scores[(scores["condition"] == "clean") | (scores["metric"] == "consistency")]
     scores["sex"] = np.where(scores["speaker"] < "s04", "female", "male")
+    saliency = scores[scores["method"] == "saliency"]
+    scores = pd.concat([scores, *(saliency.assign(method=name) for name in PROTOTYPE)], ignore_index=True)
     other = scores[scores["condition"] == "clean"].assign(corpus="emodb", model=HOSTILE)
     other["value"] = other["value"].where(other["method"] != "saliency", other["value"] + 2)
     return pd.concat([scores, other], ignore_index=True)
+
+
+def compared(scores: pd.DataFrame) -> Robustness:
+    """Each method's clips under two shifts, as `axis_clips` has them: floor .1, ceiling 1, one changed prediction."""
+    rows = []
+    clips = scores[scores["corpus"] == "planted"].drop_duplicates("clip")
+    for i, method in enumerate(("emolime", "saliency", "energy", *PROTOTYPE)):
+        for j, row in enumerate(clips.to_dict("records")):
+            for condition in ("noise-20db", "noise-10db"):
+                rows.append(
+                    {
+                        "axis": "shift", "corpus": "planted", "model": "cnn (planted)", "other": condition,
+                        "method": method, "strength": 20.0, "clip": row["clip"], "speaker": row["speaker"],
+                        "sentence": "", "emotion": row["emotion"], "target": row["emotion"], "unchanged": j > 0,
+                        "similarity": 0.4 + 0.1 * i + 0.01 * (j % 7), "floor": 0.1, "other_emotions": 0.1,
+                        "ceiling": 1.0, "cells": 320,
+                    }
+                )  # fmt: skip
+    clips = pd.DataFrame(rows)
+    passed = {("planted", "cnn (planted)"): {"emolime", "saliency"}}
+    return Robustness(axis_board([], passed, rows=clips), clips, pooled(clips))
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +82,11 @@ def made(make_scores, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespa
     board, views = leaderboard(scores), group_views(scores)
     parts = PageParts(
         f"Title {HOSTILE}", "Summary & <b>.", [f"note {HOSTILE}"], [["failed", 1, HOSTILE, "a", "b"]],
-        [("leaderboard.csv", "rows")],
+        [("leaderboard.csv", "rows")], compared(scores),
     )  # fmt: skip
     infos = [{"corpora": {"emodb": {"licence": HOSTILE, "citation": "<i>", "version": "1"}}}]
     page = write_page(tmp_path_factory.mktemp("page"), page_environment(), scores, board, views, infos, parts)
-    return SimpleNamespace(page=page, scores=scores, board=board, views=views)
+    return SimpleNamespace(page=page, scores=scores, board=board, views=views, robust=parts.robust)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +155,7 @@ def test_chunks_hold_every_score_once(made) -> None:
     assert [sorted(made.scores["clip"].unique())[i] for i in cell["clips"]] == clips
     np.testing.assert_allclose(np.array(cell["values"], float), expected, rtol=1e-4)
     lost = rows[rows["status"] != "ok"].groupby("method")["clip"].nunique()
-    assert {name: sum(n for _, n in why) for name, why in cell["reasons"].items()} == lost.to_dict()
+    assert {name: sum(n for _, n in why) for name, why in cell["reasons"]} == lost.to_dict()
 
 
 # -- in a browser ------------------------------------------------------------------------------------------------------
@@ -158,8 +186,8 @@ def test_cells_are_those_of_the_board(tab, made) -> None:
         "[...document.querySelectorAll('table.board thead th')].map((th) => th.querySelector('button').textContent)"
     )
     assert heads[1:4] == ["faithfulness", "robustness", "localisation"]
-    for column, (metric, condition) in enumerate(SHOWN.items(), start=1):
-        rows = of_setting(made.board, metric, condition=condition).set_index("method")
+    for column, metric in SHOWN.items():
+        rows = of_setting(made.board, metric).set_index("method")
         assert cells(tab, column) == {name: rounded(mean) for name, mean in rows["mean"].items()}
     text = tab.js("document.querySelector('tr[data-method=emolime] td').innerText")
     row = of_setting(made.board, "abpc").set_index("method").loc["emolime"]
@@ -191,17 +219,25 @@ def test_sorting_is_that_of_python(tab, made) -> None:
 
 def test_filters_and_deep_links_are_those_of_python(browser, tab, made) -> None:
     tab.go(address(corpus="planted", show="better"))
-    shown = made.board[(made.board["corpus"] == "planted") & made.board["metric"].isin(SHOWN) & ~made.board["baseline"]]
+    shown = made.board[
+        (made.board["corpus"] == "planted") & made.board["metric"].isin(SHOWN.values()) & ~made.board["baseline"]
+    ]
     marks = shown.apply(mark, axis=1)
     assert set(lines(tab)) == set(shown["method"][marks == "▲"]) and "emolime" in lines(tab)
     tab.go(address(corpus="planted"))
     tab.act("const q = document.querySelector('input[name=q]'); q.value = 'EMO'; q.dispatchEvent(new Event('input'))")
     assert lines(tab) == ["emolime"]
     for group, view in (("anger", "emotion"), ("female", "sex")):
-        tab.go(address(corpus="planted", clips=f"{view}:{group}"))
+        tab.go(address(corpus="planted", **{view: group}))
         rows = of_setting(made.views[made.views["group"] == group], "abpc").set_index("method")["mean"]
         assert cells(tab, 1) == {name: rounded(mean) for name, mean in rows.items()}
         assert "▲" not in tab.js("document.querySelector('table.board tbody').innerText")
+    tab.go(address(corpus="planted", emotion="anger", sex="female"))
+    scored = of_setting(made.scores, "abpc").query("emotion == 'anger' and sex == 'female' and status == 'ok'")
+    means = scored.groupby("method")["value"].mean()
+    whole = {name: value for name, value in cells(tab, 1).items() if name not in WITH_MISSES and value is not None}
+    assert set(whole) >= set(means.index) - WITH_MISSES and len(whole) > 3
+    np.testing.assert_allclose(list(whole.values()), means[list(whole)], rtol=1e-4)
     tab.go(address(corpus="planted", value="energy"))
     gain = of_setting(made.board, "abpc").set_index("method")["diff_energy"]
     assert cells(tab, 1) == {name: rounded(value) for name, value in gain.items()}
@@ -210,9 +246,70 @@ def test_filters_and_deep_links_are_those_of_python(browser, tab, made) -> None:
     emodb = of_setting(made.board, "abpc", "emodb").set_index("method")["mean"]
     kept = emodb[[name for name in emodb.index if "e" in name or name == "random"]]
     assert lines(again) == best_first(kept, down=False)
-    again.go(address(corpus="nowhere", sort="x", clips="emotion:boredom", open="[9]", clip="7"))
-    assert len(lines(again)) == 6 and again.faults() == []
+    again.go(address(corpus="nowhere", sort="x", emotion="boredom", open="[9]", clip="7"))
+    assert len(lines(again)) == emodb.size and again.faults() == []
     again.close()
+
+
+def test_robustness_is_the_ranking_of_the_axes(tab, made) -> None:
+    """Scores, ranks and clips of the axis of shifts; where nothing was compared, what measures it is said."""
+    tab.go(address(corpus="planted"))
+    axes = made.robust.axes.set_index("method")
+    shown = cells(tab, 2)
+    assert {name: value for name, value in shown.items() if value is not None} == axes["score"].map(rounded).to_dict()
+    ranks = {
+        name: tab.js(f"document.querySelector('tr[data-method={name}]').cells[2].innerText") for name in axes.index
+    }
+    assert {name for name, text in ranks.items() if "#" in text} == {"emolime", "saliency"} and "#1" in ranks[
+        "saliency"
+    ]
+    said = tab.js("document.getElementById('answer').innerText")
+    assert "most robust of the 2 methods that beat random and energy: saliency" in said
+    assert "a map that does not look at the recogniser is robust too" in said and "object" not in said
+    tab.js("document.querySelector('tr[data-method=saliency]').cells[2].querySelector('button').click()")
+    tab.wait("document.querySelector('dialog[open] table[data-clips]')")
+    rows = made.robust.clips.query("method == 'saliency' and unchanged").groupby("clip")["similarity"].mean()
+    listed = tab.js("[...document.querySelectorAll('dialog table[data-clips] tbody tr')].map((r) => r.innerText)")
+    assert {line.split("\t")[0]: line.split("\t")[1] for line in listed} == rows.map("{:.2f}".format).to_dict()
+    assert "62 of 64 comparisons, 2 with a changed prediction left out" in tab.js(
+        "document.querySelector('dialog').innerText"
+    )
+    tab.go(address(corpus="emodb"))
+    said = tab.js("document.getElementById('answer').innerText")
+    assert "not measured in this run" in said
+    assert "serxai run --preset shift-curves --corpus emodb --model NAME --out RUN" in said and tab.faults() == []
+
+
+def test_rows_of_axes_are_those_of_their_setting(made) -> None:
+    robust = made.robust
+    corpora = {"axis": "corpora", "corpus": "", "model": "cnn", "method": "emolime", "score": 0.5, "compared": "a, b"}
+    axes = pd.concat([robust.axes, pd.DataFrame([corpora])], ignore_index=True)
+    settings = [Setting("planted", "cnn@1", "planted", "no"), Setting("planted", "cnn", "planted", "no")]
+    rows = axis_rows(axes, robust.clips, settings)
+    assert rows.groupby("model")["metric"].unique().map(list).to_dict() == {
+        "cnn@1": ["axis: corpora"], "cnn": ["axis: shift", "axis: corpora"],
+    }  # fmt: skip
+    assert axis_rows(NOTHING.axes, NOTHING.clips, settings).empty
+
+
+def test_a_corrected_p_stands_beside_an_interval_of_one_test(tab, made) -> None:
+    tab.go(address(corpus="planted"))
+    said = tab.js("document.getElementById('answer').innerText")
+    tests = made.board[made.board["family"] == "faithfulness"]["p_bar"].notna().sum()
+    assert f"corrected for {tests} tests of faithfulness (Holm)" in said
+    assert "marks and p are corrected" in tab.js("document.getElementById('key').innerText")
+
+
+@pytest.mark.parametrize("name", PROTOTYPE)
+def test_a_method_may_be_called_like_a_property_of_every_object(tab, name: str) -> None:
+    for column in (1, 2):
+        tab.go(address(corpus="planted", q=name))
+        tab.js(f"document.querySelector('tr[data-method={name}]').cells[{column}].querySelector('button').click()")
+        tab.wait("document.querySelector('dialog[open] table[data-clips]')")
+        assert tab.js("document.querySelector('dialog h2').innerText").startswith(f"{name}: ")
+        assert "Without a score" not in tab.js("document.querySelector('dialog').innerText")
+    tab.go("")
+    assert tab.faults() == []
 
 
 def test_links_within_the_page_leave_the_choices(tab) -> None:
@@ -222,15 +319,13 @@ def test_links_within_the_page_leave_the_choices(tab) -> None:
     assert tab.js("document.activeElement.id") == "table" and tab.js("location.hash") == before
 
 
-def test_strength_curves_are_of_shifts_alone() -> None:
-    row = {"axis": "shift", "corpus": "a", "model": "m", "other": "noise-10db", "method": "x", "score": 0.5}
-    shown = strength_rows(
-        pd.DataFrame([row | {"low": np.nan, "high": np.nan}, row | {"axis": "seed", "low": 0, "high": 1}])
-    )
-    assert shown == [
-        {"corpus": "a", "model": "m", "method": "x", "condition": "noise-10db", "score": 0.5, "low": None, "high": None}
-    ]
-    assert strength_rows(None) == strength_rows(pd.DataFrame({"axis": ["shift"]})) == []
+def test_strength_curves_are_of_shifts_alone_and_of_a_setting() -> None:
+    row = {"axis": "shift", "corpus": "a", "model": "m (b)", "other": "noise-10db", "method": "x", "score": 0.5}
+    settings = [Setting("c", "m", "b", "no"), Setting("a", "m", "b", "no")]
+    rows = pd.DataFrame([row, row | {"axis": "seed"}, row | {"model": "m"}, row | {"score": np.nan}])
+    expected = [{"setting": 1, "method": "x", "condition": "noise-10db", "score": 0.5}]
+    assert strength_rows(rows, settings) == expected
+    assert strength_rows(None, settings) == strength_rows(pd.DataFrame({"axis": ["shift"]}), settings) == []
 
 
 def test_recognisers_stand_side_by_side(tab, made) -> None:
@@ -303,20 +398,21 @@ def test_an_example_holds_the_map_and_sounds_at_one_level() -> None:
     }
     example = Example(0, "c", "planted", maps)
     chunk, files = example_files(example, clip, "example-0")
-    names = [chunk["original"], *chunk["maps"]["emolime"]["sounds"], *chunk["maps"]["random"]["sounds"]]
+    drawn = dict(chunk["maps"])
+    names = [chunk["original"], *drawn["emolime"]["sounds"], *drawn["random"]["sounds"]]
     assert set(files) == {*names, chunk["picture"]} and files[chunk["picture"]][:4] == b"\x89PNG"
     sounds = [soundfile.read(io.BytesIO(files[name]))[0] for name in names]
     levels = [rms_db(sound) for sound in sounds]
     assert levels == pytest.approx([levels[0]] * 5, abs=0.05) and all(np.abs(sound).max() < 1 for sound in sounds)
     low, high = (np.abs(np.fft.rfft(sounds[1]))[hz] for hz in (300, 3000))
     assert low > 20 * high  # kept are the bands below 1 kHz
-    shown = chunk["maps"]["emolime"]
+    shown = drawn["emolime"]
     steps = np.array(shown["steps"])
     assert steps.shape == (16, len(shown["time"]) - 1) and steps.max() == shown["of"] and steps.min() < 0
-    assert shown["freq"][0] == 0 and shown["freq"][-1] == 1 and not np.array(chunk["maps"]["random"]["steps"]).any()
+    assert shown["freq"][0] == 0 and shown["freq"][-1] == 1 and not np.array(drawn["random"]["steps"]).any()
     silent, nothing = example_files(example, None, "example-0")
-    assert nothing == {} and "picture" not in silent and "sounds" not in silent["maps"]["emolime"]
-    assert silent["maps"]["emolime"]["steps"] == shown["steps"]
+    assert nothing == {} and "picture" not in silent and "sounds" not in dict(silent["maps"])["emolime"]
+    assert dict(silent["maps"])["emolime"]["steps"] == shown["steps"]
 
 
 @pytest.mark.parametrize(
@@ -326,4 +422,4 @@ def test_a_damaged_table_of_robustness_is_named(tmp_path, content: bytes) -> Non
     path = tmp_path / "robustness.csv"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"robustness\.csv: cannot be read"):
-        _robustness(path)
+        read_table(path)

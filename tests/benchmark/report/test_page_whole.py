@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import statistics
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -57,6 +59,24 @@ def large_scores() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def open_every_page(browser, folder: Path) -> list[str]:
+    """Open each page of a folder wide and narrow, light and dark: no fault, no violation, nothing wider than it.
+
+    Returns
+    -------
+    list of str
+        Names of the pages, relative to the folder.
+    """
+    pages = sorted(folder.rglob("*.html"))
+    for page in pages:
+        for width, dark in ((WIDTHS[0], False), (WIDTHS[1], True)):
+            tab = browser.open(page, width, dark=dark)
+            assert tab.faults() == [] and tab.axe() == [], (page, width)
+            assert tab.js("document.documentElement.scrollWidth <= window.innerWidth"), (page, width)
+            tab.close()
+    return [page.relative_to(folder).as_posix() for page in pages]
+
+
 def test_a_large_board_is_light_quick_and_without_a_fault(browser, tmp_path: Path) -> None:
     board, page = write_board(large_scores(), [{"versions": {"a": "1"}}, {"versions": {"a": "1"}}, {}], tmp_path)
     assert board["method"].nunique() == METHODS and page.stat().st_size < SIZE_LIMIT
@@ -67,11 +87,7 @@ def test_a_large_board_is_light_quick_and_without_a_fault(browser, tmp_path: Pat
         paints.append(tab.js("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
         tab.close()
     assert statistics.median(paints) < FIRST_PAINT_MS, paints
-    for name, width in (("index.html", 1440), ("index.html", 390), ("tables.html", 390)):
-        tab = browser.open(tmp_path / name, width, dark=width == WIDTHS[0])
-        assert tab.faults() == [] and tab.axe() == [], (name, width)
-        assert tab.js("document.documentElement.scrollWidth <= window.innerWidth"), (name, width)
-        tab.close()
+    assert open_every_page(browser, tmp_path) == ["index.html", "tables.html"]
     tab = browser.open(page, at="#columns=recognisers&family=faithfulness")
     assert tab.js("document.querySelectorAll('table.board tbody tr').length") == METHODS
     rows = board[(board["metric"] == "abpc") & (board["condition"] == "clean")]
@@ -114,10 +130,21 @@ def test_a_clip_of_a_run_is_seen_and_heard(browser, tmp_path: Path, capsys) -> N
     tab.key("Escape", 27)
     tab.wait("!document.querySelector('dialog').open && !location.hash.includes('clip=')")
     tab.close()
+    for at in (
+        "#open=" + quote(json.dumps([0, "saliency", "abpc", "audio", "predicted", "clean", "attenuate"])),
+        "#clip=0",
+    ):
+        tab = browser.open(run / "report" / "index.html", WIDTHS[1], dark=True, at=at)
+        tab.wait("document.querySelector('dialog[open]')")
+        assert tab.faults() == [] and tab.axe() == []
+        assert tab.js("document.documentElement.scrollWidth <= window.innerWidth")
+        tab.close()
+    assert open_every_page(browser, run) == ["report/index.html", "report/tables.html"]
     out = tmp_path / "study"
     assert main(["study", str(run), "--clips", "2", "--method", "saliency", "--out", str(out)]) == 0
     assert "2 trials: 2 clips, 1 methods" in capsys.readouterr().out
     assert len(list((out / "page" / "assets").iterdir())) == 3 * (2 + 2) and len(pd.read_csv(out / "key.csv")) == 12
+    assert open_every_page(browser, out) == ["page/index.html"]
     for wrong, said in ((["--clips", "0"], "--clips"), (["--method", "lime"], "--method"), (["x.csv"], "not expected")):
         assert main(["study", str(run), *wrong, "--out", str(out)]) == 2 and said in capsys.readouterr().err
 
@@ -128,11 +155,10 @@ def test_a_page_of_an_explained_file_has_no_fault(browser, tmp_path: Path, capsy
     flags = ["--method", "saliency", "--method", "random", "--out", str(tmp_path / "out")]
     assert main(["explain", str(tmp_path / "a.wav"), *flags]) == 0
     capsys.readouterr()
+    assert open_every_page(browser, tmp_path / "out") == ["a.html"]
     for width in WIDTHS:
         tab = browser.open(tmp_path / "out" / "a.html", width, dark=width == WIDTHS[1])
-        assert tab.faults() == [] and tab.axe() == []
         assert tab.js("document.querySelectorAll('audio').length") == 6
-        assert tab.js("document.documentElement.scrollWidth <= window.innerWidth")
         shares = tab.js("[...document.images].map((image) => image.clientWidth / image.naturalWidth)")
         assert all(share > 0.45 for share in shares)  # 10 pt text of the picture is 9 px or more
         tab.close()
