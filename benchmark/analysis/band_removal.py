@@ -23,8 +23,7 @@ from ...methods.mask_tables import log_odds_left, share_kept
 from ...metrics.similarity import PROFILE_BANDS, band_profile
 from ..stats.clustered import clustered_mean
 from ..stats.clustered_proportion import clustered_share
-from .robustness import CLEAN
-from .stored_maps import StoredMap
+from .stored_maps import CLEAN, StoredMap
 
 Curves = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 RULES: dict[str, Curves] = {"label kept": share_kept, "log-odds": log_odds_left}

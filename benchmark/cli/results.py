@@ -12,8 +12,9 @@ import pandas as pd
 
 from ...errors import InputError
 from ..analysis.axis_board import axis_board, passed_bar
+from ..analysis.axis_rows import axis_tables
 from ..analysis.merge import merged, refuse_incomplete
-from ..analysis.stored_maps import stored_maps
+from ..analysis.stored_maps import found_maps
 from ..report.catalogue import draw_figure
 from ..report.conventions import read_conventions
 from ..report.html import write_board
@@ -72,12 +73,12 @@ def _robustness(file: Path) -> pd.DataFrame:
 def _axes(stores: Sequence[Store], scores: pd.DataFrame) -> pd.DataFrame:
     """Robustness on the four axes; empty where the runs hold nothing to compare, or no explanations that say enough."""
     try:
-        maps = stored_maps(stores)
+        with Bars() as bars:
+            tables = axis_tables(found_maps(stores), progress=bars)
     except InputError as error:
         print_notes([f"no board of the four axes: {error}"])
         return pd.DataFrame()
-    with Bars() as bars:
-        return axis_board(maps, passed_bar(scores), progress=bars)
+    return axis_board(tables, passed_bar(scores))
 
 
 def print_notes(notes: Iterable[str]) -> None:
