@@ -122,7 +122,8 @@ def _together(
 
 def decide(tables: ClaimTables) -> list[Finding]:
     """Findings on all claims of both papers, from the tables alone."""
-    found = emolime_claims(tables.bands)
+    methods = sorted({*tables.bands["method"], *tables.cues["method"]})
+    found = emolime_claims(tables.bands, methods)
     if len(tables.cues):
         found += beyond_saliency_claims(tables.cues)
     if tables.lacking:

@@ -118,7 +118,9 @@ def across_models_and_corpora(table: pd.DataFrame, method: str) -> Iterator[Find
     if len(corpora) < 2 or len(models) < 2:
         yield Finding(
             CLAIM_1, method, setting, "similarity across recognisers - across corpora",
-            note="needs two corpora, each explained by the same two kinds of recogniser",
+            note="needs two corpora, each explained by the same two kinds of recogniser"
+            if len(table)
+            else "its maps say nothing about frequency",
         )  # fmt: skip
         return
     for shared in (False, True):

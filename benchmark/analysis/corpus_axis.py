@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -144,15 +145,24 @@ def pair_masks(cells: Sequence[Cell], emotion: str | None = None) -> dict[str, n
 
 
 def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of each row of one array with each of another, NaN for constant rows."""
+    """Pearson's correlation of each row of one array with each of another, NaN for constant rows.
+
+    Parameters
+    ----------
+    first, second : array, shape (..., rows, columns)
+
+    Returns
+    -------
+    array, shape (..., rows of the first, rows of the second)
+    """
 
     def unit(x: np.ndarray) -> np.ndarray:
-        centred = x - x.mean(axis=1, keepdims=True)
+        centred = x - x.mean(axis=-1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
-            scaled: np.ndarray = centred / np.sqrt(np.sum(centred**2, axis=1, keepdims=True))
+            scaled: np.ndarray = centred / np.sqrt(np.sum(centred**2, axis=-1, keepdims=True))
         return scaled
 
-    found: np.ndarray = unit(first) @ unit(second).T
+    found: np.ndarray = unit(first) @ unit(second).swapaxes(-1, -2)
     return found
 
 
@@ -160,13 +170,34 @@ Weights = Mapping[str, np.ndarray]  # by corpus: which speakers, shape (speakers
 
 
 def _means(profiles: Profiles, chosen: Weights) -> np.ndarray:
-    """Mean profile of each cell over chosen speakers, shape (cells, bands); NaN where none has it."""
-    found = np.full((len(profiles.cells), profiles.values[0].shape[1]), np.nan)
-    for i, (cell, values) in enumerate(zip(profiles.cells, profiles.values, strict=True)):
-        rows = values[chosen[cell[0]]]
-        rows = rows[np.isfinite(rows[:, 0])]
-        if len(rows):
-            found[i] = rows.mean(axis=0)
+    """Mean profile of each cell over each of several choices of speakers; NaN where none of them has it.
+
+    Parameters
+    ----------
+    profiles : Profiles
+    chosen : mapping of str to bool array
+        By corpus, shape (choices, speakers).
+
+    Returns
+    -------
+    array, shape (choices, cells, bands)
+    """
+    found = []
+    for cell, values in zip(profiles.cells, profiles.values, strict=True):
+        known = np.isfinite(values[:, 0])
+        weights = chosen[cell[0]] & known
+        with np.errstate(invalid="ignore", divide="ignore"):
+            total = weights.astype(np.float64) @ np.where(known[:, None], values, 0.0)
+            found.append(total / weights.sum(axis=1, keepdims=True))
+    return np.stack(found, axis=1)
+
+
+@cache
+def _halves(corpus: str, n: int, seed: int) -> np.ndarray:
+    """Which of n speakers are in the first half, bool, shape (`SPLITS`, n)."""
+    found = np.zeros((SPLITS, n), dtype=bool)
+    for split in range(SPLITS):
+        found[split, rng("profile halves", seed, split, corpus).permutation(n)[::2]] = True
     return found
 
 
@@ -184,22 +215,15 @@ def similarity_matrix(profiles: Profiles, kept: Weights, shared: bool, seed: int
     seed : int
     """
     if shared:
-        own = _means(profiles, kept)
+        own = _means(profiles, {corpus: members[None] for corpus, members in kept.items()})[0]
         return correlations(own, own)
-    total, count = 0.0, 0.0
-    for split in range(SPLITS):
-        halves: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = {}, {}
-        for corpus, n in profiles.speakers.items():
-            order = rng("profile halves", seed, split, corpus).permutation(n)
-            for half, members in zip(halves, (order[::2], order[1::2]), strict=True):
-                half[corpus] = np.isin(np.arange(n), members) & kept[corpus]
-        one, other = (_means(profiles, half) for half in halves)
-        found = correlations(one, other)
-        for matrix in (found, found.T):
-            total = total + np.nan_to_num(matrix)
-            count = count + np.isfinite(matrix)
+    first = {corpus: _halves(corpus, n, seed) for corpus, n in profiles.speakers.items()}
+    one = _means(profiles, {corpus: half & kept[corpus] for corpus, half in first.items()})
+    other = _means(profiles, {corpus: ~half & kept[corpus] for corpus, half in first.items()})
+    found = correlations(one, other)
+    both = np.concatenate([found, found.transpose(0, 2, 1)])
     with np.errstate(invalid="ignore"):
-        mean: np.ndarray = np.asarray(total) / np.asarray(count)
+        mean: np.ndarray = np.nansum(both, axis=0) / np.isfinite(both).sum(axis=0)
     return mean
 
 
