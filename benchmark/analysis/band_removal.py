@@ -88,8 +88,10 @@ def removal_curves(maps: Sequence[StoredMap], methods: Sequence[str]) -> pd.Data
                 if share
                 else clustered_mean(step["value"], speakers)
             )
+            # with nothing removed every prediction is kept, by definition
+            bounds = (found.mean, found.mean) if share and removed == 0 else found.bounds
             rows.append(
-                (*named, removed, found.mean, *found.bounds, step["at_random"].mean(), mean_area.mean,
+                (*named, removed, found.mean, *bounds, step["at_random"].mean(), mean_area.mean,
                  *mean_area.bounds, step["clip"].nunique(), step["speaker"].nunique())
             )  # fmt: skip
     return pd.DataFrame(rows, columns=CURVES)

@@ -20,7 +20,7 @@ from ..storage.store import Store
 from .band_table import COLUMNS as BAND_COLUMNS
 from .band_table import FACTS, band_row
 from .beyond_saliency_claims import beyond_saliency_claims
-from .claims import Finding, emolime_claims
+from .claims import Finding, beside_blind, emolime_claims
 from .merge import shown_names
 from .salient_cues import COLUMNS as CUE_COLUMNS
 from .salient_cues import TimedMap, Voices, cue_table, timed
@@ -129,7 +129,7 @@ def decide(tables: ClaimTables) -> list[Finding]:
     if tables.lacking:
         note = f"needs the audio: {tables.lacking}"
         found.append(Finding(BEYOND_SALIENCY, "all", "", "cues of salient windows", note=note))
-    return found
+    return beside_blind(found)
 
 
 def written(table: pd.DataFrame) -> bytes:

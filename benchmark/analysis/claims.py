@@ -13,7 +13,7 @@ names. One clip has as many explanations as recognisers (and classes) explained 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -97,6 +97,31 @@ def emolime_claims(table: pd.DataFrame, methods: Sequence[str] = ()) -> list[Fin
         for method in chosen:
             found += decide(table[table["method"] == method], method)
     return found
+
+
+BLIND = ("energy", "random")  # methods that never look at the recogniser
+
+
+def beside_blind(found: Sequence[Finding]) -> list[Finding]:
+    """Findings, each with a remark where a method that never looks at the recogniser got the same verdict there.
+
+    Such a verdict is about the speech, or about how maps are made, and cannot be told from one about explanations.
+    """
+
+    def place(one: Finding) -> tuple[str, str, str]:
+        # other claims name in the effect what was chosen for the method
+        return one.claim, one.setting, one.effect if one.claim == CLAIM_1 else ""
+
+    blind = {(place(one), one.method): one.verdict for one in found if one.method in BLIND}
+    told = []
+    for one in found:
+        alike = [name for name in BLIND if name != one.method and blind.get((place(one), name)) == one.verdict]
+        if alike and one.method not in BLIND and one.verdict in ("supported", "contradicted"):
+            which = " and ".join(alike)
+            note = f"{one.verdict} for {which} too, without a look at the recogniser: cannot be told from the speech"
+            one = replace(one, note=f"{one.note}; {note}" if one.note else note)
+        told.append(one)
+    return told
 
 
 def counted(part: pd.DataFrame) -> tuple[int, int]:

@@ -162,6 +162,20 @@ MEANING = {
     "Beyond Saliency 2": "high-arousal emotions show stronger and more variable markers in salient windows",
     "Beyond Saliency 3": "misclassified clips are less plausible",
 }
+LIMITS = {  # what is fixed, and what cannot be told
+    CLAIM_1: "Fixed: corpora and recognisers of the runs; speakers are resampled within corpora. Cannot be told: "
+    "whether other corpora and recognisers behave so (exchanged labels: how far these few could carry it).",
+    "EmoLIME 2": "Fixed: corpus and recogniser of each row, the lowest of eight bands (below 386 Hz). Cannot be told: "
+    "that deep features are the cause; compare hand-crafted features and energy.",
+    "EmoLIME 3": "Fixed: corpus and recogniser of each row, bands above 2.5 kHz, arousal by emotion. Cannot be told: "
+    "whether arousal or another property of these emotions goes with them.",
+    "Beyond Saliency 1": "Fixed: the rules that know no recogniser, sources that state directions, windows of 150 ms. "
+    "Cannot be told: whether the recogniser uses the cues that lie there.",
+    "Beyond Saliency 2": "Fixed: arousal by emotion, markers as listed. Cannot be told from `level` alone: speech of "
+    "high arousal has stronger markers everywhere; `beyond the clip` is what the windows add.",
+    "Beyond Saliency 3": "Fixed: the recognisers, and so which clips are misclassified. Cannot be told: whether less "
+    "plausible explanations cause errors or unusual clips cause both.",
+}
 LEGEND_CLAIMS = (
     "supported, contradicted: the whole 95 % interval on one side of 0; equivalent: smaller than the metric's margin; "
     "described only: fewer than 6 speakers. Fixed: the corpora and recognisers of the runs, so that nothing is said "
@@ -173,6 +187,8 @@ def _print_findings(console: Console, found: Sequence[Finding]) -> None:
     for claim, meaning in MEANING.items():
         console.print(f"{claim}: {meaning}", style="bold", highlight=False, markup=False)
         of_claim = [one for one in found if one.claim.startswith(claim) or one.claim == BEYOND_SALIENCY == claim[:-2]]
+        if of_claim:
+            console.print(f"  {LIMITS[claim]}", style="dim", highlight=False, markup=False, soft_wrap=True)
         for one in of_claim:
             aside = f" ({one.claim.removeprefix(claim + ', ')})" if one.claim != claim else ""
             interval = f" [{number(one.low)}, {number(one.high)}]" if np.isfinite(one.low) else ""

@@ -53,8 +53,10 @@ FIGURES = {
         ".figures.board:consistency_of_run",
     ),
     "agreement": Figure(
-        "how alike each two methods explain the same clips, by rank correlation",
-        ".figures.agreement:agreement_of_run",
+        "how alike each two methods explain the same clips, by rank correlation; all corpora and recognisers in the CSV",
+        ".figures.agreement:agreement_of_runs",
+        several=True,
+        choices=("methods", "corpus", "model"),
     ),
     "critical-difference": Figure(
         "average ranks of methods over the cells of each family, with the critical difference; a description",

@@ -119,6 +119,8 @@ def _panel(ax: Any, part: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> No
         if np.isfinite(first["r"]):
             interval = f" [{first['r_low']:.2f}, {first['r_high']:.2f}]" if np.isfinite(first["r_low"]) else ""
             told.append((f"r {first['r']:.2f}{interval}", colour))
+    if part.empty:
+        ax.text(0.5, 0.6, "no clip", transform=ax.transAxes, ha="center", fontsize=SMALL, color=GREY)
     for line, (text, colour) in enumerate(told):
         ax.text(
             0.98, 0.97 - 0.13 * line, text, transform=ax.transAxes, ha="right", va="top", fontsize=SMALL, color=colour

@@ -163,6 +163,7 @@ def _bars(ax: Any, part: pd.DataFrame, cues: Sequence[str], emotion: str, limit:
                 ax.text(
                     shown * 0.97, y, f"{row['z']:+.1f}", ha="right" if shown > 0 else "left", va="center",
                     fontsize=SMALL - 1, color=INK if group == RANDOM_WINDOWS else "white", zorder=4,
+                    bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.4},
                 )  # fmt: skip
     ax.axvline(0, color=INK, linewidth=0.7, zorder=3)
     ax.set_xlabel("z")
