@@ -53,7 +53,7 @@ FIGURES = {
         ".figures.board:consistency_of_run",
     ),
     "agreement": Figure(
-        "how alike each two methods explain the same clips, by rank correlation; all corpora and recognisers in the CSV",
+        "how alike each two methods explain the same clips, by rank correlation; its CSV has all corpora and models",
         ".figures.agreement:agreement_of_runs",
         several=True,
         choices=("methods", "corpus", "model"),
