@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ...errors import InputError
 from ...progress import Progress
 from .band_table import COLUMNS as BAND_COLUMNS
 from .band_table import band_row
+from .record_tables import AXES_KINDS, AXES_TABLE, MEASURE, recorded_table
 from .robustness import AXES, ROWS, clip_rows, draws
-from .stored_maps import CLEAN, FoundMap
+from .stored_maps import CLEAN, FoundMap, RecordedMap
 
 Group = dict[str, list[FoundMap]]  # by recogniser
 
@@ -101,12 +103,13 @@ def axis_tables(
         As `FoundMap.explanation`.
     """
     groups: dict[tuple[str, str], list[FoundMap]] = {}
+    recorded = [one for one in found if isinstance(one, RecordedMap)]
     for one in found:
         groups.setdefault((one.corpus, one.method), []).append(one)
     across = {id(one) for one in of_several_corpora(found)} if corpora else set()
     rows, bands = [pd.DataFrame(columns=ROWS)], list[dict[str, Any]]()
     for done, group in enumerate(groups.values(), 1):
-        wanted = {id(one) for one in compared(group, axes)}
+        wanted = {id(one) for one in compared([one for one in group if not isinstance(one, RecordedMap)], axes)}
         maps = []
         for one in group:
             if id(one) in wanted or id(one) in across:
@@ -119,9 +122,30 @@ def axis_tables(
             rows.append(clip_rows(maps, by, axes))
         if progress is not None:
             progress("comparing maps", done, len(groups))
+    rows += _recorded_rows(recorded, by, axes)
     filled = [part for part in rows if len(part)]
     table = pd.concat(filled, ignore_index=True) if filled else rows[0]
     return AxisTables(_in_order(table, found), pd.DataFrame(bands, columns=BAND_COLUMNS))
+
+
+def _recorded_rows(maps: Iterable[RecordedMap], by: str, axes: Sequence[str]) -> list[pd.DataFrame]:
+    """Comparisons that records hold of these explanations, under the names under which they were found."""
+    groups: dict[str, list[RecordedMap]] = {}
+    for one in maps:
+        groups.setdefault(str(one.store.path), []).append(one)
+    parts = []
+    for path, group in groups.items():
+        table = recorded_table(group[0].store, AXES_TABLE, AXES_KINDS)
+        if table is None or table.empty:
+            continue
+        if by != MEASURE:
+            raise InputError(
+                f"{path}: a record of results holds similarities by {MEASURE} alone; leave out --measure {by}, or give "
+                "the run that it was made of."
+            )
+        kept = table["axis"].isin(axes) & table["method"].isin({one.method for one in group})
+        parts.append(table[kept].assign(corpus=group[0].corpus, model=group[0].recogniser))
+    return parts
 
 
 def _in_order(rows: pd.DataFrame, found: Sequence[FoundMap]) -> pd.DataFrame:

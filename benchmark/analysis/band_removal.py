@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ...methods.mask_tables import log_odds_left, share_kept
-from ...metrics.similarity import PROFILE_BANDS, band_profile
+from ...metrics.similarity import PROFILE_BANDS
 from ..stats.clustered import clustered_mean
 from ..stats.clustered_proportion import clustered_share
 from .stored_maps import CLEAN, StoredMap
@@ -68,7 +68,7 @@ def removal_curves(maps: Sequence[StoredMap], methods: Sequence[str]) -> pd.Data
         table = tables.get((one.corpus, one.recogniser, one.clip, one.target))
         if one.method not in methods or table is None:
             continue
-        weights = band_profile(one.values)
+        weights = one.profile
         for rule, curves in RULES.items():
             first, at_random = (np.asarray(curve, dtype=np.float64) for curve in curves(table, weights))
             area = float(np.trapezoid(at_random - first, dx=1 / PROFILE_BANDS))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...metrics.similarity import PROFILE_BANDS, band_profile
+from ...metrics.similarity import PROFILE_BANDS
 from .stored_maps import CLEAN, StoredMap
 
 FLAT = 1e-9  # profiles that vary by a smaller share of their sum say nothing about frequency
@@ -26,7 +26,7 @@ COLUMNS = [*FACTS, *BANDS]
 
 def band_row(one: StoredMap) -> dict[str, Any] | None:
     """Row of a map, columns `COLUMNS`; None where it says nothing about frequency."""
-    profile = band_profile(one.values)
+    profile = one.profile
     scale = np.abs(profile).sum()
     if not np.ptp(profile) > FLAT * scale:
         return None

@@ -17,13 +17,14 @@ import pandas as pd
 from ...errors import InputError
 from ...progress import Progress
 from ..storage.store import Store
+from .band_table import BANDS, FACTS, band_row
 from .band_table import COLUMNS as BAND_COLUMNS
-from .band_table import FACTS, band_row
 from .beyond_saliency_claims import beyond_saliency_claims
 from .claims import Finding, beside_blind, emolime_claims
-from .merge import shown_names
+from .merge import older_methods, shown_names
+from .record_tables import BAND_KINDS, BAND_TABLE, CUES, needed_table, recorded_table
 from .salient_cues import COLUMNS as CUE_COLUMNS
-from .salient_cues import TimedMap, Voices, cue_table, timed
+from .salient_cues import CUE_KINDS, TimedMap, Voices, cue_table, timed
 from .stored_maps import CLEAN, maps_of_run
 
 BEYOND_SALIENCY = "Beyond Saliency"  # the claim of a finding where no cue could be measured
@@ -68,6 +69,8 @@ def derive_tables(
     InputError
         If explanations are damaged, or of an earlier version.
     """
+    if store.is_record:
+        return _recorded(store, methods)
     found = list(maps_of_run(store, methods, condition=CLEAN, repeat=0))
     bands: list[dict[str, Any] | None] = []
     windows: list[TimedMap | None] = []
@@ -85,6 +88,18 @@ def derive_tables(
         return ClaimTables(table, pd.DataFrame(columns=CUE_COLUMNS), str(error))
 
 
+def _recorded(store: Store, methods: Sequence[str]) -> ClaimTables:
+    """The tables that a record of results holds."""
+    bands = needed_table(store, BAND_TABLE, BAND_KINDS)
+    bands = bands[bands[BANDS].ne(0).any(axis=1)]  # others say nothing about frequency
+    cues = recorded_table(store, CUES, CUE_KINDS)
+    lacking = f"{store.path}: a record without cues of salient windows" if cues is None else ""
+    cues = pd.DataFrame(columns=CUE_COLUMNS) if cues is None else cues
+    if methods:
+        bands, cues = bands[bands["method"].isin(methods)], cues[cues["method"].isin(methods)]
+    return ClaimTables(bands, cues, lacking)
+
+
 def joined_tables(infos: Sequence[Mapping[str, Any]], tables: Sequence[ClaimTables]) -> ClaimTables:
     """Tables of several runs together, each explanation once, under the names of `merge.shown_names`.
 
@@ -96,6 +111,10 @@ def joined_tables(infos: Sequence[Mapping[str, Any]], tables: Sequence[ClaimTabl
         In the same order.
     """
     names = list(zip(*shown_names(infos), strict=True))
+    tables = [
+        t._replace(bands=t.bands[~t.bands["method"].isin(older)], cues=t.cues[~t.cues["method"].isin(older)])
+        for t, older in zip(tables, older_methods(infos), strict=True)
+    ]
     bands = _together([t.bands for t in tables], names, [*SAME, "target"], BAND_COLUMNS)
     cues = _together([t.cues for t in tables], names, SAME, CUE_COLUMNS)
     lacking = dict.fromkeys(t.lacking for t in tables if t.lacking)

@@ -45,6 +45,7 @@ from ...progress import Progress
 from ..run.neutral import neutral_reference, window_cues
 from ..storage.store import Explanation, Store
 from .band_table import FACTS
+from .record_tables import CUES, kinds_of, needed_table
 from .stored_maps import FoundMap, MapFacts
 
 ANYWHERE_SETS = 40
@@ -339,10 +340,25 @@ def cues_of_maps(
         by_run.setdefault(str(one.store.path), []).append(one)
     voices, parts = Voices(data_root), [pd.DataFrame(columns=COLUMNS)]
     for found in by_run.values():
+        if found[0].store.is_record:
+            parts.append(_recorded_cues(found))
+            continue
         read = (timed(one, one.explanation()) for one in found)
         parts.append(cue_table([each for each in read if each is not None], found[0].store, voices, progress))
     filled = [part for part in parts if len(part)]
     return pd.concat(filled, ignore_index=True) if filled else parts[0]
+
+
+CUE_KINDS = kinds_of(COLUMNS)
+
+
+def _recorded_cues(maps: Sequence[FoundMap]) -> pd.DataFrame:
+    """Rows that a record holds of these explanations, under the names under which they were found."""
+    table = needed_table(maps[0].store, CUES, CUE_KINDS)
+    wanted = {(one.method, one.clip, one.target) for one in maps}
+    places = zip(table["method"], table["clip"], table["target"], strict=True)
+    table = table[[place in wanted for place in places]]
+    return table.assign(corpus=maps[0].corpus, model=maps[0].model)
 
 
 def recogniser_names(table: pd.DataFrame) -> pd.Series:

@@ -3,6 +3,8 @@
 What analyses across conditions, recognisers, corpora and retrainings start from. No model is called, no audio read.
 `found_maps` says what there is, from the small heads of the explanations; `FoundMap.read` reads one. Callers choose
 first and read then, so that the maps of a large run need not be read, or held, all at once.
+
+A record of results holds no maps: what it has of an explanation is its band profile and table of masks (`RecordedMap`).
 """
 
 from __future__ import annotations
@@ -19,10 +21,21 @@ from ...datasets.clip import recorded_times
 from ...errors import InputError
 from ...metrics.case import summed_on
 from ...metrics.resolution import resolution_of
-from ...metrics.similarity import stretched
+from ...metrics.similarity import band_profile, stretched
 from ..storage.clip_facts import read_clip_facts
+from ..storage.derived import NO_MAPS
 from ..storage.store import Explanation, Head, Store
-from .merge import shown_names
+from .merge import older_methods, shown_names
+from .record_tables import (
+    AXES_KINDS,
+    AXES_TABLE,
+    BAND_KINDS,
+    BAND_TABLE,
+    MASK_KINDS,
+    MASK_TABLES,
+    needed_table,
+    recorded_table,
+)
 
 CLEAN = "clean"
 _FACTS = ["corpus", "model", "trained_on", "condition", "clip", "speaker", "emotion", "predicted", "strength"]
@@ -86,17 +99,25 @@ class StoredMap(MapFacts):
     duration_s : float
         Of the clip as recorded.
     values : array, shape (16, n)
-        Sums over the cells of the scoring grid of the clip as recorded.
+        Sums over the cells of the scoring grid of the clip as recorded; n is 0 where a record gives `bands` alone.
     cells : int
         Cells that the map resolves (`metrics.resolution`).
     table : array, shape (2 ** parts,), optional
         Responses of all masks, where the explanation scored every one (`methods.attribution.Attribution`).
+    bands : array, shape (8,), optional
+        Band profile that a record holds.
     """
 
     duration_s: float
     values: np.ndarray
     cells: int
     table: np.ndarray | None = None
+    bands: np.ndarray | None = None
+
+    @property
+    def profile(self) -> np.ndarray:
+        """Relevance of eight frequency bands, shape (8,); of a record scaled to a sum of absolute values of 1."""
+        return band_profile(self.values) if self.bands is None else self.bands
 
     def on(self, columns: int) -> np.ndarray:
         """The map with its time axis stretched to so many columns, shape (16, columns)."""
@@ -157,6 +178,44 @@ class FoundMap(MapFacts):
         )
 
 
+@dataclass(frozen=True, eq=False)
+class RecordedMap(FoundMap):
+    """What a record of results has of an explanation; `bands` is None of explanations under a shift.
+
+    Attributes
+    ----------
+    bands : array, shape (8,), optional
+    table : array, shape (256,), optional
+    """
+
+    bands: np.ndarray | None = None
+    table: np.ndarray | None = None
+
+    def explanation(self) -> Explanation:
+        """Refuse: there is no map.
+
+        Raises
+        ------
+        InputError
+        """
+        raise InputError(f"{self.path}: {NO_MAPS}")
+
+    def read(self) -> StoredMap:
+        """Band profile and table of masks, without a map.
+
+        Raises
+        ------
+        InputError
+            If the record has no band profile of it.
+        """
+        if self.bands is None:
+            self.explanation()
+        return StoredMap(
+            **{name: getattr(self, name) for name in FACTS}, duration_s=0.0, values=np.empty((0, 0)), cells=0,
+            table=self.table, bands=self.bands,
+        )  # fmt: skip
+
+
 def found_maps(stores: Sequence[Store], methods: Sequence[str] = (), **where: Any) -> list[FoundMap]:
     """What explanations runs hold, each once; of explanations against several fills the one against the first.
 
@@ -175,8 +234,11 @@ def found_maps(stores: Sequence[Store], methods: Sequence[str] = (), **where: An
     """
     corpus_names, model_names = shown_names([store.info for store in stores])
     found: dict[tuple, FoundMap] = {}
-    for store, corpora, models in zip(stores, corpus_names, model_names, strict=True):
+    older = older_methods([store.info for store in stores])
+    for store, corpora, models, left_out in zip(stores, corpus_names, model_names, older, strict=True):
         for one in maps_of_run(store, methods, corpora, models, **where):
+            if one.method in left_out:
+                continue
             found[one.corpus, one.recogniser, one.method, one.condition, one.repeat, one.clip, one.target] = one
     return list(found.values())
 
@@ -206,6 +268,9 @@ def maps_of_run(
         If files are damaged, or explanations do not say how long their clips are, as those of earlier versions do not.
     """
     corpora, models = corpora or {}, models or {}
+    if store.is_record:
+        yield from _recorded_maps(store, methods, corpora, models, where)
+        return
     facts = explained_facts(store)
     if methods:
         where = where | {"method": frozenset(methods)}
@@ -219,6 +284,47 @@ def maps_of_run(
             )
         if known is not None:
             yield _found_map(store, path, head, known, corpora, models)
+
+
+def _recorded_maps(
+    store: Store,
+    methods: Sequence[str],
+    corpora: Mapping[str, str],
+    models: Mapping[tuple[str, str], str],
+    where: Mapping[str, Any],
+) -> Iterator[RecordedMap]:
+    """What a record has of explanations: of clips as recorded, and under shifts that were compared with them."""
+    masks = {}
+    tables = recorded_table(store, MASK_TABLES, MASK_KINDS)
+    if tables is not None:
+        places = zip(tables["method"], tables["clip"], tables["target"], strict=True)
+        masks = dict(zip(places, tables["responses"], strict=True))
+    names = [name for name in BAND_KINDS if name.startswith("band_")]
+    bands = needed_table(store, BAND_TABLE, BAND_KINDS)
+    profiles = bands[names].to_numpy()
+    own: list[tuple[str, str, str, str, np.ndarray | None]] = [
+        (method, CLEAN, clip, target, profile)
+        for method, clip, target, profile in zip(bands["method"], bands["clip"], bands["target"], profiles, strict=True)
+    ]
+    axes = recorded_table(store, AXES_TABLE, AXES_KINDS)
+    if axes is not None:
+        shifted = axes.loc[axes["axis"] == "shift", ["method", "other", "clip", "target"]]
+        own += [(*place, None) for place in shifted.itertuples(index=False, name=None)]
+    facts = explained_facts(store)
+    corpus, model = store.info["config"]["corpora"][0], store.info["config"]["models"][0]
+    for method, condition, clip, target, profile in own:
+        known = facts.get((corpus, model, condition, clip)) or facts.get((corpus, model, "", clip))
+        if known is None or (methods and method not in methods):
+            continue
+        told: dict[str, Any] = known | {
+            "corpus": corpora.get(corpus, corpus), "model": models.get((model, str(known["trained_on"])), model),
+            "method": method, "condition": condition, "clip": clip, "target": target, "repeat": 0,
+        }  # fmt: skip
+        if all(told.get(n, v) in (v if isinstance(v, frozenset) else {v}) for n, v in where.items()):
+            table = masks.get((method, clip, target)) if profile is not None else None
+            yield RecordedMap(
+                **told, store=store, path=store.path, key="", has_table=table is not None, table=table, bands=profile
+            )
 
 
 def _found_map(

@@ -34,6 +34,7 @@ import pyarrow.compute as pc
 from ...errors import InputError
 from ...metrics.record import OVER_BUDGET
 from .bounds import MAX_FILE_BYTES, load_array
+from .derived import NO_MAPS, RECORD
 from .explanations import (
     DAMAGE,
     Explanation,
@@ -256,7 +257,14 @@ class Store:
             raise InputError(f"{damage_text(path, error)}. {AGAIN}") from None
 
     def _explanation_files(self) -> Iterator[Path]:
+        if self.is_record:
+            raise InputError(f"{self.path}: {NO_MAPS}")
         return (path for path in map(self.explanation_file, self.info["shards"]) if path.exists())
+
+    @property
+    def is_record(self) -> bool:
+        """Whether the folder is a record (`storage.derived`): scores and derived tables, no explanations."""
+        return RECORD in self.info
 
     # -- the run as a whole ------------------------------------------------------------------------------------------
 
