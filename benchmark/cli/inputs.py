@@ -223,6 +223,12 @@ def results_add(arguments: Namespace) -> None:
     _folder("--to", arguments.to)
 
 
+def results_build(arguments: Namespace) -> None:
+    """Folder of results and output folder of ``serxai results build``."""
+    run_folders([arguments.results])
+    _folder("--out", arguments.out)
+
+
 def _registered(flag: str, registry: Registry[Any], names: Iterable[str]) -> None:
     for name in names:
         try:

@@ -42,6 +42,29 @@ def _results(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     add_data_root(add)
     add.add_argument("--json", action="store_true", help="print JSON")
+    _build(actions)
+
+
+def _build(actions: argparse._SubParsersAction) -> None:
+    build = add_command(
+        actions, "build", "rebuild board, figures and every marked number from the records alone", ".record:build",
+        """
+        serxai results build results
+        serxai results build results --check
+        serxai results build results --out build/results --text README.md --text docs
+        """,
+        "results_build",
+    )  # fmt: skip
+    build.add_argument("results", nargs="?", type=nonempty_path, default=RESULTS, metavar="DIR", help="default results")
+    build.add_argument(
+        "--out", type=nonempty_path, default=Path("build/results"), metavar="DIR",
+        help="folder for page and figures, which are not committed; default build/results",
+    )  # fmt: skip
+    build.add_argument(
+        "--text", action="append", type=nonempty_path, default=[], metavar="PATH",
+        help="text or folder of texts with marked numbers; default README.md, results/README.md and docs (repeat)",
+    )  # fmt: skip
+    build.add_argument("--check", action="store_true", help="change nothing that is committed; tell what differs")
 
 
 COMMANDS = (_results,)
