@@ -64,7 +64,9 @@ def _build(actions: argparse._SubParsersAction) -> None:
         "--text", action="append", type=nonempty_path, default=[], metavar="PATH",
         help="text or folder of texts with marked numbers; default README.md, results/README.md and docs (repeat)",
     )  # fmt: skip
-    build.add_argument("--check", action="store_true", help="change nothing that is committed; tell what differs")
+    build.add_argument(
+        "--check", action="store_true", dest="compare", help="change nothing that is committed; tell what differs"
+    )
 
 
 COMMANDS = (_results,)

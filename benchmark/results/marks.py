@@ -5,7 +5,7 @@
     | method | mean |
     <!-- /table -->
 
-``TABLE`` is a CSV of ``results/board``, without suffix; ``NAME=VALUE`` choose rows, of which a number needs exactly one.
+``TABLE`` is a CSV of ``results/board``, without suffix; ``NAME=VALUE`` choose rows, a number needs exactly one.
 Columns ``count`` and ``share`` are of the rows chosen, the share of those that all but the last condition choose.
 Numbers have a format as in Python (``.2f``), or none for texts. A value with blanks stands in quotes. Nothing is run.
 """

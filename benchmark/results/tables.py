@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ...metrics.records import METRICS, is_ranked
+from ..analysis.axis_board import BAR_METRIC
 from ..analysis.bar import RANDOM
 from ..report.escape import csv_safe
 from ..stats.concordance import concordance
@@ -55,8 +56,9 @@ def record_table(stores: Sequence[Store], root: Path) -> pd.DataFrame:
 
 
 def headline(board: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a board on recorded clips, of core metrics of ranked families."""
-    core = {name for name in board["metric"].unique() if name in METRICS and METRICS.get(name).core and is_ranked(name)}
+    """Rows of a board on recorded clips, of the core metrics of ranked families and of the bar's metric."""
+    known = [name for name in board["metric"].unique() if name in METRICS and is_ranked(name)]
+    core = {name for name in known if METRICS.get(name).core or name == BAR_METRIC}
     return board[(board["condition"] == CLEAN) & board["metric"].isin(core)][HEADLINE].reset_index(drop=True)
 
 
