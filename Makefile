@@ -8,7 +8,7 @@ CONSTRAINTS ?= constraints.txt
 EXTRAS ?= dev,opensmile,hf,embedding,audb,onnx,xarray
 PIP_INSTALL := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: demo docs test test-long pytest coverage lint types install install-dev clean
+.PHONY: demo docs results test test-long pytest coverage lint types install install-dev clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -57,6 +57,9 @@ coverage: install-dev  ## all tests but the long ones, with the lines they miss 
 
 docs: $(VENV)/.installed-docs  ## the documentation site, build/docs/index.html; a warning or a broken internal link is an error
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+
+results: install  ## board, figures and numbers of the texts from the committed records; no corpus is read
+	$(BIN)/serxai results build results --out build/results
 
 clean:
 	rm -rf $(VENV) build coverage .coverage .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -8,17 +8,17 @@ emotions (0) and that of two halves of the speakers (1), all from disjoint speak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ...progress import Progress
+from .axis_rows import AxisTables
+from .band_table import crossed, kinds
 from .corpus_axis import profile_contrast, profiles_of
 from .leaderboard import leaderboard
-from .robustness import AXES, clip_rows, pooled
-from .stored_maps import StoredMap
+from .robustness import AXES, pooled
 
 CORPORA = "corpora"
 COLUMNS = [
@@ -45,34 +45,25 @@ def passed_bar(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
     return found
 
 
-def axis_clips(maps: Sequence[StoredMap], by: str = "spearman", progress: Progress | None = None) -> pd.DataFrame:
-    """`robustness.clip_rows` of all axes; comparisons of two recognisers or trainings stand for both of them."""
-    rows = clip_rows(maps, by, progress=progress)
+def axis_clips(rows: pd.DataFrame) -> pd.DataFrame:
+    """Comparisons (`robustness.clip_rows`), those of two recognisers or trainings once for each of the two."""
     mirrored = rows[rows["axis"].isin(["model", "retraining"])]
     mirrored = mirrored.assign(model=mirrored["other"], other=mirrored["model"])
     return pd.concat([rows, mirrored], ignore_index=True)
 
 
 def axis_board(
-    maps: Sequence[StoredMap],
+    tables: AxisTables,
     passed: Mapping[tuple[str, str], Iterable[str]] | None = None,
-    by: str = "spearman",
-    progress: Progress | None = None,
-    rows: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Robustness of each method on each axis that the maps allow.
+    """Robustness of each method on each axis that the tables allow.
 
     Parameters
     ----------
-    maps : sequence of StoredMap
+    tables : AxisTables
     passed : mapping of (str, str) to iterable of str
         Methods that beat `random` and `energy` in faithfulness, by corpus and recogniser. Only they are ranked, and
         where two or more do: a map that does not look at the recogniser is robust for the wrong reason.
-    by : str
-        Measure of similarity.
-    progress : callable, optional
-    rows : DataFrame, optional
-        `axis_clips` of the maps, where they are known already.
 
     Returns
     -------
@@ -80,7 +71,7 @@ def axis_board(
         Columns `COLUMNS`; ``axis`` is one of `robustness.AXES` or ``corpora``, whose ``corpus`` is empty; ``compared``
         names conditions, recognisers or corpora.
     """
-    rows = axis_clips(maps, by, progress) if rows is None else rows
+    rows = axis_clips(tables.rows)
     others = rows.groupby(["axis", "corpus", "model", "method"])["other"].agg(
         lambda names: ", ".join(sorted(set(names)))
     )
@@ -88,7 +79,7 @@ def axis_board(
     for row in pooled(rows.assign(other="")).to_dict("records"):
         place = (row["axis"], row["corpus"], row["model"], row["method"])
         found.append({name: row[name] for name in COLUMNS if name in row} | {"compared": others[place]})
-    found += _corpora(maps)
+    found += _corpora(tables.bands)
     board = pd.DataFrame(found, columns=COLUMNS)
     names = zip(board["corpus"], board["model"], board["method"], strict=True)
     board["passes"] = [method in set((passed or {}).get((corpus, model), ())) for corpus, model, method in names]
@@ -100,13 +91,13 @@ def axis_board(
     return board
 
 
-def _corpora(maps: Sequence[StoredMap]) -> list[dict[str, Any]]:
+def _corpora(bands: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of axis ``corpora``, by kind of recogniser and method."""
     found = []
-    for kind in dict.fromkeys(one.kind for one in maps):
-        # of recognisers of the corpus itself: one of another corpus is another recogniser
-        of_kind = [one for one in maps if one.kind == kind and one.trained_on in ("", one.corpus)]
-        for method in dict.fromkeys(one.method for one in of_kind):
+    # of recognisers of the corpus itself: one of another corpus is another recogniser
+    bands = bands[~crossed(bands)].assign(kind=kinds(bands))
+    for kind, of_kind in bands.groupby("kind", sort=False):
+        for method in dict.fromkeys(of_kind["method"]):
             profiles = profiles_of(of_kind, method)
             if len(profiles.speakers) < 2:
                 continue

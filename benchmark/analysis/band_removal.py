@@ -20,11 +20,10 @@ import numpy as np
 import pandas as pd
 
 from ...methods.mask_tables import log_odds_left, share_kept
-from ...metrics.similarity import PROFILE_BANDS, band_profile
+from ...metrics.similarity import PROFILE_BANDS
 from ..stats.clustered import clustered_mean
 from ..stats.clustered_proportion import clustered_share
-from .robustness import CLEAN
-from .stored_maps import StoredMap
+from .stored_maps import CLEAN, StoredMap
 
 Curves = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 RULES: dict[str, Curves] = {"label kept": share_kept, "log-odds": log_odds_left}
@@ -69,7 +68,7 @@ def removal_curves(maps: Sequence[StoredMap], methods: Sequence[str]) -> pd.Data
         table = tables.get((one.corpus, one.recogniser, one.clip, one.target))
         if one.method not in methods or table is None:
             continue
-        weights = band_profile(one.values)
+        weights = one.profile
         for rule, curves in RULES.items():
             first, at_random = (np.asarray(curve, dtype=np.float64) for curve in curves(table, weights))
             area = float(np.trapezoid(at_random - first, dx=1 / PROFILE_BANDS))
@@ -89,8 +88,10 @@ def removal_curves(maps: Sequence[StoredMap], methods: Sequence[str]) -> pd.Data
                 if share
                 else clustered_mean(step["value"], speakers)
             )
+            # with nothing removed every prediction is kept, by definition
+            bounds = (found.mean, found.mean) if share and removed == 0 else found.bounds
             rows.append(
-                (*named, removed, found.mean, *found.bounds, step["at_random"].mean(), mean_area.mean,
+                (*named, removed, found.mean, *bounds, step["at_random"].mean(), mean_area.mean,
                  *mean_area.bounds, step["clip"].nunique(), step["speaker"].nunique())
             )  # fmt: skip
     return pd.DataFrame(rows, columns=CURVES)

@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-Input is the table of `salient_cues`. Verdicts are those of `claims`; one more word: *equivalent*, where a difference is
-shown to be smaller than a margin (two one-sided tests at 5 %).
+Input is the table of `salient_cues.cue_table`. Verdicts are those of `claims`; one more word: *equivalent*, where a
+difference is shown to be smaller than a margin (two one-sided tests at 5 %).
 
 Each claim is decided for each corpus and recogniser, and over all of them together (setting ``all``), with the speakers
 of all corpora as clusters and classes compared within corpus and recogniser; corpora below 6 speakers stand alone only.
@@ -34,8 +34,8 @@ from ...metrics.neutral_agreement import RIVALS
 from ...metrics.records import METRICS
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import Estimate, clustered_mean
-from .claims import HIGH_AROUSAL, LOW_AROUSAL, Finding, setting_of, verdict_of
-from .salient_cues import ANYWHERE, OWN, SALIENT, TRUE
+from .claims import HIGH_AROUSAL, LOW_AROUSAL, Finding, counted, setting_of, verdict_of
+from .salient_cues import ANYWHERE, OWN, SALIENT, TRUE, recogniser_names
 
 CLAIM_1, CLAIM_2, CLAIM_3 = "Beyond Saliency 1", "Beyond Saliency 2", "Beyond Saliency 3"
 BEYOND = "beyond the clip"
@@ -54,8 +54,9 @@ def beyond_saliency_claims(table: pd.DataFrame) -> list[Finding]:
     Parameters
     ----------
     table : DataFrame
-        Of `salient_cues.salient_cues`.
+        Of `salient_cues.cue_table`.
     """
+    table = table.assign(model=recogniser_names(table))
     parts: list[tuple[str, str, pd.DataFrame]] = []
     for method, of_method in table.groupby("method", sort=True):
         settings = [named for named, _ in of_method.groupby(SETTING, sort=True)]
@@ -110,7 +111,7 @@ def windows_carry_cues(part: pd.DataFrame, method: str, setting: str) -> Iterato
     told = "; ".join(f"{name} {_interval(each)}" for name, each in found.items())
     yield Finding(
         CLAIM_1, method, setting, f"{effect} ({best})", estimate.mean, *estimate.bounds, estimate.p,
-        estimate.n_clips, estimate.n_speakers, verdict,
+        *counted(known), estimate.n_speakers, verdict,
         f"against each rule: {told}; by class: {', '.join(f'{e} {v:+.2f}' for e, v in by_class.items())}",
     )  # fmt: skip
 
@@ -149,7 +150,7 @@ def arousal_markers(part: pd.DataFrame, method: str, setting: str) -> Iterator[F
         ):
             yield Finding(
                 claim, method, setting, f"{reading} of markers (z), emotions of high - of low arousal", estimate.mean,
-                *estimate.bounds, estimate.p, int((inside.notna() & _aroused(part).notna()).sum()),
+                *estimate.bounds, estimate.p, *counted(part[inside.notna() & _aroused(part).notna()]),
                 estimate.n_speakers, verdict_of(estimate.mean, *estimate.bounds), note,
             )  # fmt: skip
 
@@ -292,10 +293,10 @@ def misclassified(part: pd.DataFrame, method: str, setting: str) -> Iterator[Fin
         known = part[score.notna()]
         claim = f"{CLAIM_3}, judged for the {judged}"
         effect = "plausibility, correct - misclassified clips"
-        found = within_class_difference(
-            score[score.notna()], known["predicted"] == known["emotion"],
-            known["corpus"] + "/" + known["model"] + "/" + known[label], known["speaker"],
-        )  # fmt: skip
+        right = known["predicted"] == known["emotion"]
+        classes = known["corpus"] + "/" + known["model"] + "/" + known[label]
+        found = within_class_difference(score[score.notna()], right, classes, known["speaker"])
+        both = right.groupby(classes).transform("nunique") > 1  # classes with clips of both kinds are compared
         low, high = found.interval()
         inner = found.interval(1 - 2 * ALPHA)
         verdict = verdict_of(found.mean, low, high)
@@ -307,7 +308,7 @@ def misclassified(part: pd.DataFrame, method: str, setting: str) -> Iterator[Fin
         mean_wrong = f"; misclassified clips score {wrong.mean():+.2f}" if len(wrong) else ""
         few = f"; misclassified clips of {found.n_speakers} speakers" if found.n_speakers < MIN_SPEAKERS else ""
         yield Finding(
-            claim, method, setting, effect, found.mean, low, high, found.p, found.n_first + found.n_second,
+            claim, method, setting, effect, found.mean, low, high, found.p, *counted(known[both]),
             int(known["speaker"].nunique()), verdict, told + bounds + mean_wrong + few,
         )  # fmt: skip
 

@@ -6,28 +6,26 @@ A claim is *supported* where the effect that it states is above 0 with its whole
 is below 0 with its whole interval, else *undecided*; below 6 speakers it is *described only*, and *not testable* where
 the runs lack what it needs. Corpora and recognisers are fixed: two or three of them are no sample of others.
 
-The clips are those of condition ``clean`` explained for the class that the run's target rule names. Weights of a clip
-are relevance in EmoLIME's eight bands, scaled to a sum of absolute values of 1 (maps of methods without frequency bands
-of their own are summed over them).
+Input is the table of `band_table`: clips of condition ``clean``, explained for the class that the run's target rule
+names. One clip has as many explanations as recognisers (and classes) explained it; both are counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ...metrics.similarity import PROFILE_BANDS, band_profile
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import Estimate, clustered_mean
 from ..stats.multiplicity import holm
 from .authors import digitised_weights
-from .corpus_axis import FLAT, ProfileContrast, profile_contrast, profiles_of
-from .stored_maps import StoredMap
+from .band_table import BANDS, crossed, kinds
+from .corpus_axis import ProfileContrast, profile_contrast, profiles_of
 
 HIGH_AROUSAL, LOW_AROUSAL = ("anger", "happiness", "fear"), ("sadness", "neutral", "boredom")
 LOW_BANDS = 1  # of 8: below 386 Hz, the band that EmoLIME's figure labels 0-1 kHz
@@ -51,7 +49,7 @@ class Finding:
         What is estimated, in words; positive favours the claim.
     estimate, low, high, p : float
         NaN where it cannot be estimated.
-    n_clips, n_speakers : int
+    n_clips, n_explanations, n_speakers : int
     verdict : str
         Supported, contradicted, undecided, described only or not testable, see the module; or equivalent
         (`beyond_saliency_claims`).
@@ -68,6 +66,7 @@ class Finding:
     high: float = np.nan
     p: float = np.nan
     n_clips: int = 0
+    n_explanations: int = 0
     n_speakers: int = 0
     verdict: str = "not testable"
     note: str = ""
@@ -82,25 +81,52 @@ def verdict_of(estimate: float, low: float, high: float) -> str:
     return "supported" if low > 0 else "contradicted" if high < 0 else "undecided"
 
 
-def emolime_claims(maps: Sequence[StoredMap], methods: Sequence[str] = ()) -> list[Finding]:
+def emolime_claims(table: pd.DataFrame, methods: Sequence[str] = ()) -> list[Finding]:
     """Findings on EmoLIME's three claims, those on the weights published with it first.
 
     Parameters
     ----------
-    maps : sequence of StoredMap
+    table : DataFrame
+        Of `band_table`.
     methods : sequence of str
-        Default all that explained clean clips.
+        Default all of the table.
     """
-    clean = [one for one in maps if one.condition == "clean" and one.repeat == 0]
-    chosen = list(methods) or sorted({one.method for one in clean})
+    chosen = list(methods) or sorted(table["method"].unique())
     found = list(published_claim())
-    for method in chosen:
-        found += across_models_and_corpora(clean, method)
-    for method in chosen:
-        found += low_bands(clean, method)
-    for method in chosen:
-        found += high_bands_and_arousal(clean, method)
+    for decide in (across_models_and_corpora, low_bands, high_bands_and_arousal):
+        for method in chosen:
+            found += decide(table[table["method"] == method], method)
     return found
+
+
+BLIND = ("energy", "random")  # methods that never look at the recogniser
+
+
+def beside_blind(found: Sequence[Finding]) -> list[Finding]:
+    """Findings, each with a remark where a method that never looks at the recogniser got the same verdict there.
+
+    Such a verdict is about the speech, or about how maps are made, and cannot be told from one about explanations.
+    """
+
+    def place(one: Finding) -> tuple[str, str, str]:
+        # other claims name in the effect what was chosen for the method
+        return one.claim, one.setting, one.effect if one.claim == CLAIM_1 else ""
+
+    blind = {(place(one), one.method): one.verdict for one in found if one.method in BLIND}
+    told = []
+    for one in found:
+        alike = [name for name in BLIND if name != one.method and blind.get((place(one), name)) == one.verdict]
+        if alike and one.method not in BLIND and one.verdict in ("supported", "contradicted"):
+            which = " and ".join(alike)
+            note = f"{one.verdict} for {which} too, without a look at the recogniser: cannot be told from the speech"
+            one = replace(one, note=f"{one.note}; {note}" if one.note else note)
+        told.append(one)
+    return told
+
+
+def counted(part: pd.DataFrame) -> tuple[int, int]:
+    """Clips and explanations of a table with one row for each explanation."""
+    return len(part[["corpus", "clip"]].drop_duplicates()), len(part)
 
 
 # -- claim 1: more alike across recognisers than across corpora --------------------------------------------------------
@@ -108,16 +134,18 @@ def emolime_claims(maps: Sequence[StoredMap], methods: Sequence[str] = ()) -> li
 CLAIM_1 = "EmoLIME 1"
 
 
-def across_models_and_corpora(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
+def across_models_and_corpora(table: pd.DataFrame, method: str) -> Iterator[Finding]:
     """Similarity of profiles across recognisers less that across corpora, with and without the lowest band."""
-    profiles = profiles_of(maps, method)
+    profiles = profiles_of(table, method)
     corpora, models = ({cell[k] for cell in profiles.cells} for k in (0, 1))
     setting = setting_of(corpora, models)
-    crossed = sorted({f"{one.kind} on {one.corpus}" for one in maps if one.method == method and one.crossed})
+    of_others = sorted(set((kinds(table) + " on " + table["corpus"])[crossed(table)]))
     if len(corpora) < 2 or len(models) < 2:
         yield Finding(
             CLAIM_1, method, setting, "similarity across recognisers - across corpora",
-            note="needs two corpora, each explained by the same two kinds of recogniser",
+            note="needs two corpora, each explained by the same two kinds of recogniser"
+            if len(table)
+            else "its maps say nothing about frequency",
         )  # fmt: skip
         return
     for shared in (False, True):
@@ -128,9 +156,9 @@ def across_models_and_corpora(maps: Sequence[StoredMap], method: str) -> Iterato
             heard = "same clips for both recognisers" if shared else "disjoint speakers"
             yield Finding(
                 CLAIM_1, method, setting, f"similarity across recognisers - across corpora ({bands}, {heard})",
-                found.difference, found.low, found.high, found.p, found.n_clips, sum(found.speakers.values()),
-                verdict_of(found.difference, found.low, found.high),
-                _profile_note(found) + (f"; trained on another corpus: {', '.join(crossed)}" if crossed else ""),
+                found.difference, found.low, found.high, found.p, found.n_clips, found.n_explanations,
+                sum(found.speakers.values()), verdict_of(found.difference, found.low, found.high),
+                _profile_note(found) + (f"; trained on another corpus: {', '.join(of_others)}" if of_others else ""),
             )  # fmt: skip
 
 
@@ -163,7 +191,7 @@ def published_claim() -> Iterator[Finding]:
             yield Finding(
                 CLAIM_1, PUBLISHED, setting_of(corpora, ("ComParE", "wav2vec2")),
                 f"cosine across recognisers - across corpora ({'8 bands' if not first else 'without the lowest band'})",
-                float(values.mean()), float(low), float(high), float(test.pvalue), 0, 0,
+                float(values.mean()), float(low), float(high), float(test.pvalue), 0, 0, 0,
                 verdict_of(values.mean(), low, high),
                 f"by emotion: {told}. Interval and p over four emotions, the only replicates that were published",
             )  # fmt: skip
@@ -188,35 +216,28 @@ def _published_difference(part: pd.DataFrame, first_band: int) -> float:
 CLAIM_2, CLAIM_3 = "EmoLIME 2", "EmoLIME 3"
 
 
-def band_weights(maps: Iterable[StoredMap], method: str) -> pd.DataFrame:
-    """Weights of each clean clip: corpus, model, clip, speaker, sentence, emotion explained, and bands 0 to 7."""
-    rows = []
-    for one in maps:
-        if one.method != method:
-            continue
-        profile = band_profile(one.values)
-        if np.ptp(profile) > FLAT * np.abs(profile).sum():  # else the map has no resolution in frequency
-            model = f"{one.kind} ({one.trained_on})" if one.crossed else one.kind
-            place = (one.corpus, model, one.clip, one.speaker, one.sentence, one.target)
-            rows.append((*place, *(profile / np.abs(profile).sum())))
-    columns = ["corpus", "model", "clip", "speaker", "sentence", "emotion", *range(PROFILE_BANDS)]
-    return pd.DataFrame(rows, columns=columns)
+def by_recogniser(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Corpus, kind of recogniser (with its training corpus where that is another one) and rows of each setting."""
+    kind = kinds(table)
+    named = table.assign(kind=kind.where(~crossed(table), kind + " (" + table["trained_on"] + ")"))
+    for (corpus, model), part in named.groupby(["corpus", "kind"], sort=False):
+        yield str(corpus), str(model), part
 
 
-def low_bands(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
+def low_bands(table: pd.DataFrame, method: str) -> Iterator[Finding]:
     """Claim 2, "low bands drive some emotions with deep features": the lowest band against the mean of the others.
 
     One finding for each corpus and recogniser: the emotion with the largest mean / standard error among those of six
     speakers or more, p corrected by Holm over its emotions.
     """
-    for (corpus, model), part in band_weights(maps, method).groupby(["corpus", "model"], sort=False):
-        lead = part[list(range(LOW_BANDS))].mean(axis=1) - part[list(range(LOW_BANDS, PROFILE_BANDS))].mean(axis=1)
-        found = {e: _estimate(lead[of_e.index], of_e) for e, of_e in part.groupby("emotion", sort=True)}
+    for corpus, model, part in by_recogniser(table):
+        lead = part[BANDS[:LOW_BANDS]].mean(axis=1) - part[BANDS[LOW_BANDS:]].mean(axis=1)
+        found = {str(e): _estimate(lead[of_e.index], of_e) for e, of_e in part.groupby("target", sort=True)}
         p = dict(zip(found, holm([e.p for e in found.values()]), strict=True))
         tested = [e for e in found if found[e].n_speakers >= MIN_SPEAKERS] or list(found)
         best = max(tested, key=lambda e: (found[e].mean / found[e].se) if found[e].se > 0 else -np.inf)
         drives = [e for e in found if p[e] < 1 - LEVEL and found[e].mean > 0]
-        estimate, deep = found[best], str(model).partition(" (")[0] not in HAND_CRAFTED
+        estimate, deep = found[best], model.partition(" (")[0] not in HAND_CRAFTED
         verdict = verdict_of(estimate.mean, *estimate.bounds)
         if verdict == "supported" or drives:  # the best of several emotions was chosen: its interval does not decide
             verdict = "supported" if drives else "undecided"
@@ -224,24 +245,25 @@ def low_bands(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
         yield Finding(
             CLAIM_2 if deep else f"{CLAIM_2}, hand-crafted features", method, setting_of((corpus,), (model,)),
             f"weight below 386 Hz - mean of the other bands, {best}", estimate.mean, *estimate.bounds, p[best],
-            estimate.n_clips, estimate.n_speakers, verdict, f"driven: {', '.join(drives) or 'none'}; {told}",
+            *counted(part[part["target"] == best]), estimate.n_speakers, verdict,
+            f"driven: {', '.join(drives) or 'none'}; {told}",
         )  # fmt: skip
 
 
-def high_bands_and_arousal(maps: Sequence[StoredMap], method: str) -> Iterator[Finding]:
+def high_bands_and_arousal(table: pd.DataFrame, method: str) -> Iterator[Finding]:
     """Claim 3, "high bands go with arousal": weight above 2484 Hz, high less low arousal, within speakers."""
-    for (corpus, model), part in band_weights(maps, method).groupby(["corpus", "model"], sort=False):
-        high = part[list(range(PROFILE_BANDS - HIGH_BANDS, PROFILE_BANDS))].mean(axis=1)
-        part = part.assign(high=high)
+    for corpus, model, part in by_recogniser(table):
+        part = part.assign(high=part[BANDS[-HIGH_BANDS:]].mean(axis=1))
         means = [
-            part[part["emotion"].isin(kind)].groupby("speaker")["high"].mean() for kind in (HIGH_AROUSAL, LOW_AROUSAL)
+            part[part["target"].isin(kind)].groupby("speaker")["high"].mean() for kind in (HIGH_AROUSAL, LOW_AROUSAL)
         ]
         difference = (means[0] - means[1]).dropna()
         estimate = clustered_mean(difference.to_numpy(), difference.index.tolist())
         yield Finding(
             CLAIM_3, method, setting_of((corpus,), (model,)),
             "weight above 2.5 kHz, emotions of high - of low arousal", estimate.mean, *estimate.bounds, estimate.p,
-            len(part), estimate.n_speakers, verdict_of(estimate.mean, *estimate.bounds),
+            *counted(part[part["target"].isin([*HIGH_AROUSAL, *LOW_AROUSAL])]), estimate.n_speakers,
+            verdict_of(estimate.mean, *estimate.bounds),
             f"high arousal {means[0].mean():+.3f}, low arousal {means[1].mean():+.3f} (means over speakers)",
         )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Profiles of emotions across corpora, recognisers and emotions: which of these changes an explanation most.
 
-A *profile* is the mean relevance of eight frequency bands (those of EmoLIME), each clip's scaled to a sum of absolute
-values of 1, averaged over the clips of a speaker for which one emotion is explained, then over speakers. Four means of
-correlations are compared, over all pairs of profiles that differ in one thing alone:
+A *profile* is the mean relevance of eight frequency bands (`band_table`), averaged over the clips of a speaker for
+which one emotion is explained, then over speakers. Four means of correlations are compared, over all pairs of profiles
+that differ in one thing alone:
 
 - ``models``: same corpus and emotion, two kinds of recogniser;
 - ``corpora``: same kind of recogniser and emotion, two corpora;
@@ -22,19 +22,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from ...keys import rng
-from ...metrics.similarity import PROFILE_BANDS, band_profile
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
-from .stored_maps import StoredMap
+from .band_table import BANDS, kinds
 
 SPLITS = 50
 PERMUTATIONS = 2_000
-FLAT = 1e-9  # profiles that vary by a smaller share of their sum say nothing about frequency
 KINDS = ("models", "corpora", "emotions", "split half")
 Cell = tuple[str, str, str]  # corpus, kind of recogniser, emotion explained
 
@@ -49,12 +48,13 @@ class Profiles:
         Corpus, kind of recogniser and emotion of each profile.
     values : list of array, shape (speakers of the corpus, 8)
         For each cell; NaN where a speaker has no clip for which the emotion is explained.
-    n_clips : int
+    n_clips, n_explanations : int
     """
 
     cells: list[Cell]
     values: list[np.ndarray]
     n_clips: int
+    n_explanations: int = 0
 
     @property
     def speakers(self) -> dict[str, int]:
@@ -63,7 +63,7 @@ class Profiles:
 
     def above_lowest(self) -> Profiles:
         """The profiles without the lowest band."""
-        return Profiles(self.cells, [v[:, 1:] for v in self.values], self.n_clips)
+        return Profiles(self.cells, [v[:, 1:] for v in self.values], self.n_clips, self.n_explanations)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class ProfileContrast:
         One-sided, of exchanged labels; NaN where there is nothing to exchange.
     by_emotion : dict of str to (float, float, float)
         Difference with interval of each emotion.
-    n_clips, n_corpora, n_models : int
+    n_clips, n_explanations, n_corpora, n_models : int
     speakers : dict of str to int
     """
 
@@ -92,36 +92,32 @@ class ProfileContrast:
     p_permutation: float
     by_emotion: dict[str, tuple[float, float, float]]
     n_clips: int
+    n_explanations: int
     n_corpora: int
     n_models: int
     speakers: dict[str, int]
 
 
-def profiles_of(maps: Sequence[StoredMap], method: str) -> Profiles:
-    """Profiles by speaker of a method's clean maps, first repeats.
+def profiles_of(table: pd.DataFrame, method: str) -> Profiles:
+    """Profiles by speaker of a method.
 
     Parameters
     ----------
-    maps : sequence of StoredMap
-        A corpus explained by several trainings of one kind of recogniser counts each of them as the same kind.
+    table : DataFrame
+        Of `band_table`. A corpus explained by several trainings of one kind of recogniser counts each of them as the
+        same kind.
     method : str
     """
-    rows = []
-    for one in maps:
-        if one.method == method and one.condition == "clean" and one.repeat == 0:
-            profile = band_profile(one.values)
-            scale = np.abs(profile).sum()
-            if np.ptp(profile) > FLAT * scale:  # else the map has no resolution in frequency
-                cell = (one.corpus, one.kind, one.target)
-                rows.append((*cell, one.speaker, *(profile / scale)))
-    table = pd.DataFrame(rows, columns=["corpus", "model", "emotion", "speaker", *range(PROFILE_BANDS)])
+    table = table[table["method"] == method]
+    table = table.assign(model=kinds(table))
     speakers = {corpus: sorted(part["speaker"].unique()) for corpus, part in table.groupby("corpus")}
     cells, values = [], []
-    for (corpus, model, emotion), part in table.groupby(["corpus", "model", "emotion"]):
-        by_speaker = part.groupby("speaker")[list(range(PROFILE_BANDS))].mean().reindex(speakers[corpus])
-        cells.append((corpus, model, emotion))
+    for (corpus, model, emotion), part in table.groupby(["corpus", "model", "target"]):
+        by_speaker = part.groupby("speaker")[BANDS].mean().reindex(speakers[corpus])
+        cells.append((str(corpus), str(model), str(emotion)))
         values.append(by_speaker.to_numpy())
-    return Profiles(cells, values, len(rows))
+    clips = len(table[["corpus", "clip"]].drop_duplicates())
+    return Profiles(cells, values, clips, len(table))
 
 
 # -- pairs -------------------------------------------------------------------------------------------------------------
@@ -149,15 +145,24 @@ def pair_masks(cells: Sequence[Cell], emotion: str | None = None) -> dict[str, n
 
 
 def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of each row of one array with each of another, NaN for constant rows."""
+    """Pearson's correlation of each row of one array with each of another, NaN for constant rows.
+
+    Parameters
+    ----------
+    first, second : array, shape (..., rows, columns)
+
+    Returns
+    -------
+    array, shape (..., rows of the first, rows of the second)
+    """
 
     def unit(x: np.ndarray) -> np.ndarray:
-        centred = x - x.mean(axis=1, keepdims=True)
+        centred = x - x.mean(axis=-1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
-            scaled: np.ndarray = centred / np.sqrt(np.sum(centred**2, axis=1, keepdims=True))
+            scaled: np.ndarray = centred / np.sqrt(np.sum(centred**2, axis=-1, keepdims=True))
         return scaled
 
-    found: np.ndarray = unit(first) @ unit(second).T
+    found: np.ndarray = unit(first) @ unit(second).swapaxes(-1, -2)
     return found
 
 
@@ -165,13 +170,34 @@ Weights = Mapping[str, np.ndarray]  # by corpus: which speakers, shape (speakers
 
 
 def _means(profiles: Profiles, chosen: Weights) -> np.ndarray:
-    """Mean profile of each cell over chosen speakers, shape (cells, bands); NaN where none has it."""
-    found = np.full((len(profiles.cells), profiles.values[0].shape[1]), np.nan)
-    for i, (cell, values) in enumerate(zip(profiles.cells, profiles.values, strict=True)):
-        rows = values[chosen[cell[0]]]
-        rows = rows[np.isfinite(rows[:, 0])]
-        if len(rows):
-            found[i] = rows.mean(axis=0)
+    """Mean profile of each cell over each of several choices of speakers; NaN where none of them has it.
+
+    Parameters
+    ----------
+    profiles : Profiles
+    chosen : mapping of str to bool array
+        By corpus, shape (choices, speakers).
+
+    Returns
+    -------
+    array, shape (choices, cells, bands)
+    """
+    found = []
+    for cell, values in zip(profiles.cells, profiles.values, strict=True):
+        known = np.isfinite(values[:, 0])
+        weights = chosen[cell[0]] & known
+        with np.errstate(invalid="ignore", divide="ignore"):
+            total = weights.astype(np.float64) @ np.where(known[:, None], values, 0.0)
+            found.append(total / weights.sum(axis=1, keepdims=True))
+    return np.stack(found, axis=1)
+
+
+@cache
+def _halves(corpus: str, n: int, seed: int) -> np.ndarray:
+    """Which of n speakers are in the first half, bool, shape (`SPLITS`, n)."""
+    found = np.zeros((SPLITS, n), dtype=bool)
+    for split in range(SPLITS):
+        found[split, rng("profile halves", seed, split, corpus).permutation(n)[::2]] = True
     return found
 
 
@@ -189,22 +215,15 @@ def similarity_matrix(profiles: Profiles, kept: Weights, shared: bool, seed: int
     seed : int
     """
     if shared:
-        own = _means(profiles, kept)
+        own = _means(profiles, {corpus: members[None] for corpus, members in kept.items()})[0]
         return correlations(own, own)
-    total, count = 0.0, 0.0
-    for split in range(SPLITS):
-        halves: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = {}, {}
-        for corpus, n in profiles.speakers.items():
-            order = rng("profile halves", seed, split, corpus).permutation(n)
-            for half, members in zip(halves, (order[::2], order[1::2]), strict=True):
-                half[corpus] = np.isin(np.arange(n), members) & kept[corpus]
-        one, other = (_means(profiles, half) for half in halves)
-        found = correlations(one, other)
-        for matrix in (found, found.T):
-            total = total + np.nan_to_num(matrix)
-            count = count + np.isfinite(matrix)
+    first = {corpus: _halves(corpus, n, seed) for corpus, n in profiles.speakers.items()}
+    one = _means(profiles, {corpus: half & kept[corpus] for corpus, half in first.items()})
+    other = _means(profiles, {corpus: ~half & kept[corpus] for corpus, half in first.items()})
+    found = correlations(one, other)
+    both = np.concatenate([found, found.transpose(0, 2, 1)])
     with np.errstate(invalid="ignore"):
-        mean: np.ndarray = np.asarray(total) / np.asarray(count)
+        mean: np.ndarray = np.nansum(both, axis=0) / np.isfinite(both).sum(axis=0)
     return mean
 
 
@@ -252,6 +271,7 @@ def profile_contrast(profiles: Profiles, shared: bool = False, seed: int = 0, in
         p_permutation=label_permutation(profiles.cells, whole, seed) if interval else np.nan,
         by_emotion={e: (float(estimate[i]), float(low[i]), float(high[i])) for i, e in enumerate(emotions, 1)},
         n_clips=profiles.n_clips,
+        n_explanations=profiles.n_explanations,
         n_corpora=len({cell[0] for cell in profiles.cells}),
         n_models=len({cell[1] for cell in profiles.cells}),
         speakers=profiles.speakers,

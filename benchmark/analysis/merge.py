@@ -17,18 +17,21 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ...errors import InputError
 from ...keys import digest
 from ..storage.clip_facts import with_clip_facts
+from ..storage.derived import RECORD
 from ..storage.schema import FINISHED
 from ..storage.score_rows import SCORE_COLUMNS, read_table, score_schema, value_faults
 from ..storage.store import Store
 
 SHORT = 6  # digits of a digest in a shown name
 SHOWN = 5
+MAX_VERSION_DIGITS = 10
 # what a row is of; with its key, two rows are one
-_ROW = [
+ROW = [
     "corpus", "fold", "model", "trained_on", "method", "condition", "metric", "fill", "space", "clip", "target_rule",
     "seed", "repeat",
 ]  # fmt: skip
@@ -79,6 +82,9 @@ def merge_runs(stores: Sequence[Store], partial: bool = False) -> MergedScores:
     if not any(table.num_rows for table in tables):
         raise InputError(f"{', '.join(str(s.path) for s in stores)}: no scores yet; finish the run with --resume.")
     names = [str(store.path) for store in stores]
+    if all(RECORD in info for info in infos):  # records of older versions stay beside newer ones
+        tables, told = _newest(tables, infos, names)
+        notes += told
     _same_versions(tables, names)
     corpus_labels, model_labels = shown_names(infos)
     frames = [table.to_pandas() for table in tables]
@@ -139,6 +145,48 @@ def refuse_incomplete(store: Store) -> None:
     """
     _, gaps = _table(store, store.info)
     _refuse(store, gaps, "or see what it has with `serxai leaderboard --partial`")
+
+
+# -- versions of records ---------------------------------------------------------------------------------------------
+
+
+def older_methods(infos: Sequence[Mapping[str, Any]]) -> list[set[str]]:
+    """Methods of each record of which another record here has a newer version; none of runs."""
+    return _older(infos, "methods")
+
+
+def _older(infos: Sequence[Mapping[str, Any]], kind: str) -> list[set[str]]:
+    """Names under ``methods`` or ``metrics`` of each record that another record has in a newer version."""
+    newest: dict[str, tuple[int, str]] = {}
+    for info in infos:
+        for name, facts in info.get(kind, {}).items():
+            newest[name] = max(newest.get(name, (-1, "")), version_order(str(facts.get("version", ""))))
+    return [
+        {n for n, facts in info.get(kind, {}).items() if version_order(str(facts.get("version", ""))) < newest[n]}
+        if RECORD in info
+        else set()
+        for info in infos
+    ]
+
+
+def version_order(version: str) -> tuple[int, str]:
+    """Sort key of a version: by number, others before them."""
+    return (int(version), "") if version.isdecimal() and len(version) < MAX_VERSION_DIGITS else (-1, version)
+
+
+def _newest(
+    tables: Sequence[pa.Table], infos: Sequence[Mapping[str, Any]], runs: Sequence[str]
+) -> tuple[list[pa.Table], list[str]]:
+    """Score rows of the newest version of each method and metric, and notes on what was left out."""
+    kept, notes = list(tables), []
+    for kind in ("method", "metric"):
+        for i, names in enumerate(_older(infos, f"{kind}s")):
+            for name in sorted(names):
+                older = pc.equal(kept[i][kind], name)
+                kept[i] = kept[i].filter(pc.invert(older))
+                version = infos[i][f"{kind}s"][name].get("version")
+                notes.append(f"{runs[i]}: {kind} {name!r} of version {version} left out: newer scores are here.")
+    return kept, notes
 
 
 # -- complete or marked ------------------------------------------------------------------------------------------------
@@ -252,6 +300,12 @@ def _agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return bool(common) and all(one[fact] == other[fact] for fact in common)
 
 
+def same_recogniser(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the recognisers of the same name in two run.json are one, as far as both describe them."""
+    its = dict(_model_facts(other))
+    return all(_agree(facts, its[name]) for name, facts in _model_facts(one) if name in its)
+
+
 def _model_facts(info: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
     """Facts that identify each (model, training corpus) of a run: its card, weights and fingerprints by fold."""
     for title, card in info["models"].items():
@@ -288,8 +342,8 @@ def _same_versions(tables: Sequence[pa.Table], runs: Sequence[str]) -> None:
 
 def _once(scores: pd.DataFrame) -> pd.DataFrame:
     """Rows that several runs have, once: the one with a score, if there is one."""
-    ok = scores[scores["status"] == "ok"].drop_duplicates([*_ROW, "value"])
-    twice = ok[ok.duplicated(_ROW)]
+    ok = scores[scores["status"] == "ok"].drop_duplicates([*ROW, "value"])
+    twice = ok[ok.duplicated(ROW)]
     if len(twice):
         row = twice.iloc[0]
         raise InputError(
@@ -297,7 +351,7 @@ def _once(scores: pd.DataFrame) -> pd.DataFrame:
             f"on {row['corpus']} under {row['condition']}: the runs differ in their settings (target, parameters, "
             "seeds). Make one board for each."
         )
-    return pd.concat([ok, scores[scores["status"] != "ok"]]).drop_duplicates(_ROW).sort_index(ignore_index=True)
+    return pd.concat([ok, scores[scores["status"] != "ok"]]).drop_duplicates(ROW).sort_index(ignore_index=True)
 
 
 def _renamed(

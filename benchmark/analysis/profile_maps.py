@@ -16,7 +16,6 @@ from scipy import stats
 
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from .corpus_axis import Profiles, profiles_of, similarity_matrix
-from .stored_maps import StoredMap
 
 AXES = ("corpora", "recognisers")
 BANDS = ("8 bands", "without the lowest band")
@@ -39,12 +38,13 @@ def pairs_of(profiles: Profiles) -> list[tuple[str, str, str, Mask, set[str]]]:
     return found
 
 
-def profile_map(maps: Sequence[StoredMap], method: str, seed: int = 0) -> pd.DataFrame:
+def profile_map(table: pd.DataFrame, method: str, seed: int = 0) -> pd.DataFrame:
     """Correlations of both heat maps of a method, with all bands and without the lowest.
 
     Parameters
     ----------
-    maps : sequence of StoredMap
+    table : DataFrame
+        Of `band_table`.
     method : str
     seed : int
         Of the halves of speakers.
@@ -54,7 +54,7 @@ def profile_map(maps: Sequence[StoredMap], method: str, seed: int = 0) -> pd.Dat
     DataFrame
         Columns `CELLS`; each pair of names once, and each name with itself. Empty where the method explained nothing.
     """
-    profiles = profiles_of(maps, method)
+    profiles = profiles_of(table, method)
     rows = []
     for bands, chosen in zip(BANDS, (profiles, profiles.above_lowest()), strict=True):
         if not chosen.cells:

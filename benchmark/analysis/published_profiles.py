@@ -1,13 +1,11 @@
 """Mean band weights of runs beside those read off the EmoLIME paper's robustness figure.
 
 A profile is the mean over clips of the weights in EmoLIME's eight bands, each clip's scaled to a sum of absolute values
-of 1 (`claims.band_weights`). The published weights are means without that scale, so only shapes can be compared: by the
+of 1 (`band_table`). The published weights are means without that scale, so only shapes can be compared: by the
 correlation over bands, which no scale moves.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,13 +17,11 @@ from ...metrics.similarity import PROFILE_BANDS, profile_correlation
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import clustered_mean
 from .authors import digitised_weights
-from .band_removal import clean_maps
-from .claims import HAND_CRAFTED, band_weights
-from .stored_maps import StoredMap
+from .band_table import BANDS
+from .claims import HAND_CRAFTED, by_recogniser
 
 BY_HAND, DEEP = "ComParE", "wav2vec2"  # recognisers of the published figure
 HERE, PUBLISHED = "here", "published"
-BANDS = list(range(PROFILE_BANDS))
 PROFILES = [
     "source", "model", "beside", "emotion", "corpus", "band", "low_hz", "high_hz", "weight", "low", "high", "n_clips",
     "n_speakers", "r", "r_low", "r_high", "r_above_lowest", "r_other_emotions",
@@ -46,12 +42,13 @@ def published_panels() -> dict[tuple[str, str, str], np.ndarray]:
     }
 
 
-def profile_table(maps: Sequence[StoredMap], method: str) -> pd.DataFrame:
+def profile_table(table: pd.DataFrame, method: str) -> pd.DataFrame:
     """Profiles of a method for each recogniser, emotion and corpus, with the published ones beside them.
 
     Parameters
     ----------
-    maps : sequence of StoredMap
+    table : DataFrame
+        Of `band_table`.
     method : str
 
     Returns
@@ -63,14 +60,15 @@ def profile_table(maps: Sequence[StoredMap], method: str) -> pd.DataFrame:
         without the lowest band, ``r_other_emotions`` the mean correlation with published profiles of other emotions.
         Missing where none was published.
     """
-    weights = band_weights(clean_maps(maps), method)
     panels, edges = published_panels(), band_edges_hz(PROFILE_BANDS)
     rows = []
-    for (corpus, model, emotion), part in weights.groupby(["corpus", "model", "emotion"]):
+    settings = sorted(by_recogniser(table[table["method"] == method]), key=lambda setting: setting[:2])
+    of_emotions = ((c, m, str(e), part) for c, m, rows_ in settings for e, part in rows_.groupby("target"))
+    for corpus, model, emotion, part in of_emotions:
         theirs, place = beside(model), (corpus.partition("@")[0], beside(model), emotion)
         told = _correlations(part, place, panels) if place in panels else (np.nan,) * 5
-        for band in BANDS:
-            found = clustered_mean(part[band].to_numpy(), part["speaker"].tolist())
+        for band, name in enumerate(BANDS):
+            found = clustered_mean(part[name].to_numpy(), part["speaker"].tolist())
             rows.append(
                 (HERE, model, theirs, emotion, corpus, band, edges[band], edges[band + 1], found.mean, *found.bounds,
                  found.n_clips, found.n_speakers, *told)
@@ -81,7 +79,7 @@ def profile_table(maps: Sequence[StoredMap], method: str) -> pd.DataFrame:
             rows += [
                 (PUBLISHED, model, model, emotion, corpus, band, edges[band], edges[band + 1], values[band],
                  *(np.nan,) * 2, 0, 0, *(np.nan,) * 5)
-                for band in BANDS
+                for band in range(PROFILE_BANDS)
             ]  # fmt: skip
     return pd.DataFrame(rows, columns=PROFILES)
 

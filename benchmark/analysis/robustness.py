@@ -46,7 +46,7 @@ from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import clustered_mean
 from ..stats.multiplicity import holm
 from .bar import ENERGY
-from .stored_maps import StoredMap
+from .stored_maps import CLEAN, StoredMap
 
 AXES = ("shift", "model", "retraining", "seed")
 FLOORS = 5  # other clips that a clip's floor is the mean of
@@ -61,7 +61,6 @@ POOLED = [
     "contrast", "contrast_low", "contrast_high", "changed", "all_score", "all_contrast", "n_clips", "n_all",
     "n_speakers", "n_sentences", "scope", "note",
 ]  # fmt: skip
-CLEAN = "clean"
 
 
 @cache

@@ -1,22 +1,27 @@
 """Acoustic cues of the salient windows of stored explanations, beside windows chosen without the recogniser.
 
-What the claims of the Beyond Saliency paper are decided on. No model is called; the clips' audio is read.
+What the claims of the Beyond Saliency paper are decided on, and what its figures draw. No model is called; the clips'
+audio is read.
 
 Conventions
 -----------
 Salient windows, neutral reference and agreement with sources are those of `metrics.neutral_agreement`: at most five
 windows of 150 ms, cues in standard deviations of as many windows of the same speaker's neutral clips, agreement -1..1.
-Beside the salient windows stand as many windows
+Beside the salient windows stand
 
-- of the *rivals* of that metric: matched in voiced time and energy at random, loudest (``energy``), and loudest or for
-  sadness quietest (``loud-quiet``), which know the class and not the recogniser;
-- *anywhere* in the clip: the mean over 40 random sets. A region of another size has other cues (a longer one varies
-  more), so the whole clip is represented by sets of the same size.
+- as many windows of the *rivals* of that metric: matched in voiced time and energy at random (mean over at most 50
+  sets), loudest (``energy``), and loudest or for sadness quietest (``loud-quiet``), which know the class and not the
+  recogniser;
+- as many windows *anywhere* in the clip: the mean over 40 random sets. A region of another size has other cues (a
+  longer one varies more), so the whole clip is represented by sets of the same size;
+- the *rest* of the clip. What differs from neutral there as in the salient windows is the speech, not the explanation.
+
+Draws depend on the clip and on the windows, not on the method. Clips with less than 200 ms of voice have no rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,37 +35,47 @@ from ...cues.windows import TOP, WindowCues
 from ...datasets.clip import Clip
 from ...datasets.corpora import load_corpus
 from ...datasets.corpus import Corpus
-from ...errors import ClipError, InputError, NotApplicable
+from ...errors import ClipError, NotApplicable
 from ...keys import rng
-from ...methods.attribution import Attribution
 from ...methods.baselines import rule_map
 from ...metrics.neutral_agreement import RANDOM_WINDOWS, RIVALS, WindowAgreement
 from ...metrics.plausibility import DRAWS, KEEP, MIN_VOICED_FRAMES, expected_directions
 from ...metrics.salience_contrast import timed_windows, window_scores
 from ...progress import Progress
 from ..run.neutral import neutral_reference, window_cues
-from ..storage.store import Store
-from .merge import shown_names
-from .stored_maps import explained_facts
+from ..storage.store import Explanation, Store
+from .band_table import FACTS
+from .record_tables import CUES, kinds_of, needed_table
+from .stored_maps import FoundMap, MapFacts
 
 ANYWHERE_SETS = 40
-SALIENT, ANYWHERE, TRUE = "salient", "anywhere", "true"
-OWN = "own"
-FACTS = ["corpus", "model", "method", "clip", "speaker", "sentence", "emotion", "predicted", "target"]
+SALIENT, RANDOM, ANYWHERE, REST = "salient", "random", "anywhere", "rest"  # windows, as columns begin
+WHERE = (SALIENT, RANDOM, ANYWHERE, REST)
+TRUE, OWN = "true", "own"
 JUDGED = [OWN, *RIVALS]  # agreement with what sources expect of the class explained
 COLUMNS = [
-    *FACTS, *JUDGED, *(f"{TRUE} {name}" for name in JUDGED),
-    *(f"{where} {cue}" for where in (SALIENT, ANYWHERE) for cue in REGION_CUES),
+    *FACTS, "n_windows", *JUDGED, *(f"{TRUE} {name}" for name in JUDGED),
+    *(f"{where} {cue}" for where in WHERE for cue in REGION_CUES),
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class _Explained:
-    """Facts of one explanation and the relevance of the clip's windows."""
+def salient_windows(scores: np.ndarray, corpus: str, clip: str, size: int = TOP) -> np.ndarray:
+    """Salient windows of a clip, bool, shape (n_windows,); ties are broken alike for all explanations of it.
 
-    corpus: str  # as the run names it
-    facts: dict[str, Any]
-    scores: np.ndarray
+    Parameters
+    ----------
+    scores : array, shape (n_windows,)
+        Positive relevance of each window (`metrics.salience_contrast.window_scores`).
+    corpus, clip : str
+    size : int
+        At most so many.
+
+    Raises
+    ------
+    NotApplicable
+        As `metrics.salience_contrast.timed_windows`.
+    """
+    return timed_windows(scores, rng("salient cues", corpus, clip), size)
 
 
 class ClipWindows:
@@ -79,18 +94,17 @@ class ClipWindows:
         self._rivals: dict[tuple[str, str, int], np.ndarray | None] = {}
 
     def salient(self, scores: np.ndarray, size: int = TOP) -> np.ndarray:
-        """Salient windows of a map, bool, shape (n_windows,); ties are broken alike for all explanations.
-
-        Raises
-        ------
-        NotApplicable
-            As `metrics.salience_contrast.timed_windows`.
-        """
-        return timed_windows(scores, rng("salient cues", self.clip.corpus, self.clip.id), size)
+        """Salient windows of a map, see `salient_windows`."""
+        return salient_windows(scores, self.clip.corpus, self.clip.id, size)
 
     def z(self, sets: np.ndarray) -> np.ndarray:
         """Cues of sets of equally many windows in standard deviations of neutral ones, shape (n_sets, n_cues)."""
         return self.reference.values(int(sets[0].sum())).z(self.cues.values(sets)[0])
+
+    def rest(self, salient: np.ndarray) -> np.ndarray:
+        """Cues of the rest of the clip in standard deviations of as many neutral windows, shape (n_cues,)."""
+        found: np.ndarray = self.reference.values(int(salient.sum())).z(self.cues.values(salient[None])[1])[0]
+        return found
 
     def anywhere(self, size: int) -> np.ndarray:
         """Mean z of random sets of so many windows, shape (n_cues,); NaN where no set has the cue."""
@@ -100,8 +114,20 @@ class ClipWindows:
             self._anywhere[size] = mean_of_known(self.z(ranks < size))
         return self._anywhere[size]
 
-    def judged(self, salient: np.ndarray, emotion: str) -> dict[str, float]:
+    def matched(self, salient: np.ndarray) -> np.ndarray:
+        """Sets of as many other windows, matched in voiced time and energy, shape (n_sets, n_windows)."""
+        draw = rng("salient cues", RANDOM_WINDOWS, self.clip.corpus, self.clip.id)
+        return self.cues.matched_sets(salient, draw, DRAWS, KEEP)
+
+    def judged(self, salient: np.ndarray, emotion: str, matched: np.ndarray | None = None) -> dict[str, float]:
         """Agreement of salient windows, and of as many of each rival, with what sources expect of an emotion.
+
+        Parameters
+        ----------
+        salient : array of bool, shape (n_windows,)
+        emotion : str
+        matched : array of bool, optional
+            Their `matched` sets, where they are known.
 
         Returns
         -------
@@ -115,8 +141,7 @@ class ClipWindows:
             found[OWN] = float(windows.of(salient[None])[0])
         except NotApplicable:
             return found
-        draw = rng("salient cues", RANDOM_WINDOWS, self.clip.corpus, self.clip.id)
-        controls = self.cues.matched_sets(salient, draw, DRAWS, KEEP)
+        controls = self.matched(salient) if matched is None else matched
         if len(controls):
             found[RANDOM_WINDOWS] = float(windows.of(controls).mean())
         for name in RIVALS[1:]:
@@ -135,149 +160,208 @@ class ClipWindows:
                 self._rivals[place] = None
         return self._rivals[place]
 
+    def row(self, scores: np.ndarray, target: str, emotion: str) -> dict[str, float] | None:
+        """What is measured of one explanation; None where it has no salient windows, or nothing to compare them with.
 
-def salient_cues(
-    stores: Sequence[Store],
-    methods: Sequence[str] = (),
-    data_root: str | Path | None = None,
-    progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Cues and agreement of the salient windows of each explanation of a clean clip.
+        Parameters
+        ----------
+        scores : array, shape (n_windows,)
+            Positive relevance of each window.
+        target : str
+            Class that is explained.
+        emotion : str
+            Class of the clip.
+        """
+        try:
+            salient = self.salient(scores)
+            size = int(salient.sum())
+            found = {SALIENT: self.z(salient[None])[0], ANYWHERE: self.anywhere(size), REST: self.rest(salient)}
+        except NotApplicable:
+            return None
+        matched = self.matched(salient)
+        nothing = np.full(len(REGION_CUES), np.nan)
+        found[RANDOM] = mean_of_known(self.z(matched)) if len(matched) else nothing
+        row = self.judged(salient, target, matched)
+        of_true = row if emotion == target else self.judged(salient, emotion, matched)
+        row = {"n_windows": size} | row | {f"{TRUE} {name}": value for name, value in of_true.items()}
+        for where in WHERE:
+            row |= {f"{where} {cue}": float(z) for cue, z in zip(REGION_CUES, found[where], strict=True)}
+        return row
+
+
+class Voices:
+    """Corpora, cues of windows and neutral references, each read once for all runs.
 
     Parameters
     ----------
-    stores : sequence of Store
-    methods : sequence of str
-        Default those that each run names. Maps that say nothing about time have no salient windows and no rows.
     data_root : path, optional
         Folder that holds the corpora; default that of each run.
+    """
+
+    def __init__(self, data_root: str | Path | None = None) -> None:
+        self.data_root = data_root
+        self._corpora: dict[tuple[str, str], Corpus] = {}
+        self._cues: dict[tuple[str, str, str], WindowCues | None] = {}
+        self._windows: dict[tuple[str, str, str], ClipWindows | None] = {}
+
+    def _root(self, store: Store) -> Any:
+        return self.data_root or store.info.get("execution", {}).get("data_root")
+
+    def corpus(self, store: Store, name: str) -> Corpus:
+        """Corpus of a run, by its own name.
+
+        Raises
+        ------
+        InputError
+            If it is not on disk.
+        """
+        root = self._root(store)
+        if (str(root), name) not in self._corpora:
+            self._corpora[str(root), name] = load_corpus(name, root)
+        return self._corpora[str(root), name]
+
+    def windows(self, store: Store, corpus: str, clip: str) -> ClipWindows | None:
+        """Windows of a clip; None where it has no cues, or the corpus on disk does not have it.
+
+        Raises
+        ------
+        InputError
+            If the corpus is not on disk.
+        """
+        place = str(self._root(store)), corpus, clip
+        if place not in self._windows:
+            self._windows[place] = self._measured(place, self.corpus(store, corpus))
+        return self._windows[place]
+
+    def _measured(self, place: tuple[str, str, str], corpus: Corpus) -> ClipWindows | None:
+        root, name, clip_id = place
+
+        def cues_of(other: str) -> WindowCues | None:
+            if (root, name, other) not in self._cues:
+                try:
+                    self._cues[root, name, other] = window_cues(corpus.clip(other))
+                except ClipError:
+                    self._cues[root, name, other] = None
+            return self._cues[root, name, other]
+
+        own = cues_of(clip_id) if clip_id in corpus.table.index else None
+        if own is None:
+            return None
+        clip = corpus.clip(clip_id)
+        if int(clip.cue_tracks.voiced.sum()) < MIN_VOICED_FRAMES:
+            return None
+        return ClipWindows(clip, own, neutral_reference(corpus, clip_id, cues_of))
+
+
+@dataclass(frozen=True, eq=False)
+class TimedMap:
+    """An explanation and the positive relevance of its clip's windows, shape (n_windows,)."""
+
+    one: MapFacts
+    corpus: str  # as the run names it
+    scores: np.ndarray
+
+
+def timed(one: MapFacts, e: Explanation) -> TimedMap | None:
+    """Relevance of the windows of an explanation; None for clips shorter than two windows."""
+    try:
+        return TimedMap(one, e.corpus, window_scores(e.attribution, e.duration_s)[1])
+    except NotApplicable:
+        return None
+
+
+def one_a_clip(maps: Iterable[TimedMap]) -> list[TimedMap]:
+    """One explanation for each recogniser, method and clip: that of the predicted class where there are several."""
+    chosen: dict[tuple[str, ...], TimedMap] = {}
+    for each in maps:
+        one = each.one
+        place = one.corpus, one.recogniser, one.method, one.clip
+        if place not in chosen or one.target == one.predicted:
+            chosen[place] = each
+    return list(chosen.values())
+
+
+def cue_table(maps: Sequence[TimedMap], store: Store, voices: Voices, progress: Progress | None = None) -> pd.DataFrame:
+    """Cues and agreement of the salient windows of each explanation of a run's clips as recorded.
+
+    Parameters
+    ----------
+    maps : sequence of TimedMap
+        Of one run. Maps that say nothing about time have no salient windows and no rows.
+    store : Store
+        The run.
+    voices : Voices
+        Shared by runs of the same corpora.
     progress : callable, optional
         Called with (what, done, total).
 
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`, one row for each recogniser, method and clip: of a clip that is explained for several
-        classes the explanation of the predicted one. ``model`` is the recogniser with its training corpus where it is
-        not the corpus explained.
+        Columns `COLUMNS`, one row for each recogniser, method and clip, see `one_a_clip`; NaN where a cue has no value
+        or is not compared (levels of corpora whose levels are not comparable).
 
     Raises
     ------
     InputError
-        If a corpus is not there.
+        If a corpus is not on disk.
     """
-    corpus_names, model_names = shown_names([store.info for store in stores])
-    known: dict[tuple[str, str, str], list[_Explained]] = {}
-    corpora: dict[tuple[str, str], Corpus] = {}
-    for store, corpus_labels, model_labels in zip(stores, corpus_names, model_names, strict=True):
-        root = data_root or store.info["execution"]["data_root"]
-        for one in _explained(store, methods, corpus_labels, model_labels):
-            place = (str(root or ""), one.corpus)
-            if place not in corpora:
-                corpora[place] = load_corpus(one.corpus, root)
-            known.setdefault((*place, one.facts["clip"]), []).append(one)
-    rows: list[dict[str, Any]] = []
-    cues: dict[tuple[str, str, str], WindowCues | None] = {}
-    for done, ((root, name, clip_id), group) in enumerate(sorted(known.items(), key=lambda item: item[0]), 1):
-        rows += _clip_rows(corpora[root, name], clip_id, group, (root, name), cues)
+    chosen = sorted(one_a_clip(maps), key=lambda each: (each.corpus, each.one.clip))
+    rows = []
+    for done, each in enumerate(chosen, 1):
+        windows = voices.windows(store, each.corpus, each.one.clip)
+        found = windows.row(each.scores, each.one.target, each.one.emotion) if windows is not None else None
+        if found is not None:
+            rows.append({name: getattr(each.one, name) for name in FACTS} | found)
         if progress is not None:
-            progress("measuring cues of salient windows", done, len(known))
+            progress("measuring cues of salient windows", done, len(chosen))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _explained(
-    store: Store,
-    methods: Sequence[str],
-    corpus_labels: Mapping[str, str],
-    model_labels: Mapping[tuple[str, str], str],
-) -> Iterator[_Explained]:
-    """Explanations of a run's clean clips, one a clip and method: that of the predicted class where there is one."""
-    facts, wanted = explained_facts(store), set(methods) or set(store.info["config"]["methods"])
-    chosen: dict[tuple[str, str, str, str], _Explained] = {}
-    for e in store.explanations(condition="clean", first=True):
-        of_clip = facts.get((e.corpus, e.model, "clean", e.clip))
-        if e.repeat or of_clip is None or e.attribution.method not in wanted:
-            continue
-        scores = _scores(e.attribution, e.duration_s)
-        if scores is None:
-            continue
-        place, target = (e.corpus, e.model, e.attribution.method, e.clip), e.attribution.target
-        if place in chosen and target != of_clip["predicted"]:
-            continue
-        trained_on = str(of_clip["trained_on"])
-        model = model_labels.get((e.model, trained_on), e.model)
-        told = {name: of_clip[name] for name in ("speaker", "sentence", "emotion", "predicted")}
-        told |= {"corpus": corpus_labels.get(e.corpus, e.corpus), "clip": e.clip}
-        told |= {"model": model if trained_on in ("", e.corpus) else f"{model} ({trained_on})"}
-        told |= {"method": e.attribution.method, "target": target}
-        chosen[place] = _Explained(e.corpus, told, scores)
-    yield from chosen.values()
-
-
-def _scores(attribution: Attribution, duration_s: float) -> np.ndarray | None:
-    if not duration_s > 0:
-        raise InputError(
-            "explanations of an earlier version, without the length of their clips; compute them again in another "
-            "folder (`serxai run --out`)."
-        )
-    try:
-        return window_scores(attribution, duration_s)[1]
-    except NotApplicable:  # shorter than two windows
-        return None
-
-
-def _clip_rows(
-    corpus: Corpus,
-    clip_id: str,
-    group: Iterable[_Explained],
-    place: tuple[str, str],
-    cues: dict[tuple[str, str, str], WindowCues | None],
-) -> Iterator[dict[str, Any]]:
-    """Rows of one clip's explanations; `cues` keeps the windows of clips that several references share."""
-
-    def cues_of(name: str) -> WindowCues | None:
-        if (*place, name) not in cues:
-            try:
-                cues[(*place, name)] = window_cues(corpus.clip(name))
-            except ClipError:
-                cues[(*place, name)] = None
-        return cues[(*place, name)]
-
-    own = cues_of(clip_id)
-    if own is None:
-        return
-    clip = corpus.clip(clip_id)
-    if int(clip.cue_tracks.voiced.sum()) < MIN_VOICED_FRAMES:
-        return
-    windows = ClipWindows(clip, own, neutral_reference(corpus, clip_id, cues_of))
-    for one in group:
-        with_row = explanation_row(windows, one.scores, str(one.facts["target"]), str(one.facts["emotion"]))
-        if with_row is not None:
-            yield one.facts | with_row
-
-
-def explanation_row(windows: ClipWindows, scores: np.ndarray, target: str, emotion: str) -> dict[str, float] | None:
-    """What is measured of one explanation; None where it has no salient windows, or nothing to compare them with.
+def cues_of_maps(
+    maps: Iterable[FoundMap], data_root: str | Path | None = None, progress: Progress | None = None
+) -> pd.DataFrame:
+    """`cue_table` of explanations of one or several runs, under the names under which they were found.
 
     Parameters
     ----------
-    windows : ClipWindows
-    scores : array, shape (n_windows,)
-        Positive relevance of each window.
-    target : str
-        Class that is explained.
-    emotion : str
-        Class of the clip.
+    maps : iterable of FoundMap
+        Of clips as recorded, first repeats.
+    data_root : path, optional
+    progress : callable, optional
+
+    Raises
+    ------
+    InputError
+        As `cue_table`, and `FoundMap.explanation`.
     """
-    try:
-        salient = windows.salient(scores)
-        z = windows.z(salient[None])[0]
-        anywhere = windows.anywhere(int(salient.sum()))
-    except NotApplicable:
-        return None
-    row = windows.judged(salient, target)
-    of_true = row if emotion == target else windows.judged(salient, emotion)
-    row = row | {f"{TRUE} {name}": value for name, value in of_true.items()}
-    for where, values in ((SALIENT, z), (ANYWHERE, anywhere)):
-        row |= {f"{where} {cue}": float(value) for cue, value in zip(REGION_CUES, values, strict=True)}
-    return row
+    by_run: dict[str, list[FoundMap]] = {}
+    for one in maps:
+        by_run.setdefault(str(one.store.path), []).append(one)
+    voices, parts = Voices(data_root), [pd.DataFrame(columns=COLUMNS)]
+    for found in by_run.values():
+        if found[0].store.is_record:
+            parts.append(_recorded_cues(found))
+            continue
+        read = (timed(one, one.explanation()) for one in found)
+        parts.append(cue_table([each for each in read if each is not None], found[0].store, voices, progress))
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else parts[0]
+
+
+CUE_KINDS = kinds_of(COLUMNS)
+
+
+def _recorded_cues(maps: Sequence[FoundMap]) -> pd.DataFrame:
+    """Rows that a record holds of these explanations, under the names under which they were found."""
+    table = needed_table(maps[0].store, CUES, CUE_KINDS)
+    wanted = {(one.method, one.clip, one.target) for one in maps}
+    places = zip(table["method"], table["clip"], table["target"], strict=True)
+    table = table[[place in wanted for place in places]]
+    return table.assign(corpus=maps[0].corpus, model=maps[0].model)
+
+
+def recogniser_names(table: pd.DataFrame) -> pd.Series:
+    """Recogniser of each row, with its training corpus where that is not the corpus it hears."""
+    own = table["trained_on"].isin([""]) | table["trained_on"].eq(table["corpus"])
+    return table["model"].where(own, table["model"] + " (" + table["trained_on"] + ")")

@@ -16,13 +16,15 @@ from rich.table import Table
 from ...errors import InputError
 from ...methods.records import METHODS
 from ..analysis.axis_board import BAR_METRIC, passed_bar
-from ..analysis.beyond_saliency_claims import beyond_saliency_claims, verdict_counts
-from ..analysis.claims import CLAIM_1, Finding, emolime_claims
+from ..analysis.axis_rows import axis_tables
+from ..analysis.beyond_saliency_claims import verdict_counts
+from ..analysis.claim_tables import BEYOND_SALIENCY, decide, derive_and_join
+from ..analysis.claims import CLAIM_1, Finding
 from ..analysis.leaderboard import ordered
 from ..analysis.merge import merged
-from ..analysis.robustness import PAIR, against_energy, clip_rows, pooled
-from ..analysis.salient_cues import salient_cues
-from ..analysis.stored_maps import StoredMap, stored_maps
+from ..analysis.robustness import AXES, PAIR, against_energy, pooled
+from ..analysis.salient_cues import Voices
+from ..analysis.stored_maps import found_maps
 from ..analysis.strength_curves import curve_areas, curve_points
 from ..report.escape import csv_safe
 from ..report.tables import number
@@ -48,8 +50,8 @@ def robustness(arguments: Namespace) -> int:
     print_notes(notes)
     passed = passed_bar(scores)
     with Bars() as bars:
-        maps = stored_maps(stores, arguments.method)
-        rows = clip_rows(maps, arguments.measure, arguments.axis or ("shift", "model", "retraining", "seed"), 0, bars)
+        found = found_maps(stores, arguments.method)
+        rows = axis_tables(found, arguments.measure, arguments.axis or AXES, corpora=False, progress=bars).rows
     if rows.empty:
         raise InputError(
             "robustness: the runs hold no two explanations of one clip to compare. Score a shifted condition "
@@ -131,22 +133,16 @@ def claims(arguments: Namespace) -> int:
     for store in stores:
         if not arguments.partial:
             store.refuse_damage()
-    maps: list[StoredMap] = stored_maps(stores, arguments.method)
-    found = emolime_claims(maps)
-    try:
-        with Bars() as bars:
-            cues = salient_cues(stores, arguments.method, arguments.data_root, bars)
-        found += beyond_saliency_claims(cues)
-    except InputError as error:  # the corpora are read for the cues of salient windows
-        cues = pd.DataFrame()
-        found.append(Finding(BEYOND_SALIENCY, "all", "", "cues of salient windows", note=f"needs the audio: {error}"))
+    with Bars() as bars:
+        tables = derive_and_join(stores, arguments.method, Voices(arguments.data_root), bars)
+    found = decide(tables)
     table = pd.DataFrame([asdict(one) for one in found])
     if arguments.out is not None:
         with writing(arguments.out, resumable=False):
             _write(table, arguments.out / "claims.csv")
             _write(verdict_counts(found).reset_index(), arguments.out / "claims_summary.csv")
-            if len(cues):
-                _write(cues, arguments.out / "salient_cues.csv")
+            _write(tables.bands, arguments.out / "bands.csv")
+            _write(tables.cues, arguments.out / "salient_cues.csv")
     if arguments.json:
         print(json.dumps(json.loads(table.to_json(orient="records")), indent=2))
         return 0
@@ -158,7 +154,6 @@ def claims(arguments: Namespace) -> int:
     return 0
 
 
-BEYOND_SALIENCY = "Beyond Saliency"
 MEANING = {
     CLAIM_1: "explanations are more alike across recognisers than across corpora",
     "EmoLIME 2": "low bands drive some emotions with deep features",
@@ -166,6 +161,20 @@ MEANING = {
     "Beyond Saliency 1": "salient windows carry cues that sources expect, more than rules that know no recogniser",
     "Beyond Saliency 2": "high-arousal emotions show stronger and more variable markers in salient windows",
     "Beyond Saliency 3": "misclassified clips are less plausible",
+}
+LIMITS = {  # what is fixed, and what cannot be told
+    CLAIM_1: "Fixed: corpora and recognisers of the runs; speakers are resampled within corpora. Cannot be told: "
+    "whether other corpora and recognisers behave so (exchanged labels: how far these few could carry it).",
+    "EmoLIME 2": "Fixed: corpus and recogniser of each row, the lowest of eight bands (below 386 Hz). Cannot be told: "
+    "that deep features are the cause; compare hand-crafted features and energy.",
+    "EmoLIME 3": "Fixed: corpus and recogniser of each row, bands above 2.5 kHz, arousal by emotion. Cannot be told: "
+    "whether arousal or another property of these emotions goes with them.",
+    "Beyond Saliency 1": "Fixed: the rules that know no recogniser, sources that state directions, windows of 150 ms. "
+    "Cannot be told: whether the recogniser uses the cues that lie there.",
+    "Beyond Saliency 2": "Fixed: arousal by emotion, markers as listed. Cannot be told from `level` alone: speech of "
+    "high arousal has stronger markers everywhere; `beyond the clip` is what the windows add.",
+    "Beyond Saliency 3": "Fixed: the recognisers, and so which clips are misclassified. Cannot be told: whether less "
+    "plausible explanations cause errors or unusual clips cause both.",
 }
 LEGEND_CLAIMS = (
     "supported, contradicted: the whole 95 % interval on one side of 0; equivalent: smaller than the metric's margin; "
@@ -178,14 +187,22 @@ def _print_findings(console: Console, found: Sequence[Finding]) -> None:
     for claim, meaning in MEANING.items():
         console.print(f"{claim}: {meaning}", style="bold", highlight=False, markup=False)
         of_claim = [one for one in found if one.claim.startswith(claim) or one.claim == BEYOND_SALIENCY == claim[:-2]]
+        if of_claim:
+            console.print(f"  {LIMITS[claim]}", style="dim", highlight=False, markup=False, soft_wrap=True)
         for one in of_claim:
             aside = f" ({one.claim.removeprefix(claim + ', ')})" if one.claim != claim else ""
             interval = f" [{number(one.low)}, {number(one.high)}]" if np.isfinite(one.low) else ""
             p = f", p {p_text(one.p)}" if np.isfinite(one.p) else ""
-            n = f", {one.n_clips} clips, {one.n_speakers} speakers" if one.n_clips else ""
+            n = f", {_counts(one)}" if one.n_clips else ""
             told = f"  {one.verdict}: {one.method}{aside}, {one.setting}: {one.effect}: {number(one.estimate)}"
             console.print(f"{told}{interval}{p}{n}", highlight=False, markup=False, soft_wrap=True)
             console.print(f"    {one.note}", style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def _counts(one: Finding) -> str:
+    """Clips, explanations where there are more, and speakers of a finding."""
+    more = f" ({one.n_explanations} explanations)" if one.n_explanations != one.n_clips else ""
+    return f"{one.n_clips} clips{more}, {one.n_speakers} speakers"
 
 
 def _print_counts(console: Console, found: Sequence[Finding]) -> None:

@@ -24,6 +24,7 @@ from ...models.records import MODELS
 from ...registry import Registry
 from ..report.catalogue import FIGURES, refuse_choice
 from ..report.figures.choice import Choice
+from ..storage.result_tree import run_folders
 from ..storage.run_info import read_run_info
 from .train_config import complete
 
@@ -116,6 +117,7 @@ def status(arguments: Namespace) -> None:
 
 def leaderboard(arguments: Namespace) -> None:
     """Run folders of ``serxai leaderboard``."""
+    arguments.runs = run_folders(arguments.runs)
     for folder in arguments.runs:
         read_run_info(folder)
     if arguments.clips < 0:
@@ -144,6 +146,7 @@ def figures(arguments: Namespace) -> None:
     """Figure, run folders and choice of ``serxai figures``."""
     if arguments.name not in FIGURES:
         raise InputError(f"NAME: {UnknownNameError('figure', arguments.name, FIGURES)}")
+    arguments.run = run_folders(arguments.run)
     infos = [read_run_info(folder) for folder in arguments.run]
     refuse_choice(arguments.name, len(infos), figure_choice(arguments))
     _of_run("--method", "method", arguments.method, [name for info in infos for name in info["config"]["methods"]])
@@ -157,6 +160,7 @@ def figure_choice(arguments: Namespace) -> Choice:
 
 def compare(arguments: Namespace) -> None:
     """Run folder, metric, methods and corpus of ``serxai compare``."""
+    arguments.runs = run_folders(arguments.runs)
     infos = [read_run_info(folder) for folder in arguments.runs]
     known = {key: [name for info in infos for name in info["config"][key]] for key in ("metrics", "methods", "corpora")}
     corpora = [] if arguments.corpus is None else [arguments.corpus]
@@ -174,6 +178,7 @@ def compare(arguments: Namespace) -> None:
 
 def robustness(arguments: Namespace) -> None:
     """Run folders, methods and output folder of ``serxai robustness``."""
+    arguments.runs = run_folders(arguments.runs)
     infos = [read_run_info(folder) for folder in arguments.runs]
     _of_run("--method", "method", arguments.method, [name for info in infos for name in info["config"]["methods"]])
     if arguments.out is not None:
@@ -202,9 +207,26 @@ def conventions(arguments: Namespace) -> None:
 
 def validate(arguments: Namespace) -> None:
     """Run folder and numbers of ``serxai validate``."""
-    if arguments.sample < 0 or arguments.seed < 0:
+    if (arguments.sample or 0) < 0 or arguments.seed < 0:
         raise InputError(f"--sample and --seed must be at least 0, got {arguments.sample} and {arguments.seed}.")
-    read_run_info(arguments.run)
+    if not arguments.run.is_dir():
+        read_run_info(arguments.run)
+
+
+def results_add(arguments: Namespace) -> None:
+    """Run folders and folder of results of ``serxai results add``."""
+    arguments.runs = run_folders(arguments.runs)
+    for folder in arguments.runs:
+        read_run_info(folder)
+    if len(arguments.runs) > 1 and (arguments.name or getattr(arguments, "as")):
+        raise InputError("--name and --as name one record; add the runs one by one.")
+    _folder("--to", arguments.to)
+
+
+def results_build(arguments: Namespace) -> None:
+    """Folder of results and output folder of ``serxai results build``."""
+    run_folders([arguments.results])
+    _folder("--out", arguments.out)
 
 
 def _registered(flag: str, registry: Registry[Any], names: Iterable[str]) -> None:

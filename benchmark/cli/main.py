@@ -19,7 +19,7 @@ from typing import Any
 from ... import __version__
 from ...errors import TableWarning, TrainingWarning
 from ...registry import PluginWarning
-from . import catalogue_parsers, extension_parsers, run_parsers
+from . import catalogue_parsers, extension_parsers, record_parsers, run_parsers
 from .arguments import Parser, add_debug
 from .parsers import COMMANDS
 from .terminal_text import printable
@@ -84,7 +84,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"serxai {__version__}")
     add_debug(parser, False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    every = (*COMMANDS, *catalogue_parsers.COMMANDS, *run_parsers.COMMANDS, *extension_parsers.COMMANDS)
+    every = (
+        *COMMANDS,
+        *catalogue_parsers.COMMANDS,
+        *run_parsers.COMMANDS,
+        *extension_parsers.COMMANDS,
+        *record_parsers.COMMANDS,
+    )
     for add_parser in every:
         add_parser(commands)
     return parser

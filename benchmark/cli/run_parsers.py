@@ -207,13 +207,20 @@ def _validate(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands,
         "validate",
-        "check a run: schema, versions, coverage, a sample scored again",
+        "check a run or committed results: schema, versions, coverage, a sample scored again",
         ".validate:run",
-        "serxai validate runs/quick --sample 4",
+        """
+        serxai validate runs/quick --sample 4
+        serxai validate results/
+        serxai validate results/emodb/cnn --rescore 4 --data-root DIR
+        """,
         "validate",
     )
-    parser.add_argument("run", type=nonempty_path, metavar="RUN", help=RUN_FOLDER)
-    parser.add_argument("--sample", type=int, default=2, metavar="CLIPS", help="clips to score again; default 2")
+    parser.add_argument("run", type=nonempty_path, metavar="RUN", help=f"{RUN_FOLDER}; or a folder of results")
+    parser.add_argument(
+        "--sample", "--rescore", type=int, metavar="CLIPS",
+        help="clips to score again, of results for each piece; default 2 of a run, 0 of results",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sample; default 0")
     add_many(parser, "--model", "N", "recogniser of the run that this command may load although its name is a path")
     add_many(parser, "--checkpoint", "MODEL=PATH", "checkpoint of a model; that of the run's files is never read")

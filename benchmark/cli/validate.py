@@ -11,7 +11,10 @@ from rich.table import Table
 from ...errors import InputError
 from ...models.records import MODELS
 from ...models.trust import Permission
+from ..results.check import check_results
 from ..run.options import checkpoints_option
+from ..storage.derived import RECORD
+from ..storage.run_info import FILE, read_run_info
 from ..validation.check_result import FAIL, NOT_CHECKED, PASS, WARNING, Check
 from ..validation.given import GivenModels
 from ..validation.validate import validate
@@ -23,15 +26,34 @@ _STYLES = {PASS: "green", FAIL: "red", WARNING: "yellow", NOT_CHECKED: "dim"}
 
 def run(arguments: Namespace) -> int:
     """Validate a run; exit status 1 if a check fails."""
+    given = given_models(arguments.model, arguments.checkpoint, arguments.trust)
+    if not (arguments.run / FILE).exists() or RECORD in read_run_info(arguments.run):
+        return _results(arguments, given)
+    sample = 2 if arguments.sample is None else arguments.sample
     with Bars() as bars:
-        given = given_models(arguments.model, arguments.checkpoint, arguments.trust)
-        checks = validate(arguments.run, arguments.sample, arguments.seed, arguments.data_root, bars, given)
+        checks = validate(arguments.run, sample, arguments.seed, arguments.data_root, bars, given)
     failed = any(check.result == FAIL for check in checks)
     if arguments.json:
         result = {"run": str(arguments.run), "valid": not failed, "checks": [asdict(check) for check in checks]}
         print(json.dumps(result, indent=2))
     else:
         _print(Console(), checks)
+    return 1 if failed else 0
+
+
+def _results(arguments: Namespace, given: GivenModels) -> int:
+    """Check a folder of results; exit status 1 if a check fails."""
+    with Bars() as bars:
+        found = check_results(arguments.run, arguments.sample or 0, arguments.seed, arguments.data_root, bars, given)
+    failed = any(check.result == FAIL for one in found for check in one.checks)
+    if arguments.json:
+        told = [{"folder": str(one.folder), "checks": [asdict(check) for check in one.checks]} for one in found]
+        print(json.dumps({"results": str(arguments.run), "valid": not failed, "folders": told}, indent=2))
+        return 1 if failed else 0
+    console = Console()
+    for one in found:
+        console.print(f"\n{one.folder}", style="bold", highlight=False, markup=False)
+        _print(console, one.checks)
     return 1 if failed else 0
 
 

@@ -26,7 +26,7 @@ class Figure(NamedTuple):
     summary : str
     target : str
         ``module:function`` of this package; it takes (store, picture, data_root, progress) and returns the picture.
-        Where `several`, it takes (stores, picture, data_root, progress, choice).
+        Where `several`, it takes a `figures.of_runs.FigureOfRuns`.
     several : bool
         Whether it is drawn from one or several runs.
     choices : tuple of str
@@ -53,8 +53,10 @@ FIGURES = {
         ".figures.board:consistency_of_run",
     ),
     "agreement": Figure(
-        "how alike each two methods explain the same clips, by rank correlation",
-        ".figures.agreement:agreement_of_run",
+        "how alike each two methods explain the same clips, by rank correlation; its CSV has all corpora and models",
+        ".figures.agreement:agreement_of_runs",
+        several=True,
+        choices=("methods", "corpus", "model"),
     ),
     "critical-difference": Figure(
         "average ranks of methods over the cells of each family, with the critical difference; a description",
@@ -200,7 +202,11 @@ def draw_figure(
     module, function = record.target.split(":")
     draw = getattr(import_module(module, __package__), function)
     file = Path(out) / f"{name}.png"
-    picture: Path = (
-        draw(runs, file, data_root, progress, choice) if record.several else draw(runs[0], file, data_root, progress)
-    )
+    root = Path(data_root) if data_root is not None else None
+    if record.several:
+        from .figures.of_runs import FigureOfRuns
+
+        picture: Path = draw(FigureOfRuns(name, runs, file, root, progress, choice))
+    else:
+        picture = draw(runs[0], file, data_root, progress)
     return [path for suffix in (".png", ".csv", ".svg", ".pdf") if (path := picture.with_suffix(suffix)).is_file()]

@@ -12,8 +12,9 @@ import pandas as pd
 from ...errors import InputError
 from ...progress import Progress
 from ..analysis.axis_board import COLUMNS, axis_board, axis_clips, passed_bar
+from ..analysis.axis_rows import axis_tables
 from ..analysis.robustness import ROWS, pooled
-from ..analysis.stored_maps import stored_maps
+from ..analysis.stored_maps import found_maps
 from ..storage.bounds import MAX_FILE_BYTES
 from ..storage.files import read_bytes
 from ..storage.store import Store
@@ -63,27 +64,16 @@ def robustness_of(
     """
     files = [store.path / FILE for store in stores if (store.path / FILE).is_file()]
     written = [read_table(file) for file in files]
-    if not comparable(stores):
-        return NOTHING._replace(strength=pd.concat(written) if written else NOTHING.strength), []
+    curves = pd.concat(written, ignore_index=True) if written else NOTHING.strength
     try:
-        maps = stored_maps(stores)
+        tables = axis_tables(found_maps(stores), progress=progress)
     except InputError as error:
         return NOTHING, [f"no board of the four axes: {error}"]
-    clips = axis_clips(maps, progress=progress)
-    axes = axis_board(maps, passed_bar(scores), rows=clips)
-    return Robustness(axes, clips, pd.concat(written, ignore_index=True) if written else pooled(clips)), []
-
-
-def comparable(stores: Sequence[Store]) -> bool:
-    """Whether the runs may hold two explanations of one clip: shifts, repeats, several recognisers or runs."""
-    settings = [store.info["config"] for store in stores]
-    return len(stores) > 1 or any(
-        len(config["conditions"]) > 1
-        or config.get("repeats", 1) > 1
-        or len(config["models"]) > 1
-        or len(config["corpora"]) > 1
-        for config in settings
-    )
+    if tables.rows.empty and tables.bands.empty:
+        return NOTHING._replace(strength=curves), []
+    clips = axis_clips(tables.rows)
+    axes = axis_board(tables, passed_bar(scores))
+    return Robustness(axes, clips, curves if written else pooled(clips)), []
 
 
 def read_table(file: Path) -> pd.DataFrame:

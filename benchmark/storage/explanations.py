@@ -6,9 +6,9 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,6 +48,36 @@ class Explanation(NamedTuple):
     first: bool = True
     duration_s: float = 0.0
     time_map: tuple[tuple[float, float], ...] = ()
+
+
+class Head(NamedTuple):
+    """What an explanation is of, without its values: a small part of its file.
+
+    Attributes
+    ----------
+    key, method, target : str
+    corpus, model, clip, condition : str
+    repeat : int
+    against : str
+    first : bool
+    duration_s : float
+        As in `Explanation`.
+    has_table : bool
+        Whether responses to all masks are stored with it.
+    """
+
+    key: str
+    method: str
+    target: str
+    corpus: str
+    model: str
+    clip: str
+    condition: str
+    repeat: int
+    against: str = "none"
+    first: bool = True
+    duration_s: float = 0.0
+    has_table: bool = False
 
 
 def pack_explanations(explanations: dict[str, Explanation], predictions: dict[str, np.ndarray]) -> bytes:
@@ -98,8 +128,10 @@ def open_archive(path: Path) -> zipfile.ZipFile:
     return archive
 
 
-def explanations_in(path: Path) -> Iterator[tuple[str, Explanation]]:
-    """Iterate over the explanations of an archive with their keys.
+def explanations_in(
+    path: Path, wanted: Callable[[Head], bool] = lambda head: True
+) -> Iterator[tuple[str, Explanation]]:
+    """Iterate over explanations of an archive with their keys; the values of those not wanted are not read.
 
     Raises
     ------
@@ -107,10 +139,27 @@ def explanations_in(path: Path) -> Iterator[tuple[str, Explanation]]:
         As `open_archive` and `read_explanation`. A damaged archive raises any of `DAMAGE`.
     """
     with open_archive(path) as archive:
-        for name in archive.namelist():
-            if name.endswith("/values.npy"):
-                key = name.removesuffix("/values.npy")
-                yield key, read_explanation(archive, key)
+        for key in _keys(archive):
+            meta = _meta(archive, key)
+            if wanted(_head(archive, key, meta)):
+                yield key, _explanation(archive, key, meta)
+
+
+def heads_in(path: Path) -> Iterator[Head]:
+    """Iterate over what the explanations of an archive are of.
+
+    Raises
+    ------
+    ValueError
+        As `explanations_in`.
+    """
+    with open_archive(path) as archive:
+        for key in _keys(archive):
+            yield _head(archive, key, _meta(archive, key))
+
+
+def _keys(archive: zipfile.ZipFile) -> list[str]:
+    return [name.removesuffix("/values.npy") for name in archive.namelist() if name.endswith("/values.npy")]
 
 
 def check_explanations(path: Path) -> None:
@@ -132,9 +181,22 @@ def read_explanation(archive: zipfile.ZipFile, key: str) -> Explanation:
     ValueError
         If its facts are not those that are written. A damaged archive raises any of `DAMAGE`.
     """
+    return _explanation(archive, key, _meta(archive, key))
+
+
+def _meta(archive: zipfile.ZipFile, key: str) -> dict[str, Any]:
     meta = json.loads(load_array(archive, f"{key}/meta").tobytes())
     if not isinstance(meta, dict) or (wrong := faults(meta, ExplanationFacts)):
         raise ValueError(f"{key}/meta: {wrong if isinstance(meta, dict) else 'not an object'}")
+    return meta
+
+
+def _head(archive: zipfile.ZipFile, key: str, meta: dict[str, Any]) -> Head:
+    told = {name: meta[name] for name in Head._fields[1:-1] if name in meta}
+    return Head(key, **told, has_table=f"{key}/table.npy" in archive.NameToInfo)
+
+
+def _explanation(archive: zipfile.ZipFile, key: str, meta: dict[str, Any]) -> Explanation:
     attribution = Attribution(
         values=load_array(archive, f"{key}/values"),
         grid=Grid(load_array(archive, f"{key}/freq_edges_hz"), load_array(archive, f"{key}/time_edges_s")),

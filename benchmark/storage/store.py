@@ -21,7 +21,7 @@ import json
 import os
 import zipfile
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,15 @@ import pyarrow.compute as pc
 from ...errors import InputError
 from ...metrics.record import OVER_BUDGET
 from .bounds import MAX_FILE_BYTES, load_array
+from .derived import NO_MAPS, RECORD
 from .explanations import (
     DAMAGE,
     Explanation,
+    Head,
     check_explanations,
     damage_text,
     explanations_in,
+    heads_in,
     open_archive,
     pack_explanations,
     read_explanation,
@@ -221,22 +224,47 @@ class Store:
         return self._archive[1]
 
     def explanations(self, **where: Any) -> Iterator[Explanation]:
-        """Iterate over explanations of finished shards, filtered by fields of `Explanation` or ``method``."""
+        """Iterate over explanations of finished shards, filtered by fields of `Head`: one value, or a frozenset."""
         return (explanation for _, explanation in self.keyed_explanations(**where))
 
     def keyed_explanations(self, **where: Any) -> Iterator[tuple[str, Explanation]]:
-        """Iterate as `explanations`, each with its key."""
-        for shard in self.info["shards"]:
-            path = self.explanation_file(shard)
-            if not path.exists():
-                continue
+        """Iterate as `explanations`, each with its key; values of others are not read."""
+        for path in self._explanation_files():
             try:
-                for key, explanation in explanations_in(path):
-                    facts = explanation._asdict() | {"method": explanation.attribution.method}
-                    if all(facts[name] == value for name, value in where.items()):
-                        yield key, explanation
+                yield from explanations_in(path, lambda head: _matches(head, where))
             except DAMAGE as error:
                 raise InputError(f"{damage_text(path, error)}. {AGAIN}") from None
+
+    def heads(self, **where: Any) -> Iterator[tuple[Path, Head]]:
+        """What each explanation of the finished shards is of, and its file, filtered as `explanations`."""
+        for path in self._explanation_files():
+            try:
+                yield from ((path, head) for head in heads_in(path) if _matches(head, where))
+            except DAMAGE as error:
+                raise InputError(f"{damage_text(path, error)}. {AGAIN}") from None
+
+    def read_explanation(self, path: Path, key: str) -> Explanation:
+        """Read the explanation of a head.
+
+        Raises
+        ------
+        InputError
+            If it is damaged.
+        """
+        try:
+            return read_explanation(self._opened(path), key)
+        except DAMAGE as error:
+            raise InputError(f"{damage_text(path, error)}. {AGAIN}") from None
+
+    def _explanation_files(self) -> Iterator[Path]:
+        if self.is_record:
+            raise InputError(f"{self.path}: {NO_MAPS}")
+        return (path for path in map(self.explanation_file, self.info["shards"]) if path.exists())
+
+    @property
+    def is_record(self) -> bool:
+        """Whether the folder is a record (`storage.derived`): scores and derived tables, no explanations."""
+        return RECORD in self.info
 
     # -- the run as a whole ------------------------------------------------------------------------------------------
 
@@ -341,3 +369,10 @@ class Store:
         if found:
             more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
             raise InputError(f"{'; '.join(found[:SHOWN])}{more}. {AGAIN}")
+
+
+def _matches(head: Head, where: Mapping[str, Any]) -> bool:
+    return all(
+        getattr(head, name) in value if isinstance(value, frozenset) else getattr(head, name) == value
+        for name, value in where.items()
+    )

@@ -24,9 +24,11 @@ from ..run.config import RunConfig
 from ..run.execution import Execution
 from ..run.plan import Plan, make_plan
 from ..run.shard_worker import ShardWorker
+from ..storage.derived import RECORD
 from ..storage.score_rows import SCORE_COLUMNS
-from .check_result import FAIL, PASS, ROW, WARNING, Check, concluded, dicts, row_name
+from .check_result import FAIL, NOT_CHECKED, PASS, ROW, WARNING, Check, concluded, dicts, row_name
 from .given import NO_MODELS, GivenModels
+from .record_rows import as_recorded
 
 CLOSE, CLOSE_ACROSS_DEVICES = 1e-6, 1e-4
 
@@ -93,17 +95,24 @@ def score_again(
     )
     plan = make_plan(config, execution, measured=info.get("reach", []))
     planned = {shard.key for shard in plan.shards}
-    strange = [f"{key}: planned in the run, not here" for key in info["shards"] if key not in planned]
+    recorded = RECORD in info  # whose rows were packed anew, in one shard
+    strange = [f"{key}: planned in the run, not here" for key in info["shards"] if key not in planned and not recorded]
+    clips = {clip for shard in plan.shards for clip in shard.clips}
+    if recorded:
+        strange += [f"clip {clip}: scored in the record, not planned here" for clip in {*scores["clip"]} - clips]
+        strange += [f"clip {clip}: planned here, not in the record" for clip in clips - {*scores["clip"]}]
     yield Check(
         "plan",
         FAIL if strange and not changed else WARNING if strange else PASS,
         f"{len(planned)} shards, as configuration, corpora, models and versions give them here",
         tuple(strange),
     )
-    everyone = sorted({(shard.corpus, clip) for shard in plan.shards for clip in shard.clips})
+    known = {*scores["clip"]} if recorded else clips
+    everyone = sorted({(shard.corpus, clip) for shard in plan.shards for clip in shard.clips if clip in known})
     drawn = rng("validate", seed).permutation(len(everyone))[:sample]
     chosen = [everyone[i] for i in sorted(drawn)]
     fresh = _scored_again(plan, config, chosen, execution, progress)
+    fresh = as_recorded(fresh) if recorded else fresh
     yield _compared(scores, fresh, chosen, info)
 
 
@@ -147,6 +156,8 @@ def _compared(scores: pd.DataFrame, fresh: pd.DataFrame, chosen: list[tuple[str,
     stored, again = pairs["value_stored"].astype(float).to_numpy(), pairs["value"].astype(float).to_numpy()
     with np.errstate(invalid="ignore"):
         differences = np.where(stored == again, 0.0, np.abs(stored - again))
+        if RECORD in info:  # values in single precision: relative where they are large
+            differences = differences / np.maximum(1.0, np.abs(again))
     largest = np.nanmax(differences, initial=0.0)
     differs = np.isnan(stored) != np.isnan(again)
     differs |= differences > tolerance
@@ -164,4 +175,6 @@ def _compared(scores: pd.DataFrame, fresh: pd.DataFrame, chosen: list[tuple[str,
         f"{len(chosen)} clips, {len(pairs)} rows{skipped}; compared {how}; largest difference {largest:.3g}; "
         f"clips: {', '.join(clip for _, clip in chosen)}"
     )
+    if pairs.empty and not different:
+        return Check("scored again", NOT_CHECKED, f"no row of the versions that are registered here{skipped}")
     return concluded("scored again", summary, different)

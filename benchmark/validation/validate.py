@@ -26,7 +26,6 @@ from ... import __version__
 from ...datasets.corpora import load_corpus
 from ...datasets.corpus import Corpus
 from ...errors import InputError
-from ...methods.external import PREFIX
 from ...methods.records import METHODS
 from ...metrics.records import FAMILIES, METRICS
 from ...models.foldmodels import FoldModels, Models
@@ -37,11 +36,14 @@ from ..run.method_spec import resolve_methods
 from ..run.model_settings import stored_settings
 from ..run.plan import rows_of
 from ..storage.bounds import MAX_FILE_BYTES
+from ..storage.derived import RECORD
 from ..storage.explanations import Explanation, explanations_in
 from ..storage.files import is_sealed, read_bytes
+from ..storage.portable import localised, portable
 from ..storage.schema import FINISHED, WORDS, Timing, read_json
 from ..storage.score_rows import SCORE_COLUMNS, open_table, table_of, type_faults
 from ..storage.store import Store
+from . import record_rows
 from .check_result import COORDINATES, FAIL, NOT_CHECKED, PASS, WARNING, Check, concluded, dicts, row_name
 from .given import NO_MODELS, GivenModels
 from .rescore import score_again
@@ -85,25 +87,33 @@ def validate(
     store = Store(path)
     info = store.info
     report = progress or (lambda what, done, total: None)
+    names = record_rows.given_names(info, given) if store.is_record else {}
+    info = localised(info, names) if names else info
     config, description = _described(info)
     scores, files = _tables(store, info)
-    checks = [description, *files, _values(scores, config), _keys(scores), _coverage(scores, info, config)]
+    scores["model"] = scores["model"].replace(names)
+    checks = [description, *files, _values(scores, config), record_rows.bounds(scores)]
+    checks += [record_rows.keys(scores) if store.is_record else _keys(scores), _coverage(scores, info, config)]
     checks += [_versions(scores, "metric", METRICS), _versions(scores, "method", METHODS)]
-    checks += [_explanations(store, info, scores, report), _timings(store, info)]
+    checks += [] if store.is_record else [_explanations(store, info, scores, report), _timings(store, info)]
     corpora, corpora_check = _corpora(info, data_root)
     here, models_check = _models(info, corpora, given)
     checks += [corpora_check, models_check]
+    again, left_out = (None, []) if config is None else record_rows.rescorable(config)
+    if left_out:
+        told = "maps made elsewhere, or a method that is not installed here"
+        checks.append(Check("not rescored", WARNING, f"{len(left_out)} methods: {told}", tuple(left_out)))
     if sample == 0:
         reason = "no sample asked for"
     elif config is None:
         reason = "the configuration cannot be read"
-    elif any(name.startswith(PREFIX) for name in config.methods):
-        reason = "the maps of a method were made elsewhere, and are not read from where the run's files say"
+    elif again is None:
+        reason = "no method can be run here: their maps were made elsewhere, or they are not installed"
     elif corpora_check.result != PASS or models_check.result != PASS or not here:
         reason = "corpora or models are not those of the run, or not here"
     else:
         changed = info.get("versions", {}).get("serxai") != __version__ or any(c.result == WARNING for c in checks)
-        return [*checks, *score_again(info, config, scores, sample, seed, data_root, report, changed, given)]
+        return [*checks, *score_again(info, again, scores, sample, seed, data_root, report, changed, given)]
     return [*checks, Check("scored again", NOT_CHECKED, reason)]
 
 
@@ -353,10 +363,13 @@ def _models(info: dict[str, Any], corpora: dict[str, Corpus], given: GivenModels
             missing.append(f"{name}: not checked: no such models here")
             continue
         models[name] = here
+        known = {field: here.info.get(field) for field in _CARD}
+        if RECORD in info:  # names no folder of a machine
+            known, card = localised([known, card], {card["recogniser"]: portable(card["recogniser"])})
         faults += [
-            f"{name}: {field} {here.info.get(field)!r} here, {recorded!r} in the run"
+            f"{name}: {field} {known[field]!r} here, {recorded!r} in the run"
             for field, recorded in card.items()
-            if field in _CARD and here.info.get(field) != recorded
+            if field in _CARD and known[field] != recorded
         ]
         for fold in here.stored if isinstance(here, FoldModels) else ():
             try:

@@ -14,7 +14,7 @@ import serxai
 ROOT = Path(serxai.__file__).parent
 # from the top; a folder imports only folders below it
 FLOORS = ["benchmark", "metrics", "methods", "models", "datasets", "cues", "audio"]
-BENCHMARK = ["cli", "qualification", "api", "report", "analysis", "validation", "run", "stats", "storage"]
+BENCHMARK = ["cli", "results", "qualification", "api", "report", "analysis", "validation", "run", "stats", "storage"]
 
 
 def modules() -> dict[str, Path]:

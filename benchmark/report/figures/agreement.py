@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,21 +18,20 @@ from ....errors import ClipError, InputError
 from ....methods.records import METHODS
 from ...analysis.agreement import agreement, agreement_matrix
 from ...analysis.leaderboard import ordered
+from ...analysis.merge import shown_names
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.clip_facts import read_clip_facts
-from ...storage.store import Store
+from ...storage.store import Explanation, Store
+from .choice import one_of
+from .of_runs import FigureOfRuns
 from .style import PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
-
-if TYPE_CHECKING:
-    from ...run.runner import Progress
-
 
 MOST_TOLD = 14  # methods whose numbers are printed in the heat map
 CELL, LARGEST = 0.42, 5.0  # inches: of a cell, and of the heat map
 
 
 def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
-    """Draw the agreement of methods in a table's first setting as a heat map, with the numbers as CSV.
+    """Draw the agreement of methods in a table's first setting as a heat map, with the numbers of all as CSV.
 
     Parameters
     ----------
@@ -66,6 +66,9 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
         f"(speakers, sentences as clusters; none below {MIN_SPEAKERS} speakers) over {over} of {part['planned'].max()} "
         "clips; agreement is no quality."
     )
+    others = len(table[list(setting.index)].drop_duplicates()) - 1
+    if others:
+        note += f" {others} more of corpus and recogniser in the CSV (--corpus, --model)."
     side = min(CELL * len(methods), LARGEST)
     with rc_context(PAPER):
         figure, content = new_page(TWO_COLUMNS, side + 1.4, heading, note)
@@ -88,28 +91,74 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
         )
         ax.tick_params(length=0)
         ax.set_xticks(ax.get_xticks(), labels, rotation=40, ha="right", rotation_mode="anchor")
-        return save(figure, part, picture, dpi=PAPER_DPI)
+        return save(figure, table, picture, dpi=PAPER_DPI)
 
 
-def agreement_of_run(
-    store: Store, picture: Path, data_root: Path | None = None, progress: Progress | None = None
-) -> Path:
-    """Draw the agreement of a run's explanations of clean clips.
+def agreement_of_runs(figure: FigureOfRuns) -> Path:
+    """Draw the agreement of methods on recorded clips by one recogniser; the numbers are of all recognisers.
 
     Lengths of clips that explanations of an earlier version do not say are read where the corpora are on disk.
+
+    Raises
+    ------
+    InputError
+        If a chosen corpus, recogniser or method explained nothing, or nothing can be compared.
     """
-    root = data_root or store.info["execution"]["data_root"]
-    known = store.scores(["corpus", "clip", "speaker"]).drop_duplicates(["corpus", "clip"])
-    speakers = {(str(r.corpus), str(r.clip)): str(r.speaker) for r in known.itertuples()}
-    corpus_of = cache(lambda name: load_corpus(name, root))
+    infos = [store.info for store in figure.stores]
+    corpus_names, model_names = shown_names(infos)
+    runs = [
+        _Run(store, figure.data_root or store.info["execution"]["data_root"], corpora, models)
+        for store, corpora, models in zip(figure.stores, corpus_names, model_names, strict=True)
+    ]
+    speakers = {place: speaker for run in runs for place, speaker in run.speakers.items()}
+    sentences = {place: sentence for run in runs for place, sentence in run.sentences.items()}
 
     def duration(corpus: str, clip: str) -> float | None:
-        try:
-            return corpus_of(corpus).clip(clip).duration_s
-        except (KeyError, InputError, ClipError):
-            return None
+        return next((s for run in runs if (s := run.duration(corpus, clip)) is not None), None)
 
-    scored = (e for e in store.explanations(condition="clean", first=True) if (e.corpus, e.clip) in speakers)
-    facts = read_clip_facts(store.path)
-    sentences = {(row.corpus, row.clip): row.sentence for row in facts.itertuples()}
-    return draw_agreement(agreement(scored, speakers, progress, duration, sentences), picture)
+    explained = (e for run in runs for e in run.explanations(figure.choice.methods))
+    table = agreement(explained, speakers, figure.progress, duration, sentences)
+    if table.empty:
+        return draw_agreement(table, figure.picture)
+    corpus = one_of("--corpus", figure.choice.corpus, table["corpus"])
+    model = one_of("--model", figure.choice.model, table.loc[table["corpus"] == corpus, "model"])
+    first = (table["corpus"] == corpus) & (table["model"] == model)
+    return draw_agreement(pd.concat([table[first], table[~first]]), figure.picture)
+
+
+class _Run:
+    """Explanations of one run under the names that several runs show."""
+
+    def __init__(
+        self, store: Store, root: Path | str | None, corpora: Mapping[str, str], models: Mapping[tuple[str, str], str]
+    ) -> None:
+        self.store = store
+        self._shown = {name: corpora.get(name, name) for name in store.info["corpora"]}
+        facts = store.scores(["corpus", "model", "trained_on", "clip", "speaker"]).drop_duplicates()
+        told = facts.astype(str).itertuples(index=False, name=None)
+        self._models: dict[tuple[str, str], str] = {}
+        self.speakers: dict[tuple[str, str], str] = {}
+        for corpus, model, trained_on, clip, speaker in told:
+            name = models.get((model, trained_on), model)
+            own = trained_on in ("", corpus)
+            self._models[corpus, model] = name if own else f"{name} ({trained_on})"
+            self.speakers[self._shown.get(corpus, corpus), clip] = speaker
+        clips = read_clip_facts(store.path)
+        self.sentences = {(self._shown.get(r.corpus, r.corpus), r.clip): r.sentence for r in clips.itertuples()}
+        self._corpus_of = cache(lambda name: load_corpus(name, root))
+
+    def explanations(self, methods: Sequence[str]) -> Iterator[Explanation]:
+        """First explanations of recorded clips that have scores."""
+        where: dict[str, Any] = {"method": frozenset(methods)} if methods else {}
+        for e in self.store.explanations(condition="clean", first=True, repeat=0, **where):
+            corpus, model = self._shown.get(e.corpus, e.corpus), self._models.get((e.corpus, e.model))
+            if model is not None and (corpus, e.clip) in self.speakers:
+                yield e._replace(corpus=corpus, model=model)
+
+    def duration(self, corpus: str, clip: str) -> float | None:
+        """Length of a clip of a corpus by its shown name; None where it is not on disk."""
+        try:
+            own = next(name for name, shown in self._shown.items() if shown == corpus)
+            return self._corpus_of(own).clip(clip).duration_s
+        except (StopIteration, KeyError, InputError, ClipError):
+            return None

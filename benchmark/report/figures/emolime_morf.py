@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,11 @@ from matplotlib.lines import Line2D
 from ....errors import InputError
 from ....methods.records import baselines
 from ....metrics.similarity import PROFILE_BANDS
-from ...analysis.band_removal import SETTING, mask_tables, removal_curves
-from ...analysis.stored_maps import stored_maps
+from ...analysis.band_removal import SETTING, removal_curves
+from ...analysis.stored_maps import CLEAN, FoundMap
 from ...stats.clustered import MIN_SPEAKERS
-from ...storage.store import Store
-from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, refuse_more_methods, short_name
+from .choice import by_registry, explainers, short_name
+from .of_runs import FigureOfRuns, beside
 from .style import (
     FAINT,
     GREY,
@@ -33,9 +33,6 @@ from .style import (
     new_page,
     save,
 )
-
-if TYPE_CHECKING:
-    from ....progress import Progress
 
 NAME = "emolime-morf"
 MAX_PANELS, MAX_METHODS = 4, 4
@@ -128,13 +125,7 @@ def _panel(ax: Any, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> No
     ax.set_xticks(range(0, PROFILE_BANDS + 1, 2))
 
 
-def emolime_morf_of_runs(
-    stores: Sequence[Store],
-    picture: Path,
-    data_root: Path | None = None,
-    progress: Progress | None = None,
-    choice: Choice = ANYTHING,
-) -> Path:
+def emolime_morf_of_runs(figure: FigureOfRuns) -> Path:
     """Draw `draw_emolime_morf` of runs: of the methods that are chosen, else EmoLIME and the baseline energy.
 
     Raises
@@ -142,11 +133,16 @@ def emolime_morf_of_runs(
     InputError
         If the runs hold no table of all masks, or too many methods are chosen.
     """
-    refuse_more_methods(NAME, choice, MAX_METHODS)
-    maps = stored_maps(stores)
-    if not mask_tables(maps):
-        return draw_emolime_morf(removal_curves([], []), picture)
-    known = {one.method for one in maps}
-    with_table = [((one.corpus, one.recogniser), one.method) for one in maps if one.table is not None]
-    default = [*explainers(with_table, ("emolime",))[:1], *(n for n in ("energy",) if n in known)]
-    return draw_emolime_morf(removal_curves(maps, chosen_methods(NAME, choice, known, default)), picture)
+    found = figure.found(MAX_METHODS, condition=CLEAN, repeat=0)
+    if not any(one.has_table for one in found):
+        return draw_emolime_morf(removal_curves([], []), figure.picture)
+    chosen, methods = figure.methods(found, _default)
+    # the responses to masks are read from any method's explanation that stores them
+    tables = {(one.corpus, one.recogniser, one.clip, one.target): one for one in found if one.has_table}
+    maps = figure.read(list(dict.fromkeys([*chosen, *tables.values()])))
+    return draw_emolime_morf(removal_curves(maps, methods), figure.picture)
+
+
+def _default(found: Sequence[FoundMap]) -> list[str]:
+    with_table = (((one.corpus, one.recogniser), one.method) for one in found if one.has_table)
+    return [*explainers(with_table, ("emolime",))[:1], *beside(["energy"])(found)]

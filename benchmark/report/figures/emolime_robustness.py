@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from ....errors import InputError
+from ...analysis.band_table import band_table
 from ...analysis.published_profiles import BY_HAND, DEEP, HERE, PUBLISHED, profile_table
-from ...analysis.stored_maps import stored_maps
+from ...analysis.stored_maps import CLEAN, FoundMap
 from ...stats.clustered import MIN_SPEAKERS
-from ...storage.store import Store
-from .choice import ANYTHING, Choice, chosen_methods, explainers, refuse_more_methods, short_name
+from .choice import explainers, short_name
 from .maps import MAX_HZ, from_mel, mel
+from .of_runs import FigureOfRuns
 from .style import (
     FAINT,
     GREY,
@@ -31,9 +32,6 @@ from .style import (
     new_page,
     save,
 )
-
-if TYPE_CHECKING:
-    from ....progress import Progress
 
 NAME = "emolime-robustness"
 EMOTIONS = ("anger", "happiness", "sadness", "neutral")  # of the published figure, in its order
@@ -121,6 +119,8 @@ def _panel(ax: Any, part: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> No
         if np.isfinite(first["r"]):
             interval = f" [{first['r_low']:.2f}, {first['r_high']:.2f}]" if np.isfinite(first["r_low"]) else ""
             told.append((f"r {first['r']:.2f}{interval}", colour))
+    if part.empty:
+        ax.text(0.5, 0.6, "no clip", transform=ax.transAxes, ha="center", fontsize=SMALL, color=GREY)
     for line, (text, colour) in enumerate(told):
         ax.text(
             0.98, 0.97 - 0.13 * line, text, transform=ax.transAxes, ha="right", va="top", fontsize=SMALL, color=colour
@@ -134,13 +134,7 @@ def _panel(ax: Any, part: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> No
     ax.xaxis.set_major_formatter(FuncFormatter(lambda hz, _: f"{hz / 1000:g}"))
 
 
-def emolime_robustness_of_runs(
-    stores: Sequence[Store],
-    picture: Path,
-    data_root: Path | None = None,
-    progress: Progress | None = None,
-    choice: Choice = ANYTHING,
-) -> Path:
+def emolime_robustness_of_runs(figure: FigureOfRuns) -> Path:
     """Draw `draw_emolime_robustness` of runs: of the method that is chosen, else EmoLIME's.
 
     Raises
@@ -148,9 +142,9 @@ def emolime_robustness_of_runs(
     InputError
         If the runs hold no explanation by it, or several methods are chosen.
     """
-    refuse_more_methods(NAME, choice, 1)
-    maps = stored_maps(stores)
-    known = {one.method for one in maps}
-    places = (((one.corpus, one.kind), one.method) for one in maps)
-    method = chosen_methods(NAME, choice, known, explainers(places, ("emolime",))[:1])[0]
-    return draw_emolime_robustness(profile_table(maps, method), method, picture)
+    chosen, (method,) = figure.methods(figure.found(1, condition=CLEAN, repeat=0), _default)
+    return draw_emolime_robustness(profile_table(band_table(figure.read(chosen)), method), method, figure.picture)
+
+
+def _default(found: Sequence[FoundMap]) -> list[str]:
+    return explainers((((one.corpus, one.kind), one.method) for one in found), ("emolime",))[:1]

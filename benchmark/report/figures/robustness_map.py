@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,13 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from ....errors import InputError
+from ...analysis.band_table import band_table
 from ...analysis.profile_maps import AXES, BANDS, profile_map
-from ...analysis.stored_maps import stored_maps
+from ...analysis.stored_maps import CLEAN, FoundMap
 from ...stats.clustered import MIN_SPEAKERS
-from ...storage.store import Store
-from .choice import ANYTHING, Choice, chosen_methods, explainers, refuse_more_methods, short_name
+from .choice import explainers, short_name
+from .of_runs import FigureOfRuns, beside
 from .style import FAINT, GREY, INK, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
-
-if TYPE_CHECKING:
-    from ....progress import Progress
 
 NAME = "robustness-map"
 MAX_METHODS = 3
@@ -116,13 +114,7 @@ def _heat_map(ax: Any, part: pd.DataFrame, colours: ScalarMappable) -> None:
         spine.set_visible(False)
 
 
-def robustness_map_of_runs(
-    stores: Sequence[Store],
-    picture: Path,
-    data_root: Path | None = None,
-    progress: Progress | None = None,
-    choice: Choice = ANYTHING,
-) -> Path:
+def robustness_map_of_runs(figure: FigureOfRuns) -> Path:
     """Draw `draw_robustness_map` of runs: of the methods that are chosen, else EmoLIME's and the baseline energy.
 
     Raises
@@ -130,17 +122,15 @@ def robustness_map_of_runs(
     InputError
         If the runs are of one corpus and recogniser, or too many methods are chosen.
     """
-    refuse_more_methods(NAME, choice, MAX_METHODS)
-    maps = stored_maps(stores)
-    known = {one.method for one in maps}
-    default = [
-        *explainers((((one.corpus, one.kind), one.method) for one in maps), ("emolime",))[:1],
-        *(name for name in ("energy",) if name in known),
-    ]
-    methods = chosen_methods(NAME, choice, known, default)
-    parts = []
+    chosen, methods = figure.methods(figure.found(MAX_METHODS, condition=CLEAN, repeat=0), _default)
+    table, parts = band_table(figure.read(chosen)), []
     for done, method in enumerate(methods, 1):
-        parts.append(profile_map(maps, method))
-        if progress is not None:
-            progress("comparing profiles", done, len(methods))
-    return draw_robustness_map(pd.concat(parts, ignore_index=True), picture)
+        parts.append(profile_map(table, method))
+        if figure.progress is not None:
+            figure.progress("comparing profiles", done, len(methods))
+    return draw_robustness_map(pd.concat(parts, ignore_index=True), figure.picture)
+
+
+def _default(found: Sequence[FoundMap]) -> list[str]:
+    explained = explainers((((one.corpus, one.kind), one.method) for one in found), ("emolime",))
+    return [*explained[:1], *beside(["energy"])(found)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,18 +17,12 @@ from matplotlib.ticker import MaxNLocator
 from ....cues.expert import directions
 from ....cues.records import CUES
 from ....errors import InputError
-from ...analysis.window_cues import (
-    RANDOM,
-    REST,
-    SALIENT,
-    NamedExplanation,
-    clean_explanations,
-    mean_z,
-    window_cue_table,
-)
+from ...analysis.cue_means import mean_z
+from ...analysis.salient_cues import RANDOM, REST, SALIENT, cues_of_maps, recogniser_names
+from ...analysis.stored_maps import CLEAN, FoundMap
 from ...stats.clustered import MIN_SPEAKERS
-from ...storage.store import Store
-from .choice import ANYTHING, Choice, chosen_methods, explainers, one_of, short_name
+from .choice import explainers, one_of, short_name
+from .of_runs import FigureOfRuns
 from .style import (
     FAINT,
     GREY,
@@ -43,14 +37,12 @@ from .style import (
     save,
 )
 
-if TYPE_CHECKING:
-    from ....progress import Progress
-
 CUES_NAME, CORPUS_NAME = "beyond-saliency-cues", "beyond-saliency-corpus"
 FIRST = ("beyond-saliency",)  # methods that are drawn before others, unless one is named
 CORRECT, WRONG = "correct prediction", "wrong prediction"
-COLOURS = {CORRECT: PALETTE[0], WRONG: PALETTE[1], RANDOM: "#b9b9b9"}
-HATCHES = {CORRECT: "", WRONG: "", RANDOM: "////"}
+SALIENT_WINDOWS, RANDOM_WINDOWS, REST_OF_CLIP = "salient windows", "random windows", "rest of the clip"
+COLOURS = {CORRECT: PALETTE[0], WRONG: PALETTE[1], RANDOM_WINDOWS: "#b9b9b9"}
+HATCHES = {CORRECT: "", WRONG: "", RANDOM_WINDOWS: "////"}
 ORDER = ("anger", "happiness", "fear", "surprise", "disgust", "sadness", "boredom", "neutral")  # by arousal
 MAX_EMOTIONS = 4
 LIMIT_Z = 8.0  # longest bar; larger values are printed at its end
@@ -76,18 +68,21 @@ def cue_means(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        Of `analysis.window_cues.window_cue_table`, of one corpus, recogniser and method.
+        Of `analysis.salient_cues.cue_table`, of one corpus, recogniser and method.
 
     Returns
     -------
     DataFrame
-        ``corpus``, ``model``, ``method``, ``emotion`` (the one explained) and the columns of `window_cues.mean_z`.
+        ``corpus``, ``model``, ``method``, ``emotion`` (the one explained) and the columns of `cue_means.mean_z`.
     """
+    table = table.assign(model=recogniser_names(table))
     first, parts = table.iloc[0], []
     right = table["predicted"] == table["emotion"]
     for emotion in by_arousal(table["target"]):
         here = table["target"] == emotion
-        groups = {CORRECT: (SALIENT, here & right), WRONG: (SALIENT, here & ~right), RANDOM: (RANDOM, here)}
+        groups = {
+            CORRECT: (SALIENT, here & right), WRONG: (SALIENT, here & ~right), RANDOM_WINDOWS: (RANDOM, here),
+        }  # fmt: skip
         parts.append(mean_z(table, groups).assign(emotion=emotion))
     found = pd.concat(parts, ignore_index=True)
     found = found.assign(corpus=first["corpus"], model=first["model"], method=first["method"])
@@ -133,7 +128,7 @@ def draw_cues(means: pd.DataFrame, picture: str | Path) -> Path:
         handles: list[Any] = [
             Patch(
                 facecolor=c, hatch=HATCHES[g], edgecolor="white", linewidth=0,
-                label=g if g == RANDOM else f"{SALIENT}, {g}",
+                label=g if g == RANDOM_WINDOWS else f"{SALIENT_WINDOWS}, {g}",
             )
             for g, c in COLOURS.items()
         ]  # fmt: skip
@@ -167,7 +162,8 @@ def _bars(ax: Any, part: pd.DataFrame, cues: Sequence[str], emotion: str, limit:
             if abs(row["z"]) > limit:
                 ax.text(
                     shown * 0.97, y, f"{row['z']:+.1f}", ha="right" if shown > 0 else "left", va="center",
-                    fontsize=SMALL - 1, color=INK if group == RANDOM else "white", zorder=4,
+                    fontsize=SMALL - 1, color=INK if group == RANDOM_WINDOWS else "white", zorder=4,
+                    bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.4},
                 )  # fmt: skip
     ax.axvline(0, color=INK, linewidth=0.7, zorder=3)
     ax.set_xlabel("z")
@@ -177,13 +173,7 @@ def _bars(ax: Any, part: pd.DataFrame, cues: Sequence[str], emotion: str, limit:
     ax.spines["left"].set_visible(False)
 
 
-def cues_of_runs(
-    stores: Sequence[Store],
-    picture: Path,
-    data_root: Path | None = None,
-    progress: Progress | None = None,
-    choice: Choice = ANYTHING,
-) -> Path:
+def cues_of_runs(figure: FigureOfRuns) -> Path:
     """Draw `draw_cues` of one corpus, recogniser and method of runs.
 
     Raises
@@ -191,27 +181,25 @@ def cues_of_runs(
     InputError
         If no explanation has salient windows to compare, or a corpus is not on disk.
     """
-    found = list(clean_explanations(stores))
-    corpus = one_of("--corpus", choice.corpus, [one.corpus for _, one in found] or [""])
-    model = one_of("--model", choice.model, [one.model for _, one in found if one.corpus == corpus] or [""])
-    known = {one.method for _, one in found if (one.corpus, one.model) == (corpus, model)}
-    for method in _candidates(CUES_NAME, choice, [(corpus, name) for name in sorted(known)]):
-        table = window_cue_table(
-            stores,
-            lambda one, m=method: (one.corpus, one.model, one.method) == (corpus, model, m),  # type: ignore[misc]
-            data_root,
-            progress,
-        )
+    found = figure.found(1, condition=CLEAN, repeat=0)
+    if found:
+        setting = figure.setting(found)
+        here = [one for one in found if (one.corpus, one.recogniser) == setting]
+        table = _first_with_windows(figure, here)
         if len(table):
-            return draw_cues(cue_means(table), picture)
-    raise InputError(f"figure {CUES_NAME}: {NOTHING.format(figure=CUES_NAME)}.")
+            return draw_cues(cue_means(table), figure.picture)
+    raise InputError(f"figure {figure.name}: {NOTHING.format(figure=figure.name)}.")
 
 
-def _candidates(figure: str, choice: Choice, places: Sequence[tuple[str, str]]) -> list[str]:
-    """The method that is chosen, else those that may have salient windows, the first of them first."""
-    if len(choice.methods) > 1:
-        raise InputError(f"--method: figure {figure} shows one method, got {len(choice.methods)}.")
-    return chosen_methods(figure, choice, {name for _, name in places}, explainers(places, FIRST))
+def _first_with_windows(figure: FigureOfRuns, found: Sequence[FoundMap]) -> pd.DataFrame:
+    """Cues of the method that is chosen, else of the first that has salient windows; `FIRST` before others."""
+    table = pd.DataFrame()
+    chosen, methods = figure.methods(found, lambda maps: explainers(((o.corpus, o.method) for o in maps), FIRST))
+    for method in methods:
+        table = cues_of_maps([one for one in chosen if one.method == method], figure.data_root, figure.progress)
+        if len(table):
+            break
+    return table
 
 
 # -- corpora side by side ----------------------------------------------------------------------------------------------
@@ -223,18 +211,18 @@ def corpus_means(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        Of `analysis.window_cues.window_cue_table`, of one method, and of one recogniser in each corpus.
+        Of `analysis.salient_cues.cue_table`, of one method, and of one recogniser in each corpus.
 
     Returns
     -------
     DataFrame
-        ``corpus``, ``model``, ``method``, ``emotion`` (the one explained) and the columns of `window_cues.mean_z`.
+        ``corpus``, ``model``, ``method``, ``emotion`` (the one explained) and the columns of `cue_means.mean_z`.
     """
-    parts = []
+    table, parts = table.assign(model=recogniser_names(table)), []
     for (corpus, model), of_corpus in table.groupby(["corpus", "model"], sort=False):
         for emotion in by_arousal(of_corpus["target"]):
             here = of_corpus["target"] == emotion
-            found = mean_z(of_corpus, {SALIENT: (SALIENT, here), REST: (REST, here)})
+            found = mean_z(of_corpus, {SALIENT_WINDOWS: (SALIENT, here), REST_OF_CLIP: (REST, here)})
             parts.append(found.assign(corpus=corpus, model=model, method=table.iloc[0]["method"], emotion=emotion))
     found = pd.concat(parts, ignore_index=True)
     return found[
@@ -281,15 +269,15 @@ def draw_corpora(means: pd.DataFrame, picture: str | Path) -> Path:
             line[0].set_ylabel("z")
         handles = [Line2D([], [], color=c, marker=m, linestyle="", label=name) for name, (c, m) in looks.items()]
         handles += [
-            Line2D([], [], color=GREY, marker="o", linestyle="", label=SALIENT),
-            Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="", label=REST),
+            Line2D([], [], color=GREY, marker="o", linestyle="", label=SALIENT_WINDOWS),
+            Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="", label=REST_OF_CLIP),
         ]
         content.legend(handles=handles, loc="outside lower center", ncols=6)
         return save(figure, means, picture, dpi=PAPER_DPI)
 
 
 def _clips(means: pd.DataFrame, corpus: str) -> int:
-    of_corpus = means[(means["corpus"] == corpus) & (means["group"] == SALIENT)]
+    of_corpus = means[(means["corpus"] == corpus) & (means["group"] == SALIENT_WINDOWS)]
     return int(of_corpus.groupby("emotion")["n_clips"].max().sum())
 
 
@@ -297,13 +285,13 @@ def _points(ax: Any, part: pd.DataFrame, emotions: Sequence[str], looks: dict[st
     ax.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     step = 0.7 / (2 * len(looks))
     for c, (corpus, (colour, marker)) in enumerate(looks.items()):
-        for g, group in enumerate((SALIENT, REST)):
+        for g, group in enumerate((SALIENT_WINDOWS, REST_OF_CLIP)):
             rows = part[(part["corpus"] == corpus) & (part["group"] == group)].set_index("emotion").reindex(emotions)
             x = np.arange(len(emotions)) + (2 * c + g - len(looks) + 0.5) * step
             half = ((rows["high"] - rows["low"]) / 2).to_numpy(dtype=float)
             ax.errorbar(
                 x, rows["z"].to_numpy(dtype=float), yerr=half, color=colour, marker=marker, linestyle="",
-                markerfacecolor=colour if group == SALIENT else "white", elinewidth=0.7, markersize=3.4,
+                markerfacecolor=colour if group == SALIENT_WINDOWS else "white", elinewidth=0.7, markersize=3.4,
             )  # fmt: skip
     for edge in np.arange(len(emotions) - 1) + 0.5:
         ax.axvline(edge, color=FAINT, linewidth=0.6, zorder=0)
@@ -312,21 +300,15 @@ def _points(ax: Any, part: pd.DataFrame, emotions: Sequence[str], looks: dict[st
     ax.locator_params(axis="y", nbins=5)
 
 
-def _one_recogniser(found: Sequence[NamedExplanation]) -> dict[str, str]:
+def _one_recogniser(found: Sequence[FoundMap]) -> dict[str, str]:
     """Recogniser of each corpus: the kind that explained most corpora, so that corpora alone differ where they can."""
-    settings = list(dict.fromkeys((one.corpus, one.model) for one in found))
+    settings = list(dict.fromkeys((one.corpus, one.recogniser) for one in found))
     held = Counter(model.partition(" (")[0] for _, model in settings)
     settings.sort(key=lambda setting: -held[setting[1].partition(" (")[0]])
     return {corpus: model for corpus, model in reversed(settings)}
 
 
-def corpora_of_runs(
-    stores: Sequence[Store],
-    picture: Path,
-    data_root: Path | None = None,
-    progress: Progress | None = None,
-    choice: Choice = ANYTHING,
-) -> Path:
+def corpora_of_runs(figure: FigureOfRuns) -> Path:
     """Draw `draw_corpora` of one method of runs: each corpus by one recogniser.
 
     Unless one is chosen, it is the one that explained most corpora.
@@ -336,18 +318,13 @@ def corpora_of_runs(
     InputError
         If no explanation has salient windows to compare, or a corpus is not on disk.
     """
-    found = [one for _, one in clean_explanations(stores)]
-    if choice.model:
-        one_of("--model", choice.model, [one.model for one in found] or [""])
-        found = [one for one in found if choice.model in (one.model, one.model.partition(" (")[0])]
-    first = _one_recogniser(found)
-    for method in _candidates(CORPUS_NAME, choice, [(one.corpus, one.method) for one in found]):
-        table = window_cue_table(
-            stores,
-            lambda one, m=method: one.method == m and first.get(one.corpus) == one.model,  # type: ignore[misc]
-            data_root,
-            progress,
-        )
+    found, model = figure.found(1, condition=CLEAN, repeat=0), figure.choice.model
+    if found:
+        if model:
+            one_of("--model", model, [one.recogniser for one in found])
+            found = [one for one in found if model in (one.recogniser, one.recogniser.partition(" (")[0])]
+        first = _one_recogniser(found)
+        table = _first_with_windows(figure, [one for one in found if first[one.corpus] == one.recogniser])
         if len(table):
-            return draw_corpora(corpus_means(table), picture)
-    raise InputError(f"figure {CORPUS_NAME}: {NOTHING.format(figure=CORPUS_NAME)}.")
+            return draw_corpora(corpus_means(table), figure.picture)
+    raise InputError(f"figure {figure.name}: {NOTHING.format(figure=figure.name)}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,14 +15,13 @@ from ....audio import SAMPLE_RATE
 from ....errors import InputError, NotApplicable
 from ....methods.external import PREFIX
 from ....metrics.salience_contrast import window_scores
-from ...analysis.window_cues import NamedExplanation, Voices, clean_explanations, salient
-from ...storage.store import Store
-from .choice import ANYTHING, Choice, chosen_methods, explainers, one_of, short_name
+from ...analysis.salient_cues import Voices, salient_windows
+from ...analysis.stored_maps import CLEAN, FoundMap
+from ...storage.store import Explanation
+from .choice import explainers, short_name
 from .maps import TICKS_HZ, spectrogram
+from .of_runs import FigureOfRuns, beside
 from .style import GREY, INK, PALETTE, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
-
-if TYPE_CHECKING:
-    from ....progress import Progress
 
 NAME = "beyond-saliency-windows"
 MAX_CLIPS, MAX_METHODS = 3, 4
@@ -52,16 +51,16 @@ class ClipWindows(NamedTuple):
     windows: dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def ranked_windows(one: NamedExplanation, duration_s: float) -> tuple[np.ndarray, np.ndarray]:
+def ranked_windows(e: Explanation, duration_s: float) -> tuple[np.ndarray, np.ndarray]:
     """Window edges of a clip in seconds and the rank of each window, see `ClipWindows`.
 
     Raises
     ------
     NotApplicable
-        See `analysis.window_cues.salient`.
+        For clips shorter than two windows, and as `analysis.salient_cues.salient_windows`.
     """
-    edges, chosen = salient(one.explanation, duration_s)
-    scores = window_scores(one.explanation.attribution, duration_s)[1]
+    edges, scores = window_scores(e.attribution, duration_s)
+    chosen = salient_windows(scores, e.corpus, e.clip)
     order = np.lexsort((np.arange(len(scores)), -scores, ~chosen))
     rank = np.zeros(len(scores), dtype=int)
     rank[order[: chosen.sum()]] = np.arange(1, chosen.sum() + 1)
@@ -167,13 +166,7 @@ def _numbers(clips: Sequence[ClipWindows]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def windows_of_runs(
-    stores: Sequence[Store],
-    picture: Path,
-    data_root: Path | None = None,
-    progress: Progress | None = None,
-    choice: Choice = ANYTHING,
-) -> Path:
+def windows_of_runs(figure: FigureOfRuns) -> Path:
     """Draw `draw_windows` of the clips that are chosen, else of one that is recognised and one that is not.
 
     Raises
@@ -181,27 +174,18 @@ def windows_of_runs(
     InputError
         If a clip is not explained, no method has salient windows on it, or the corpus is not on disk.
     """
-    for flag, given, most in (("--clip", choice.clips, MAX_CLIPS), ("--method", choice.methods, MAX_METHODS)):
-        if len(given) > most:
-            raise InputError(f"{flag}: figure {NAME} shows at most {most}, got {len(given)}.")
-    found = list(clean_explanations(stores))
+    choice = figure.choice
+    if len(choice.clips) > MAX_CLIPS:
+        raise InputError(f"--clip: figure {NAME} shows at most {MAX_CLIPS}, got {len(choice.clips)}.")
+    found = figure.found(MAX_METHODS, condition=CLEAN, repeat=0)
     if not found:
         raise InputError(f"figure {NAME}: the runs hold no explanation of a clip as recorded; run them with --method.")
-    corpus = one_of("--corpus", choice.corpus, [one.corpus for _, one in found])
-    model = one_of("--model", choice.model, [one.model for _, one in found if one.corpus == corpus])
-    here = [(store, one) for store, one in found if (one.corpus, one.model) == (corpus, model)]
-    known = {one.method for _, one in here}
-    # beyond-saliency:saliency has the windows of saliency; maps made elsewhere may be called as any method
-    same = {name.partition(":")[2] for name in known if not name.startswith(PREFIX)}
-    default = [
-        *explainers(((corpus, name) for name in known - same), FIRST)[: MAX_METHODS - 1],
-        *(n for n in BESIDE if n in known),
-    ]
-    methods = chosen_methods(NAME, choice, known, default)
-    of_clip: dict[str, dict[str, tuple[Store, NamedExplanation]]] = {}
-    for store, one in here:
-        if one.method in methods and one.explanation.attribution.target == one.predicted:
-            of_clip.setdefault(one.explanation.clip, {})[one.method] = store, one
+    corpus, model = figure.setting(found)
+    chosen, methods = figure.methods((o for o in found if (o.corpus, o.recogniser) == (corpus, model)), _default)
+    of_clip: dict[str, dict[str, FoundMap]] = {}
+    for one in chosen:
+        if one.target == one.predicted:
+            of_clip.setdefault(one.clip, {})[one.method] = one
     missing = [clip for clip in choice.clips if clip not in of_clip]
     if missing:
         held = sorted(of_clip)
@@ -209,7 +193,7 @@ def windows_of_runs(
             f"--clip {missing[0]}: not explained by {', '.join(methods)} on {corpus} by {model}; give one of "
             f"{', '.join(held[:8])}{' ...' if len(held) > 8 else ''}."
         )
-    voices, drawn = Voices(data_root), list[ClipWindows]()
+    voices, drawn = Voices(figure.data_root), list[ClipWindows]()
     wrong_and_right: set[bool] = set()
     for clip in choice.clips or sorted(of_clip):
         shown = _clip_windows(voices, of_clip[clip], methods)
@@ -228,25 +212,31 @@ def windows_of_runs(
             f"figure {NAME}: no clip has salient windows by {', '.join(methods)}; run a method with resolution in "
             "time, such as --method beyond-saliency:saliency."
         )
-    return draw_windows(sorted(drawn, key=lambda shown: shown.predicted != shown.emotion), picture)
+    return draw_windows(sorted(drawn, key=lambda shown: shown.predicted != shown.emotion), figure.picture)
 
 
-def _clip_windows(
-    voices: Voices, by_method: dict[str, tuple[Store, NamedExplanation]], methods: Sequence[str]
-) -> ClipWindows:
-    store, first = next(iter(by_method.values()))
-    corpus = voices.corpus(store, first.explanation.corpus)
-    name = first.explanation.clip
-    if name not in corpus.table.index:
-        raise InputError(f"figure {NAME}: clip {name!r} of the run is not in {corpus.root}; complete the corpus.")
-    clip = corpus.clip(name)
+def _default(found: Sequence[FoundMap]) -> list[str]:
+    known = {one.method for one in found}
+    # beyond-saliency:saliency has the windows of saliency; maps made elsewhere may be called as any method
+    same = {name.partition(":")[2] for name in known if not name.startswith(PREFIX)}
+    explained = explainers((("", name) for name in known - same), FIRST)
+    return [*explained[: MAX_METHODS - 1], *beside(BESIDE)(found)]
+
+
+def _clip_windows(voices: Voices, by_method: dict[str, FoundMap], methods: Sequence[str]) -> ClipWindows:
+    read = {method: one.explanation() for method, one in by_method.items()}
+    first, e = next(iter(by_method.values())), next(iter(read.values()))
+    corpus = voices.corpus(first.store, e.corpus)
+    if e.clip not in corpus.table.index:
+        raise InputError(f"figure {NAME}: clip {e.clip!r} of the run is not in {corpus.root}; complete the corpus.")
+    clip = corpus.clip(e.clip)
     windows = {}
-    for method, (_, one) in by_method.items():
+    for method, each in read.items():
         try:
-            windows[method] = ranked_windows(one, clip.duration_s)
+            windows[method] = ranked_windows(each, clip.duration_s)
         except NotApplicable:
             continue
     return ClipWindows(
-        first.corpus, first.model, name, clip.emotion, first.predicted, first.explanation.attribution.target,
+        first.corpus, first.recogniser, e.clip, clip.emotion, first.predicted, first.target,
         clip.samples, {name: windows[name] for name in methods if name in windows},
     )  # fmt: skip

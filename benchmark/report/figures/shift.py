@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,13 @@ from matplotlib.ticker import FixedLocator, FormatStrFormatter, MaxNLocator
 
 from ....errors import InputError
 from ....methods.records import baselines
-from ...analysis.robustness import clip_rows
+from ...analysis.axis_rows import axis_tables
+from ...analysis.robustness import ROWS
 from ...analysis.shift_curves import FALLING, shift_curves
-from ...analysis.stored_maps import stored_maps
+from ...analysis.stored_maps import CLEAN, FoundMap
 from ...stats.clustered import MIN_SPEAKERS
-from ...storage.store import Store
-from .choice import ANYTHING, Choice, by_registry, chosen_methods, explainers, one_of, refuse_more_methods, short_name
+from .choice import by_registry, explainers, short_name
+from .of_runs import FigureOfRuns, beside
 from .style import (
     FAINT,
     GREY,
@@ -32,9 +33,6 @@ from .style import (
     new_page,
     save,
 )
-
-if TYPE_CHECKING:
-    from ....progress import Progress
 
 NAME = "shift"
 RANDOM = "random"  # whose floor and ceiling are 0
@@ -169,13 +167,7 @@ def _legend(looks: dict[str, tuple[str, str]], table: pd.DataFrame) -> list[Any]
     ]
 
 
-def shift_of_runs(
-    stores: Sequence[Store],
-    picture: Path,
-    data_root: Path | None = None,
-    progress: Progress | None = None,
-    choice: Choice = ANYTHING,
-) -> Path:
+def shift_of_runs(figure: FigureOfRuns) -> Path:
     """Draw `draw_shift` of runs: of the methods that are chosen, else up to six and the baselines energy and random.
 
     Raises
@@ -183,19 +175,16 @@ def shift_of_runs(
     InputError
         If the runs hold no shifted clip, or too many methods are chosen.
     """
-    refuse_more_methods(NAME, choice, MAX_METHODS)
-    maps = stored_maps(stores)
-    shifted = [one for one in maps if one.condition != "clean"]
+    found = figure.found(MAX_METHODS)
+    shifted = [one for one in found if one.condition != CLEAN]
     if not shifted:
-        return draw_shift(shift_curves(clip_rows([])), picture)
-    corpus = one_of("--corpus", choice.corpus, [one.corpus for one in shifted])
-    model = one_of("--model", choice.model, [one.recogniser for one in shifted if one.corpus == corpus])
-    here = [one for one in maps if (one.corpus, one.recogniser) == (corpus, model)]
-    known = {one.method for one in here}
-    default = [
-        *explainers((corpus, name) for name in known)[: MAX_METHODS - len(BESIDE)],
-        *(name for name in BESIDE if name in known),
-    ]
-    methods = chosen_methods(NAME, choice, known, default)
-    rows = clip_rows([one for one in here if one.method in methods], axes=["shift"], progress=progress)
-    return draw_shift(shift_curves(rows), picture)
+        return draw_shift(shift_curves(pd.DataFrame(columns=ROWS)), figure.picture)
+    setting = figure.setting(shifted)
+    chosen, _ = figure.methods((one for one in found if (one.corpus, one.recogniser) == setting), _default)
+    rows = axis_tables(chosen, axes=["shift"], corpora=False, progress=figure.progress).rows
+    return draw_shift(shift_curves(rows), figure.picture)
+
+
+def _default(found: Sequence[FoundMap]) -> list[str]:
+    explained = explainers((one.corpus, one.method) for one in found)
+    return [*explained[: MAX_METHODS - len(BESIDE)], *beside(BESIDE)(found)]

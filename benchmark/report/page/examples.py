@@ -81,9 +81,7 @@ def examples_of(
     corpora, models = shown_names([store.info for store in stores])
     for store, of_corpus, of_model in zip(stores, corpora, models, strict=True):
         titles = [title.rpartition(" trained on ")[::2] for title in store.info.get("models", {})]
-        for e in _readable(store):
-            if e.clip not in clips or not e.first:
-                continue
+        for e in _readable(store, clips):
             shown = {(of_model.get((m, t), m), t) for m, t in titles if m == e.model}
             for n, s in enumerate(settings):
                 here = (s.model, s.trained_on) in shown and s.corpus == of_corpus.get(e.corpus, e.corpus)
@@ -94,10 +92,10 @@ def examples_of(
         yield Example(n, clip, corpus, maps)
 
 
-def _readable(store: Store) -> Iterator[Explanation]:
-    """Explanations of clips as recorded, up to the first damaged file; the page shows those."""
+def _readable(store: Store, clips: set[str]) -> Iterator[Explanation]:
+    """Explanations of these clips as recorded, up to the first damaged file; the page shows those."""
     with suppress(InputError):
-        yield from store.explanations(condition="clean")
+        yield from store.explanations(condition="clean", first=True, clip=frozenset(clips))
 
 
 def may_sound(corpus: str) -> bool:

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from serxai.benchmark.analysis.axis_board import COLUMNS, CORPORA, axis_board, axis_grid
+from serxai.benchmark.analysis.axis_rows import AxisTables
+from serxai.benchmark.analysis.band_table import band_table
 from serxai.benchmark.analysis.leaderboard import leaderboard
 from serxai.benchmark.analysis.robustness import clip_rows, pooled
 from serxai.benchmark.report.group_text import axes_markdown
@@ -41,7 +43,7 @@ def all_axes() -> list:
 def test_each_axis_is_a_column_and_only_methods_above_the_bar_are_ranked():
     maps = all_axes()
     passed = {("emodb", "cnn@aaaaaa (emodb)"): ["saliency", "emolime-sampled"]}
-    board = axis_board(maps, passed)
+    board = axis_board(AxisTables(clip_rows(maps), band_table(maps)), passed)
     assert list(board) == COLUMNS
     assert set(board["axis"]) == {"shift", "model", "retraining", "seed", CORPORA}
     first = board[board["model"] == "cnn@aaaaaa (emodb)"].set_index(["axis", "method"])
@@ -64,7 +66,8 @@ def test_each_axis_is_a_column_and_only_methods_above_the_bar_are_ranked():
 
 
 def test_runs_without_anything_to_compare_have_an_empty_board():
-    assert axis_board(Drawn(speakers=2).maps()).empty
+    maps = Drawn(speakers=2).maps()
+    assert axis_board(AxisTables(clip_rows(maps), band_table(maps))).empty
 
 
 def test_a_pair_whose_order_changes_with_the_training_is_marked(make_scores):

@@ -52,7 +52,7 @@ def drawn(
     predicted = np.where(missed, others, emotion)
     high = np.isin(emotion, HIGH)
     told = {
-        "corpus": "emodb", "model": "cnn", "method": "occlusion", "clip": [f"c{i}" for i in range(n)],
+        "corpus": "emodb", "model": "cnn", "trained_on": "", "method": "occlusion", "clip": [f"c{i}" for i in range(n)],
         "speaker": [f"s{i}" for i in speaker], "sentence": "", "emotion": emotion, "predicted": predicted,
         "target": predicted, **facts,
     }  # fmt: skip
@@ -239,7 +239,13 @@ def test_settings_are_decided_alone_and_together():
     assert len(first) == 5  # four settings, and those of enough speakers together
     together = next(one for one in first if one.setting.startswith("all: "))
     assert "tess" not in together.setting and together.n_speakers == 20 and together.verdict == "supported"
-    assert together.n_clips == sum(one.n_clips for one in first if one.setting.startswith(("emodb", "ravdess")))
+    alone = [one for one in first if one.setting.startswith(("emodb", "ravdess"))]
+    assert together.n_explanations == sum(one.n_explanations for one in alone) and all(
+        one.n_clips == one.n_explanations for one in alone
+    )
+    described = [t[t[OWN].notna()] for t in tables]
+    of_clips = {(row.corpus, row.clip) for t in described for row in t.itertuples()}
+    assert together.n_clips == len(of_clips) < together.n_explanations  # two recognisers explain the clips of EMODB
     counts = verdict_counts(found)
     assert counts.loc[(CLAIM_1, "occlusion"), "supported"] == 3
     assert counts.loc[(CLAIM_1, "occlusion"), "together"] == "supported"

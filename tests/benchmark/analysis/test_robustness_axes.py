@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from serxai.benchmark.analysis.corpus_axis import (
+    SPLITS,
     Profiles,
     correlations,
     label_permutation,
@@ -26,6 +27,7 @@ from serxai.benchmark.analysis.robustness import (
 from serxai.benchmark.analysis.stored_maps import StoredMap
 from serxai.benchmark.analysis.strength_curves import curve_areas, curve_points
 from serxai.benchmark.stats.simulation import limit
+from serxai.keys import rng
 from serxai.metrics.similarity import rank_correlation
 
 EMOTIONS = ("anger", "sadness")
@@ -336,6 +338,31 @@ def test_pairs_and_correlations_by_loops():
     for i in range(3):
         for j in range(4):
             assert found[i, j] == pytest.approx(np.corrcoef(a[i], b[j])[0, 1])
+
+
+def test_similarity_from_disjoint_halves_by_loops():
+    generator = np.random.default_rng(2)
+    drawn = profiles(lambda *cell: np.zeros(8), generator, 7)
+    for values in drawn.values:
+        values[generator.random(7) < 0.2] = np.nan
+    kept = {"emodb": np.arange(7) != 3, "ravdess": np.ones(7, dtype=bool)}
+    found = similarity_matrix(drawn, kept, shared=False)
+    for i, one in enumerate(drawn.cells[:5]):
+        for j, other in enumerate(drawn.cells):
+            known = []
+            for split in range(SPLITS):
+                first = {c: set(rng("profile halves", 0, split, c).permutation(7)[::2]) for c in kept}
+                for way in (True, False):
+                    means = []
+                    for (corpus, _, _), values, half in (
+                        (one, drawn.values[i], way),
+                        (other, drawn.values[j], not way),
+                    ):
+                        chosen = [s for s in range(7) if kept[corpus][s] and (s in first[corpus]) == half]
+                        rows = [values[s] for s in chosen if np.isfinite(values[s][0])]
+                        means.append(np.mean(rows, axis=0) if rows else np.full(8, np.nan))
+                    known.append(np.corrcoef(*means)[0, 1])
+            assert found[i, j] == pytest.approx(np.nanmean(known), nan_ok=True)
 
 
 def test_without_noise_the_means_are_those_of_the_profiles():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serxai.audio import scoring_grid
-from serxai.benchmark.analysis.salient_cues import ANYWHERE, JUDGED, OWN, SALIENT, TRUE, ClipWindows, explanation_row
+from serxai.benchmark.analysis.salient_cues import ANYWHERE, JUDGED, OWN, RANDOM, REST, SALIENT, TRUE, ClipWindows
 from serxai.benchmark.run.neutral import neutral_clips, neutral_reference, window_cues
 from serxai.cues.neutral import NeutralReference
 from serxai.cues.records import REGION_CUES
@@ -42,7 +42,7 @@ def test_a_row_is_what_the_metric_measures(measured: tuple[Clip, ClipWindows]):
     clip, windows = measured
     grid = scoring_grid(clip.duration_s)
     attribution = Attribution(np.random.default_rng(0).normal(size=grid.shape), grid, "anger", "saliency")
-    row = explanation_row(windows, window_scores(attribution, clip.duration_s)[1], "anger", "sadness")
+    row = windows.row(window_scores(attribution, clip.duration_s)[1], "anger", "sadness")
     case = Case(NOBODY, clip, "anger", seed=("s",), neutral=lambda: windows.reference)
     salient = chosen_windows(case, attribution)
     assert row is not None and row[OWN] == pytest.approx(float(case_agreement(case).of(salient[None])[0]))
@@ -52,6 +52,13 @@ def test_a_row_is_what_the_metric_measures(measured: tuple[Clip, ClipWindows]):
     assert row["random windows"] == pytest.approx(rivals["random windows"], abs=0.1)  # other draws
     z = windows.reference.values(int(salient.sum())).z(windows.cues.values(salient[None])[0])[0]
     assert [row[f"{SALIENT} {cue}"] for cue in REGION_CUES] == pytest.approx(z.tolist(), nan_ok=True)
+    neutral = windows.reference.values(int(salient.sum()))
+    rest = neutral.z(windows.cues.values(salient[None])[1])[0]  # all but the salient windows
+    assert [row[f"{REST} {cue}"] for cue in REGION_CUES] == pytest.approx(rest.tolist(), nan_ok=True)
+    sets = windows.matched(salient)
+    assert 0 < len(sets) <= 50 and (sets.sum(axis=1) == salient.sum()).all() and not (sets == salient).all(axis=1).any()
+    random = np.nanmean([neutral.z(windows.cues.values(one[None])[0])[0] for one in sets], axis=0)
+    assert [row[f"{RANDOM} {cue}"] for cue in REGION_CUES] == pytest.approx(random.tolist(), nan_ok=True)
     # judged for the class of the clip: the same windows, what another class leads to expect
     other = Case(NOBODY, clip, "sadness", seed=("s",), neutral=lambda: windows.reference)
     assert row[f"{TRUE} {OWN}"] == pytest.approx(float(case_agreement(other).of(salient[None])[0]))
@@ -73,8 +80,8 @@ def test_windows_anywhere_are_means_over_sets_of_the_same_size(measured: tuple[C
 def test_neutral_targets_are_not_judged_and_flat_maps_have_no_windows(measured: tuple[Clip, ClipWindows]):
     _, windows = measured
     scores = np.arange(windows.cues.n_windows, dtype=float)
-    row = explanation_row(windows, scores, "neutral", "anger")
+    row = windows.row(scores, "neutral", "anger")
     assert row is not None and all(np.isnan(row[name]) for name in JUDGED) and np.isfinite(row[f"{TRUE} {OWN}"])
     assert np.isfinite(row[f"{ANYWHERE} loudness"])
-    assert explanation_row(windows, np.ones_like(scores), "anger", "anger") is None
-    assert explanation_row(windows, np.zeros_like(scores), "anger", "anger") is None
+    assert windows.row(np.ones_like(scores), "anger", "anger") is None
+    assert windows.row(np.zeros_like(scores), "anger", "anger") is None

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from serxai.audio import scoring_grid
+from serxai.benchmark.analysis.claims import Finding, beside_blind
 from serxai.benchmark.analysis.robustness import AXES
 from serxai.benchmark.cli import run_parsers
+from serxai.benchmark.cli.claims import LIMITS, MEANING
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.storage.clip_facts import write_clip_facts
 from serxai.benchmark.storage.store import Explanation, Store
@@ -104,6 +106,10 @@ def test_claims_find_what_was_put_into_the_maps(runs, tmp_path: Path, capsys):
     assert main(["claims", *runs, "--method", "emolime", "--out", str(tmp_path / "out"), *without_audio]) == 0
     told = capsys.readouterr().out
     assert "EmoLIME 1: explanations are more alike across recognisers than across corpora" in told
+    assert "56 clips (112 explanations), 14 speakers" in told  # two recognisers explain the 28 clips of each corpus
+    for limit in LIMITS.values():
+        assert "Fixed: " in limit and "Cannot be told" in limit
+    assert LIMITS["EmoLIME 1"] in told
     table = pd.read_csv(tmp_path / "out" / "claims.csv")
     first = table[(table["claim"] == "EmoLIME 1") & (table["method"] == "emolime")]
     assert len(first) == 4 and (first["verdict"] == "supported").all() and (first["low"] > 0).all()
@@ -116,6 +122,23 @@ def test_claims_find_what_was_put_into_the_maps(runs, tmp_path: Path, capsys):
     published = table[table["method"] == "published weights"]
     assert published["p"].round(2).tolist()[0] == 0.09  # three corpora, all bands
     assert published["p"].round(2).tolist()[1] == 0.50  # without the lowest
+
+
+def test_every_claim_says_what_is_fixed_and_what_cannot_be_told():
+    assert set(LIMITS) == set(MEANING)
+
+
+def test_a_verdict_that_a_blind_method_gets_too_is_marked():
+    found = [
+        Finding("EmoLIME 2", method, "emodb; cnn", f"{method}'s emotion", verdict=verdict, note="n")
+        for method, verdict in (("emolime", "supported"), ("energy", "supported"), ("random", "undecided"))
+    ]
+    other = Finding("EmoLIME 2", "emolime", "ravdess; cnn", "", verdict="supported")
+    marked, energy, random, alone = beside_blind([*found, other])
+    assert marked.note.startswith("n; supported for energy too") and "random" not in marked.note
+    assert (energy, random, alone) == (*found[1:], other)
+    first = [Finding("EmoLIME 1", m, "s", e, verdict="supported") for m in ("emolime", "energy") for e in ("a", "b")]
+    assert [bool(one.note) for one in beside_blind([*first[:2], first[3]])] == [False, True, False]
 
 
 def test_a_brief_answer_counts_verdicts(runs, tmp_path: Path, capsys):
@@ -136,6 +159,21 @@ def test_compare_looks_at_the_maps_of_every_run(runs, capsys):
     assert main(["compare", *runs, "--metric", "abpc", "--method", "saliency", "--method", "energy", "--json"]) == 0
     rows = pd.DataFrame(json.loads(capsys.readouterr().out))
     assert rows[["corpus", "model"]].drop_duplicates().shape[0] == 4 and (rows["n_explained"] == 28).all()
+
+
+def test_agreement_of_several_runs_is_that_of_each(runs, tmp_path: Path, capsys):
+    given = ["--method", "saliency", "--method", "energy"]
+    both = ["--run", runs[0], "--run", runs[3], "--model", "embedding", "--corpus", "ravdess"]
+    assert main(["figures", "agreement", *both, *given, "--out", str(tmp_path / "both")]) == 0
+    table = pd.read_csv(tmp_path / "both" / "agreement.csv")
+    settings = table[["corpus", "model"]].drop_duplicates().to_numpy().tolist()
+    assert settings == [["ravdess", "embedding"], ["emodb", "opensmile-svc"]]  # the one that is drawn first
+    assert main(["figures", "agreement", "--run", runs[0], *given, "--out", str(tmp_path / "one")]) == 0
+    alone = pd.read_csv(tmp_path / "one" / "agreement.csv")
+    pd.testing.assert_frame_equal(table[table["corpus"] == "emodb"].reset_index(drop=True), alone)
+    assert set(alone["clips"]) == {28} and len(alone) == 3
+    assert main(["figures", "agreement", *both[:4], "--corpus", "nemo", "--out", str(tmp_path / "none")]) == 2
+    assert "emodb, ravdess" in capsys.readouterr().err
 
 
 def test_one_recogniser_decides_nothing_about_recognisers(runs, tmp_path: Path, capsys):

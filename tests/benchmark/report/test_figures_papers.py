@@ -15,13 +15,15 @@ from matplotlib.image import imread
 
 from serxai.audio import SAMPLE_RATE
 from serxai.benchmark.analysis.band_removal import mask_tables, removal_curves
+from serxai.benchmark.analysis.band_table import band_table
 from serxai.benchmark.analysis.corpus_axis import profiles_of, similarity_matrix
+from serxai.benchmark.analysis.cue_means import mean_z
 from serxai.benchmark.analysis.profile_maps import profile_map
 from serxai.benchmark.analysis.published_profiles import profile_table
 from serxai.benchmark.analysis.robustness import clip_rows
+from serxai.benchmark.analysis.salient_cues import ANYWHERE, COLUMNS, RANDOM, REST, SALIENT, WHERE
 from serxai.benchmark.analysis.shift_curves import kind_of, shift_curves
 from serxai.benchmark.analysis.stored_maps import StoredMap
-from serxai.benchmark.analysis.window_cues import PARTS, RANDOM, REST, SALIENT, mean_z
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.report.catalogue import FIGURES, draw_figure
 from serxai.benchmark.report.figures.choice import Choice, explainers, short_name
@@ -30,6 +32,8 @@ from serxai.benchmark.report.figures.emolime_robustness import draw_emolime_robu
 from serxai.benchmark.report.figures.robustness_map import draw_robustness_map
 from serxai.benchmark.report.figures.salient_cues import (
     CORRECT,
+    RANDOM_WINDOWS,
+    REST_OF_CLIP,
     WRONG,
     corpus_means,
     cue_means,
@@ -46,7 +50,7 @@ from serxai.methods.mask_tables import log_odds_left
 from serxai.methods.masks import all_masks
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
-PAPERS = [name for name, figure in FIGURES.items() if figure.several]
+PAPERS = [name for name, figure in FIGURES.items() if figure.several and name != "agreement"]
 
 
 def a_map(values: np.ndarray, **facts: object) -> StoredMap:
@@ -107,7 +111,8 @@ def test_log_odds_left_is_the_response_to_the_masks_that_are_left() -> None:
 def test_removal_curves_are_those_of_every_clip_by_hand() -> None:
     maps = drawn_maps(corpora=("emodb",), models=("cnn",), speakers=3)
     curves = removal_curves(maps, ["emolime", "energy"])
-    assert len(curves) == 2 * 2 * 9 and set(curves["n_clips"]) == {12} and curves["low"].isna().all()
+    assert len(curves) == 2 * 2 * 9 and set(curves["n_clips"]) == {12}
+    assert curves.loc[curves["removed"] > 0, "low"].isna().all()
     tables = mask_tables(maps)
     for method in ("emolime", "energy"):
         kept, left, areas = [], [], []
@@ -124,6 +129,8 @@ def test_removal_curves_are_those_of_every_clip_by_hand() -> None:
             left.append([response[frozenset(by_sign[k:])] for k in range(9)])
             chance = [np.mean([response[frozenset(c)] for c in combinations(range(8), 8 - k)]) for k in range(9)]
             areas.append(np.trapezoid(np.array(chance) - left[-1], dx=1 / 8))
+        nothing = curves[(curves["method"] == method) & (curves["removed"] == 0) & (curves["rule"] == "label kept")]
+        assert nothing[["low", "high"]].to_numpy().tolist() == [[1.0, 1.0]]
         for rule, expected in (("label kept", kept), ("log-odds", left)):
             own = curves[(curves["method"] == method) & (curves["rule"] == rule)].sort_values("removed")
             np.testing.assert_allclose(own["value"], np.mean(expected, axis=0), atol=1e-6)
@@ -147,8 +154,8 @@ def test_shift_curves_are_means_over_clips_with_unchanged_prediction() -> None:
 
 def test_profile_map_is_the_mean_over_the_pairs_of_each_cell() -> None:
     maps = drawn_maps(methods=("emolime",), speakers=6)
-    table = profile_map(maps, "emolime")
-    profiles = profiles_of(maps, "emolime")
+    table = profile_map(band_table(maps), "emolime")
+    profiles = profiles_of(band_table(maps), "emolime")
     everyone = {corpus: np.ones(6, dtype=bool) for corpus in ("emodb", "ravdess")}
     matrix = similarity_matrix(profiles, everyone, shared=False)
     place = {cell: i for i, cell in enumerate(profiles.cells)}
@@ -171,7 +178,7 @@ def test_profile_map_is_the_mean_over_the_pairs_of_each_cell() -> None:
 
 def test_profiles_stand_beside_the_published_numbers() -> None:
     maps = drawn_maps(("emodb", "nemo"), ("opensmile-svc", "cnn"))
-    table = profile_table(maps, "emolime")
+    table = profile_table(band_table(maps), "emolime")
     source = resources.files("serxai.benchmark.analysis") / "reference" / "emolime_robustness_digitised.csv"
     with source.open(encoding="utf-8") as file:
         digitised = list(csv.DictReader(file))
@@ -205,44 +212,37 @@ def cue_table(corpora: tuple[str, ...] = ("emodb",), speakers: int = 7) -> pd.Da
         for s in range(speakers):
             for k, target in enumerate(EMOTIONS):
                 emotion = target if s % 3 else EMOTIONS[k - 1]
+                row = {"corpus": corpus, "model": "cnn", "trained_on": "emodb", "method": "saliency", "n_windows": 4,
+                       "clip": f"{s}-{k}", "speaker": f"s{s}", "sentence": "", "emotion": emotion, "predicted": target,
+                       "target": target}  # fmt: skip
                 for cue in REGION_CUES:
-                    z = draw.normal(size=3) + (target == "anger")
-                    z = np.full(3, np.nan) if cue == "loudness" else z
-                    facts = (
-                        corpus,
-                        "cnn (emodb)",
-                        "saliency",
-                        f"{s}-{k}",
-                        f"s{s}",
-                        "",
-                        emotion,
-                        target,
-                        target,
-                        cue,
-                        4,
-                    )
-                    rows.append((*facts, *z))
-    columns = ["corpus", "model", "method", "clip", "speaker", "sentence", "emotion", "predicted", "target", "cue"]
-    return pd.DataFrame(rows, columns=[*columns, "n_windows", *PARTS])
+                    for where, z in zip(WHERE, draw.normal(size=len(WHERE)) + (target == "anger"), strict=True):
+                        row[f"{where} {cue}"] = np.nan if cue == "loudness" else z
+                rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
 def test_means_of_cues_by_hand() -> None:
     table = cue_table()
     means = cue_means(table).set_index(["emotion", "cue", "group"])
-    rows = [r for r in table.to_dict("records") if (r["target"], r["cue"]) == ("anger", "jitter")]
+    rows = [r for r in table.to_dict("records") if r["target"] == "anger"]
     right, wrong = ([r for r in rows if (r["emotion"] == "anger") == which] for which in (True, False))
-    for group, part, clips in ((CORRECT, SALIENT, right), (WRONG, SALIENT, wrong), (RANDOM, RANDOM, rows)):
+    for group, where, clips in ((CORRECT, SALIENT, right), (WRONG, SALIENT, wrong), (RANDOM_WINDOWS, RANDOM, rows)):
         found = means.loc[("anger", "jitter", group)]
-        assert found["z"] == pytest.approx(np.mean([r[part] for r in clips])) and found["n_clips"] == len(clips)
+        assert found["z"] == pytest.approx(np.mean([r[f"{where} jitter"] for r in clips]))
+        assert found["n_clips"] == len(clips)
     assert (len(right), len(wrong)) == (4, 3)
-    one_each = [r[RANDOM] for r in rows]  # one clip of each of 7 speakers: the ordinary t interval
+    one_each = [r[f"{RANDOM} jitter"] for r in rows]  # one clip of each of 7 speakers: the ordinary t interval
     half = 2.446912 * np.std(one_each, ddof=1) / np.sqrt(7)
-    assert means.loc[("anger", "jitter", RANDOM), "high"] == pytest.approx(np.mean(one_each) + half, rel=1e-5)
-    assert means.loc[("anger", "loudness", RANDOM), "n_clips"] == 0
+    high = means.loc[("anger", "jitter", RANDOM_WINDOWS), "high"]
+    assert high == pytest.approx(np.mean(one_each) + half, rel=1e-5)
+    assert means.loc[("anger", "loudness", RANDOM_WINDOWS), "n_clips"] == 0
     both = corpus_means(cue_table(("emodb", "nemo"))).set_index(["corpus", "emotion", "cue", "group"])
     assert len(both) == 2 * 4 * len(REGION_CUES) * 2
-    assert both.loc[("emodb", "anger", "jitter", REST), "z"] == pytest.approx(np.mean([r[REST] for r in rows]))
-    assert mean_z(table.iloc[:0], {}).empty
+    rest = np.mean([r[f"{REST} jitter"] for r in rows])
+    assert both.loc[("emodb", "anger", "jitter", REST_OF_CLIP), "z"] == pytest.approx(rest)
+    assert set(both.reset_index().groupby("corpus")["model"].first()) == {"cnn", "cnn (emodb)"}
+    assert mean_z(table, {"nobody": (ANYWHERE, table["clip"] == "")})["z"].isna().all()
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------
@@ -262,8 +262,10 @@ DRAWN: dict[str, Callable[[Path], Path]] = {
         shift_curves(clip_rows(drawn_maps(("emodb",), ("cnn",), conditions=("clean", "noise-0db", "reverb-300ms")))),
         path,
     ),
-    "robustness-map": lambda path: draw_robustness_map(profile_map(drawn_maps(), "emolime"), path),
-    "emolime-robustness": lambda path: draw_emolime_robustness(profile_table(drawn_maps(), "emolime"), "emolime", path),
+    "robustness-map": lambda path: draw_robustness_map(profile_map(band_table(drawn_maps()), "emolime"), path),
+    "emolime-robustness": lambda path: draw_emolime_robustness(
+        profile_table(band_table(drawn_maps()), "emolime"), "emolime", path
+    ),
     "emolime-morf": lambda path: draw_emolime_morf(removal_curves(drawn_maps(), ["emolime", "energy"]), path),
     "beyond-saliency-windows": lambda path: draw_windows(clip_windows(), path),
     "beyond-saliency-cues": lambda path: draw_cues(cue_means(cue_table()), path),
@@ -297,13 +299,13 @@ def test_files_size_and_the_same_bytes_again(name: str, tmp_path: Path) -> None:
 
 
 def test_what_runs_lack_is_said(tmp_path: Path) -> None:
-    alone = profile_map(drawn_maps(("emodb",), ("cnn",)), "emolime")
+    alone = profile_map(band_table(drawn_maps(("emodb",), ("cnn",))), "emolime")
     for draw, told in (
         (lambda path: draw_robustness_map(alone, path), "two corpora, or of two recognisers.*--run"),
         (lambda path: draw_shift(shift_curves(clip_rows([])), path), "--condition clean --condition noise-20db"),
         (lambda path: draw_emolime_morf(removal_curves([], []), path), "--method emolime"),
         (
-            lambda path: draw_emolime_robustness(profile_table([], "emolime"), "emolime", path),
+            lambda path: draw_emolime_robustness(profile_table(band_table([]), "emolime"), "emolime", path),
             "no explanation by emolime",
         ),
     ):

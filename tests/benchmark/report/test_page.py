@@ -17,6 +17,8 @@ import soundfile
 from serxai.audio import Grid
 from serxai.audio.loudness import rms_db
 from serxai.benchmark.analysis.axis_board import axis_board
+from serxai.benchmark.analysis.axis_rows import AxisTables
+from serxai.benchmark.analysis.band_table import COLUMNS
 from serxai.benchmark.analysis.group_views import group_views
 from serxai.benchmark.analysis.leaderboard import family_ranking, leaderboard
 from serxai.benchmark.analysis.robustness import pooled
@@ -73,7 +75,7 @@ def compared(scores: pd.DataFrame) -> Robustness:
                 )  # fmt: skip
     clips = pd.DataFrame(rows)
     passed = {("planted", "cnn (planted)"): {"emolime", "saliency"}}
-    return Robustness(axis_board([], passed, rows=clips), clips, pooled(clips))
+    return Robustness(axis_board(AxisTables(clips, pd.DataFrame(columns=COLUMNS)), passed), clips, pooled(clips))
 
 
 @pytest.fixture(scope="module")

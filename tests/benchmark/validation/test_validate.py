@@ -84,7 +84,7 @@ def put(frame: pd.DataFrame, column: str, value: object, row: int = 0) -> None:
 def test_an_intact_run_passes_bit_for_bit(intact: Path, data: Path):
     before = {path: path.read_bytes() for path in intact.rglob("*") if path.is_file()}
     checks = by_name(validate(intact, sample=4, data_root=data))
-    assert {check.result for check in checks.values()} == {PASS} and len(checks) == 14
+    assert {check.result for check in checks.values()} == {PASS} and len(checks) == 15
     again = checks["scored again"].summary
     assert f"4 clips, {ROWS} rows" in again and "bit for bit" in again and "largest difference 0" in again
     assert before == {path: path.read_bytes() for path in intact.rglob("*") if path.is_file()}

@@ -1,0 +1,193 @@
+"""Tables that the papers' claims are decided on: derived from runs first, decided from the tables alone afterwards.
+
+`derive_tables` reads the explanations of one run, and the audio of its clips, once each; its tables are small, hold
+the run's own names, and survive being written as CSV (`written`, `read_tables`). `joined_tables` puts those of several
+runs together, under names that tell their recognisers apart. `decide` reads nothing else. Derive again with one more
+run, or leave one out, and every claim is decided anew on what is there.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from ...errors import InputError
+from ...progress import Progress
+from ..storage.store import Store
+from .band_table import BANDS, FACTS, band_row
+from .band_table import COLUMNS as BAND_COLUMNS
+from .beyond_saliency_claims import beyond_saliency_claims
+from .claims import Finding, beside_blind, emolime_claims
+from .merge import older_methods, shown_names
+from .record_tables import BAND_KINDS, BAND_TABLE, CUES, needed_table, recorded_table
+from .salient_cues import COLUMNS as CUE_COLUMNS
+from .salient_cues import CUE_KINDS, TimedMap, Voices, cue_table, timed
+from .stored_maps import CLEAN, maps_of_run
+
+BEYOND_SALIENCY = "Beyond Saliency"  # the claim of a finding where no cue could be measured
+SAME = ["corpus", "model", "trained_on", "method", "clip"]
+
+
+class ClaimTables(NamedTuple):
+    """What claims are decided on.
+
+    Attributes
+    ----------
+    bands : DataFrame
+        Of `band_table`, a row for each explanation.
+    cues : DataFrame
+        Of `salient_cues.cue_table`, a row for each explanation with salient windows.
+    lacking : str
+        Why cues were not measured; empty where they were.
+    """
+
+    bands: pd.DataFrame
+    cues: pd.DataFrame
+    lacking: str = ""
+
+
+def derive_tables(
+    store: Store, methods: Sequence[str] = (), voices: Voices | None = None, progress: Progress | None = None
+) -> ClaimTables:
+    """Tables of one run: its explanations of clips as recorded, first repeats, each read once.
+
+    Parameters
+    ----------
+    store : Store
+    methods : sequence of str
+        Default all.
+    voices : Voices, optional
+        Shared by several runs; default the corpora of the run.
+    progress : callable, optional
+        Called with (what, done, total).
+
+    Raises
+    ------
+    InputError
+        If explanations are damaged, or of an earlier version.
+    """
+    if store.is_record:
+        return _recorded(store, methods)
+    found = list(maps_of_run(store, methods, condition=CLEAN, repeat=0))
+    bands: list[dict[str, Any] | None] = []
+    windows: list[TimedMap | None] = []
+    for done, one in enumerate(found, 1):
+        e = one.explanation()
+        bands.append(band_row(one.on_scoring_grid(e)))
+        windows.append(timed(one, e))
+        if progress is not None:
+            progress("reading explanations", done, len(found))
+    table = pd.DataFrame([row for row in bands if row is not None], columns=BAND_COLUMNS)
+    try:
+        known = [each for each in windows if each is not None]
+        return ClaimTables(table, cue_table(known, store, voices or Voices(), progress))
+    except InputError as error:  # a corpus is not there
+        return ClaimTables(table, pd.DataFrame(columns=CUE_COLUMNS), str(error))
+
+
+def _recorded(store: Store, methods: Sequence[str]) -> ClaimTables:
+    """The tables that a record of results holds."""
+    bands = needed_table(store, BAND_TABLE, BAND_KINDS)
+    bands = bands[bands[BANDS].ne(0).any(axis=1)]  # others say nothing about frequency
+    cues = recorded_table(store, CUES, CUE_KINDS)
+    lacking = f"{store.path}: a record without cues of salient windows" if cues is None else ""
+    cues = pd.DataFrame(columns=CUE_COLUMNS) if cues is None else cues
+    if methods:
+        bands, cues = bands[bands["method"].isin(methods)], cues[cues["method"].isin(methods)]
+    return ClaimTables(bands, cues, lacking)
+
+
+def joined_tables(infos: Sequence[Mapping[str, Any]], tables: Sequence[ClaimTables]) -> ClaimTables:
+    """Tables of several runs together, each explanation once, under the names of `merge.shown_names`.
+
+    Parameters
+    ----------
+    infos : sequence of mapping
+        Content of each run's run.json.
+    tables : sequence of ClaimTables
+        In the same order.
+    """
+    names = list(zip(*shown_names(infos), strict=True))
+    tables = [
+        t._replace(bands=t.bands[~t.bands["method"].isin(older)], cues=t.cues[~t.cues["method"].isin(older)])
+        for t, older in zip(tables, older_methods(infos), strict=True)
+    ]
+    bands = _together([t.bands for t in tables], names, [*SAME, "target"], BAND_COLUMNS)
+    cues = _together([t.cues for t in tables], names, SAME, CUE_COLUMNS)
+    lacking = dict.fromkeys(t.lacking for t in tables if t.lacking)
+    return ClaimTables(bands, cues, "; ".join(lacking))
+
+
+def _together(
+    tables: Sequence[pd.DataFrame],
+    names: Sequence[tuple[Mapping[str, str], Mapping[tuple[str, str], str]]],
+    same: Sequence[str],
+    columns: Sequence[str],
+) -> pd.DataFrame:
+    parts = []
+    for table, (corpora, models) in zip(tables, names, strict=True):
+        if len(table):
+            model = [
+                models.get((m, t), m) for m, t in zip(table["model"], table["trained_on"], strict=True)
+            ]  # before corpora are renamed: the mapping has the run's names
+            parts.append(table.assign(corpus=table["corpus"].map(lambda c, of=corpora: of.get(c, c)), model=model))
+    if not parts:
+        return pd.DataFrame(columns=list(columns))
+    return pd.concat(parts, ignore_index=True).drop_duplicates(list(same), keep="last", ignore_index=True)
+
+
+def decide(tables: ClaimTables) -> list[Finding]:
+    """Findings on all claims of both papers, from the tables alone."""
+    methods = sorted({*tables.bands["method"], *tables.cues["method"]})
+    found = emolime_claims(tables.bands, methods)
+    if len(tables.cues):
+        found += beyond_saliency_claims(tables.cues)
+    if tables.lacking:
+        note = f"needs the audio: {tables.lacking}"
+        found.append(Finding(BEYOND_SALIENCY, "all", "", "cues of salient windows", note=note))
+    return beside_blind(found)
+
+
+def written(table: pd.DataFrame) -> bytes:
+    """A table as CSV that `read_table` reads back to the bit."""
+    buffer = io.BytesIO()
+    table.to_csv(buffer, index=False, lineterminator="\n")
+    return buffer.getvalue()
+
+
+def read_table(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
+    """A table of `ClaimTables` from CSV.
+
+    Parameters
+    ----------
+    data : bytes
+    columns : sequence of str
+        That it must have: `band_table.COLUMNS` or `salient_cues.COLUMNS`.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, or are no numbers.
+    """
+    try:
+        table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+        missing = [name for name in columns if name not in table]
+        if missing:
+            raise ValueError(f"lacks columns {', '.join(missing[:5])}")
+        # float() reads back what was written, to the bit
+        numbers = {name: [float(text or "nan") for text in table[name]] for name in columns[len(FACTS) :]}
+    except ValueError as error:
+        raise InputError(f"table of claims: cannot be read ({' '.join(str(error).split())[:200]}).") from None
+    return table[list(columns)].assign(**numbers)
+
+
+def derive_and_join(
+    stores: Iterable[Store], methods: Sequence[str] = (), voices: Voices | None = None, progress: Progress | None = None
+) -> ClaimTables:
+    """`derive_tables` of each run, `joined_tables` of all."""
+    runs, voices = list(stores), voices or Voices()
+    tables = [derive_tables(store, methods, voices, progress) for store in runs]
+    return joined_tables([store.info for store in runs], tables)

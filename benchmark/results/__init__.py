@@ -1,0 +1,1 @@
+"""Committed results: records of runs, their checks, and the board and numbers rebuilt from them."""
