@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FormatStrFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from ....errors import InputError
 from ....methods.records import baselines
@@ -39,6 +39,7 @@ RANDOM = "random"  # whose floor and ceiling are 0
 MAX_METHODS = len(PALETTE)
 PER_ROW = 4  # panels
 MOST_TICKS = 6
+LEAST_ROOM = 0.13  # between two labels, of the range of strengths
 BANDS: dict[str, Any] = {
     "floor": {"facecolor": GREY, "alpha": 0.20},
     "ceiling": {"facecolor": "none", "edgecolor": GREY, "hatch": "//////", "alpha": 0.45},
@@ -101,15 +102,38 @@ def draw_shift(table: pd.DataFrame, picture: str | Path) -> Path:
             below.set_xlabel(_axis_label(str(kind), str(unit)))
             for ax in (above, below):
                 ax.set_xlim(*_limits(part["strength"], str(unit) in FALLING))
-                measured = sorted(part["strength"].dropna().round(2).unique())
-                ax.xaxis.set_major_locator(FixedLocator(measured) if len(measured) <= MOST_TICKS else MaxNLocator(5))
-                ax.xaxis.set_major_formatter(FormatStrFormatter("%.3g"))
+                measured = sorted(part["strength"].dropna().unique())
+                ax.xaxis.set_major_locator(
+                    FixedLocator(readable_ticks(measured)) if len(measured) <= MOST_TICKS else MaxNLocator(5)
+                )
+                ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{round(x, 2) + 0.0:.3g}"))  # without -0
             above.tick_params(labelbottom=False)
             if column == 0:
                 above.set_ylabel("similarity to the map\nof the clip as recorded")
                 below.set_ylabel("predictions\nchanged")
         content.legend(handles=_legend(looks, table), loc="outside lower center", ncols=5, handlelength=2.6)
         return save(figure, table, picture, dpi=PAPER_DPI)
+
+
+def readable_ticks(measured: Sequence[float]) -> list[float]:
+    """Strengths whose labels do not overlap: the least and the largest, and those between with room around them.
+
+    Parameters
+    ----------
+    measured : sequence of float
+        Ascending.
+
+    Examples
+    --------
+    >>> readable_ticks([0.10, 0.16, 0.29, 0.46, 0.64])
+    [0.1, 0.29, 0.46, 0.64]
+    """
+    kept = [measured[0], measured[-1]] if len(measured) > 1 else list(measured)
+    room = LEAST_ROOM * (measured[-1] - measured[0]) if len(measured) > 1 else 0.0
+    for place in measured[1:-1]:
+        if min(abs(place - other) for other in kept) >= room:
+            kept.append(place)
+    return sorted(kept)
 
 
 def _panel(ax: Any, part: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:

@@ -41,7 +41,7 @@ from serxai.benchmark.report.figures.salient_cues import (
     draw_cues,
 )
 from serxai.benchmark.report.figures.salient_windows import ClipWindows, draw_windows
-from serxai.benchmark.report.figures.shift import draw_shift
+from serxai.benchmark.report.figures.shift import draw_shift, readable_ticks
 from serxai.benchmark.report.figures.style import PAPER_DPI, TWO_COLUMNS
 from serxai.benchmark.storage.store import Store
 from serxai.cues.records import REGION_CUES
@@ -150,6 +150,12 @@ def test_shift_curves_are_means_over_clips_with_unchanged_prediction() -> None:
         for name in ("similarity", "floor", "ceiling"):
             assert row[name] == pytest.approx(np.mean([r[name] for r in same]))
         assert row["low"] < row["similarity"] < row["high"]
+
+
+def test_labels_of_strengths_do_not_overlap() -> None:
+    assert readable_ticks([0.1, 0.16, 0.29, 0.46, 0.64]) == [0.1, 0.29, 0.46, 0.64]
+    assert readable_ticks([10.0, 11.7, 15.8, 19.5, 26.6]) == [10.0, 15.8, 19.5, 26.6]
+    assert readable_ticks([0, 5, 10, 20, 30]) == [0, 5, 10, 20, 30] and readable_ticks([3.0]) == [3.0]
 
 
 def test_profile_map_is_the_mean_over_the_pairs_of_each_cell() -> None:
