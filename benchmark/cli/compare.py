@@ -266,10 +266,10 @@ def print_gap(console: Console, pairs: pd.DataFrame) -> None:
             by_method.setdefault(name, counts + [_half_width(pair, f"{what}_{side}") for what in estimates.values()])
     alone = [(name, *cells) for name, cells in by_method.items()]
     width = console.width
-    heads = ("a", "b", "score of a", "score of b", "clips", "speakers", "note")
+    heads: tuple[str, ...] = ("a", "b", "score of a", "score of b", "clips", "speakers", "note")
     console.print(fitted("scores on the clips that both have", heads, scored, width, 2, ("note", "speakers", "clips")))
     heads = ("a", "b", "rank correlation", "of means", "slope a on b", "at equal shrinkage", "clips")
-    gives_way = ("clips", "of means", "at equal shrinkage")
+    gives_way: tuple[str, ...] = ("clips", "of means", "at equal shrinkage")
     console.print(fitted("explanations of the same clips", heads, apart, width, 2, gives_way))
     heads = ("method", "clips", "repeats", *estimates)
     gives_way = ("clips", "repeats", "seconds", "relative noise", "repeats agree", "shrinkage")

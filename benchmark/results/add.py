@@ -136,9 +136,8 @@ def _with_flat(bands: pd.DataFrame, store: Store) -> pd.DataFrame:
 
 def _mask_tables(store: Store, corpus: str, model: str) -> pd.DataFrame:
     """Responses to all sets of eight bands, of explanations that scored every one."""
-    where = {"condition": CLEAN, "repeat": 0, "corpus": corpus, "model": model}
     rows = []
-    for one in maps_of_run(store, **where):
+    for one in maps_of_run(store, condition=CLEAN, repeat=0, corpus=corpus, model=model):
         table = one.explanation().attribution.table if one.has_table else None
         if table is not None and table.shape == (1 << PROFILE_BANDS,):
             rows.append({"method": one.method, "clip": one.clip, "target": one.target, "responses": table})

@@ -11,15 +11,13 @@ import pandas as pd
 
 from ...errors import InputError
 from ...progress import Progress
-from ..analysis.axis_board import axis_board, passed_bar
-from ..analysis.axis_rows import axis_tables
 from ..analysis.beyond_saliency_claims import verdict_counts
 from ..analysis.claim_tables import decide, derive_and_join
 from ..analysis.merge import merged
-from ..analysis.stored_maps import found_maps
 from ..report.catalogue import FIGURES, draw_figure
 from ..report.figures.margins import draw_margins
 from ..report.html import write_board
+from ..report.robustness import robustness_of
 from ..storage.bounds import MAX_FILE_BYTES
 from ..storage.files import read_bytes, write_atomically, writing
 from ..storage.result_tree import pieces
@@ -77,12 +75,12 @@ def build_results(
     if not stores:
         raise InputError(f"{root}: no record lies in it; add one with `serxai results add RUN --to {root}`.")
     scores, infos, notes = merged(stores)
-    axes = axis_board(axis_tables(found_maps(stores), progress=progress), passed_bar(scores))
+    robust, missing = robustness_of(stores, scores, progress)
     with writing(out, resumable=False):
-        board, page = write_board(scores, infos, out / BOARD, notes=notes, axes=axes)
+        board, page = write_board(scores, infos, out / BOARD, notes=[*notes, *missing], robust=robust)
     found = verdict_counts(decide(derive_and_join(stores, (), None, progress))).reset_index()
     top = headline(board)
-    tables = {"records": record_table(stores, root), "headline": top, "claims": found, "axes": axes}
+    tables = {"records": record_table(stores, root), "headline": top, "claims": found, "axes": robust.axes}
     tables["agreement"] = agreement(top)
     files = {name: as_csv(table) for name, table in tables.items()}
     differences = _differing_tables(root / BOARD, files) if check else []
@@ -161,6 +159,6 @@ def _differing_tables(folder: Path, files: Mapping[str, bytes]) -> list[str]:
 def _alike(old: pd.Series, new: pd.Series) -> bool:
     if old.equals(new):
         return True
-    numbers = [pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64) for column in (old, new)]
-    texts = (old.to_numpy() != new.to_numpy()) & (np.isnan(numbers[0]) | np.isnan(numbers[1]))
-    return not texts.any() and bool(np.allclose(*numbers, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True))
+    before, after = (pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64) for column in (old, new))
+    texts = (old.to_numpy() != new.to_numpy()) & (np.isnan(before) | np.isnan(after))
+    return not texts.any() and np.allclose(before, after, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)

@@ -277,7 +277,9 @@ def _places(root: Path, infos: Mapping[Path, Mapping[str, Any]]) -> Check:
 
 def _identities(infos: Mapping[Path, Mapping[str, Any]]) -> Check:
     """Check that one name is one corpus, and one folder one recogniser."""
-    faults, digests, first = [], {}, {}
+    faults = []
+    digests: dict[tuple[str, str], str] = {}
+    first: dict[Path, Mapping[str, Any]] = {}
     for folder, info in infos.items():
         for name, facts in info["corpora"].items():
             generated = name in CORPORA and not name.endswith(":") and CORPORA.get(name).twinned
@@ -292,7 +294,8 @@ def _identities(infos: Mapping[Path, Mapping[str, Any]]) -> Check:
 
 def _versions(infos: Mapping[Path, Mapping[str, Any]]) -> Check:
     """Check that pieces of one folder hold one version of each method and metric."""
-    faults, seen = [], {}
+    faults = []
+    seen: dict[tuple[Path, str, str], Any] = {}
     for folder, info in infos.items():
         for kind in ("methods", "metrics"):
             for name, facts in info[kind].items():
