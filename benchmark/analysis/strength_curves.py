@@ -61,9 +61,10 @@ def _area(part: pd.DataFrame, conditions: list[str]) -> dict[str, Any]:
         "all_area": np.nan, "note": "",
     }  # fmt: skip
     told["similarity_area"] = _areas(same, conditions, raw=True)[0]
-    lowest = pooled(part)["range_low"]
+    found = pooled(part)
+    lowest = found["range_low"]
     if lowest.isna().any():
-        return told | {"note": "a strength has no clip whose prediction is unchanged, or no repeat"}
+        return told | {"note": f"at a strength: {found.loc[lowest.isna(), 'note'].iloc[0]}"}
     if not (lowest > MIN_RANGE).all():
         return told | {"note": f"ceiling - floor may be below {MIN_RANGE} at a strength"}
     area, left_out = _areas(same, conditions), _areas(same, conditions, jackknife=True)
