@@ -52,6 +52,7 @@ nb_execution_timeout = (
 )
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # warnings of the packages of notebooks; what fails raises
 
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
