@@ -108,8 +108,8 @@ def _section(kind: str, record: Record) -> str:
         f"### `{record.name}`",
         f"{_plain(record.summary[0].upper() + record.summary[1:])}.",
         _definition(record),
-        f"$$\n{page['formula']}\n$$",
-        f"**When it misleads.** {_prose(page['misleads'])}",
+        f"$$\n{page['formula']}\n$$" if page["formula"] else "",
+        f"**When it misleads.** {_prose(page['misleads'])}" if page["misleads"] else "",
         "\n".join(f"- {name}: {text}" for name, text in facts.items()),
         f"Source: {_plain(page['citation'])}. Version {page['version']}, {_plain(page['licence'])}.",
     ]
