@@ -55,8 +55,9 @@ test-long: lint  ## everything: kills, Ray, training, whole corpora; here speed 
 coverage: install-dev  ## all tests but the long ones, with the lines they miss in coverage/index.html
 	$(PYTEST) -n 2 --ignore tests/benchmarks --cov --cov-report=term --cov-report=html:coverage
 
-docs: $(VENV)/.installed-docs  ## the documentation site, build/docs/index.html; a warning or a broken internal link is an error
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+# its notebooks call `serxai` by its name
+docs: $(VENV)/.installed-docs  ## the documentation site with its notebooks run, build/docs/index.html; a warning, a broken internal link or a failed cell is an error
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
 
 results: install  ## board, figures and numbers of the texts from the committed records; no corpus is read
 	$(BIN)/serxai results build results --out build/results

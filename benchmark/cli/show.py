@@ -14,6 +14,7 @@ from typing import Any
 
 from ...errors import InputError
 from ...registry import Record
+from ...usage_notes import usage_note
 from .kinds import KINDS, SHOWN
 
 _SECTION = re.compile(r"\n(\w[\w ]*)\n-{3,}\n")  # of a numpydoc docstring
@@ -49,9 +50,10 @@ def describe(plural: str, record: Record) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``name``, ``summary``, ``definition``, ``parameters`` (list of name, default, type, meaning), ``facts``,
-        ``verdict``, ``licence``, ``version``, ``citation``, ``example``.
+        ``name``, ``summary``, ``definition``, ``formula`` (LaTeX), ``misleads``, ``parameters`` (list of name, default,
+        type, meaning), ``facts``, ``verdict``, ``licence``, ``version``, ``citation``, ``example``.
     """
+    note = usage_note(plural, record.name)
     target, unavailable = _target(plural, record)
     definition, meanings = _documentation(target) if target is not None else ("", {})
     facts = {name: value for name, value in asdict(record).items() if name not in _APART and _said(value)}
@@ -59,6 +61,8 @@ def describe(plural: str, record: Record) -> dict[str, Any]:
         "name": record.name,
         "summary": record.summary,
         "definition": definition or unavailable,
+        "formula": note.formula,
+        "misleads": note.misleads,
         "parameters": _parameters(record, target, meanings) if plural == "methods" else [],
         "facts": facts | _more_facts(plural, record),
         "verdict": _verdict(record.name) if plural == "metrics" else "",
@@ -189,6 +193,8 @@ def _print(kind: str, page: dict[str, Any]) -> None:
 
     console.print(styled("bold", page["name"], f" ({kind}): {page['summary']}"))
     section("definition", _paragraphs(page["definition"]))
+    section("formula (LaTeX)", [page["formula"]] if page["formula"] else [])
+    section("when it misleads", [page["misleads"]] if page["misleads"] else [])
     parameters = [
         f"{one['name']} = {one['default']!r}" + (f": {one['meaning']}" if one["meaning"] else "")
         for one in page["parameters"]

@@ -43,11 +43,14 @@ def test_every_module_of_the_strict_list_exists() -> None:
 def test_hooks_and_workflow_call_what_there_is() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     yaml = pytest.importorskip("yaml")
-    jobs = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text("utf-8"))["jobs"]
-    runs = [step.get("run", "") for job in jobs.values() for step in job["steps"]]
+    workflows = [yaml.safe_load(path.read_text("utf-8")) for path in (ROOT / ".github/workflows").glob("*.yml")]
+    jobs = [job for workflow in workflows for job in workflow["jobs"].values()]
+    runs = [step.get("run", "") for job in jobs for step in job["steps"]]
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
     made = [words.split()[1] for words in [*runs, *(hook["entry"] for hook in hooks)] if words.startswith("make ")]
     assert len(made) >= 4 and set(made) <= targets
+    files = re.findall(r"(?:python|bash) ([\w./-]+\.(?:py|sh))", " ".join(runs))
+    assert len(files) == 2 and all((ROOT / file).is_file() for file in files)
 
 
 def test_pages_link_to_what_there_is() -> None:

@@ -92,7 +92,9 @@ def test_the_pages_count_what_the_table_holds():
         f"Of the {len(truth)} metrics tried on a ladder of truth, {grades.get('yes', 0)} qualify in the widest scope, "
         f"{grades.get('in scope', 0)} in a narrower one, {grades.get('no', 0)} failed"
     )
-    page, results = (" ".join(p.read_text("utf-8").split()) for p in (ROOT / "README.md", RESULTS / "README.md"))
+    page, results = (
+        " ".join(p.read_text("utf-8").split()) for p in (ROOT / "docs" / "concepts.md", RESULTS / "README.md")
+    )
     assert said in page and said in results
     assert (
         f"{others.sum()} were tried: {others.get('yes', 0)} pass, {others.get('in scope', 0)} in a narrower scope, "
