@@ -61,6 +61,7 @@ def add_runs(
     recogniser: str = "",
     cues: bool = True,
     progress: Progress | None = None,
+    beside: Sequence[Store] = (),
 ) -> list[Added]:
     """Write the records of runs, one piece for each corpus and recogniser of each.
 
@@ -78,22 +79,25 @@ def add_runs(
     cues : bool
         Whether cues are measured; `serxai claims` needs them for Beyond Saliency's.
     progress : callable, optional
+    beside : sequence of Store
+        Runs whose explanations are compared too, but that get no record: other trainings of a recogniser.
 
     Raises
     ------
     InputError
         If a run is incomplete or damaged, is a record, lacks maps or a corpus, or does not fit what is there.
     """
-    for store in stores:
+    for store in (*stores, *beside):
         if store.is_record:
             raise InputError(f"{store.path}: already a record; give the run that it was made of.")
         store.refuse_damage()
         refuse_incomplete(store)
-    similar = axis_tables(found_maps(stores), MEASURE, corpora=False, progress=progress).rows
+    every = [*stores, *beside]
+    similar = axis_tables(found_maps(every), MEASURE, corpora=False, progress=progress).rows
     voices = Voices(data_root)
-    corpora, models = shown_names([store.info for store in stores])
+    corpora, models = shown_names([store.info for store in every])
     added = []
-    for store, of_corpus, of_model in zip(stores, corpora, models, strict=True):
+    for store, of_corpus, of_model in zip(stores, corpora, models, strict=False):
         claims = _claim_tables(store, voices if cues else None, progress)
         for piece, corpus, model in _pieces(store, claims, cues, name):
             trained_on = str(piece.scores["trained_on"].iloc[0])

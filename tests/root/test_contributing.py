@@ -186,7 +186,11 @@ def test_the_additions_pass_the_suites_own_tests(tmp_path: Path) -> None:
     copy = tmp_path / "serxai"
     skipped = shutil.ignore_patterns(".*", "runs", "out", "build", "*.egg-info", "__pycache__", "results")
     shutil.copytree(ROOT, copy, ignore=skipped)
-    last_line = {"models/records.py": "    ],\n    paths=", "methods/records.py": "    ],\n)", "metrics/records.py": "    ],\n)"}
+    last_line = {
+        "models/records.py": "    ],\n    paths=",
+        "methods/records.py": "    ],\n)",
+        "metrics/records.py": "    ],\n)",
+    }
     for title in ("A method", "A metric", "A corpus", "A recogniser"):
         _, blocks = section(title)
         for file, text in blocks:
