@@ -164,6 +164,7 @@ def _pieces(store: Store, claims: ClaimTables, cues: bool, name: str) -> Iterato
         tables = {}
         for table_name, table in {BAND_TABLE: claims.bands, **({CUES: claims.cues} if cues else {})}.items():
             own = (table["corpus"] == corpus) & (table["model"] == model) & (table["trained_on"] == trained_on)
+            own &= table["method"].isin(set(rows["method"]))  # not those that others are built on
             tables[table_name] = table[own].assign(model=portable(model))
         with_table = _mask_tables(store, corpus, model)
         if len(with_table):

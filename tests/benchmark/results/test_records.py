@@ -68,6 +68,14 @@ def test_board_and_axes_are_those_of_the_run(run_folder: Path, results_folder: P
         axis_tables(found_maps(record), "cosine")
 
 
+def test_two_pieces_of_one_recogniser_count_a_comparison_once(results: Path, run_folder: Path):
+    once = axis_tables(found_maps([Store(path) for path in run_folders([results])])).rows
+    add_runs([Store(run_folder)], results, cues=False, name="second")
+    both = [Store(path) for path in run_folders([results])]
+    assert len(both) == 2 and len(once)
+    pd.testing.assert_frame_equal(axis_tables(found_maps(both)).rows, once)
+
+
 @pytest.mark.long
 def test_a_run_beside_is_compared_and_gets_no_record(run_folder: Path, data: Path, tmp_path: Path):
     config = load_config(
