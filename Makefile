@@ -41,9 +41,8 @@ types: install-dev  ## mypy, through a link named like the package, whatever the
 	@mkdir -p $(VENV)/mypy && ln -sfn ../.. $(VENV)/mypy/serxai
 	cd $(VENV)/mypy && ../bin/mypy --config-file ../../pyproject.toml $(ROOMS:%=serxai/%) $(patsubst %,serxai/%,$(wildcard *.py))
 
-pytest: install-dev  ## all tests but the long ones; speed tests by themselves, so that nothing runs beside them
-	$(PYTEST) -n 2 --ignore tests/benchmarks
-	$(PYTEST) tests/benchmarks
+pytest: install-dev  ## all tests but the long ones; speed is measured by `make test-long`, with nothing beside it
+	$(PYTEST) -n 2 --benchmark-disable
 
 test: lint pytest  ## lint, types and all tests but the long ones
 

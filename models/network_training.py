@@ -91,7 +91,7 @@ SETTINGS: dict[str, Settings] = dict.fromkeys(
     ("planted", "planted-medium", "planted-hard", "planted-band", "planted-de"), _PLANTED
 )
 # these last up to 4 s, and a crop may miss a clip's one planted stretch
-SETTINGS |= dict.fromkeys(("planted-emodb", "spliced"), replace(_PLANTED, crop_frames=230))
+SETTINGS |= dict.fromkeys(("planted-emodb", "spliced"), replace(_PLANTED, crop_frames=230, steps=3000))
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from .robustness import AXES, ROWS, clip_rows, draws
 from .stored_maps import CLEAN, FoundMap, RecordedMap
 
 Group = dict[str, list[FoundMap]]  # by recogniser
+PAIRED = ["axis", "corpus", "model", "other", "method", "clip", "target"]  # what names a comparison
 
 
 class AxisTables(NamedTuple):
@@ -145,7 +146,10 @@ def _recorded_rows(maps: Iterable[RecordedMap], by: str, axes: Sequence[str]) ->
             )
         kept = table["axis"].isin(axes) & table["method"].isin({one.method for one in group})
         parts.append(table[kept].assign(corpus=group[0].corpus, model=group[0].recogniser))
-    return parts
+    if not parts:
+        return []
+    # pieces of one recogniser share methods, and each has the comparisons of its methods with all runs
+    return [pd.concat(parts, ignore_index=True).drop_duplicates(PAIRED, ignore_index=True)]
 
 
 def _in_order(rows: pd.DataFrame, found: Sequence[FoundMap]) -> pd.DataFrame:

@@ -21,7 +21,7 @@ def add(arguments: Namespace) -> int:
     with Bars() as bars:
         added = add_runs(
             stores, arguments.to, arguments.data_root, arguments.name or "", getattr(arguments, "as") or "",
-            not arguments.without_cues, bars,
+            not arguments.without_cues, bars, [Store(path) for path in arguments.beside],
         )  # fmt: skip
     if arguments.json:
         print(json.dumps([asdict(one) | {"folder": str(one.folder)} for one in added], indent=2))

@@ -26,6 +26,7 @@ def _results(commands: argparse._SubParsersAction) -> None:
         """
         serxai results add runs/emodb-cnn --to results --data-root DIR
         serxai results add runs/emodb-cnn runs/emodb-whisper --to results
+        serxai results add runs/emodb-cnn --beside runs/emodb-cnn-seed1 --beside runs/emodb-cnn-seed2
         serxai results add runs/emodb-cnn-seed1 --as cnn-seed1
         """,
         "results_add",
@@ -39,6 +40,10 @@ def _results(commands: argparse._SubParsersAction) -> None:
     add.add_argument(
         "--without-cues", action="store_true",
         help="leave out cues of salient windows, for which the corpus is read; Beyond Saliency's claims need them",
+    )  # fmt: skip
+    add.add_argument(
+        "--beside", action="append", type=nonempty_path, default=[], metavar="RUN",
+        help="run to compare with that gets no record, as another training of the recogniser (may be repeated)",
     )  # fmt: skip
     add_data_root(add)
     add.add_argument("--json", action="store_true", help="print JSON")

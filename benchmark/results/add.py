@@ -61,6 +61,7 @@ def add_runs(
     recogniser: str = "",
     cues: bool = True,
     progress: Progress | None = None,
+    beside: Sequence[Store] = (),
 ) -> list[Added]:
     """Write the records of runs, one piece for each corpus and recogniser of each.
 
@@ -78,22 +79,25 @@ def add_runs(
     cues : bool
         Whether cues are measured; `serxai claims` needs them for Beyond Saliency's.
     progress : callable, optional
+    beside : sequence of Store
+        Runs whose explanations are compared too, but that get no record: other trainings of a recogniser.
 
     Raises
     ------
     InputError
         If a run is incomplete or damaged, is a record, lacks maps or a corpus, or does not fit what is there.
     """
-    for store in stores:
+    for store in (*stores, *beside):
         if store.is_record:
             raise InputError(f"{store.path}: already a record; give the run that it was made of.")
         store.refuse_damage()
         refuse_incomplete(store)
-    similar = axis_tables(found_maps(stores), MEASURE, corpora=False, progress=progress).rows
+    every = [*stores, *beside]
+    similar = axis_tables(found_maps(every), MEASURE, corpora=False, progress=progress).rows
     voices = Voices(data_root)
-    corpora, models = shown_names([store.info for store in stores])
+    corpora, models = shown_names([store.info for store in every])
     added = []
-    for store, of_corpus, of_model in zip(stores, corpora, models, strict=True):
+    for store, of_corpus, of_model in zip(stores, corpora, models, strict=False):
         claims = _claim_tables(store, voices if cues else None, progress)
         for piece, corpus, model in _pieces(store, claims, cues, name):
             trained_on = str(piece.scores["trained_on"].iloc[0])
@@ -160,6 +164,7 @@ def _pieces(store: Store, claims: ClaimTables, cues: bool, name: str) -> Iterato
         tables = {}
         for table_name, table in {BAND_TABLE: claims.bands, **({CUES: claims.cues} if cues else {})}.items():
             own = (table["corpus"] == corpus) & (table["model"] == model) & (table["trained_on"] == trained_on)
+            own &= table["method"].isin(set(rows["method"]))  # not those that others are built on
             tables[table_name] = table[own].assign(model=portable(model))
         with_table = _mask_tables(store, corpus, model)
         if len(with_table):

@@ -51,8 +51,11 @@ def run_folders(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise InputError(f"{path}: no such folder. Give a folder made by `serxai run`, or one of results.")
-        found += pieces(path) if path.is_dir() else []
+            raise InputError(f"{path}: no such folder. Give one that holds {FILE}, made by `serxai run`, or results.")
+        if (path / FILE).exists():  # what is no file is told by who reads it
+            found.append(path)
+        elif path.is_dir():
+            found += pieces(path)
     if not found:
         named = ", ".join(map(str, paths))
         raise InputError(

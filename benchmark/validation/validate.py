@@ -125,13 +125,27 @@ def _described(info: dict[str, Any]) -> tuple[RunConfig | None, Check]:
     faults = []
     config = None
     try:
-        config = RunConfig(**settings_of_run(info["config"]))
+        config = _configuration(settings_of_run(info["config"]))
     except (ValidationError, InputError, TypeError) as error:
         faults.append(f"config: {' '.join(str(error).split())}")
     status = info.get("status")
     if status not in FINISHED:
         faults.append(f"status {status!r}: the run is not finished; continue it with --resume")
     return config, concluded("run.json", f"status {status}, configuration as the schema wants it", faults)
+
+
+def _configuration(settings: dict[str, Any]) -> RunConfig:
+    """Configuration of a run; methods that are not installed here keep their names, and nothing of them is checked."""
+    methods = settings.get("methods")
+    if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
+        return RunConfig(**settings)
+    here = [name for name in methods if name in METHODS]
+    if len(here) == len(methods) or not here:
+        return RunConfig(**settings)
+    parameters = settings.get("parameters") or {}
+    known = {name: given for name, given in parameters.items() if name not in methods or name in here}
+    config = RunConfig(**{**settings, "methods": here, "parameters": known})
+    return config.model_copy(update={"methods": methods})
 
 
 def _tables(store: Store, info: dict[str, Any]) -> tuple[pd.DataFrame, list[Check]]:
@@ -216,9 +230,9 @@ def _keys(scores: pd.DataFrame) -> Check:
 
 
 def _coverage(scores: pd.DataFrame, info: dict[str, Any], config: RunConfig | None) -> Check:
-    """Check that every planned row exists once, and no other."""
-    planned = info["planned_rows"]
-    faults = [] if len(scores) == planned else [f"{len(scores)} rows, {planned} planned"]
+    """Check that every planned row exists once, and no other; of methods that are not installed here, their number."""
+    planned, found = info["planned_rows"], len(scores)
+    faults = [] if found == planned else [f"{found} rows, {planned} planned"]
     counts = scores["status"].value_counts()
     for status in ALLOWED["status"]:
         recorded = info.get("rows", {}).get(status)
@@ -226,6 +240,9 @@ def _coverage(scores: pd.DataFrame, info: dict[str, Any], config: RunConfig | No
             faults.append(f"{counts.get(status, 0)} rows {status}, run.json says {recorded}")
     if config is None:
         return Check("coverage", FAIL if faults else NOT_CHECKED, "the configuration cannot be read", tuple(faults))
+    unknown = [name for name in config.methods if name not in METHODS]
+    config = config.model_copy(update={"methods": [name for name in config.methods if name not in unknown]})
+    scores = scores[~scores["method"].isin(unknown)]
     specs = resolve_methods(config)
     for corpus, model in product(config.corpora, config.models):
         identity = [*COORDINATES, "repeat"]
@@ -245,7 +262,7 @@ def _coverage(scores: pd.DataFrame, info: dict[str, Any], config: RunConfig | No
             faults += [
                 f"{row_name(row)} ({model}): there more than once" for row in dicts(part[~extra & ~part["once"]])
             ]
-    return concluded("coverage", f"{len(scores)} rows of {planned} planned, every cell once a clip", faults)
+    return concluded("coverage", f"{found} rows of {planned} planned, every cell once a clip", faults)
 
 
 def _versions(scores: pd.DataFrame, kind: str, registry: Registry) -> Check:

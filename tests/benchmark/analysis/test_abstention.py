@@ -45,6 +45,7 @@ def row_of(board: pd.DataFrame, method: str) -> pd.Series:
     return board.set_index("method").loc[method]
 
 
+@pytest.mark.long
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32 - 1),

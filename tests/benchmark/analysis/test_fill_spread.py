@@ -113,6 +113,7 @@ def test_board_rows_carry_it_whichever_fill_they_are_of(board: pd.DataFrame) -> 
     assert board.loc[board["metric"] == "mass-accuracy", "n_fills"].isna().all()
 
 
+@pytest.mark.long
 def test_every_output_shows_it(scores: pd.DataFrame, board: pd.DataFrame, tmp_path: Path) -> None:
     row = board[(board["metric"] == "abpc") & (board["method"] == "emolime")].iloc[0]
     text = f"{row['fill_low']:.2f} … {row['fill_high']:.2f}"

@@ -116,14 +116,14 @@ def test_runs_are_joined_and_conflicts_refused(scores: pd.DataFrame, board: pd.D
     assert leaderboard(scores.iloc[:0]).empty and family_ranking(leaderboard(scores.iloc[:0])).empty
 
 
-@pytest.mark.parametrize("renamed", [{}, {"abpc": "insertion"}, {"deletion": "comprehensiveness"}])
+@pytest.mark.parametrize("renamed", [{}, {"abpc": "insertion"}, {"deletion": "sufficiency"}])
 def test_family_ranking_is_the_mean_of_ranks_on_core_metrics(board: pd.DataFrame, renamed: dict[str, str]) -> None:
     """Near-copies do not count, unless a family has nothing else."""
     board = board.assign(metric=board["metric"].replace(renamed))
     counted = {
         (): {"deletion"},  # and not abpc
         ("abpc",): {"deletion", "insertion"},
-        ("deletion",): {"comprehensiveness", "abpc"},  # neither is core
+        ("deletion",): {"sufficiency", "abpc"},  # neither is core
     }[tuple(renamed)]
     ranking = family_ranking(board)
     for (condition, method), part in board[board["metric"].isin(counted)].groupby(["condition", "method"]):

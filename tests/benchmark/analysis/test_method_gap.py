@@ -303,7 +303,8 @@ def test_relative_noise_is_linearised(seed: int):
     assert np.isnan(_relative_noise(np.full(3, np.nan), np.ones(3))).all()
 
 
-def test_on_the_command_line(store: Store, capsys: pytest.CaptureFixture[str]):
+def test_on_the_command_line(store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "200")  # narrower ones leave columns out, and name them
     asked = ["compare", str(store.path), "--metric", "deletion", "--method", "emolime-paper", "--method", "emolime"]
     assert main(asked) == 0
     lines = capsys.readouterr().out.splitlines()

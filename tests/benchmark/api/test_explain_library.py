@@ -192,7 +192,7 @@ WRONG = {
     "no method": (lambda: serxai.explain(NOISE, [], rate=16_000), "at least one"),
     "method object": (lambda: serxai.explain(NOISE, [3], rate=16_000), "got 3"),
     "model": (lambda: serxai.explain(NOISE, "saliency", "cnnn", rate=16_000), "Did you mean 'cnn'"),
-    "model object": (lambda: serxai.explain(NOISE, "saliency", torch.nn.Linear(1, 1), rate=16_000), "a Recogniser"),
+    "model object": (lambda: serxai.explain(NOISE, "saliency", torch.nn.Linear(1, 1), rate=16_000), "name its classes"),
     "fill": (lambda: serxai.explain(NOISE, "emolime", fill="nois", rate=16_000), "^fill: .*Did you mean 'noise'"),
     "target": (lambda: serxai.explain(NOISE, "random", target="boredom", rate=16_000), "boredom"),
     "parameters": (

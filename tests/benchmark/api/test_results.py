@@ -42,6 +42,7 @@ def test_score_rows_are_those_of_the_files_and_documented(opened: serxai.Run) ->
     assert missing == []
 
 
+@pytest.mark.long
 def test_board_is_that_of_the_command(opened: serxai.Run, folder: Path, tmp_path: Path) -> None:
     board = opened.leaderboard()
     assert list(board.columns) == BOARD_COLUMNS

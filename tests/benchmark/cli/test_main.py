@@ -101,6 +101,7 @@ def test_killed_run_resumes_to_the_same_bytes(small_run: Path, tmp_path: Path):
     assert content(tmp_path / "run") == content(small_run)
 
 
+@pytest.mark.long
 def test_resuming_a_finished_run_computes_nothing(small_run: Path):
     before = {p: p.stat().st_mtime_ns for p in (small_run / "scores").iterdir()}
     result = serxai("run", *SMALL, "--limit", 12, "--workers", 1, "--out", small_run, "--resume", cwd=small_run.parent)

@@ -67,6 +67,7 @@ def test_files_hold_the_same_numbers(values, tmp_path):
     assert text == as_markdown(values) and "Order within the range of convention: coarse and fine." in text
 
 
+@pytest.mark.long
 def test_the_report_shows_the_files_of_a_run(values, tmp_path, make_scores):
     """Read back, the tables are those that were written; a page without them does not mention them."""
     values["value"] += 0.0013  # means that ten digits do not round over a tie
@@ -86,6 +87,7 @@ def test_the_report_shows_the_files_of_a_run(values, tmp_path, make_scores):
             read_conventions(tmp_path / name)
 
 
+@pytest.mark.long
 def test_the_command_tells_what_it_costs(tmp_path, capsys):
     config = load_config(
         models=["planted-rule"], methods=["random", "energy"], metrics=["rank-accuracy", "abpc"],

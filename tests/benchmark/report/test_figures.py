@@ -80,6 +80,7 @@ def test_consistency_needs_its_metric(board: pd.DataFrame, tmp_path: Path) -> No
     assert not (tmp_path / "no.png").exists()
 
 
+@pytest.mark.long
 def test_few_speakers_and_missing_methods_can_be_drawn(make_scores, tmp_path: Path) -> None:
     scores = make_scores(speakers=3, clips=4)
     scores.loc[scores["method"] == "saliency", ["value", "status"]] = [np.nan, "failed"]
@@ -144,6 +145,7 @@ def test_published_weights_without_their_shrinkage() -> None:
     np.testing.assert_allclose(again.weights, [0.23, 0.34, 0.10, -0.14, -0.17, 0.07, 0.13, -0.22], atol=1e-9)
 
 
+@pytest.mark.long
 def test_emolime_example(tmp_path: Path) -> None:
     weights = np.linspace(-0.2, 0.3, 8)
     edges = band_edges_hz(8)
@@ -180,6 +182,7 @@ class FakeStore:
         return self._explanations
 
 
+@pytest.mark.long
 def test_figures_by_name(make_scores, tmp_path: Path) -> None:
     store = FakeStore(make_scores(speakers=6, clips=4))
     for name in ("ranking", "localisation", "consistency", "critical-difference"):

@@ -155,6 +155,7 @@ def test_nothing_is_loaded_and_everything_is_escaped(page: Page, folder: Path) -
     }
 
 
+@pytest.mark.long
 def test_the_same_scores_give_the_same_page(folder: Path, make_scores, tmp_path: Path) -> None:
     write_board(make_scores(speakers=8).sample(frac=1, random_state=0), [INFO], tmp_path)
     for name in ("index.html", "tables.html", "leaderboard.csv", "leaderboard.md", "leaderboard.tex"):
@@ -165,6 +166,7 @@ def tables_of(scores, infos: list[dict], out: Path) -> str:
     return write_board(scores, infos, out)[1].with_name("tables.html").read_text("utf-8")
 
 
+@pytest.mark.long
 def test_few_speakers_no_baseline_and_bare_infos(make_scores, tmp_path: Path) -> None:
     scores = make_scores(speakers=3, clips=4, conditions=("clean",))
     text = tables_of(scores[scores["method"] != "random"], [{}], tmp_path)

@@ -22,6 +22,8 @@ from serxai.benchmark.analysis.salient_cues import Voices, cues_of_maps
 from serxai.benchmark.analysis.stored_maps import found_maps
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.results.add import add_runs
+from serxai.benchmark.run.config import load_config
+from serxai.benchmark.run.runner import Execution, run
 from serxai.benchmark.storage.derived import (
     COUNT,
     FLAG,
@@ -50,11 +52,11 @@ def table(findings: list) -> pd.DataFrame:
 
 
 def test_board_and_axes_are_those_of_the_run(run_folder: Path, results_folder: Path):
-    run, record = [Store(run_folder)], [Store(path) for path in run_folders([results_folder])]
-    boards = [leaderboard(merged(stores).scores) for stores in (run, record)]
+    of_run, record = [Store(run_folder)], [Store(path) for path in run_folders([results_folder])]
+    boards = [leaderboard(merged(stores).scores) for stores in (of_run, record)]
     assert len(boards[0]) and boards[0]["fill"].nunique() == 3  # none, and both fills, the first of the run first
     pd.testing.assert_frame_equal(*boards, **SINGLE)
-    tables = [axis_tables(found_maps(stores)) for stores in (run, record)]
+    tables = [axis_tables(found_maps(stores)) for stores in (of_run, record)]
     assert set(tables[0].rows["axis"]) == {"shift"}
     rows = (each.rows.sort_values(["method", "clip"], ignore_index=True) for each in tables)
     pd.testing.assert_frame_equal(*rows, **SINGLE)
@@ -66,9 +68,32 @@ def test_board_and_axes_are_those_of_the_run(run_folder: Path, results_folder: P
         axis_tables(found_maps(record), "cosine")
 
 
+def test_two_pieces_of_one_recogniser_count_a_comparison_once(results: Path, run_folder: Path):
+    once = axis_tables(found_maps([Store(path) for path in run_folders([results])])).rows
+    add_runs([Store(run_folder)], results, cues=False, name="second")
+    both = [Store(path) for path in run_folders([results])]
+    assert len(both) == 2 and len(once)
+    pd.testing.assert_frame_equal(axis_tables(found_maps(both)).rows, once)
+
+
+@pytest.mark.long
+def test_a_run_beside_is_compared_and_gets_no_record(run_folder: Path, data: Path, tmp_path: Path):
+    config = load_config(
+        corpora=["emodb"], trained_on="emodb", emotions=["anger", "happiness"], conditions=["clean"],
+        methods=["random", "energy", "emolime"], metrics=["gini"], fills=["attenuate"], limit=4,
+    )  # fmt: skip
+    other = run(config, tmp_path / "other", Execution(data_root=data)).path
+    (added,) = add_runs([Store(run_folder)], tmp_path / "results", cues=False, beside=[Store(other)])
+    rows = axis_tables(found_maps([Store(added.folder)])).rows
+    assert set(rows["axis"]) == {"shift", "model"} and list(run_folders([tmp_path / "results"])) == [added.folder]
+    across = rows[rows["axis"] == "model"]
+    assert set(across["method"]) == {"random", "energy", "emolime"} and across["clip"].nunique() == 4
+    assert (across.loc[across["method"] == "energy", "similarity"] > 0.999).all()  # it asks neither
+
+
 def test_claims_read_stored_tables_instead_of_maps_and_sound(run_folder: Path, results_folder: Path, data: Path):
-    run, record = [Store(run_folder)], [Store(path) for path in run_folders([results_folder])]
-    tables = [derive_and_join(run, (), Voices(data)), derive_and_join(record, (), Voices("/nowhere"))]
+    of_run, record = [Store(run_folder)], [Store(path) for path in run_folders([results_folder])]
+    tables = [derive_and_join(of_run, (), Voices(data)), derive_and_join(record, (), Voices("/nowhere"))]
     assert len(tables[0].cues) == 8 and np.isfinite(tables[0].cues["salient f0_level"]).all()  # emolime: bands alone
     order = ["method", "clip"]
     for name in ("bands", "cues"):
@@ -76,7 +101,7 @@ def test_claims_read_stored_tables_instead_of_maps_and_sound(run_folder: Path, r
             *(getattr(each, name).sort_values(order, ignore_index=True) for each in tables), **SINGLE
         )
     pd.testing.assert_frame_equal(*(table(decide(each)) for each in tables), rtol=1e-4, atol=1e-5)
-    found = [found_maps(stores, condition="clean", repeat=0) for stores in (run, record)]
+    found = [found_maps(stores, condition="clean", repeat=0) for stores in (of_run, record)]
     assert {(one.method, one.clip) for one in found[0]} == {(one.method, one.clip) for one in found[1]}
     cues = [cues_of_maps(maps, root) for maps, root in zip(found, (data, "/nowhere"), strict=True)]
     pd.testing.assert_frame_equal(*(each.sort_values(order, ignore_index=True) for each in cues), **SINGLE)

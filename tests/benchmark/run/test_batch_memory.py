@@ -17,6 +17,7 @@ COMMAND = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_pieces_move_scores_by_rounding_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     sizes: set[int] = set()
     passed = TorchRecogniser.feature_log_odds

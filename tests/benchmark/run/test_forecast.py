@@ -127,7 +127,7 @@ def test_a_light_calibration_explains_nothing_again(monkeypatch: pytest.MonkeyPa
     assert once == 2 and len(explained) > once + 8 + 2  # each clip is explained to warm up, then to be timed
 
 
-@pytest.mark.parametrize("model", ["cnn", "praat-svc"])
+@pytest.mark.parametrize("model", ["cnn", pytest.param("praat-svc", marks=pytest.mark.long)])
 def test_a_model_that_is_not_trained_is_forecast(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,7 @@ def test_damaged_explanations_beside_good_scores_are_repaired(damage: Any, whole
     assert run(config(5), store.path).info["computed"] | {"seconds": 0} == {"shards": 0, "model_calls": 0, "seconds": 0}
 
 
+@pytest.mark.long
 def test_a_forecast_tells_what_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     flags = ["--method", "energy", "--method", "input-x-gradient", "--metric", "abpc", "--condition", "clean"]
     out = ["--out", str(tmp_path / "run"), "--workers", "1"]

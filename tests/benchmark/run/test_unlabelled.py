@@ -129,7 +129,7 @@ def test_speakers_of_unlabelled_clips_are_clusters(tmp_path: Path, monkeypatch: 
         rows.append(f"{number}.wav,s{number // 2}")
     (folder / "speakers.csv").write_text("\n".join(rows))
     run = serxai.run(
-        corpus=f"folder:{folder}", method=["saliency", "random", "energy"], metric=["core", "gini"], workers=1,
+        corpus=f"folder:{folder}", method=["saliency", "random", "energy"], metric=["core", "abpc"], workers=1,
         condition=["clean", "noise-20db"], out=tmp_path / "run",
     )  # fmt: skip
     scores = run.scores

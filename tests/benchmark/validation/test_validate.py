@@ -110,7 +110,7 @@ def test_a_value_edited_by_another_program_is_found_without_scoring(copy: Path, 
     frame["value"] += 1
     frame.to_parquet(file, index=False)
     wrong = failed(validate(copy, 0, data_root=data))
-    assert list(wrong) == ["shards"] and len(wrong["shards"]) == 1 and file.name in wrong["shards"][0]
+    assert list(wrong) == ["shards", "bounds"] and len(wrong["shards"]) == 1 and file.name in wrong["shards"][0]
 
 
 def test_a_removed_shard_is_named_with_its_rows(copy: Path, data: Path):

@@ -250,6 +250,7 @@ def test_variants_differ_from_each_other_and_keep_the_rules(variants, corpus):
     assert [w.label for w in german.words] == ["wir", "liessen", "den", "braunen", "hund", "im", "garten"]
 
 
+@pytest.mark.long
 def test_harder_levels_have_smaller_cues(corpus, variants):
     for emotion, cue in (("anger", "loudness"), ("happiness", "f0_level"), ("sadness", "loudness")):
         name = f"Denis-s2-{emotion}"
