@@ -31,11 +31,9 @@ from ...datasets.corpus import Corpus
 from ...errors import InputError, NotApplicable, SerxaiError
 from ...keys import digest
 from ...metrics.records import METRICS
-from ...models.fine_tuning import obtain_copy
-from ...models.recogniser import Recogniser
 from ...progress import Progress, no_progress
 from ..run.execution import Execution
-from ..run.fine_tuned import training_clips
+from ..run.fine_tuned import Copies, fine_tunes, training_clips
 from ..run.neutral import neutral_reference, window_cues
 from ..run.pool import execute_local
 from ..run.processes import use_one_thread
@@ -287,7 +285,8 @@ def make_trials(
         Cues of neutral clips' windows by clip, kept between tasks.
     """
     model = task.model if task.checkpoint is None else task.model.removesuffix(f"-{task.checkpoint.name}")
-    recogniser = benches.of(model, task.checkpoint).recogniser(model, task.trained_on, task.fold)
+    bench = benches.of(model, task.checkpoint)
+    recogniser = bench.recogniser(model, task.trained_on, task.fold)
     corpus, kept = benches.main.corpus(task.corpus), {} if cues is None else cues
 
     def cues_of(name: str) -> WindowCues | None:
@@ -296,26 +295,15 @@ def make_trials(
         return kept[name]
 
     other = other_emotion(corpus, task.clip)
-    training = training_clips(corpus, benches.of(model, task.checkpoint).models(model, task.trained_on), task.fold)
+    models = bench.models(model, task.trained_on)
+    training = training_clips(corpus, models, task.fold) if fine_tunes(task.metrics) else ()
+    copies = Copies(recogniser, lambda: {clip: corpus.clip(clip).sha256 for clip in training}, corpus.clip)
     return ClipTrials(
         recogniser, corpus.clip(task.clip), task.fills, config.seed,
         neutral=lambda: neutral_reference(corpus, task.clip, cues_of),
         other=None if other is None else corpus.clip(other), diagnostic=task.diagnostic,
-        fine_tuned=_fine_tuned(recogniser, corpus, training) if training else None,
+        fine_tuned=copies if training else None,
     )  # fmt: skip
-
-
-def _fine_tuned(recogniser: Recogniser, corpus: Corpus, training: Sequence[str]) -> Callable[[str], Recogniser]:
-    """Copies of a recogniser by fill, fine-tuned on clips of its training part."""
-    copies: dict[str, Recogniser] = {}
-
-    def copy_for(fill: str) -> Recogniser:
-        if fill not in copies:
-            contents = {clip: corpus.clip(clip).sha256 for clip in training}
-            copies[fill] = obtain_copy(recogniser, fill, contents, corpus.clip).recogniser
-        return copies[fill]
-
-    return copy_for
 
 
 def missing_metrics(task: TrialTask, folder: Path) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ...datasets.clip import Clip
 from ...datasets.corpus import Corpus
 from ...datasets.folds import ClipFolds
 from ...keys import rng
@@ -12,7 +13,6 @@ from ...metrics.records import METRICS
 from ...models.fine_tuning import FineTuned, obtain_copy
 from ...models.foldmodels import FoldModels, Models
 from ...models.recogniser import Recogniser
-from .clip_conditions import ConditionedClips
 
 MAX_CLIPS = 96  # about 30 MB of spectra
 
@@ -60,8 +60,10 @@ class Copies:
     Parameters
     ----------
     recogniser : Recogniser
-    clips : ConditionedClips
-        Also names the clips to fine-tune on.
+    contents : callable
+        Gives the digest of each clip to fine-tune on, by its id.
+    load : callable
+        Gives a clip by its id.
 
     Attributes
     ----------
@@ -69,9 +71,12 @@ class Copies:
         By fill.
     """
 
-    def __init__(self, recogniser: Recogniser, clips: ConditionedClips) -> None:
+    def __init__(
+        self, recogniser: Recogniser, contents: Callable[[], Mapping[str, str]], load: Callable[[str], Clip]
+    ) -> None:
         self.recogniser = recogniser
-        self.clips = clips
+        self.contents = contents
+        self.load = load
         self.made: dict[str, FineTuned] = {}
 
     def __call__(self, fill: str) -> Recogniser:
@@ -83,9 +88,7 @@ class Copies:
             If the recogniser cannot be fine-tuned.
         """
         if fill not in self.made:
-            self.made[fill] = obtain_copy(
-                self.recogniser, fill, self.clips.training(), lambda clip: self.clips.clip(clip, "clean")
-            )
+            self.made[fill] = obtain_copy(self.recogniser, fill, self.contents(), self.load)
         return self.made[fill].recogniser
 
     @property

@@ -92,7 +92,11 @@ class ShardScorer:
         self._memo = Memo()
         self.clips = ConditionedClips(config, corpus, self._memo, self.backend, shard.training)
         self.keys = Keys(config, specs, corpus, recogniser, self.clips, maps)
-        self.copies = Copies(recogniser, self.clips) if shard.training else None
+        self.copies = (
+            Copies(recogniser, self.clips.training, lambda clip: self.clips.clip(clip, "clean"))
+            if shard.training
+            else None
+        )
         self.cases = ClipPredictions(
             self.clips, recogniser, self.keys, store, self._memo, self.backend, device, self.copies
         )

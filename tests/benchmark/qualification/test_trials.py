@@ -456,7 +456,7 @@ def test_a_networks_trials_have_copies_fine_tuned_on_clips_of_other_speakers(mon
         asked[fill] = contents
         return SimpleNamespace(recogniser=recogniser)
 
-    monkeypatch.setattr("serxai.benchmark.qualification.runner.obtain_copy", obtain)
+    monkeypatch.setattr("serxai.benchmark.run.fine_tuned.obtain_copy", obtain)
     benches = Benches(Execution(), quiet=True)
     config = load_qualify_config(models=["cnn", "planted-rule"], metrics=["f-fidelity"], limit=1)
     tasks = plan_trials(config, benches)
