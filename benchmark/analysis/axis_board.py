@@ -19,6 +19,7 @@ from .band_table import crossed, kinds
 from .corpus_axis import profile_contrast, profiles_of
 from .leaderboard import leaderboard
 from .robustness import AXES, pooled
+from .shown_names import plain_name
 
 CORPORA = "corpora"
 COLUMNS = [
@@ -132,7 +133,7 @@ def axis_grid(board: pd.DataFrame) -> list[list[str]]:
         ["corpus", "model", "method"], sort=False
     ):
         by_axis = {row["axis"]: row for row in part.to_dict("records")}
-        kind = str(model).partition(" (")[0].partition("@")[0]
+        kind = plain_name(str(model).partition(" (")[0])
         if (kind, method) in of_corpora.index:
             by_axis[CORPORA] = of_corpora.loc[(kind, method)].to_dict()
         passes = "▲" if part["passes"].any() else ""

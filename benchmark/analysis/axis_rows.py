@@ -17,6 +17,7 @@ from .band_table import COLUMNS as BAND_COLUMNS
 from .band_table import band_row
 from .record_tables import AXES_KINDS, AXES_TABLE, MEASURE, recorded_table
 from .robustness import AXES, ROWS, clip_rows, draws
+from .shown_names import plain_name
 from .stored_maps import CLEAN, FoundMap, RecordedMap
 
 Group = dict[str, list[FoundMap]]  # by recogniser
@@ -144,8 +145,10 @@ def _recorded_rows(maps: Iterable[RecordedMap], by: str, axes: Sequence[str]) ->
                 f"{path}: a record of results holds similarities by {MEASURE} alone; leave out --measure {by}, or give "
                 "the run that it was made of."
             )
-        kept = table["axis"].isin(axes) & table["method"].isin({one.method for one in group})
-        parts.append(table[kept].assign(corpus=group[0].corpus, model=group[0].recogniser))
+        shown = {plain_name(one.method): one.method for one in group}
+        kept = table[table["axis"].isin(axes) & table["method"].isin(shown)]
+        named = {"corpus": group[0].corpus, "model": group[0].recogniser, "method": kept["method"].map(shown)}
+        parts.append(kept.assign(**named))
     if not parts:
         return []
     # pieces of one recogniser share methods, and each has the comparisons of its methods with all runs

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ...metrics.similarity import PROFILE_BANDS
+from .shown_names import plain_name
 from .stored_maps import CLEAN, StoredMap
 
 FLAT = 1e-9  # profiles that vary by a smaller share of their sum say nothing about frequency
@@ -42,9 +43,9 @@ def band_table(maps: Iterable[StoredMap]) -> pd.DataFrame:
 
 def kinds(table: pd.DataFrame) -> pd.Series:
     """Kind of each row's recogniser: its name without the digest that tells several apart."""
-    return table["model"].map(lambda name: name.partition("@")[0])
+    return table["model"].map(plain_name)
 
 
 def crossed(table: pd.DataFrame) -> pd.Series:
     """Whether each row's recogniser was trained on another corpus than the one it hears."""
-    return table["trained_on"].ne("") & table["trained_on"].ne(table["corpus"])
+    return table["trained_on"].ne("") & table["trained_on"].ne(table["corpus"].map(plain_name))

@@ -21,10 +21,11 @@ from .band_table import BANDS, FACTS, band_row
 from .band_table import COLUMNS as BAND_COLUMNS
 from .beyond_saliency_claims import beyond_saliency_claims
 from .claims import Finding, beside_blind, emolime_claims
-from .merge import older_methods, shown_names
+from .merge import older_methods
 from .record_tables import BAND_KINDS, BAND_TABLE, CUES, needed_table, recorded_table
 from .salient_cues import COLUMNS as CUE_COLUMNS
 from .salient_cues import CUE_KINDS, TimedMap, Voices, cue_table, timed
+from .shown_names import ShownNames, is_chosen, plain_name, shown_names
 from .stored_maps import CLEAN, maps_of_run
 
 BEYOND_SALIENCY = "Beyond Saliency"  # the claim of a finding where no cue could be measured
@@ -101,7 +102,7 @@ def _recorded(store: Store, methods: Sequence[str]) -> ClaimTables:
 
 
 def joined_tables(infos: Sequence[Mapping[str, Any]], tables: Sequence[ClaimTables]) -> ClaimTables:
-    """Tables of several runs together, each explanation once, under the names of `merge.shown_names`.
+    """Tables of several runs together, each explanation once, under the names of `shown_names`.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ def joined_tables(infos: Sequence[Mapping[str, Any]], tables: Sequence[ClaimTabl
     tables : sequence of ClaimTables
         In the same order.
     """
-    names = list(zip(*shown_names(infos), strict=True))
+    names = shown_names(infos)
     tables = [
         t._replace(bands=t.bands[~t.bands["method"].isin(older)], cues=t.cues[~t.cues["method"].isin(older)])
         for t, older in zip(tables, older_methods(infos), strict=True)
@@ -123,17 +124,16 @@ def joined_tables(infos: Sequence[Mapping[str, Any]], tables: Sequence[ClaimTabl
 
 def _together(
     tables: Sequence[pd.DataFrame],
-    names: Sequence[tuple[Mapping[str, str], Mapping[tuple[str, str], str]]],
+    names: Sequence[ShownNames],
     same: Sequence[str],
     columns: Sequence[str],
 ) -> pd.DataFrame:
     parts = []
-    for table, (corpora, models) in zip(tables, names, strict=True):
+    for table, shown in zip(tables, names, strict=True):
         if len(table):
-            model = [
-                models.get((m, t), m) for m, t in zip(table["model"], table["trained_on"], strict=True)
-            ]  # before corpora are renamed: the mapping has the run's names
-            parts.append(table.assign(corpus=table["corpus"].map(lambda c, of=corpora: of.get(c, c)), model=model))
+            model = [shown.model(m, t) for m, t in zip(table["model"], table["trained_on"], strict=True)]
+            named = {"corpus": table["corpus"].map(shown.corpus), "method": table["method"].map(shown.method)}
+            parts.append(table.assign(**named, model=model))
     if not parts:
         return pd.DataFrame(columns=list(columns))
     return pd.concat(parts, ignore_index=True).drop_duplicates(list(same), keep="last", ignore_index=True)
@@ -189,5 +189,7 @@ def derive_and_join(
 ) -> ClaimTables:
     """`derive_tables` of each run, `joined_tables` of all."""
     runs, voices = list(stores), voices or Voices()
-    tables = [derive_tables(store, methods, voices, progress) for store in runs]
-    return joined_tables([store.info for store in runs], tables)
+    tables = [derive_tables(store, [plain_name(name) for name in methods], voices, progress) for store in runs]
+    joined = joined_tables([store.info for store in runs], tables)
+    bands, cues = (table[[is_chosen(m, methods) for m in table["method"]]] for table in (joined.bands, joined.cues))
+    return ClaimTables(bands, cues, joined.lacking)

@@ -33,6 +33,7 @@ from .external_ranks import without_unfaithful
 from .fill_spread import SPREAD, by_fill, with_spread
 from .references import AGAINST, REFERENCE_COLUMNS, matched_cells, mismatch_note, references
 from .retrainings import TOLD, with_retrainings
+from .shown_names import plain_name
 
 ALPHA = 0.05
 
@@ -162,9 +163,10 @@ def unique_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _signed(method: str) -> str:
-    if method not in METHODS:
+    name = plain_name(method)
+    if name not in METHODS:
         return ""
-    return "yes" if METHODS.get(method).signed else "no"
+    return "yes" if METHODS.get(name).signed else "no"
 
 
 def _cell_rows(found: CompletedCell) -> pd.DataFrame:
@@ -225,9 +227,9 @@ def _with_letters(board: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Sort names by their order in a registry; unregistered ones follow, by name."""
+    """Sort names by their order in a registry, those that stand apart beside; unregistered ones follow, by name."""
     place = {name: i for i, name in enumerate(known)}
-    return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
+    return sorted(set(names), key=lambda name: (place.get(plain_name(name), len(place)), name))
 
 
 def _in_order(board: pd.DataFrame) -> pd.DataFrame:

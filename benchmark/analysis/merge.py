@@ -2,8 +2,8 @@
 
 Names are not identities: two runs may call different clips ``mine`` and different weights ``cnn``. Rows are pooled
 where the corpus has the same digest, the recogniser of every common fold the same fingerprint, and method and metric
-the same version. A corpus or model of which there are several stands apart, with a short digest in its name
-(``cnn@3f2a91``); two versions of a method or metric are refused.
+the same version. Corpora, recognisers and methods of which there are several stand apart (`shown_names`); two versions
+of a method or metric are refused.
 
 A run is complete if it is finished, every planned row is there, every file is as it was written, and every value is
 allowed. An incomplete one is refused, or, if asked for, merged with what it has, and each gap becomes a note that the
@@ -12,7 +12,7 @@ board shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -20,14 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import InputError
-from ...keys import digest
 from ..storage.clip_facts import with_clip_facts
 from ..storage.derived import RECORD
 from ..storage.schema import FINISHED
 from ..storage.score_rows import SCORE_COLUMNS, read_table, score_schema, value_faults
 from ..storage.store import Store
+from .shown_names import ShownNames, shown_names
 
-SHORT = 6  # digits of a digest in a shown name
 SHOWN = 5
 MAX_VERSION_DIGITS = 10
 # what a row is of; with its key, two rows are one
@@ -35,7 +34,6 @@ ROW = [
     "corpus", "fold", "model", "trained_on", "method", "condition", "metric", "fill", "space", "clip", "target_rule",
     "seed", "repeat",
 ]  # fmt: skip
-_CARD = ("version", "classes", "front_end", "network", "fingerprint")  # of a model; `weights` and `folds` go by fold
 
 
 class MergedScores(NamedTuple):
@@ -44,7 +42,7 @@ class MergedScores(NamedTuple):
     Attributes
     ----------
     scores : DataFrame
-        Columns `SCORE_COLUMNS`; names of corpora and models that stand apart hold a short digest.
+        Columns `SCORE_COLUMNS`; names of corpora, models and methods that stand apart say so.
     infos : list of dict
         Content of each run's run.json, with the same names.
     notes : list of str
@@ -81,26 +79,25 @@ def merge_runs(stores: Sequence[Store], partial: bool = False) -> MergedScores:
         tables.append(table)
     if not any(table.num_rows for table in tables):
         raise InputError(f"{', '.join(str(s.path) for s in stores)}: no scores yet; finish the run with --resume.")
-    names = [str(store.path) for store in stores]
+    runs = [str(store.path) for store in stores]
     if all(RECORD in info for info in infos):  # records of older versions stay beside newer ones
-        tables, told = _newest(tables, infos, names)
+        tables, told = _newest(tables, infos, runs)
         notes += told
-    _same_versions(tables, names)
-    corpus_labels, model_labels = shown_names(infos)
+    _same_versions(tables, runs)
+    names = shown_names(infos)
     frames = [table.to_pandas() for table in tables]
     del tables
-    for i, frame in enumerate(frames):
-        for corpus, label in corpus_labels[i].items():
-            frame.loc[frame["corpus"] == corpus, "corpus"] = label
-        for (model, trained_on), label in model_labels[i].items():
+    for frame, of_run in zip(frames, names, strict=True):
+        for column, labels in (("corpus", of_run.corpora), ("method", of_run.methods)):
+            for name, label in labels.items():
+                frame.loc[frame[column] == name, column] = label
+        for (model, trained_on), label in of_run.models.items():
             frame.loc[(frame["model"] == model) & (frame["trained_on"] == trained_on), "model"] = label
     scores = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    labels: list[Mapping[Any, str]] = [*corpus_labels, *model_labels]
-    apart = sorted({label for by_name in labels for label in by_name.values()})
-    if apart:
+    if apart := sorted({name for of_run in names for name in of_run.apart()}):
         notes.insert(0, f"One name, several identities, which stand apart: {', '.join(apart)}.")
     scores = _once(scores) if len(frames) > 1 else scores
-    renamed = [_renamed(*facts) for facts in zip(infos, corpus_labels, model_labels, strict=True)]
+    renamed = [_renamed(info, of_run) for info, of_run in zip(infos, names, strict=True)]
     return MergedScores(scores, renamed, notes)
 
 
@@ -238,91 +235,6 @@ def _table(store: Store, info: Mapping[str, Any]) -> tuple[pa.Table, list[str]]:
 # -- identity ----------------------------------------------------------------------------------------------------------
 
 
-def shown_names(
-    infos: Sequence[Mapping[str, Any]],
-) -> tuple[list[dict[str, str]], list[dict[tuple[str, str], str]]]:
-    """Names under which the corpora and models of runs are shown, where one name stands for several identities.
-
-    Parameters
-    ----------
-    infos : sequence of mapping
-        Content of each run's run.json.
-
-    Returns
-    -------
-    corpora : list of dict of str to str
-        For each run, shown name by name.
-    models : list of dict of (str, str) to str
-        For each run, shown name by (model, training corpus).
-    """
-    return _corpus_labels(infos), _model_labels(infos)
-
-
-def _corpus_labels(infos: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Shown name of each run's corpora that have several digests over the runs."""
-    digests: dict[str, set[str]] = {}
-    for info in infos:
-        for name, facts in info["corpora"].items():
-            digests.setdefault(name, set()).add(facts["digest"])
-    return [
-        {name: f"{name}@{facts['digest'][:SHORT]}" for name, facts in info["corpora"].items() if len(digests[name]) > 1}
-        for info in infos
-    ]
-
-
-def _model_labels(infos: Sequence[Mapping[str, Any]]) -> list[dict[tuple[str, str], str]]:
-    """Shown name of each run's (model, training corpus) of which there are several over the runs."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}  # facts of each distinct recogniser
-    members: list[dict[tuple[str, str], int]] = []
-    for info in infos:
-        of_run = {}
-        for name, facts in _model_facts(info):
-            known = groups.setdefault(name, [])
-            place = next((i for i, its in enumerate(known) if _agree(its, facts)), len(known))
-            if place == len(known):
-                known.append({})
-            known[place] |= facts
-            of_run[name] = place
-        members.append(of_run)
-    return [
-        {
-            name: f"{name[0]}@{digest(sorted(groups[name][place].items()))[:SHORT]}"
-            for name, place in of_run.items()
-            if len(groups[name]) > 1
-        }
-        for of_run in members
-    ]
-
-
-def _agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two recognisers are one as far as both are described; folds that only one has used say nothing."""
-    common = one.keys() & other.keys()
-    return bool(common) and all(one[fact] == other[fact] for fact in common)
-
-
-def same_recogniser(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether the recognisers of the same name in two run.json are one, as far as both describe them."""
-    its = dict(_model_facts(other))
-    return all(_agree(facts, its[name]) for name, facts in _model_facts(one) if name in its)
-
-
-def _model_facts(info: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
-    """Facts that identify each (model, training corpus) of a run: its card, weights and fingerprints by fold."""
-    for title, card in info["models"].items():
-        name, _, trained_on = title.rpartition(" trained on ")
-        facts = {fact: card[fact] for fact in _CARD if fact in card}
-        for by_fold in ("weights", "folds"):
-            if isinstance(card.get(by_fold), dict):
-                facts |= {f"{by_fold} {fold}": value for fold, value in card[by_fold].items()}
-        prefix = f"{title}, fold "
-        facts |= {
-            f"fingerprint {place.removeprefix(prefix)}": fingerprint
-            for place, fingerprint in info.get("fingerprints", {}).items()
-            if place.startswith(prefix)
-        }
-        yield (name, trained_on), facts
-
-
 def _same_versions(tables: Sequence[pa.Table], runs: Sequence[str]) -> None:
     """Refuse two versions of a method or metric."""
     for kind in ("method", "metric"):
@@ -354,13 +266,11 @@ def _once(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([ok, scores[scores["status"] != "ok"]]).drop_duplicates(ROW).sort_index(ignore_index=True)
 
 
-def _renamed(
-    info: Mapping[str, Any], corpora: Mapping[str, str], models: Mapping[tuple[str, str], str]
-) -> dict[str, Any]:
-    """run.json with the shown names of corpora and models."""
-    shown = {f"{m} trained on {t}": f"{label} trained on {t}" for (m, t), label in models.items()}
+def _renamed(info: Mapping[str, Any], names: ShownNames) -> dict[str, Any]:
+    """run.json with the shown names of corpora, models and methods."""
+    shown = {f"{m} trained on {t}": f"{label} trained on {t}" for (m, t), label in names.models.items()}
     return {
         **info,
-        "corpora": {corpora.get(name, name): facts for name, facts in info["corpora"].items()},
+        "corpora": {names.corpus(name): facts for name, facts in info["corpora"].items()},
         "models": {shown.get(title, title): card for title, card in info["models"].items()},
-    }
+    } | ({"methods": {names.method(n): facts for n, facts in info["methods"].items()}} if "methods" in info else {})

@@ -25,8 +25,8 @@ from ...methods.records import make_method
 from ..stats.clustered import CELL, Cell, cells, clustered_mean, per_clip, tests_of_pairs
 from ..storage.store import Store
 from .abstention import completed
-from .merge import shown_names
 from .references import matched_pairs, references
+from .shown_names import ShownNames, plain_name, shown_names
 
 _PAIR = ["rank_correlation", "rank_correlation_of_means", "slope", "slope_at_equal_shrinkage"]
 # identity of what is explained; an explanation does not depend on metric and fill
@@ -155,16 +155,17 @@ def repeats_of(stores: Store | Sequence[Store], scores: pd.DataFrame) -> dict[tu
     runs = [stores] if isinstance(stores, Store) else list(stores)
     ok = scores[scores["status"] == "ok"]
     wanted = set(ok[[*_EXPLAINED, "method"]].itertuples(index=False, name=None))
-    bases = {name: make_method(name).base for name in ok["method"].unique()}
+    bases = {name: make_method(plain_name(name)).base for name in ok["method"].unique()}
     maps: dict[tuple[str, ...], dict[int, Attribution]] = {}
     seconds: dict[tuple[str, ...], float] = {}
-    labels = shown_names([run.info for run in runs]) if len(runs) > 1 else ([{}], [{}])
-    for run, corpora, models in zip(runs, *labels, strict=True):
-        of_model = {name: label for (name, _), label in models.items()}
+    labels = shown_names([run.info for run in runs]) if len(runs) > 1 else [ShownNames()]
+    for run, names in zip(runs, labels, strict=True):
+        of_model = {name: label for (name, _), label in names.models.items()}
         timed = run.explanation_seconds()
         for key, e in run.keyed_explanations(first=True):
-            corpus, model = corpora.get(e.corpus, e.corpus), of_model.get(e.model, e.model)
-            identity = (corpus, model, e.condition, e.clip, e.attribution.target, e.attribution.method)
+            corpus, model = names.corpus(e.corpus), of_model.get(e.model, e.model)
+            method = names.method(e.attribution.method)
+            identity = (corpus, model, e.condition, e.clip, e.attribution.target, method)
             if e.repeat == 0 and key in timed:
                 seconds[identity] = timed[key]
             if identity in wanted:
@@ -267,7 +268,7 @@ class _MethodEstimates(NamedTuple):
 def _of_method(name: str, cell: Cell, by_clip: Mapping[str, Mapping[str, Repeats]]) -> _MethodEstimates:
     """Per-clip influence values of a method's noise, shrinkage and cost: the mean of each is the estimate."""
     explained = {clip: methods[name] for clip, methods in by_clip.items() if name in methods}
-    draws = make_method(name).stochastic
+    draws = make_method(plain_name(name)).stochastic
     rows = []
     for maps, seconds in explained.values():
         values = np.stack([map_.values.ravel() for map_ in maps]).astype(np.float64)

@@ -19,6 +19,7 @@ from ..stats.clustered import clustered_mean
 from .authors import digitised_weights
 from .band_table import BANDS
 from .claims import HAND_CRAFTED, by_recogniser
+from .shown_names import plain_name
 
 BY_HAND, DEEP = "ComParE", "wav2vec2"  # recognisers of the published figure
 HERE, PUBLISHED = "here", "published"
@@ -65,7 +66,7 @@ def profile_table(table: pd.DataFrame, method: str) -> pd.DataFrame:
     settings = sorted(by_recogniser(table[table["method"] == method]), key=lambda setting: setting[:2])
     of_emotions = ((c, m, str(e), part) for c, m, rows_ in settings for e, part in rows_.groupby("target"))
     for corpus, model, emotion, part in of_emotions:
-        theirs, place = beside(model), (corpus.partition("@")[0], beside(model), emotion)
+        theirs, place = beside(model), (plain_name(corpus), beside(model), emotion)
         told = _correlations(part, place, panels) if place in panels else (np.nan,) * 5
         for band, name in enumerate(BANDS):
             found = clustered_mean(part[name].to_numpy(), part["speaker"].tolist())

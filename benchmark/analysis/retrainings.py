@@ -13,6 +13,7 @@ from functools import reduce
 import pandas as pd
 
 from ..stats.clustered import CELL
+from .shown_names import plain_name
 
 TOLD = ["n_retrainings", "retraining_changes"]
 
@@ -33,7 +34,7 @@ def with_retrainings(board: pd.DataFrame, tables: Mapping[tuple, pd.DataFrame]) 
         Recognisers of one name that stand apart under digests are trainings of one another. Means are over the clips
         that all trainings explained. 1 training: no changes.
     """
-    kind = board["model"].str.partition("@")[0]
+    kind = board["model"].map(plain_name)
     told = board.assign(n_retrainings=1, retraining_changes="")
     for _, part in board.groupby([kind, *(name for name in CELL if name != "model")], dropna=False, sort=False):
         cells = part[CELL].drop_duplicates()

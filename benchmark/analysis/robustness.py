@@ -46,6 +46,7 @@ from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import clustered_mean
 from ..stats.multiplicity import holm
 from .bar import ENERGY
+from .shown_names import plain_name
 from .stored_maps import CLEAN, StoredMap
 
 AXES = ("shift", "model", "retraining", "seed")
@@ -66,7 +67,8 @@ POOLED = [
 @cache
 def draws(method: str) -> bool:
     """Whether a method, with its default parameters, draws random numbers."""
-    return method in METHODS and make_method(method).stochastic
+    name = plain_name(method)
+    return name in METHODS and make_method(name).stochastic
 
 
 class Similarities:

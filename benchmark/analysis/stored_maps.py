@@ -25,7 +25,7 @@ from ...metrics.similarity import band_profile, stretched
 from ..storage.clip_facts import read_clip_facts
 from ..storage.derived import NO_MAPS
 from ..storage.store import Explanation, Head, Store
-from .merge import older_methods, shown_names
+from .merge import older_methods
 from .record_tables import (
     AXES_KINDS,
     AXES_TABLE,
@@ -36,6 +36,7 @@ from .record_tables import (
     needed_table,
     recorded_table,
 )
+from .shown_names import ShownNames, is_chosen, plain_name, shown_names
 
 CLEAN = "clean"
 _FACTS = ["corpus", "model", "trained_on", "condition", "clip", "speaker", "emotion", "predicted", "strength"]
@@ -48,7 +49,8 @@ class MapFacts:
     Attributes
     ----------
     corpus, model, trained_on, method, condition, clip, target : str
-        `model` is the shown name: with a short digest where several recognisers have one name.
+        `corpus`, `model` and `method` are shown names (`shown_names`): where several have one name, what tells them
+        apart stands behind it.
     repeat : int
     speaker, sentence, sex, emotion, predicted : str
         `predicted` under the condition; empty where not known.
@@ -79,12 +81,12 @@ class MapFacts:
     @property
     def kind(self) -> str:
         """Kind of the recogniser: its name without the digest that tells several apart."""
-        return self.model.partition("@")[0]
+        return plain_name(self.model)
 
     @property
     def crossed(self) -> bool:
         """Whether the recogniser was trained on another corpus than the one it hears."""
-        return self.trained_on not in ("", self.corpus)
+        return self.trained_on not in ("", plain_name(self.corpus))
 
 
 FACTS = tuple(field.name for field in fields(MapFacts))
@@ -232,12 +234,11 @@ def found_maps(stores: Sequence[Store], methods: Sequence[str] = (), **where: An
     InputError
         As `maps_of_run`.
     """
-    corpus_names, model_names = shown_names([store.info for store in stores])
+    infos = [store.info for store in stores]
     found: dict[tuple, FoundMap] = {}
-    older = older_methods([store.info for store in stores])
-    for store, corpora, models, left_out in zip(stores, corpus_names, model_names, older, strict=True):
-        for one in maps_of_run(store, methods, corpora, models, **where):
-            if one.method in left_out:
+    for store, names, left_out in zip(stores, shown_names(infos), older_methods(infos), strict=True):
+        for one in maps_of_run(store, methods, names, **where):
+            if plain_name(one.method) in left_out:
                 continue
             found[one.corpus, one.recogniser, one.method, one.condition, one.repeat, one.clip, one.target] = one
     return list(found.values())
@@ -246,8 +247,7 @@ def found_maps(stores: Sequence[Store], methods: Sequence[str] = (), **where: An
 def maps_of_run(
     store: Store,
     methods: Sequence[str] = (),
-    corpora: Mapping[str, str] | None = None,
-    models: Mapping[tuple[str, str], str] | None = None,
+    names: ShownNames | None = None,
     **where: Any,
 ) -> Iterator[FoundMap]:
     """What explanations one run holds.
@@ -257,8 +257,8 @@ def maps_of_run(
     store : Store
     methods : sequence of str
         Default all.
-    corpora, models : mapping, optional
-        Names under which they are shown, see `merge.shown_names`; default those of the run.
+    names : ShownNames, optional
+        Names under which its corpora, recognisers and methods are shown; default those of the run.
     **where
         As `found_maps`.
 
@@ -267,14 +267,16 @@ def maps_of_run(
     InputError
         If files are damaged, or explanations do not say how long their clips are, as those of earlier versions do not.
     """
-    corpora, models = corpora or {}, models or {}
+    names = names or ShownNames()
     if store.is_record:
-        yield from _recorded_maps(store, methods, corpora, models, where)
+        yield from _recorded_maps(store, methods, names, where)
         return
     facts = explained_facts(store)
     if methods:
-        where = where | {"method": frozenset(methods)}
+        where = where | {"method": frozenset(map(plain_name, methods))}
     for path, head in store.heads(first=True, **where):
+        if not is_chosen(names.method(head.method), methods):
+            continue
         known = facts.get((head.corpus, head.model, head.condition, head.clip))
         known = known or facts.get((head.corpus, head.model, "", head.clip))
         if known is not None and not head.duration_s > 0:
@@ -283,14 +285,13 @@ def maps_of_run(
                 "again in another folder (`serxai run --out`)."
             )
         if known is not None:
-            yield _found_map(store, path, head, known, corpora, models)
+            yield _found_map(store, path, head, known, names)
 
 
 def _recorded_maps(
     store: Store,
     methods: Sequence[str],
-    corpora: Mapping[str, str],
-    models: Mapping[tuple[str, str], str],
+    shown: ShownNames,
     where: Mapping[str, Any],
 ) -> Iterator[RecordedMap]:
     """What a record has of explanations: of clips as recorded, and under shifts that were compared with them."""
@@ -314,11 +315,11 @@ def _recorded_maps(
     corpus, model = store.info["config"]["corpora"][0], store.info["config"]["models"][0]
     for method, condition, clip, target, profile in own:
         known = facts.get((corpus, model, condition, clip)) or facts.get((corpus, model, "", clip))
-        if known is None or (methods and method not in methods):
+        if known is None or not is_chosen(shown.method(method), methods):
             continue
         told: dict[str, Any] = known | {
-            "corpus": corpora.get(corpus, corpus), "model": models.get((model, str(known["trained_on"])), model),
-            "method": method, "condition": condition, "clip": clip, "target": target, "repeat": 0,
+            "corpus": shown.corpus(corpus), "model": shown.model(model, str(known["trained_on"])),
+            "method": shown.method(method), "condition": condition, "clip": clip, "target": target, "repeat": 0,
         }  # fmt: skip
         if all(told.get(n, v) in (v if isinstance(v, frozenset) else {v}) for n, v in where.items()):
             table = masks.get((method, clip, target)) if profile is not None else None
@@ -332,13 +333,12 @@ def _found_map(
     path: Path,
     head: Head,
     known: Mapping[str, Any],
-    corpora: Mapping[str, str],
-    models: Mapping[tuple[str, str], str],
+    names: ShownNames,
 ) -> FoundMap:
     return FoundMap(
-        corpus=corpora.get(head.corpus, head.corpus), model=models.get((head.model, known["trained_on"]), head.model),
-        method=head.method, condition=head.condition, clip=head.clip, target=head.target, repeat=head.repeat,
-        store=store, path=path, key=head.key, has_table=head.has_table, **known,
+        corpus=names.corpus(head.corpus), model=names.model(head.model, known["trained_on"]),
+        method=names.method(head.method), condition=head.condition, clip=head.clip, target=head.target,
+        repeat=head.repeat, store=store, path=path, key=head.key, has_table=head.has_table, **known,
     )  # fmt: skip
 
 

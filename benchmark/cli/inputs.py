@@ -6,7 +6,7 @@ Each function takes the parsed arguments and returns nothing. Errors begin with 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ...models.bundled import BUNDLED, REAL_SPEECH
 from ...models.card import load_card
 from ...models.records import MODELS
 from ...registry import Registry
+from ..analysis.shown_names import shown_names
 from ..report.catalogue import FIGURES, refuse_choice
 from ..report.figures.choice import Choice
 from ..storage.result_tree import run_folders
@@ -149,7 +150,7 @@ def figures(arguments: Namespace) -> None:
     arguments.run = run_folders(arguments.run)
     infos = [read_run_info(folder) for folder in arguments.run]
     refuse_choice(arguments.name, len(infos), figure_choice(arguments))
-    _of_run("--method", "method", arguments.method, [name for info in infos for name in info["config"]["methods"]])
+    _of_run("--method", "method", arguments.method, _methods_of(infos))
     _folder("--out", arguments.out)
 
 
@@ -162,10 +163,10 @@ def compare(arguments: Namespace) -> None:
     """Run folder, metric, methods and corpus of ``serxai compare``."""
     arguments.runs = run_folders(arguments.runs)
     infos = [read_run_info(folder) for folder in arguments.runs]
-    known = {key: [name for info in infos for name in info["config"][key]] for key in ("metrics", "methods", "corpora")}
+    known = {key: [name for info in infos for name in info["config"][key]] for key in ("metrics", "corpora")}
     corpora = [] if arguments.corpus is None else [arguments.corpus]
     _of_run("--metric", "metric", [arguments.metric], known["metrics"])
-    _of_run("--method", "method", arguments.method, known["methods"])
+    _of_run("--method", "method", arguments.method, _methods_of(infos))
     if len(infos) == 1:  # of several, a corpus may stand apart under a name with a digest
         _of_run("--corpus", "corpus", corpora, known["corpora"])
     if arguments.margin is not None and not arguments.margin > 0:
@@ -180,7 +181,7 @@ def robustness(arguments: Namespace) -> None:
     """Run folders, methods and output folder of ``serxai robustness``."""
     arguments.runs = run_folders(arguments.runs)
     infos = [read_run_info(folder) for folder in arguments.runs]
-    _of_run("--method", "method", arguments.method, [name for info in infos for name in info["config"]["methods"]])
+    _of_run("--method", "method", arguments.method, _methods_of(infos))
     if arguments.out is not None:
         _folder("--out", arguments.out)
 
@@ -245,6 +246,16 @@ def _methods(names: Iterable[str]) -> None:
         base = METHODS.get(name).argument
         if base:
             _registered(f"--method {name}", METHODS, [base])
+
+
+def _methods_of(infos: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Methods of runs, by their own names and by those under which they stand apart."""
+    return [
+        method
+        for info, names in zip(infos, shown_names(infos), strict=True)
+        for name in info["config"]["methods"]
+        for method in dict.fromkeys((name, names.method(name)))
+    ]
 
 
 def _corpora(flag: str, names: Iterable[str], data_root: Path | None) -> None:

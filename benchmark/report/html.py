@@ -30,6 +30,7 @@ from ..analysis.leaderboard import RANKING_RULE, SETTING, leaderboard, ordered
 from ..analysis.plausibility import correctness_rows
 from ..analysis.rank_agreement import rank_agreement
 from ..analysis.references import AGAINST
+from ..analysis.shown_names import plain_name
 from ..stats.cluster_variance import MIN_SPEAKERS
 from ..storage.files import write_atomically
 from .conventions import LEGEND as CONVENTIONS_RULE
@@ -449,6 +450,7 @@ def _failures(scores: pd.DataFrame) -> list[list[str]]:
 def _records(registry: Registry, used: Iterable[str], fields: str) -> list[list[str]]:
     rows = []
     for name in ordered(used, registry.names()):
-        record: Record | None = registry.get(name) if name in registry else None
+        known = plain_name(name)
+        record: Record | None = registry.get(known) if known in registry else None
         rows.append([name, *(plain(getattr(record, field, None)) for field in fields.split())])
     return rows

@@ -22,10 +22,11 @@ from ..analysis.axis_rows import axis_tables
 from ..analysis.band_table import BANDS, FACTS, band_table
 from ..analysis.band_table import COLUMNS as BAND_COLUMNS
 from ..analysis.claim_tables import ClaimTables, derive_tables
-from ..analysis.merge import ROW, refuse_incomplete, same_recogniser, shown_names, version_order
+from ..analysis.merge import ROW, refuse_incomplete, version_order
 from ..analysis.record_tables import AXES_TABLE, BAND_TABLE, CUES, MASK_KINDS, MASK_TABLES, MEASURE
 from ..analysis.salient_cues import COLUMNS as CUE_COLUMNS
 from ..analysis.salient_cues import Voices
+from ..analysis.shown_names import plain_name, same_recogniser, shown_names
 from ..analysis.stored_maps import CLEAN, found_maps, maps_of_run
 from ..storage.clip_facts import read_clip_facts
 from ..storage.files import refuse_links, writing
@@ -95,20 +96,21 @@ def add_runs(
     every = [*stores, *beside]
     similar = axis_tables(found_maps(every), MEASURE, corpora=False, progress=progress).rows
     voices = Voices(data_root)
-    corpora, models = shown_names([store.info for store in every])
     added = []
-    for store, of_corpus, of_model in zip(stores, corpora, models, strict=False):
+    for store, names in zip(stores, shown_names([store.info for store in every]), strict=False):
         claims = _claim_tables(store, voices if cues else None, progress)
         for piece, corpus, model in _pieces(store, claims, cues, name):
             trained_on = str(piece.scores["trained_on"].iloc[0])
-            shown = of_model.get((model, trained_on), model)
+            shown = names.model(model, trained_on)
             titled = f"{shown} ({trained_on})" if trained_on else shown
             mine = similar[
-                (similar["corpus"] == of_corpus.get(corpus, corpus))
+                (similar["corpus"] == names.corpus(corpus))
                 & (similar["model"] == titled)
-                & similar["method"].isin(store.info["config"]["methods"])
+                & similar["method"].isin([names.method(name) for name in store.info["config"]["methods"]])
             ]
-            piece.tables[AXES_TABLE] = mine.assign(other=mine["other"].map(portable), model=portable(model))
+            piece.tables[AXES_TABLE] = mine.assign(
+                other=mine["other"].map(portable), model=portable(model), method=mine["method"].map(plain_name)
+            )
             place = to / folder_name(corpus) / folder_name(recogniser or _crossed(model, corpus, trained_on))
             added.append(_add(piece, place, str(piece.info["record"]["piece"])))
     return added
@@ -241,7 +243,9 @@ def _replaced(info: Mapping[str, Any], other: Mapping[str, Any], kind: str, fold
 def _no_conflict(piece: Piece, others: Sequence[Piece], place: Path) -> None:
     """Refuse two scores of one row: runs that differ in their settings."""
     for other in others:
-        both = piece.scores.merge(other.scores, on=ROW, suffixes=("", "_other"))
+        shown, beside = shown_names([piece.info, other.info])
+        apart = [name for name in piece.info["methods"] if shown.method(name) != beside.method(name)]
+        both = piece.scores[~piece.scores["method"].isin(apart)].merge(other.scores, on=ROW, suffixes=("", "_other"))
         mine, its = (both[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in ("value", "value_other"))
         differs = np.isfinite(mine) & np.isfinite(its) & (mine.astype(np.float32) != its.astype(np.float32))
         if differs.any():
@@ -249,5 +253,5 @@ def _no_conflict(piece: Piece, others: Sequence[Piece], place: Path) -> None:
             raise InputError(
                 f"{place}: clip {row['clip']!r} has another score of metric {row['metric']!r} for method "
                 f"{row['method']!r} under {row['condition']} in a piece that is there: the runs differ in their "
-                "settings. Remove that piece, or name another folder with --as NAME."
+                "settings (target, seeds). Remove that piece, or name another folder with --as NAME."
             )

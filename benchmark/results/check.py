@@ -19,7 +19,7 @@ from ...datasets.corpora import CORPORA
 from ...errors import InputError
 from ...methods.records import METHODS
 from ...metrics.records import METRICS
-from ..analysis.merge import same_recogniser
+from ..analysis.shown_names import default_settings, same_recogniser, settings_of
 from ..storage.clip_facts import FILE as CLIP_FACTS
 from ..storage.clip_facts import read_clip_facts
 from ..storage.derived import DERIVED, FORMAT, RECORD, read_derived
@@ -149,10 +149,25 @@ def _record(info: Mapping[str, Any], scores: pd.DataFrame) -> Check:
             if said != version:
                 faults.append(f"{kind} {name!r}: rows of version {version}, run.json says {said}")
             faults += _impossible(kind, name, str(version))
+    faults += _other_settings(info)
     folds = {f"{title}, fold {fold}" for title in info["models"] for fold in scores["fold"].unique()}
     faults += [f"no fingerprint of {place}" for place in sorted(folds - info["fingerprints"].keys())]
     faults += [f"a path of one machine: {path[:80]!r}" for path in sorted(set(local_paths(dict(info))))]
     return concluded("identity", "configuration, corpus, recogniser and versions as the rows have them", faults)
+
+
+def _other_settings(info: Mapping[str, Any]) -> Iterator[str]:
+    """Methods described with other parameters than the configuration gives them: boards tell settings by these."""
+    given = info["config"].get("parameters") or {}
+    for name, facts in info["methods"].items():
+        defaults = default_settings(name)
+        if defaults is None or METHODS.get(name).version != facts.get("version"):
+            continue  # what another version's defaults were is not known here
+        configured = defaults | given.get(name, {})
+        for base in facts.get("base") or {}:
+            configured |= {f"{base}.{key}": value for key, value in given.get(base, {}).items()}
+        if settings_of(facts) != configured:
+            yield f"method {name!r}: described with other parameters than its configuration gives"
 
 
 def _impossible(kind: str, name: str, version: str) -> Iterator[str]:

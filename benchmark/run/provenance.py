@@ -73,7 +73,7 @@ def describe(plan: Plan, execution: Execution) -> dict[str, Any]:
             f"{model} trained on {corpus}, fold {fold}": plan.models[model, corpus].recogniser(fold).fingerprint
             for model, corpus, fold in sorted(folds)
         },
-        "methods": {name: _method(plan.specs[name]) for name in config.methods},
+        "methods": {name: described_method(plan.specs[name]) for name in config.methods},
         "metrics": {name: {"version": METRICS.get(name).version} for name in config.metrics},
         "conditions": {
             name: {"version": record.version, "strength": record.strength if isfinite(record.strength) else None}
@@ -127,9 +127,10 @@ def _fills(plan: Plan) -> dict[str, dict[str, list[str]]]:
     return fills
 
 
-def _method(spec: MethodSpec) -> dict[str, Any]:
+def described_method(spec: MethodSpec) -> dict[str, Any]:
+    """Version and parameters of a method, and of the method that it starts from."""
     described: dict[str, Any] = {"version": spec.version, "parameters": spec.parameters}
-    return described | ({"base": {spec.base.name: _method(spec.base)}} if spec.base else {})
+    return described | ({"base": {spec.base.name: described_method(spec.base)}} if spec.base else {})
 
 
 def machine() -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from textwrap import shorten
@@ -18,7 +19,7 @@ from ....errors import ClipError, InputError
 from ....methods.records import METHODS
 from ...analysis.agreement import agreement, agreement_matrix
 from ...analysis.leaderboard import ordered
-from ...analysis.merge import shown_names
+from ...analysis.shown_names import ShownNames, is_chosen, plain_name, shown_names
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.clip_facts import read_clip_facts
 from ...storage.store import Explanation, Store
@@ -105,10 +106,9 @@ def agreement_of_runs(figure: FigureOfRuns) -> Path:
         If a chosen corpus, recogniser or method explained nothing, or nothing can be compared.
     """
     infos = [store.info for store in figure.stores]
-    corpus_names, model_names = shown_names(infos)
     runs = [
-        _Run(store, figure.data_root or store.info["execution"]["data_root"], corpora, models)
-        for store, corpora, models in zip(figure.stores, corpus_names, model_names, strict=True)
+        _Run(store, figure.data_root or store.info["execution"]["data_root"], names)
+        for store, names in zip(figure.stores, shown_names(infos), strict=True)
     ]
     speakers = {place: speaker for run in runs for place, speaker in run.speakers.items()}
     sentences = {place: sentence for run in runs for place, sentence in run.sentences.items()}
@@ -129,17 +129,16 @@ def agreement_of_runs(figure: FigureOfRuns) -> Path:
 class _Run:
     """Explanations of one run under the names that several runs show."""
 
-    def __init__(
-        self, store: Store, root: Path | str | None, corpora: Mapping[str, str], models: Mapping[tuple[str, str], str]
-    ) -> None:
+    def __init__(self, store: Store, root: Path | str | None, names: ShownNames) -> None:
         self.store = store
-        self._shown = {name: corpora.get(name, name) for name in store.info["corpora"]}
+        self._names = names
+        self._shown = {name: names.corpus(name) for name in store.info["corpora"]}
         facts = store.scores(["corpus", "model", "trained_on", "clip", "speaker"]).drop_duplicates()
         told = facts.astype(str).itertuples(index=False, name=None)
         self._models: dict[tuple[str, str], str] = {}
         self.speakers: dict[tuple[str, str], str] = {}
         for corpus, model, trained_on, clip, speaker in told:
-            name = models.get((model, trained_on), model)
+            name = names.model(model, trained_on)
             own = trained_on in ("", corpus)
             self._models[corpus, model] = name if own else f"{name} ({trained_on})"
             self.speakers[self._shown.get(corpus, corpus), clip] = speaker
@@ -149,11 +148,12 @@ class _Run:
 
     def explanations(self, methods: Sequence[str]) -> Iterator[Explanation]:
         """First explanations of recorded clips that have scores."""
-        where: dict[str, Any] = {"method": frozenset(methods)} if methods else {}
+        where: dict[str, Any] = {"method": frozenset(map(plain_name, methods))} if methods else {}
         for e in self.store.explanations(condition="clean", first=True, repeat=0, **where):
             corpus, model = self._shown.get(e.corpus, e.corpus), self._models.get((e.corpus, e.model))
-            if model is not None and (corpus, e.clip) in self.speakers:
-                yield e._replace(corpus=corpus, model=model)
+            method = self._names.method(e.attribution.method)
+            if is_chosen(method, methods) and model is not None and (corpus, e.clip) in self.speakers:
+                yield e._replace(corpus=corpus, model=model, attribution=replace(e.attribution, method=method))
 
     def duration(self, corpus: str, clip: str) -> float | None:
         """Length of a clip of a corpus by its shown name; None where it is not on disk."""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ...analysis.axis_board import AXIS_LEGEND, CORPORA
 from ...analysis.robustness import AXES
+from ...analysis.shown_names import plain_name
 from .encode import grid
 from .payload import BOARD, Setting
 
@@ -147,6 +148,4 @@ def _of(rows: pd.DataFrame, setting: Setting) -> pd.Series:
     """Which rows are of a setting; those of all corpora together are of every setting of their kind of recogniser."""
     title = f"{setting.model} ({setting.trained_on})" if setting.trained_on else setting.model
     corpus, model = rows["corpus"].astype(str), rows["model"].astype(str)
-    return ((corpus == setting.corpus) & (model == title)) | (
-        (corpus == "") & (model == setting.model.partition("@")[0])
-    )
+    return ((corpus == setting.corpus) & (model == title)) | ((corpus == "") & (model == plain_name(setting.model)))

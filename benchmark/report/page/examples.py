@@ -28,7 +28,7 @@ from ....keys import digest
 from ....methods.attribution import Attribution
 from ....methods.caveats import is_unsigned
 from ....methods.kept import KEPT_SHARE, kept_and_removed
-from ...analysis.merge import shown_names
+from ...analysis.shown_names import shown_names
 from ...storage.store import Explanation, Store
 from ..figures.maps import FLOOR_DB, MAX_HZ, from_mel, mel
 from .clip_data import clips_of
@@ -78,16 +78,15 @@ def examples_of(
     wanted = {(n, clip) for n, setting in enumerate(settings) for clip in chosen_clips(setting.of(scores), count)}
     clips = {clip for _, clip in wanted}
     found: dict[tuple[int, str], tuple[str, dict[str, Explanation]]] = {}
-    corpora, models = shown_names([store.info for store in stores])
-    for store, of_corpus, of_model in zip(stores, corpora, models, strict=True):
+    for store, names in zip(stores, shown_names([store.info for store in stores]), strict=True):
         titles = [title.rpartition(" trained on ")[::2] for title in store.info.get("models", {})]
         for e in _readable(store, clips):
-            shown = {(of_model.get((m, t), m), t) for m, t in titles if m == e.model}
+            shown = {(names.model(m, t), t) for m, t in titles if m == e.model}
             for n, s in enumerate(settings):
-                here = (s.model, s.trained_on) in shown and s.corpus == of_corpus.get(e.corpus, e.corpus)
+                here = (s.model, s.trained_on) in shown and s.corpus == names.corpus(e.corpus)
                 if here and (n, e.clip) in wanted:
                     maps = found.setdefault((n, e.clip), (e.corpus, {}))[1]
-                    maps.setdefault(e.attribution.method, e)
+                    maps.setdefault(names.method(e.attribution.method), e)
     for (n, clip), (corpus, maps) in sorted(found.items()):
         yield Example(n, clip, corpus, maps)
 

@@ -15,6 +15,7 @@ from ....metrics.records import METRICS
 from ....metrics.verdict import board_grade, labelled, mark_meaning
 from ...analysis.group_views import VIEWS, group_views
 from ...analysis.leaderboard import RANKING, family_ranking, ordered
+from ...analysis.shown_names import plain_name
 from ..figures.order import joined, orders
 from ..tables import mark
 from .encode import rounded, table
@@ -163,9 +164,10 @@ def _metric(name: str, board: pd.DataFrame) -> dict[str, Any]:
 
 
 def _method(name: str) -> dict[str, Any]:
-    if name not in METHODS:
+    plain = plain_name(name)
+    if plain not in METHODS:
         return {"name": name, "family": "", "baseline": False, "signed": True}
-    record = METHODS.get(name)
+    record = METHODS.get(plain)
     texts = {key: str(getattr(record, key)) for key in ("family", "summary", "citation", "version", "cost", "needs")}
     return {
         "name": name, **texts, "resolution": record.resolution, "baseline": name in baselines(),

@@ -98,6 +98,8 @@ def test_forged_identity_is_refused(results: Path, piece: Path, data: Path):
         (lambda i: i["execution"].__setitem__("data_root", "/home/me/data"), "identity", "a path of one machine"),
         (lambda i: i.__setitem__("fingerprints", {}), "identity", "no fingerprint"),
         (lambda i: i["config"].__setitem__("methods", ["random", "energy"]), "coverage", "not planned"),
+        (lambda i: i["methods"]["emolime"]["parameters"].__setitem__("alpha", 9), "identity", "other parameters"),
+        (lambda i: i["config"].__setitem__("parameters", {"emolime": {"alpha": 9}}), "identity", "other parameters"),
     ],
 )
 def test_what_run_json_says_is_held_to_the_rows(results: Path, piece: Path, change, name: str, told: str):
