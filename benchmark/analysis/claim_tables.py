@@ -191,5 +191,9 @@ def derive_and_join(
     runs, voices = list(stores), voices or Voices()
     tables = [derive_tables(store, [plain_name(name) for name in methods], voices, progress) for store in runs]
     joined = joined_tables([store.info for store in runs], tables)
-    bands, cues = (table[[is_chosen(m, methods) for m in table["method"]]] for table in (joined.bands, joined.cues))
+    bands, cues = (table[_chosen(table, methods)] for table in (joined.bands, joined.cues))
     return ClaimTables(bands, cues, joined.lacking)
+
+
+def _chosen(table: pd.DataFrame, methods: Sequence[str]) -> pd.Series:
+    return pd.Series([is_chosen(name, methods) for name in table["method"]], table.index, bool)
