@@ -156,7 +156,8 @@ def write_board(
     drawn = None if pool is None else pool.submit(draw_report_figures, board, out / "figures")
     views, agreement = views_of(found), agreement_of(found)
     axes = robust.axes
-    write_leaderboard(board, out, axes_markdown(axes) + groups_markdown(board, views, agreement))
+    laid_out = list(tables(board))
+    write_leaderboard(board, out, axes_markdown(axes) + groups_markdown(board, views, agreement), laid_out)
     named = {"fills.csv": fills, VIEWS_FILE: views, AGREEMENT_FILE: agreement, "axes.csv": axes}
     tables_beside = {name: table for name, table in named.items() if len(table)}
     if plausibility is not None:
@@ -179,7 +180,7 @@ def write_board(
     page = write_page(out, page_environment(), scores, board, views, infos, parts, source, found)
     figures = draw_report_figures(board, out / "figures") if drawn is None else drawn.result()
     tables_page = report_page(
-        scores, board, infos, figures, fills, plausibility, notes, views, conventions, agreement, axes
+        scores, board, infos, figures, fills, plausibility, notes, views, conventions, agreement, axes, laid_out
     )
     write_atomically(out / TABLES, tables_page.encode())
     return board, page
@@ -234,6 +235,7 @@ def report_page(
     conventions: Sequence[ConventionTable] = (),
     agreement: pd.DataFrame | None = None,
     axes: pd.DataFrame | None = None,
+    laid_out: Sequence[Table] | None = None,
 ) -> str:
     """Render the report of runs as HTML.
 
@@ -259,6 +261,8 @@ def report_page(
         Their `rank_agreement.rank_agreement`; computed where it is not given.
     axes : DataFrame, optional
         See `write_board`.
+    laid_out : sequence of Table, optional
+        The board's `tables.tables`; computed where they are not given.
     """
     views = group_views(scores) if views is None else views
     agreement = rank_agreement(scores) if agreement is None else agreement
@@ -288,7 +292,7 @@ def report_page(
             differences=["method", "metric", *DIFFERENCES, "note"],
             min_speakers=MIN_SPEAKERS,
             arrows=ARROWS,
-            settings=_settings(board, fills, views, agreement),
+            settings=_settings(board, fills, views, agreement, laid_out),
             views_rule=VIEWS_LEGEND,
             agreement_rule=AGREEMENT_LEGEND,
             axes=axis_grid(axes) if axes is not None and len(axes) else [],
@@ -380,9 +384,13 @@ def page_environment() -> Environment:
 
 
 def _settings(
-    board: pd.DataFrame, fills: pd.DataFrame, views: pd.DataFrame, agreement: pd.DataFrame
+    board: pd.DataFrame,
+    fills: pd.DataFrame,
+    views: pd.DataFrame,
+    agreement: pd.DataFrame,
+    laid_out: Sequence[Table] | None = None,
 ) -> list[dict[str, Any]]:
-    by_setting = groupby(tables(board), key=lambda table: table.setting)
+    by_setting = groupby(tables(board) if laid_out is None else laid_out, key=lambda table: table.setting)
     spreads = list(spread_tables(board, SETTING))
     return [
         {

@@ -36,6 +36,8 @@ from .tables import CLEAN, as_csv, as_texts, core_metrics, headline, rank_table,
 
 BOARD = "board"  # folder of what is committed, in that of the results
 PICTURE = "margins"
+ON_BOARD = ("ranking", "localisation", "consistency")  # figures of one run
+OF_LARGEST = ("critical-difference",)  # of one run and its scores alone: drawn of the record with most rows
 RELATIVE, ABSOLUTE = 1e-4, 1e-6  # other processors and libraries give other last digits
 
 
@@ -174,16 +176,20 @@ def claim_tables(paths: Sequence[Path], progress: Progress | None = None) -> dic
 def draw_figures(
     paths: Sequence[Path], out: Path, progress: Progress | None = None
 ) -> tuple[list[Path], dict[str, str]]:
-    """Draw figures of several runs that the records in these folders give, and tell why the others are not drawn."""
+    """Draw figures that the records in these folders give, and tell why the others are not drawn."""
     stores = [Store(path) for path in paths]
     figures: list[Path] = []
     not_drawn = {}
     for name, record in FIGURES.items():
-        if not record.several:
-            not_drawn[name] = "shows one run; draw it with `serxai figures`"
+        if name in ON_BOARD:
+            not_drawn[name] = f"the board has it for every setting, in its folder {BOARD}/figures"
             continue
+        if not record.several and name not in OF_LARGEST:
+            not_drawn[name] = "shows one run and reads its maps or corpus; draw it with `serxai figures`"
+            continue
+        runs = stores if record.several else [max(stores, key=lambda store: int(store.info["planned_rows"]))]
         try:
-            figures += draw_figure(name, stores, out, None, progress)
+            figures += draw_figure(name, runs, out, None, progress)
         except InputError as error:
             not_drawn[name] = str(error)
     return figures, not_drawn

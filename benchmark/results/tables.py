@@ -26,6 +26,7 @@ from scipy.stats import rankdata
 from ...methods.records import baselines
 from ...metrics.records import METRICS, is_ranked
 from ..analysis.axis_board import BAR_METRIC
+from ..analysis.shown_names import plain_name
 from ..report.escape import csv_safe
 from ..storage.store import Store
 
@@ -95,7 +96,7 @@ def rank_table(board: pd.DataFrame) -> pd.DataFrame:
     """
     known = [name for name in board["metric"].unique() if name in METRICS and is_ranked(name)]
     chosen = board["condition"].eq(CLEAN) & board["metric"].isin(known) & board["mean"].notna()
-    table = board[chosen & ~board["method"].isin(baselines())]
+    table = board[chosen & ~board["method"].map(plain_name).isin(baselines())]
     table = table.assign(oriented=oriented(table))
     frames = []
     for place, part in table.groupby(RANKS[:5], sort=False, dropna=False):
