@@ -30,7 +30,8 @@ PAIRS = [
     "opposed_in_groups", "turned", "turned_random", "p",
 ]  # fmt: skip
 ALL = "all clips"  # in column ``group``
-_SAME = [name for name in CELL if name not in ("fill", "family", "metric", "direction")]
+# metrics of truth are of the map of the true class, whatever the target of the others
+_SAME = [name for name in CELL if name not in ("fill", "family", "metric", "direction", "target_rule")]
 
 
 class ClassMetrics(NamedTuple):
@@ -68,7 +69,8 @@ def class_metrics(found: Iterable[CompletedCell], family: str = "faithfulness") 
     Parameters
     ----------
     found : iterable of CompletedCell
-        Of one condition. Metrics without a fill stand beside those under each fill.
+        Of one condition. Metrics without a fill stand beside those under each fill, and metrics of the true class
+        beside those of the predicted one.
     family : str
         Whose metrics are compared all together; pairs are of all metrics here.
     """
@@ -90,11 +92,14 @@ def _places(found: Iterable[CompletedCell]) -> Iterator[tuple[dict[str, Any], li
     for each in found:
         settings.setdefault(tuple(str(each.cell.names[name]) for name in _SAME), []).append(each)
     for cells in settings.values():
-        means = [(str(each.cell.names["fill"]), _means(each)) for each in cells]
-        means = [(fill, each) for fill, each in means if each.frame.shape[1] >= LEAST_METHODS]
+        means: dict[tuple[str, str], _Means] = {}
+        for each in cells:  # of a metric under two targets, the first
+            found_means = _means(each)
+            if found_means.frame.shape[1] >= LEAST_METHODS:
+                means.setdefault((str(each.cell.names["fill"]), found_means.metric), found_means)
         for fill in dict.fromkeys(fill for fill, _ in means if fill):
             names = {name: cells[0].cell.names[name] for name in PLACE} | {"fill": fill}
-            yield names, [each for of_fill, each in means if of_fill in ("", fill)]
+            yield names, [each for (of_fill, _), each in means.items() if of_fill in ("", fill)]
 
 
 def _means(found: CompletedCell) -> _Means:

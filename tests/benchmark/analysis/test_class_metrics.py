@@ -68,7 +68,8 @@ def _scores() -> pd.DataFrame:
                 ):
                     rows.append(
                         {"corpus": "planted", "model": "cnn", "trained_on": "planted", "seen_in_training": "no",
-                         "space": "log-odds", "target_rule": "true", "condition": "clean", "metric": metric,
+                         "space": "audio", "condition": "clean", "metric": metric,
+                         "target_rule": "true" if metric == "truth-auc" else "predicted",
                          "fill": "" if metric == "truth-auc" else "noise",
                          "family": "localisation" if metric == "truth-auc" else "faithfulness",
                          "direction": "lower" if metric == "deletion" else "higher", "method": method,
