@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sklearn.covariance import LedoitWolf
 
 from ..audio import SAMPLE_RATE
 from ..errors import InputError
@@ -254,6 +253,8 @@ def _deviation(quantity: str, values: np.ndarray, quantiles: np.ndarray) -> np.n
 
 
 def _centre(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.covariance import LedoitWolf  # slow to import
+
     fitted = LedoitWolf().fit(spectra)
     return fitted.location_, fitted.precision_
 

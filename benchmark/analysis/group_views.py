@@ -48,22 +48,35 @@ def group_views(scores: pd.DataFrame) -> pd.DataFrame:
         6 speakers; of all clips for the gap). The gap is in the metric's own direction. Misses count as the worst
         score (`abstention`); ``n_clips`` entered of ``n_planned``.
     """
-    frames = [frame for found in completed(cells(scores)) for frame in _of_cell(found)]
+    return views_of(completed(cells(scores)))
+
+
+def views_of(found: Iterable[CompletedCell], crossed: str = "") -> pd.DataFrame:
+    """`group_views` for cells that are laid out already.
+
+    Parameters
+    ----------
+    found : iterable of CompletedCell
+    crossed : str
+        Where given, the only view is that of all `VIEWS` together, under this name, as of groups "anger, female".
+    """
+    frames = [frame for each in found for frame in _of_cell(each, crossed)]
     return pd.concat(frames, ignore_index=True)[COLUMNS] if frames else pd.DataFrame(columns=COLUMNS)
 
 
-def _of_cell(found: CompletedCell) -> Iterator[pd.DataFrame]:
+def _of_cell(found: CompletedCell, crossed: str = "") -> Iterator[pd.DataFrame]:
     cell, table = found.cell, found.cell.table
     labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
     values, *codes = per_clip(table.to_numpy(), table.index, *labels)
     order = clip_order(table)
-    for view, group_of, names in labelled_views(cell):
+    for view, group_of, names in _crossed_view(cell, crossed) if crossed else labelled_views(cell):
         here = group_of.reindex(order).to_numpy()
         ok = cell.rows["status"] == "ok"
         of_group = group_of.reindex(cell.rows["clip"].astype(str)).to_numpy()
         pairs = [cell.rows["method"].astype(str), of_group]
         planned = cell.rows["clip"].astype(str).groupby(pairs).nunique()
         scored = cell.rows["clip"].astype(str)[ok].groupby([pairs[0][ok], of_group[ok]]).nunique()
+        parts: list[dict[str, np.ndarray]] = []
         for name in names:
             inside = here == name
             fit = cluster_fit(values[inside], *(of_way[inside] for of_way in codes))
@@ -72,14 +85,31 @@ def _of_cell(found: CompletedCell) -> Iterator[pd.DataFrame]:
             n_planned, n_scored = (part.reindex(keys, fill_value=0).to_numpy() for part in (planned, scored))
             with np.errstate(invalid="ignore"):
                 coverage = np.where(n_planned > 0, n_scored / np.maximum(n_planned, 1), np.nan)
-            yield pd.DataFrame(
+            parts.append(
                 {
-                    "method": table.columns, "view": view, "group": name, "mean": fit.mean, "low": fit.mean - fit.half,
-                    "high": fit.mean + fit.half, "n_clips": fit.n, "n_planned": n_planned, "coverage": coverage,
-                    "n_misses": np.maximum(fit.n - n_scored, 0), "n_speakers": fit.clusters, "gap": gap,
-                    "gap_low": gap - half, "gap_high": gap + half,
+                    "mean": fit.mean, "low": fit.mean - fit.half, "high": fit.mean + fit.half, "n_clips": fit.n,
+                    "n_planned": n_planned, "coverage": coverage, "n_misses": np.maximum(fit.n - n_scored, 0),
+                    "n_speakers": fit.clusters, "gap": gap, "gap_low": gap - half, "gap_high": gap + half,
                 }
-            ).assign(**cell.names)  # fmt: skip
+            )  # fmt: skip
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        n = table.shape[1]
+        of_row = {"method": np.tile(table.columns.to_numpy(), len(names)), "view": view, "group": np.repeat(names, n)}
+        yield pd.DataFrame(of_row | columns).assign(**cell.names)
+
+
+def _crossed_view(cell: Cell, view: str) -> Iterator[tuple[str, pd.Series, list[str]]]:
+    """The groups of all views together, of clips that have a group in each."""
+    clips = cell.rows.drop_duplicates("clip")
+    clips = clips.assign(clip=clips["clip"].astype(str)).set_index("clip")
+    if not set(VIEWS) <= set(clips):
+        return
+    of_view = [clips[name].astype(object).where(clips[name].notna(), "").astype(str) for name in VIEWS]
+    known = np.logical_and.reduce([group_of != "" for group_of in of_view])
+    group_of = of_view[0].str.cat(of_view[1:], sep=", ").where(known, "")
+    names = sorted(set(group_of) - {""})
+    if len(names) > 1:
+        yield view, group_of, names
 
 
 def pair_groups(found: Iterable[CompletedCell]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ metric that is undefined for a clip is missing for all methods. Marks are those 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,23 @@ BOARD_COLUMNS = [
 ]  # fmt: skip
 
 
-def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFrame | None = None) -> pd.DataFrame:
+def completed_cells(scores: pd.DataFrame) -> list[CompletedCell]:
+    """Score rows of runs, each once, laid out cell by cell with misses filled in: what boards and views start from.
+
+    Raises
+    ------
+    InputError
+        If two different scores stand for the same clip and cell.
+    """
+    return list(completed(cells(unique_scores(compact(scores)))))
+
+
+def leaderboard(
+    scores: pd.DataFrame,
+    baseline: str = RANDOM,
+    fills: pd.DataFrame | None = None,
+    found: Sequence[CompletedCell] | None = None,
+) -> pd.DataFrame:
     """Rank and test methods within each cell.
 
     Parameters
@@ -72,6 +88,8 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
         Method that the others are tested against.
     fills : DataFrame, optional
         Their `fill_spread.by_fill`; computed where it is not given.
+    found : sequence of CompletedCell, optional
+        Their `completed_cells`; computed where they are not given.
 
     Returns
     -------
@@ -99,7 +117,7 @@ def leaderboard(scores: pd.DataFrame, baseline: str = RANDOM, fills: pd.DataFram
     InputError
         If two different scores stand for the same clip and cell.
     """
-    found = list(completed(cells(unique_scores(compact(scores)))))
+    found = completed_cells(scores) if found is None else found
     if not found:
         return pd.DataFrame(columns=BOARD_COLUMNS)
     against = references(scores)

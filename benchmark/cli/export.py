@@ -9,7 +9,7 @@ import pandas as pd
 
 from ...errors import InputError
 from ...methods.external import PREFIX
-from ...methods.map_arrays import ExternalMap
+from ...methods.external_map import ExternalMap
 from ..analysis.bands import MAX_PARTS, band_profiles, of_bands, part_weights, reliability, table_facts
 from ..report.escape import csv_safe
 from ..storage.explanations import Explanation

@@ -42,7 +42,7 @@ def build(arguments: Namespace) -> int:
         texts = [path for given in (beside / "README.md", arguments.results / "README.md") for path in _texts(given)]
         texts += sorted((beside / "docs").glob("*.md"))
     with Bars() as bars:
-        built = build_results(arguments.results, arguments.out, texts, arguments.compare, bars)
+        built = build_results(arguments.results, arguments.out, texts, arguments.compare, bars, arguments.workers)
     console = Console()
     for line in (*built.differences, f"board: {built.page.resolve()}", f"figures: {len(built.figures)} files"):
         console.print(line, highlight=False, soft_wrap=True, markup=False)

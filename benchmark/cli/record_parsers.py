@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from .arguments import add_command, add_data_root, nonempty_path
@@ -72,6 +73,10 @@ def _build(actions: argparse._SubParsersAction) -> None:
     build.add_argument(
         "--check", action="store_true", dest="compare", help="change nothing that is committed; tell what differs"
     )
+    build.add_argument(
+        "--workers", type=int, choices=(1, 2), default=min(2, os.cpu_count() or 1), metavar="N",
+        help="processes, 1 or 2; default 2 where this machine has as many cores",
+    )  # fmt: skip
 
 
 COMMANDS = (_results,)

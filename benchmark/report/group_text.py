@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -39,14 +40,16 @@ def view_grid(rows: pd.DataFrame) -> list[list[str]]:
         Rows of `group_views.group_views` for one setting, condition, fill, family and view.
     """
     groups = sorted(rows["group"].unique())
-    lines = []
-    for (metric, method), part in rows.groupby(["metric", "method"], sort=False):
-        of_group = part.set_index("group")
-        lines.append([str(method), labelled(str(metric)), *(_view_cell(of_group.loc[name]) for name in groups)])
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows.to_dict("records"):
+        cells.setdefault((str(row["metric"]), str(row["method"])), {})[str(row["group"])] = _view_cell(row)
+    lines = [
+        [method, labelled(metric), *(of_group[name] for name in groups)] for (metric, method), of_group in cells.items()
+    ]
     return [["method", "metric", *groups], *lines]
 
 
-def _view_cell(row: pd.Series) -> str:
+def _view_cell(row: Mapping[Any, Any]) -> str:
     if pd.isna(row["mean"]):
         return "–"
     gap = signed_text(row["gap"], row["gap_low"], row["gap_high"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from ...methods.records import METHODS
 from ...metrics.records import METRICS
 from ...metrics.verdict import board_grade, labelled, legend, mark_meaning, marks_note
 from ...registry import Record, Registry
+from ..analysis.abstention import CompletedCell
 from ..analysis.axis_board import AXIS_LEGEND, axis_grid
 from ..analysis.fill_spread import SpreadTable, by_fill, spread_tables
-from ..analysis.group_views import group_views
-from ..analysis.leaderboard import RANKING_RULE, SETTING, leaderboard, ordered
+from ..analysis.group_views import group_views, views_of
+from ..analysis.leaderboard import RANKING_RULE, SETTING, completed_cells, leaderboard, ordered
 from ..analysis.plausibility import correctness_rows
-from ..analysis.rank_agreement import rank_agreement
+from ..analysis.rank_agreement import agreement_of, rank_agreement
 from ..analysis.references import AGAINST
 from ..analysis.shown_names import plain_name
 from ..stats.cluster_variance import MIN_SPEAKERS
@@ -107,6 +109,8 @@ def write_board(
     conventions: Sequence[ConventionTable] = (),
     robust: Robustness = NOTHING,
     source: Source | None = None,
+    found: Sequence[CompletedCell] | None = None,
+    pool: Executor | None = None,
 ) -> tuple[pd.DataFrame, Path]:
     """Write the page ``index.html``, and its tables as files.
 
@@ -135,6 +139,10 @@ def write_board(
         Robustness on the four axes, written to ``axes.csv``; default none.
     source : Source, optional
         Runs that the page takes explanations and sounds of single clips from; default none.
+    found : sequence of CompletedCell, optional
+        The score rows' `leaderboard.completed_cells`; computed where they are not given.
+    pool : Executor, optional
+        Processes that draw figures beside; default this one draws.
 
     Returns
     -------
@@ -143,10 +151,13 @@ def write_board(
     """
     out = Path(out)
     fills = by_fill(scores)
-    board = leaderboard(scores, fills=fills)
-    views, agreement = group_views(scores), rank_agreement(scores)
+    found = completed_cells(scores) if found is None else found
+    board = leaderboard(scores, fills=fills, found=found)
+    drawn = None if pool is None else pool.submit(draw_report_figures, board, out / "figures")
+    views, agreement = views_of(found), agreement_of(found)
     axes = robust.axes
-    write_leaderboard(board, out, axes_markdown(axes) + groups_markdown(board, views, agreement))
+    laid_out = list(tables(board))
+    write_leaderboard(board, out, axes_markdown(axes) + groups_markdown(board, views, agreement), laid_out)
     named = {"fills.csv": fills, VIEWS_FILE: views, AGREEMENT_FILE: agreement, "axes.csv": axes}
     tables_beside = {name: table for name, table in named.items() if len(table)}
     if plausibility is not None:
@@ -154,11 +165,6 @@ def write_board(
     for name, table in tables_beside.items():
         text = csv_safe(table).to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_atomically(out / name, text.encode())
-    figures = draw_report_figures(board, out / "figures")
-    tables_page = report_page(
-        scores, board, infos, figures, fills, plausibility, notes, views, conventions, agreement, axes
-    )
-    write_atomically(out / TABLES, tables_page.encode())
     buffer = io.BytesIO()
     board.to_parquet(buffer, index=False)
     write_atomically(out / "leaderboard.parquet", buffer.getvalue())
@@ -168,10 +174,16 @@ def write_board(
         summary=_summary(scores),
         notes=[*notes, *leak_notes(cards), *warnings(scores, board)],
         failures=_failures(scores),
-        downloads=[(name, what) for name, what in DOWNLOADS.items() if (out / name).is_file()],
+        downloads=[(name, what) for name, what in DOWNLOADS.items() if name == TABLES or (out / name).is_file()],
         robust=robust,
     )
-    return board, write_page(out, page_environment(), scores, board, views, infos, parts, source)
+    page = write_page(out, page_environment(), scores, board, views, infos, parts, source, found)
+    figures = draw_report_figures(board, out / "figures") if drawn is None else drawn.result()
+    tables_page = report_page(
+        scores, board, infos, figures, fills, plausibility, notes, views, conventions, agreement, axes, laid_out
+    )
+    write_atomically(out / TABLES, tables_page.encode())
+    return board, page
 
 
 def _title(scores: pd.DataFrame, infos: Sequence[Mapping[str, Any]]) -> str:
@@ -223,6 +235,7 @@ def report_page(
     conventions: Sequence[ConventionTable] = (),
     agreement: pd.DataFrame | None = None,
     axes: pd.DataFrame | None = None,
+    laid_out: Sequence[Table] | None = None,
 ) -> str:
     """Render the report of runs as HTML.
 
@@ -248,6 +261,8 @@ def report_page(
         Their `rank_agreement.rank_agreement`; computed where it is not given.
     axes : DataFrame, optional
         See `write_board`.
+    laid_out : sequence of Table, optional
+        The board's `tables.tables`; computed where they are not given.
     """
     views = group_views(scores) if views is None else views
     agreement = rank_agreement(scores) if agreement is None else agreement
@@ -277,7 +292,7 @@ def report_page(
             differences=["method", "metric", *DIFFERENCES, "note"],
             min_speakers=MIN_SPEAKERS,
             arrows=ARROWS,
-            settings=_settings(board, fills, views, agreement),
+            settings=_settings(board, fills, views, agreement, laid_out),
             views_rule=VIEWS_LEGEND,
             agreement_rule=AGREEMENT_LEGEND,
             axes=axis_grid(axes) if axes is not None and len(axes) else [],
@@ -369,9 +384,13 @@ def page_environment() -> Environment:
 
 
 def _settings(
-    board: pd.DataFrame, fills: pd.DataFrame, views: pd.DataFrame, agreement: pd.DataFrame
+    board: pd.DataFrame,
+    fills: pd.DataFrame,
+    views: pd.DataFrame,
+    agreement: pd.DataFrame,
+    laid_out: Sequence[Table] | None = None,
 ) -> list[dict[str, Any]]:
-    by_setting = groupby(tables(board), key=lambda table: table.setting)
+    by_setting = groupby(tables(board) if laid_out is None else laid_out, key=lambda table: table.setting)
     spreads = list(spread_tables(board, SETTING))
     return [
         {

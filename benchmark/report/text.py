@@ -40,8 +40,20 @@ from .tables import (
 )
 
 
-def write_leaderboard(board: pd.DataFrame, out: str | Path, appendix: str = "") -> dict[str, Path]:
-    """Write ``leaderboard.csv``, ``.md`` and ``.tex``, deterministically; `appendix` ends the Markdown.
+def write_leaderboard(
+    board: pd.DataFrame, out: str | Path, appendix: str = "", laid_out: Sequence[Table] | None = None
+) -> dict[str, Path]:
+    """Write ``leaderboard.csv``, ``.md`` and ``.tex``, deterministically.
+
+    Parameters
+    ----------
+    board : DataFrame
+    out : path
+        Folder.
+    appendix : str
+        End of the Markdown.
+    laid_out : sequence of Table, optional
+        The board's `tables.tables`; computed where they are not given.
 
     Returns
     -------
@@ -49,15 +61,20 @@ def write_leaderboard(board: pd.DataFrame, out: str | Path, appendix: str = "") 
         By suffix.
     """
     out = Path(out)
+    laid_out = list(tables(board)) if laid_out is None else laid_out
     csv = csv_safe(board).to_csv(index=False, float_format="%.10g", lineterminator="\n")
     files = {}
-    for suffix, text in (("csv", csv), ("md", as_markdown(board) + appendix), ("tex", as_latex(board))):
+    for suffix, text in (
+        ("csv", csv),
+        ("md", as_markdown(board, laid_out) + appendix),
+        ("tex", as_latex(board, laid_out)),
+    ):
         files[suffix] = out / f"leaderboard.{suffix}"
         write_atomically(files[suffix], text.encode())
     return files
 
 
-def mean_text(row: pd.Series) -> str:
+def mean_text(row: pd.Series | Mapping[Any, Any]) -> str:
     """Format ``mean`` with its interval, where there is one."""
     interval = "" if pd.isna(row["low"]) else f" [{number(row['low'])}, {number(row['high'])}]"
     return f"{number(row['mean'])}{interval}"
@@ -182,11 +199,11 @@ SPREAD_LEGEND = (
 )
 
 
-def as_markdown(board: pd.DataFrame) -> str:
+def as_markdown(board: pd.DataFrame, laid_out: Sequence[Table] | None = None) -> str:
     """All rankings as Markdown tables, then the spread over fills where there are several."""
     parts = ["# Leaderboard", _LEGEND]
     setting = None
-    for table in tables(board):
+    for table in tables(board) if laid_out is None else laid_out:
         if table.setting != setting:
             setting = table.setting
             parts.append(f"## {markdown_text(setting_title(setting))}")
@@ -220,11 +237,11 @@ _TEX = {
 }  # fmt: skip
 
 
-def as_latex(board: pd.DataFrame) -> str:
+def as_latex(board: pd.DataFrame, laid_out: Sequence[Table] | None = None) -> str:
     """All rankings, and the spread over fills where there are several, as LaTeX tables (needs booktabs and amssymb)."""
     parts = ["% needs \\usepackage{booktabs,amssymb}", f"% {_LEGEND}"]
     setting = None
-    for table in tables(board):
+    for table in tables(board) if laid_out is None else laid_out:
         if table.setting != setting:
             setting = table.setting
             parts += [_tex(f"{setting_title(setting)}: {note}.") for note in additivity_notes(board, setting)]

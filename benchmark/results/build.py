@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +16,12 @@ from ...errors import InputError
 from ...progress import Progress
 from ..analysis.beyond_saliency_claims import verdict_counts
 from ..analysis.claim_tables import decide, derive_and_join
+from ..analysis.class_metrics import class_metrics
+from ..analysis.cue_groups import cue_group_table
+from ..analysis.leaderboard import completed_cells
 from ..analysis.merge import merged
+from ..analysis.rank_agreement import agreement_of
+from ..analysis.recognition import recognition_table
 from ..report.catalogue import FIGURES, draw_figure
 from ..report.figures.margins import draw_margins
 from ..report.html import write_board
@@ -22,11 +30,14 @@ from ..storage.bounds import MAX_FILE_BYTES
 from ..storage.files import read_bytes, write_atomically, writing
 from ..storage.result_tree import pieces
 from ..storage.store import Store
+from .agreement import agreement
 from .marks import has_marks, rewritten
-from .tables import agreement, as_csv, as_texts, headline, record_table
+from .tables import CLEAN, as_csv, as_texts, core_metrics, headline, rank_table, record_table
 
 BOARD = "board"  # folder of what is committed, in that of the results
 PICTURE = "margins"
+ON_BOARD = ("ranking", "localisation", "consistency")  # figures of one run
+OF_LARGEST = ("critical-difference",)  # of one run and its scores alone: drawn of the record with most rows
 RELATIVE, ABSOLUTE = 1e-4, 1e-6  # other processors and libraries give other last digits
 
 
@@ -50,7 +61,12 @@ class Built(NamedTuple):
 
 
 def build_results(
-    root: Path, out: Path, texts: Sequence[Path] = (), check: bool = False, progress: Progress | None = None
+    root: Path,
+    out: Path,
+    texts: Sequence[Path] = (),
+    check: bool = False,
+    progress: Progress | None = None,
+    workers: int = 1,
 ) -> Built:
     """Rebuild everything that stems from records.
 
@@ -65,6 +81,8 @@ def build_results(
     check : bool
         Compare what is committed with what is rebuilt, instead of writing it.
     progress : callable, optional
+    workers : int
+        Processes: 1, or 2, of which the second decides claims and draws figures. The results are the same.
 
     Raises
     ------
@@ -75,13 +93,27 @@ def build_results(
     if not stores:
         raise InputError(f"{root}: no record lies in it; add one with `serxai results add RUN --to {root}`.")
     scores, infos, notes = merged(stores)
-    robust, missing = robustness_of(stores, scores, progress)
-    with writing(out, resumable=False):
-        board, page = write_board(scores, infos, out / BOARD, notes=[*notes, *missing], robust=robust)
-    found = verdict_counts(decide(derive_and_join(stores, (), None, progress))).reset_index()
-    top = headline(board)
-    tables = {"records": record_table(stores, root), "headline": top, "claims": found, "axes": robust.axes}
-    tables["agreement"] = agreement(top)
+    paths = [store.path for store in stores]
+    with _second_process(workers) as pool, writing(out, resumable=False):
+        claims = pool.submit(claim_tables, paths) if pool else None
+        drawn = pool.submit(draw_figures, paths, out / "figures") if pool else None
+        found = completed_cells(scores)
+        robust, missing = robustness_of(stores, scores, progress)
+        board, page = write_board(
+            scores, infos, out / BOARD, notes=[*notes, *missing], robust=robust, found=found, pool=pool
+        )
+        top = headline(board)
+        clean = [each for each in found if each.cell.names["condition"] == CLEAN]
+        core = core_metrics({str(each.cell.names["metric"]) for each in clean})
+        of_core = [each for each in clean if str(each.cell.names["metric"]) in core]
+        by_class, pairs = class_metrics(of_core)
+        tables = {
+            "records": record_table(stores, root), "headline": top, "axes": robust.axes, "ranks": rank_table(board),
+            "agreement": agreement(top, agreement_of(of_core)), "metrics_by_class": by_class, "metric_pairs": pairs,
+            "recognisers": recognition_table(scores, infos),
+        }  # fmt: skip
+        tables |= claims.result() if claims else claim_tables(paths, progress)
+        figures, not_drawn = drawn.result() if drawn else draw_figures(paths, out / "figures", progress)
     files = {name: as_csv(table) for name, table in tables.items()}
     differences = _differing_tables(root / BOARD, files) if check else []
     if check:
@@ -94,7 +126,6 @@ def build_results(
         differences += _differing_tables(
             root / BOARD, {PICTURE: drawn.with_suffix(".csv").read_bytes()} if drawn is not None else {}
         )
-    figures, not_drawn = _figures(stores, out / "figures", progress)
     differences += _texts(texts, as_texts(files), check)
     return Built(page, differences, figures, not_drawn)
 
@@ -117,16 +148,48 @@ def _texts(texts: Sequence[Path], tables: Mapping[str, pd.DataFrame], check: boo
     return differences if check else []
 
 
-def _figures(stores: Sequence[Store], out: Path, progress: Progress | None) -> tuple[list[Path], dict[str, str]]:
-    """Figures of several runs that records give, and why the others are not drawn."""
+@contextmanager
+def _second_process(workers: int) -> Iterator[ProcessPoolExecutor | None]:
+    """One more process than this, or none."""
+    if workers < 2:
+        yield None
+        return
+    pool = ProcessPoolExecutor(1, get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def claim_tables(paths: Sequence[Path], progress: Progress | None = None) -> dict[str, pd.DataFrame]:
+    """Tables of the papers' claims and of groups of cues, from the records in these folders.
+
+    Raises
+    ------
+    InputError
+        If a record is damaged.
+    """
+    tables = derive_and_join([Store(path) for path in paths], (), None, progress)
+    return {"claims": verdict_counts(decide(tables)).reset_index(), "cue_groups": cue_group_table(tables.cues)}
+
+
+def draw_figures(
+    paths: Sequence[Path], out: Path, progress: Progress | None = None
+) -> tuple[list[Path], dict[str, str]]:
+    """Draw figures that the records in these folders give, and tell why the others are not drawn."""
+    stores = [Store(path) for path in paths]
     figures: list[Path] = []
     not_drawn = {}
     for name, record in FIGURES.items():
-        if not record.several:
-            not_drawn[name] = "shows one run; draw it with `serxai figures`"
+        if name in ON_BOARD:
+            not_drawn[name] = f"the board has it for every setting, in its folder {BOARD}/figures"
             continue
+        if not record.several and name not in OF_LARGEST:
+            not_drawn[name] = "shows one run and reads its maps or corpus; draw it with `serxai figures`"
+            continue
+        runs = stores if record.several else [max(stores, key=lambda store: int(store.info["planned_rows"]))]
         try:
-            figures += draw_figure(name, stores, out, None, progress)
+            figures += draw_figure(name, runs, out, None, progress)
         except InputError as error:
             not_drawn[name] = str(error)
     return figures, not_drawn

@@ -4,25 +4,30 @@ records    pieces: corpus, recogniser, clips, speakers, rows, what was scored
 headline   board of recorded clips, core metrics: means, differences to random and energy, the bar
 claims     how often each claim of the papers got each verdict, by method
 axes       robustness on the four axes
-agreement  how far the order of the methods agrees between corpora, recognisers, fills and metrics
+ranks      mean rank of each method over the metrics of a family, and how far the metrics disagree about it
+agreement  how far the order of the methods agrees between corpora, recognisers, fills, metrics, emotions and sexes
+metrics_by_class, metric_pairs
+           how far metrics agree within each emotion and sex, and which pairs of methods they order by the class
+recognisers
+           UAR on held-out folds and on explained clips, beside published numbers
+cue_groups acoustic cues of salient windows by group, beside a published order
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
-from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
+from ...methods.records import baselines
 from ...metrics.records import METRICS, is_ranked
 from ..analysis.axis_board import BAR_METRIC
-from ..analysis.bar import RANDOM
+from ..analysis.shown_names import plain_name
 from ..report.escape import csv_safe
-from ..stats.concordance import concordance
 from ..storage.store import Store
 
 CLEAN = "clean"
@@ -31,8 +36,11 @@ HEADLINE = [
     "n_clips", "n_speakers", "coverage", "difference", "difference_low", "difference_high", "p_holm", "diff_energy",
     "diff_energy_low", "diff_energy_high", "p_bar", "passes_bar", "metric_qualified",
 ]  # fmt: skip
-AGREEMENT = ["varied", "over", "corpus", "model", "metric", "fill", "n_raters", "n_methods", "w", "opposed"]
-_VARIED = {"corpora": "corpus", "recognisers": "model", "fills": "fill", "metrics": "metric"}
+RANKS = [
+    "corpus", "model", "trained_on", "family", "fill", "method", "n_metrics", "n_methods", "mean_rank", "disagreement",
+    "disagreement_chance",
+]  # fmt: skip
+LEAST_RANKED = 3  # methods
 
 
 def record_table(stores: Sequence[Store], root: Path) -> pd.DataFrame:
@@ -57,58 +65,61 @@ def record_table(stores: Sequence[Store], root: Path) -> pd.DataFrame:
 
 def headline(board: pd.DataFrame) -> pd.DataFrame:
     """Rows of a board on recorded clips, of the core metrics of ranked families and of the bar's metric."""
-    known = [name for name in board["metric"].unique() if name in METRICS and is_ranked(name)]
-    core = {name for name in known if METRICS.get(name).core or name == BAR_METRIC}
+    core = core_metrics(board["metric"].unique())
     return board[(board["condition"] == CLEAN) & board["metric"].isin(core)][HEADLINE].reset_index(drop=True)
 
 
-def agreement(table: pd.DataFrame) -> pd.DataFrame:
-    """How far the order of methods agrees, with one thing varied and all others held fixed.
+def core_metrics(names: Iterable[str]) -> set[str]:
+    """Those of some metrics that a headline has: core metrics of ranked families, and the bar's metric."""
+    known = [name for name in names if name in METRICS and is_ranked(name)]
+    return {name for name in known if METRICS.get(name).core or name == BAR_METRIC}
+
+
+def rank_table(board: pd.DataFrame) -> pd.DataFrame:
+    """Mean rank of each method over the metrics of a family, and their disagreement as LATEC reports it.
+
+    Klein et al. 2024 (LATEC, arXiv 2409.16756, table 2) set beside the mean rank of a method the standard deviation of
+    its ranks over the metrics of a criterion. Here a family is a criterion, all its ranked metrics count, near-copies
+    among them, and methods are ranked by means, as on the board, where LATEC takes medians.
 
     Parameters
     ----------
-    table : DataFrame
-        Of `headline`.
+    board : DataFrame
+        Of `analysis.leaderboard.leaderboard`; recorded clips are taken.
 
     Returns
     -------
     DataFrame
-        Columns `AGREEMENT`: Kendall's W over ``n_raters``, and ``opposed``: the share of pairs of methods that two
-        raters order differently, mean over pairs of raters. Methods without a mean for every rater, baseline `random`
-        among them, are left out. No interval: raters are fixed.
+        Columns `RANKS`, one row per recogniser, family, fill and method, baselines left out; 1 is the best of
+        ``n_methods``, equal means share their mean rank. ``disagreement``: standard deviation over ``n_metrics``;
+        ``disagreement_chance``: what it is, in root mean square, where each metric orders the methods at random.
     """
-    table = table[(table["method"] != RANDOM) & table["mean"].notna()].assign(
-        oriented=lambda t: t["mean"] * [1 if METRICS.get(name).direction == "higher" else -1 for name in t["metric"]],
-        model=lambda t: t["model"] + np.where(t["trained_on"].isin([""]) | t["trained_on"].eq(t["corpus"]), "",
-                                              " (" + t["trained_on"] + ")"),
-    )  # fmt: skip
-    rows: list[dict[str, Any]] = []
-    for varied, column in _VARIED.items():
-        fixed = [name for name in _VARIED.values() if name != column]
-        pool = table[table["family"] == "faithfulness"] if column in ("metric", "fill") else table
-        for place, part in pool.groupby(fixed, sort=False):
-            wide = part.pivot_table(index=column, columns="method", values="oriented", sort=False).dropna(axis=1)
-            if len(wide) > 1 and wide.shape[1] > 2:
-                values = wide.to_numpy()
-                rows.append(
-                    dict(zip(fixed, place, strict=True))
-                    | {"varied": varied, "over": " ".join(map(str, wide.index)), "n_raters": len(wide),
-                       "n_methods": wide.shape[1], "w": concordance(values), "opposed": opposed(values)}
-                )  # fmt: skip
-    return pd.DataFrame(rows, columns=AGREEMENT).fillna({name: "" for name in _VARIED.values()})
+    known = [name for name in board["metric"].unique() if name in METRICS and is_ranked(name)]
+    chosen = board["condition"].eq(CLEAN) & board["metric"].isin(known) & board["mean"].notna()
+    table = board[chosen & ~board["method"].map(plain_name).isin(baselines())]
+    table = table.assign(oriented=oriented(table))
+    frames = []
+    for place, part in table.groupby(RANKS[:5], sort=False, dropna=False):
+        wide = part.pivot_table(index="metric", columns="method", values="oriented", sort=False)
+        wide = wide[wide.notna().sum(axis=1) >= LEAST_RANKED].dropna(axis=1)
+        n_metrics, n = wide.shape
+        if n_metrics < 2 or n < LEAST_RANKED:
+            continue
+        of_metric = rankdata(-wide.to_numpy(), axis=1)
+        chance = np.sqrt((n**2 - 1) / 12 * (n_metrics - 1) / n_metrics)
+        frame = pd.DataFrame(
+            {
+                "method": wide.columns, "n_metrics": n_metrics, "n_methods": n, "mean_rank": of_metric.mean(axis=0),
+                "disagreement": of_metric.std(axis=0), "disagreement_chance": chance,
+            }
+        )  # fmt: skip
+        frames.append(frame.assign(**dict(zip(RANKS[:5], place, strict=True))).sort_values("mean_rank", kind="stable"))
+    return pd.concat(frames, ignore_index=True)[RANKS] if frames else pd.DataFrame(columns=RANKS)
 
 
-def opposed(scores: np.ndarray) -> float:
-    """Share of pairs of objects that two raters order differently, mean over pairs of raters.
-
-    Parameters
-    ----------
-    scores : array, shape (n_raters, n_objects)
-        Equal scores of a rater oppose nobody.
-    """
-    i, j = np.triu_indices(scores.shape[1], 1)
-    signs = np.sign(scores[:, i] - scores[:, j])
-    return float(np.mean([np.mean(signs[a] * signs[b] < 0) for a, b in combinations(range(len(scores)), 2)]))
+def oriented(table: pd.DataFrame) -> pd.Series:
+    """Means of a board, larger for better."""
+    return table["mean"] * [1 if METRICS.get(name).direction == "higher" else -1 for name in table["metric"]]
 
 
 def as_csv(table: pd.DataFrame) -> bytes:

@@ -12,6 +12,7 @@ Source: Kendall & Babington Smith 1939, Annals of Mathematical Statistics 10(3).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy.stats import rankdata
@@ -61,6 +62,27 @@ def concordances(scores: np.ndarray) -> np.ndarray:
     return w
 
 
+def opposed(scores: np.ndarray) -> float:
+    """Share of pairs of objects that two raters order differently, mean over pairs of raters.
+
+    Without ties it is (1 - Kendall's tau) / 2, averaged over pairs of raters.
+
+    Parameters
+    ----------
+    scores : array, shape (n_raters, n_objects)
+        Equal scores of a rater oppose nobody.
+    """
+    signs = pair_signs(scores)
+    return float(np.mean([np.mean(signs[a] * signs[b] < 0) for a, b in combinations(range(len(scores)), 2)]))
+
+
+def pair_signs(scores: np.ndarray) -> np.ndarray:
+    """Order of each pair of objects, -1, 0 or 1, shape (..., n_pairs), of scores of shape (..., n_objects)."""
+    i, j = np.triu_indices(scores.shape[-1], 1)
+    signs: np.ndarray = np.sign(scores[..., i] - scores[..., j])
+    return signs
+
+
 @dataclass(frozen=True)
 class GroupConcordance:
     """Agreement of groups of clips about the order of methods.
@@ -74,11 +96,14 @@ class GroupConcordance:
     p : float
         Share of random groupings (the observed one included) between which the differences between methods vary as
         much; small where they depend on the group.
+    opposed : float
+        `opposed` of the group means.
     """
 
     w: float
     w_random: float
     p: float
+    opposed: float
 
 
 def group_concordance(
@@ -102,9 +127,29 @@ def group_concordance(
     generator : numpy Generator
     draws : int
     """
-    n_groups = int(groups.max()) + 1
     # what all methods share on a clip moves no rank, but would move the means of random groups
     centred = values - values.mean(axis=1, keepdims=True)
+    drawn = random_groupings(groups, speakers, generator, draws)
+    means, sizes = group_means(centred, drawn)
+    rounded = np.round(means, 12)
+    w = concordances(rounded)
+    apart = ((means - centred.mean(axis=0)) ** 2 * sizes).sum((1, 2))
+    known = np.isfinite(w[1:])
+    p = np.count_nonzero(apart >= apart[0] * (1 - 1e-9)) / (1 + draws)  # the observed grouping is one of them
+    w_random = float(w[1:][known].mean()) if known.any() else np.nan
+    return GroupConcordance(float(w[0]), w_random, float(p), opposed(rounded[0]))
+
+
+def random_groupings(
+    groups: np.ndarray, speakers: np.ndarray, generator: np.random.Generator, draws: int = DRAWS
+) -> np.ndarray:
+    """The groups of clips, then random ones of the same sizes, int, shape (1 + draws, clips).
+
+    Parameters
+    ----------
+    groups, speakers, generator, draws
+        As of `group_concordance`.
+    """
     of_speaker = np.full(int(speakers.max()) + 1, -1)
     of_speaker[speakers] = groups
     nested = bool((of_speaker[speakers] == groups).all())
@@ -116,11 +161,27 @@ def group_concordance(
         else:
             order = np.lexsort((generator.random(len(groups)), speakers))
             drawn[i, order] = groups[np.argsort(speakers, kind="stable")]
+    return drawn
+
+
+def group_means(values: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each group under each grouping.
+
+    Parameters
+    ----------
+    values : array, shape (clips, methods)
+        Complete.
+    drawn : array of int, shape (groupings, clips)
+        From 0, see `random_groupings`.
+
+    Returns
+    -------
+    means : array, shape (groupings, n_groups, methods)
+    sizes : array, shape (groupings, n_groups, 1)
+        Clips of each group.
+    """
+    n_groups = int(drawn[0].max()) + 1
     inside = (drawn[:, None, :] == np.arange(n_groups)[:, None]).astype(np.float64)
+    sizes = inside.sum(-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = inside @ centred / inside.sum(-1, keepdims=True)
-    w = concordances(np.round(means, 12))
-    apart = ((means - centred.mean(axis=0)) ** 2 * inside.sum(-1)[..., None]).sum((1, 2))
-    known = np.isfinite(w[1:])
-    p = np.count_nonzero(apart >= apart[0] * (1 - 1e-9)) / (1 + draws)  # the observed grouping is one of them
-    return GroupConcordance(float(w[0]), float(w[1:][known].mean()) if known.any() else np.nan, float(p))
+        return inside @ values / sizes, sizes

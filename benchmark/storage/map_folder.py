@@ -29,7 +29,7 @@ from ...errors import ClipError, InputError
 from ...keys import digest
 from ...methods.attribution import Attribution
 from ...methods.external import AGAINST_NOTHING, PREFIX, SEEDS
-from ...methods.map_arrays import ExternalMap
+from ...methods.external_map import ExternalMap
 from ...methods.map_grids import EDGES, GridSpec, check_cover, parse_grid
 from .bounds import MAX_ARRAY_BYTES, check_archive, load_array
 from .explanations import DAMAGE

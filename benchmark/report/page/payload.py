@@ -13,14 +13,16 @@ from ....methods.records import METHODS, baselines
 from ....metrics.record import FAMILIES
 from ....metrics.records import METRICS
 from ....metrics.verdict import board_grade, labelled, mark_meaning
-from ...analysis.group_views import VIEWS, group_views
+from ...analysis.abstention import CompletedCell
+from ...analysis.group_views import views_of
 from ...analysis.leaderboard import RANKING, family_ranking, ordered
 from ...analysis.shown_names import plain_name
-from ..figures.order import joined, orders
+from ...stats.clustered import Cell
+from ..figures.order import joined, orders_of
 from ..tables import mark
 from .encode import rounded, table
 
-CROSSED, JOINED = "emotion and sex", ", "  # view of both, and what stands between their names
+CROSSED = "emotion and sex"  # view of both
 PLACE = ["corpus", "model", "trained_on", "seen_in_training"]  # what stands for a setting of the page
 MEASURE = ["metric", "space", "target_rule", "condition", "fill"]
 BOARD = [
@@ -99,16 +101,12 @@ def bar_tests(board: pd.DataFrame) -> list[tuple[str, int]]:
     return [(str(family), int(part.notna().sum())) for family, part in board.groupby("family")["p_bar"]]
 
 
-def crossed_views(scores: pd.DataFrame) -> pd.DataFrame:
+def crossed_views(scores: pd.DataFrame, found: Sequence[CompletedCell]) -> pd.DataFrame:
     """`group_views` of emotions and sexes together, such as "anger, female"; without rows where either is unknown."""
     if "sex" not in scores:
         return pd.DataFrame()
-    sex, emotion = (scores[name].astype(object).where(scores[name].notna(), "").astype(str) for name in VIEWS[::-1])
-    if not (sex != "").any() or sex.nunique() < 2:
-        return pd.DataFrame()
-    both = (emotion + JOINED + sex).where((emotion != "") & (sex != ""), "")
-    found = group_views(scores.drop(columns="sex").assign(emotion=both))
-    return found.assign(view=CROSSED)
+    sexes = set(scores["sex"].fillna("").astype(str))
+    return views_of(found, CROSSED) if len(sexes) > 1 else pd.DataFrame()
 
 
 def setting_facts(scores: pd.DataFrame, settings: Sequence[Setting]) -> list[dict[str, Any]]:
@@ -186,7 +184,7 @@ def _condition(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def order_diagrams(scores: pd.DataFrame, settings: Sequence[Setting]) -> list[dict[str, Any]]:
+def order_diagrams(found: Sequence[CompletedCell], settings: Sequence[Setting]) -> list[dict[str, Any]]:
     """Average ranks with the critical difference of each family, over all settings and in each.
 
     Returns
@@ -195,14 +193,19 @@ def order_diagrams(scores: pd.DataFrame, settings: Sequence[Setting]) -> list[di
         ``setting`` (its number, -1 for all together), ``family``, ``cells``, ``critical``, ``methods`` with
         ``ranks``, best first, and ``joined``: number of the last method that each cannot be told apart from.
     """
-    parts = [(i, setting.of(scores)) for i, setting in enumerate(settings)]
+    cells = [each.cell for each in found]
+    places = [tuple(str(cell.names[name]) for name in PLACE) for cell in cells]
+    parts = [
+        (i, [cell for cell, place in zip(cells, places, strict=True) if place == tuple(setting)])
+        for i, setting in enumerate(settings)
+    ]
     if len(settings) > 1:
-        parts.insert(0, (-1, scores))
+        parts.insert(0, (-1, cells))
     return [diagram for number, part in parts for diagram in _orders(number, part)]
 
 
-def _orders(number: int, scores: pd.DataFrame) -> Iterable[dict[str, Any]]:
-    found = orders(scores)
+def _orders(number: int, cells: Iterable[Cell]) -> Iterable[dict[str, Any]]:
+    found = orders_of(cells)
     for family, part in found.groupby("family", sort=False) if len(found) else ():
         ranks, critical = part["average_rank"].to_numpy(), float(part["critical_difference"].iloc[0])
         yield {

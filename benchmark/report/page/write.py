@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 from jinja2 import Environment
 
+from ...analysis.abstention import CompletedCell
+from ...analysis.leaderboard import completed_cells
 from ...storage.files import write_atomically
 from ...storage.store import Store
 from ..defaults import EXAMPLE_CLIPS
@@ -87,6 +89,7 @@ def write_page(
     infos: Sequence[Mapping[str, Any]],
     parts: PageParts,
     source: Source | None = None,
+    found: Sequence[CompletedCell] | None = None,
 ) -> Path:
     """Write ``index.html`` and its assets.
 
@@ -103,6 +106,8 @@ def write_page(
     parts : PageParts
     source : Source, optional
         Default: no explanation is shown.
+    found : sequence of CompletedCell, optional
+        The score rows' `leaderboard.completed_cells`; computed where they are not given.
 
     Returns
     -------
@@ -138,7 +143,8 @@ def write_page(
         shown.append((example, chunks[name]))
     inline, later = _split(board_tables(board, settings, of_axes))
     chunks |= {f"board-{number}": rows for number, rows in later.items()}
-    crossed = crossed_views(scores)
+    found = completed_cells(scores) if found is None else found
+    crossed = crossed_views(scores, found)
     every = pd.concat([views, crossed], ignore_index=True) if len(crossed) else views
     chunks |= {f"groups-{number}": rows for number, rows in enumerate(group_tables(every, settings))}
     chunks |= {f"clips-{number}": rows for number, rows in enumerate(clip_tables(scores, settings))}
@@ -149,7 +155,7 @@ def write_page(
         write_atomically(folder / f"{name}.js", f'serxai("{name}",{safe_json(chunk)});\n'.encode())
     payload = {
         "settings": setting_facts(scores, settings), **facts, "boards": inline,
-        "orders": order_diagrams(scores, settings),
+        "orders": order_diagrams(found, settings),
         "groups": _groups(views), "examples": example_index(shown), "silent": sorted(recordings.reasons.values()),
         "notes": notes, "failures": [list(row) for row in parts.failures],
         "downloads": [list(entry) for entry in parts.downloads], "strength": strength, "tested": bar_tests(board),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 import serxai
 from serxai.benchmark.results.build import _differing_tables, _texts
 from serxai.benchmark.results.marks import has_marks, rewritten
-from serxai.benchmark.results.tables import HEADLINE, agreement, as_csv, as_texts, opposed
+from serxai.benchmark.results.tables import as_csv, as_texts
 from serxai.errors import InputError
 
 BOARD = pd.DataFrame(
@@ -76,28 +75,6 @@ def test_check_names_texts_and_tables_that_differ(tmp_path: Path):
     assert "column 'method'" in _differing_tables(tmp_path, {"headline": as_csv(BOARD.assign(method="x"))})[0]
     assert "3 rows, rebuilt 2" in _differing_tables(tmp_path, {"headline": as_csv(BOARD[:2])})[0]
     assert "not committed" in _differing_tables(tmp_path, {"axes": as_csv(BOARD)})[0]
-
-
-def test_opposed_pairs_are_those_that_two_raters_order_differently():
-    assert opposed(np.array([[1.0, 2, 3], [1, 2, 3]])) == 0
-    assert opposed(np.array([[1.0, 2, 3], [3, 2, 1]])) == 1
-    assert opposed(np.array([[1.0, 2, 3], [1, 3, 2]])) == pytest.approx(1 / 3)
-
-
-def test_agreement_varies_one_thing_and_orients_metrics():
-    rows = []
-    for corpus, sign in (("x", 1), ("y", -1)):
-        for metric in ("abpc", "deletion"):  # less is better in deletion
-            worth = sign if metric == "abpc" else -sign
-            rows += [
-                dict.fromkeys(HEADLINE, "") | {"corpus": corpus, "model": "cnn", "trained_on": corpus, "metric": metric,
-                 "family": "faithfulness", "fill": "noise", "method": m, "mean": worth * i, "condition": "clean"}
-                for i, m in enumerate(("emolime", "saliency", "energy", "random"))
-            ]  # fmt: skip
-    found = agreement(pd.DataFrame(rows)).set_index("varied")
-    assert found.loc["metrics", "w"].tolist() == [1, 1] and found.loc["metrics", "opposed"].tolist() == [0, 0]
-    assert found.loc["corpora", "w"].tolist() == [0, 0] and found.loc["corpora", "opposed"].tolist() == [1, 1]
-    assert set(found["n_methods"]) == {3} and "fills" not in found.index
 
 
 RESULTS = Path(serxai.__file__).parent / "results"
