@@ -18,6 +18,7 @@ from .axis_rows import AxisTables
 from .band_table import crossed, kinds
 from .corpus_axis import profile_contrast, profiles_of
 from .leaderboard import leaderboard
+from .recogniser_titles import recogniser_title
 from .robustness import AXES, pooled
 from .shown_names import plain_name
 
@@ -40,7 +41,7 @@ def passed_bar(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
     found: dict[tuple[str, str], set[str]] = {}
     for row in board.to_dict("records"):
         if row["fill"] == first[row["corpus"], row["model"]]:
-            title = f"{row['model']} ({row['trained_on']})" if row["trained_on"] else row["model"]
+            title = recogniser_title(row["model"], row["trained_on"])
             passed = found.setdefault((row["corpus"], title), set())
             passed |= {row["method"]} if row["passes_bar"] == "yes" else set()
     return found

@@ -35,7 +35,8 @@ from ...metrics.records import METRICS
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import Estimate, clustered_mean
 from .claims import HIGH_AROUSAL, LOW_AROUSAL, Finding, counted, setting_of, verdict_of
-from .salient_cues import ANYWHERE, OWN, SALIENT, TRUE, recogniser_names
+from .recogniser_titles import recogniser_titles
+from .salient_cues import ANYWHERE, OWN, SALIENT, TRUE
 
 CLAIM_1, CLAIM_2, CLAIM_3 = "Beyond Saliency 1", "Beyond Saliency 2", "Beyond Saliency 3"
 BEYOND = "beyond the clip"
@@ -56,7 +57,7 @@ def beyond_saliency_claims(table: pd.DataFrame) -> list[Finding]:
     table : DataFrame
         Of `salient_cues.cue_table`.
     """
-    table = table.assign(model=recogniser_names(table))
+    table = table.assign(model=recogniser_titles(table))
     parts: list[tuple[str, str, pd.DataFrame]] = []
     for method, of_method in table.groupby("method", sort=True):
         settings = [named for named, _ in of_method.groupby(SETTING, sort=True)]

@@ -24,7 +24,7 @@ from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import Estimate, clustered_mean
 from ..stats.multiplicity import holm
 from .authors import digitised_weights
-from .band_table import BANDS, crossed, kinds
+from .band_table import BANDS, crossed, kind_titles, kinds
 from .corpus_axis import ProfileContrast, profile_contrast, profiles_of
 
 HIGH_AROUSAL, LOW_AROUSAL = ("anger", "happiness", "fear"), ("sadness", "neutral", "boredom")
@@ -218,9 +218,8 @@ CLAIM_2, CLAIM_3 = "EmoLIME 2", "EmoLIME 3"
 
 def by_recogniser(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Corpus, kind of recogniser (with its training corpus where that is another one) and rows of each setting."""
-    kind = kinds(table)
-    named = table.assign(kind=kind.where(~crossed(table), kind + " (" + table["trained_on"] + ")"))
-    for (corpus, model), part in named.groupby(["corpus", "kind"], sort=False):
+    named = table.assign(title=kind_titles(table))
+    for (corpus, model), part in named.groupby(["corpus", "title"], sort=False):
         yield str(corpus), str(model), part
 
 

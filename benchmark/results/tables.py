@@ -21,11 +21,12 @@ import pandas as pd
 from ...metrics.records import METRICS, is_ranked
 from ..analysis.axis_board import BAR_METRIC
 from ..analysis.bar import RANDOM
+from ..analysis.recogniser_titles import recogniser_titles
+from ..analysis.stored_maps import CLEAN
 from ..report.escape import csv_safe
 from ..stats.concordance import concordance
 from ..storage.store import Store
 
-CLEAN = "clean"
 HEADLINE = [
     "corpus", "model", "trained_on", "family", "metric", "fill", "method", "baseline", "rank", "mean", "low", "high",
     "n_clips", "n_speakers", "coverage", "difference", "difference_low", "difference_high", "p_holm", "diff_energy",
@@ -79,9 +80,8 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
     """
     table = table[(table["method"] != RANDOM) & table["mean"].notna()].assign(
         oriented=lambda t: t["mean"] * [1 if METRICS.get(name).direction == "higher" else -1 for name in t["metric"]],
-        model=lambda t: t["model"] + np.where(t["trained_on"].isin([""]) | t["trained_on"].eq(t["corpus"]), "",
-                                              " (" + t["trained_on"] + ")"),
-    )  # fmt: skip
+        model=recogniser_titles,
+    )
     rows: list[dict[str, Any]] = []
     for varied, column in _VARIED.items():
         fixed = [name for name in _VARIED.values() if name != column]
