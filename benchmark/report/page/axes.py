@@ -146,7 +146,10 @@ def strength_rows(table: pd.DataFrame | None, settings: Sequence[Setting]) -> li
 
 
 def _of(rows: pd.DataFrame, setting: Setting) -> pd.Series:
-    """Which rows are of a setting; those of all corpora together are of every setting of their kind of recogniser."""
+    """Which rows are of a setting; those of all corpora together are of recognisers of their kind and own corpus."""
     title = recogniser_title(setting.model, setting.trained_on)
     corpus, model = rows["corpus"].astype(str), rows["model"].astype(str)
-    return ((corpus == setting.corpus) & (model == title)) | ((corpus == "") & (model == plain_name(setting.model)))
+    own = setting.trained_on in ("", plain_name(setting.corpus))
+    return ((corpus == setting.corpus) & (model == title)) | (
+        (corpus == "") & (model == plain_name(setting.model)) & own
+    )
