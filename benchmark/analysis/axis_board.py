@@ -18,6 +18,7 @@ from .axis_rows import AxisTables
 from .band_table import crossed, kinds
 from .corpus_axis import profile_contrast, profiles_of
 from .leaderboard import leaderboard
+from .recogniser_titles import recogniser_title
 from .robustness import AXES, pooled
 from .shown_names import plain_name
 
@@ -40,7 +41,7 @@ def passed_bar(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
     found: dict[tuple[str, str], set[str]] = {}
     for row in board.to_dict("records"):
         if row["fill"] == first[row["corpus"], row["model"]]:
-            title = f"{row['model']} ({row['trained_on']})" if row["trained_on"] else row["model"]
+            title = recogniser_title(row["model"], row["trained_on"])
             passed = found.setdefault((row["corpus"], title), set())
             passed |= {row["method"]} if row["passes_bar"] == "yes" else set()
     return found
@@ -121,6 +122,8 @@ def _corpora(bands: pd.DataFrame) -> list[dict[str, Any]]:
 def axis_grid(board: pd.DataFrame) -> list[list[str]]:
     """Header and lines of a board: methods of each corpus and recogniser, axes as columns, as text.
 
+    Axis ``corpora`` stands beside recognisers of the corpus itself, of which it is.
+
     Parameters
     ----------
     board : DataFrame
@@ -133,8 +136,9 @@ def axis_grid(board: pd.DataFrame) -> list[list[str]]:
         ["corpus", "model", "method"], sort=False
     ):
         by_axis = {row["axis"]: row for row in part.to_dict("records")}
-        kind = plain_name(str(model).partition(" (")[0])
-        if (kind, method) in of_corpora.index:
+        name, _, trained_on = str(model).removesuffix(")").partition(" (")
+        kind, own = plain_name(name), trained_on in ("", plain_name(str(corpus)))
+        if own and (kind, method) in of_corpora.index:
             by_axis[CORPORA] = of_corpora.loc[(kind, method)].to_dict()
         passes = "▲" if part["passes"].any() else ""
         lines.append([f"{method}{passes}", str(corpus), str(model), *(_cell(by_axis.get(axis)) for axis in axes)])

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ...metrics.similarity import PROFILE_BANDS
+from .recogniser_titles import recogniser_titles
 from .shown_names import plain_name
 from .stored_maps import CLEAN, StoredMap
 
@@ -44,6 +45,11 @@ def band_table(maps: Iterable[StoredMap]) -> pd.DataFrame:
 def kinds(table: pd.DataFrame) -> pd.Series:
     """Kind of each row's recogniser: its name without the digest that tells several apart."""
     return table["model"].map(plain_name)
+
+
+def kind_titles(table: pd.DataFrame) -> pd.Series:
+    """Kind of each row's recogniser, with its training corpus where that is another one than it hears."""
+    return recogniser_titles(table.assign(model=kinds(table)))
 
 
 def crossed(table: pd.DataFrame) -> pd.Series:

@@ -34,8 +34,9 @@ from ...metrics.neutral_agreement import RIVALS
 from ...metrics.records import METRICS
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import Estimate, clustered_mean
-from .claims import HIGH_AROUSAL, LOW_AROUSAL, Finding, counted, setting_of, verdict_of
-from .salient_cues import ANYWHERE, OWN, SALIENT, TRUE, recogniser_names
+from .claims import HIGH_AROUSAL, LOW_AROUSAL, Finding, counted, setting_of, signed, verdict_of
+from .recogniser_titles import recogniser_titles
+from .salient_cues import ANYWHERE, OWN, SALIENT, TRUE
 
 CLAIM_1, CLAIM_2, CLAIM_3 = "Beyond Saliency 1", "Beyond Saliency 2", "Beyond Saliency 3"
 BEYOND = "beyond the clip"
@@ -56,7 +57,7 @@ def beyond_saliency_claims(table: pd.DataFrame) -> list[Finding]:
     table : DataFrame
         Of `salient_cues.cue_table`.
     """
-    table = table.assign(model=recogniser_names(table))
+    table = table.assign(model=recogniser_titles(table))
     parts: list[tuple[str, str, pd.DataFrame]] = []
     for method, of_method in table.groupby("method", sort=True):
         settings = [named for named, _ in of_method.groupby(SETTING, sort=True)]
@@ -112,7 +113,7 @@ def windows_carry_cues(part: pd.DataFrame, method: str, setting: str) -> Iterato
     yield Finding(
         CLAIM_1, method, setting, f"{effect} ({best})", estimate.mean, *estimate.bounds, estimate.p,
         *counted(known), estimate.n_speakers, verdict,
-        f"against each rule: {told}; by class: {', '.join(f'{e} {v:+.2f}' for e, v in by_class.items())}",
+        f"against each rule: {told}; by class: {', '.join(f'{e} {signed(v)}' for e, v in by_class.items())}",
     )  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def _mean(values: pd.Series, facts: pd.DataFrame, level: float = LEVEL) -> Estim
 
 def _interval(estimate: Estimate) -> str:
     low, high = estimate.bounds
-    return f"{estimate.mean:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else "")
+    return signed(estimate.mean) + (f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else "")
 
 
 # -- claim 2: arousal --------------------------------------------------------------------------------------------------

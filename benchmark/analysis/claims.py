@@ -24,7 +24,7 @@ from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import Estimate, clustered_mean
 from ..stats.multiplicity import holm
 from .authors import digitised_weights
-from .band_table import BANDS, crossed, kinds
+from .band_table import BANDS, crossed, kind_titles, kinds
 from .corpus_axis import ProfileContrast, profile_contrast, profiles_of
 
 HIGH_AROUSAL, LOW_AROUSAL = ("anger", "happiness", "fear"), ("sadness", "neutral", "boredom")
@@ -165,7 +165,7 @@ def across_models_and_corpora(table: pd.DataFrame, method: str) -> Iterator[Find
 def _profile_note(found: ProfileContrast) -> str:
     means = ", ".join(f"{kind} {value:.2f}" for kind, value in found.means.items())
     by_emotion = "; ".join(
-        f"{e} {d:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else "")
+        f"{e} {signed(d)}" + (f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else "")
         for e, (d, low, high) in found.by_emotion.items()
         if np.isfinite(d)
     )
@@ -218,9 +218,8 @@ CLAIM_2, CLAIM_3 = "EmoLIME 2", "EmoLIME 3"
 
 def by_recogniser(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Corpus, kind of recogniser (with its training corpus where that is another one) and rows of each setting."""
-    kind = kinds(table)
-    named = table.assign(kind=kind.where(~crossed(table), kind + " (" + table["trained_on"] + ")"))
-    for (corpus, model), part in named.groupby(["corpus", "kind"], sort=False):
+    named = table.assign(title=kind_titles(table))
+    for (corpus, model), part in named.groupby(["corpus", "title"], sort=False):
         yield str(corpus), str(model), part
 
 
@@ -241,7 +240,10 @@ def low_bands(table: pd.DataFrame, method: str) -> Iterator[Finding]:
         verdict = verdict_of(estimate.mean, *estimate.bounds)
         if verdict == "supported" or drives:  # the best of several emotions was chosen: its interval does not decide
             verdict = "supported" if drives else "undecided"
-        told = "; ".join(f"{e} {v.mean:+.3f} (Holm p {p[e]:.3f})" for e, v in found.items())
+        told = "; ".join(
+            f"{e} {signed(v.mean, 3)}" + (f" (Holm p {p[e]:.3f})" if np.isfinite(p[e]) else "")
+            for e, v in found.items()
+        )
         yield Finding(
             CLAIM_2 if deep else f"{CLAIM_2}, hand-crafted features", method, setting_of((corpus,), (model,)),
             f"weight below 386 Hz - mean of the other bands, {best}", estimate.mean, *estimate.bounds, p[best],
@@ -264,7 +266,8 @@ def high_bands_and_arousal(table: pd.DataFrame, method: str) -> Iterator[Finding
             "weight above 2.5 kHz, emotions of high - of low arousal", estimate.mean, *estimate.bounds, estimate.p,
             *counted(part[part["target"].isin([*HIGH_AROUSAL, *LOW_AROUSAL])]), estimate.n_speakers,
             verdict_of(estimate.mean, *estimate.bounds),
-            f"high arousal {means[0].mean():+.3f}, low arousal {means[1].mean():+.3f} (means over speakers)",
+            f"high arousal {signed(means[0].mean(), 3)}, low arousal {signed(means[1].mean(), 3)} "
+            "(means over speakers)",
         )  # fmt: skip
 
 
@@ -275,4 +278,9 @@ def _estimate(values: pd.Series, facts: pd.DataFrame) -> Estimate:
 
 def setting_of(corpora: Iterable[str], models: Iterable[str]) -> str:
     """Corpora and recognisers of a finding, in words."""
-    return f"{', '.join(sorted(corpora))}; {', '.join(sorted(models))}"
+    return "; ".join(part for part in (", ".join(sorted(corpora)), ", ".join(sorted(models))) if part)
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign; a dash where it is missing."""
+    return f"{value:+.{digits}f}" if np.isfinite(value) else "–"

@@ -1,20 +1,23 @@
 """Similarity of band profiles corpus by corpus, and recogniser by recogniser, for heat maps.
 
 Means of the correlations of `corpus_axis` over all emotions and over what is held fixed: of two corpora over the kinds
-of recogniser that explain both, of two recognisers over the corpora that both explain. Both profiles of a pair come
+of recogniser that explain both, of two recognisers over the corpora that both explain. A recogniser that was trained
+on another corpus than the one it hears is another recogniser, named with its training corpus, and no part of the map of
+corpora: profiles of one set of weights on two corpora would be alike for other reasons. Both profiles of a pair come
 from disjoint halves of each corpus' speakers, so the diagonal is the split-half correlation, the most to expect.
 Intervals are a jackknife over the speakers of the corpora that a cell is about; missing where one has fewer than 6.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
+from .band_table import crossed, kind_titles
 from .corpus_axis import Profiles, profiles_of, similarity_matrix
 
 AXES = ("corpora", "recognisers")
@@ -23,13 +26,22 @@ CELLS = ["method", "axis", "one", "other", "bands", "correlation", "low", "high"
 Mask = np.ndarray  # bool, shape (cells, cells): pairs of profiles whose mean a number is
 
 
-def pairs_of(profiles: Profiles) -> list[tuple[str, str, str, Mask, set[str]]]:
-    """Axis, two names, pairs of profiles and corpora of each cell of the two heat maps."""
+def pairs_of(profiles: Profiles, crossed_titles: Collection[str] = ()) -> list[tuple[str, str, str, Mask, set[str]]]:
+    """Axis, two names, pairs of profiles and corpora of each cell of the two heat maps.
+
+    Parameters
+    ----------
+    profiles : Profiles
+    crossed_titles : collection of str
+        Recognisers that were trained on another corpus.
+    """
     labels = np.array(profiles.cells, dtype=object).reshape(-1, 3)
+    own = ~np.isin(labels[:, 1].astype(str), list(crossed_titles))
     found = []
-    for axis, varied, fixed in (("corpora", 0, 1), ("recognisers", 1, 0)):
-        names = list(dict.fromkeys(labels[:, varied]))
+    for axis, varied, fixed, counted in (("corpora", 0, 1, own), ("recognisers", 1, 0, np.ones_like(own))):
+        names = list(dict.fromkeys(labels[counted, varied]))
         same = (labels[:, fixed][:, None] == labels[:, fixed]) & (labels[:, 2][:, None] == labels[:, 2])
+        same &= counted[:, None] & counted
         for i, one in enumerate(names):
             for other in names[i:]:
                 mask = same & (labels[:, varied] == one)[:, None] & (labels[:, varied] == other)
@@ -53,14 +65,16 @@ def profile_map(table: pd.DataFrame, method: str, seed: int = 0) -> pd.DataFrame
     -------
     DataFrame
         Columns `CELLS`; each pair of names once, and each name with itself. Empty where the method explained nothing.
+        Recognisers are kinds, with the training corpus in brackets where that is another one than they hear.
     """
-    profiles = profiles_of(table, method)
+    profiles = profiles_of(table.assign(model=kind_titles(table)), method)
+    of_others = set(kind_titles(table)[crossed(table)])
     rows = []
     for bands, chosen in zip(BANDS, (profiles, profiles.above_lowest()), strict=True):
         if not chosen.cells:
             break
         everyone = {corpus: np.ones(n, dtype=bool) for corpus, n in chosen.speakers.items()}
-        cells = pairs_of(chosen)
+        cells = pairs_of(chosen, of_others)
 
         def means(
             kept: dict[str, np.ndarray], profiles: Profiles = chosen, masks: Sequence[Mask] = [c[3] for c in cells]

@@ -270,8 +270,8 @@ def pooled(rows: pd.DataFrame) -> pd.DataFrame:
 def _pooled(part: pd.DataFrame) -> dict[str, Any]:
     known = part.dropna(subset=["similarity", "floor"])
     same = known[known["unchanged"].ne(False)]
-    told = _ratio(same)
-    everything = _ratio(known)
+    told = score_of_means(same)
+    everything = score_of_means(known)
     contrast = clustered_mean(same["similarity"] - same["floor"], same["speaker"].tolist(), _sentences(same))
     return told | {
         "strength": part["strength"].mean(), "contrast": contrast.mean, "contrast_low": contrast.bounds[0],
@@ -282,8 +282,19 @@ def _pooled(part: pd.DataFrame) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _ratio(part: pd.DataFrame) -> dict[str, Any]:
-    """Ratio of means and its jackknife interval over speakers; all means over the clips that have all three."""
+def score_of_means(part: pd.DataFrame) -> dict[str, Any]:
+    """Ratio of means and its jackknife interval over speakers; all means over the clips that have all three.
+
+    Parameters
+    ----------
+    part : DataFrame
+        Comparisons of one axis, pair of settings and method (`clip_rows`), none of which lacks similarity or floor.
+
+    Returns
+    -------
+    dict of str to float or str
+        Those columns of `POOLED`; ``range_low`` is NaN where there is nothing to compare with, ``note`` says what.
+    """
     nothing = {"score": np.nan, "low": np.nan, "high": np.nan, "range_low": np.nan}
     means = part[["similarity", "floor", "other_emotions", "ceiling"]].mean()
     if part.empty:

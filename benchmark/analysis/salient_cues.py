@@ -359,9 +359,3 @@ def _recorded_cues(maps: Sequence[FoundMap]) -> pd.DataFrame:
     places = zip(table["method"], table["clip"], table["target"], strict=True)
     table = table[[place in wanted for place in places]]
     return table.assign(corpus=maps[0].corpus, model=maps[0].model)
-
-
-def recogniser_names(table: pd.DataFrame) -> pd.Series:
-    """Recogniser of each row, with its training corpus where that is not the corpus it hears."""
-    own = table["trained_on"].isin([""]) | table["trained_on"].eq(table["corpus"])
-    return table["model"].where(own, table["model"] + " (" + table["trained_on"] + ")")

@@ -6,16 +6,23 @@ clips whose predicted class is unchanged, as in `robustness`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from ...datasets.shifts.conditions import CONDITIONS
 from ..stats.clustered import clustered_mean
 from .robustness import PAIR
+from .strength_curves import SETTING, curve_areas
 
+OF_AREA = {
+    "area": "area", "low": "area_low", "high": "area_high", "all_area": "area_all", "n_speakers": "area_speakers",
+    "note": "area_note",
+}  # fmt: skip
 CURVES = [
     "corpus", "model", "method", "kind", "unit", "condition", "strength", "similarity", "low", "high", "floor",
-    "ceiling", "changed", "n_clips", "n_all", "n_speakers",
+    "ceiling", "changed", "n_clips", "n_all", "n_speakers", "curve", *OF_AREA.values(),
 ]  # fmt: skip
 FALLING = ("dB SNR", "kbit/s", "Hz band")  # units in which the stronger shift is the smaller number
 
@@ -45,7 +52,10 @@ def shift_curves(rows: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Columns `CURVES`. ``strength`` is the mean measured strength over all clips; ``low`` and ``high`` are the 95 %
         interval of the similarity, speakers (and sentences) as clusters, missing below 6 speakers; ``changed`` is the
-        share of clips whose predicted class changed, of ``n_all``.
+        share of clips whose predicted class changed, of ``n_all``. Conditions that are strengths of one ``curve`` have
+        the area under the score over it (`strength_curves.curve_areas`), the same at each of them: ``area`` with its
+        interval, ``area_all`` of all clips, the fewest speakers at a strength, and why a number is missing. In the
+        order of the registered conditions.
     """
     found = []
     for named, part in rows[rows["axis"] == "shift"].groupby(PAIR, sort=False):
@@ -53,7 +63,7 @@ def shift_curves(rows: pd.DataFrame) -> pd.DataFrame:
         known = part.dropna(subset=["similarity", "floor"])
         same = known[known["unchanged"].ne(False)]
         kind, unit = kind_of(str(condition))
-        row = dict.fromkeys(CURVES, np.nan) | {
+        row: dict[str, Any] = dict.fromkeys(CURVES, np.nan) | {"curve": "", "area_note": ""} | {
             "corpus": corpus, "model": model, "method": method, "kind": kind, "unit": unit, "condition": condition,
             "strength": part["strength"].mean(), "n_clips": len(same), "n_all": len(known),
             "n_speakers": same["speaker"].nunique(), "changed": 1 - len(same) / len(known) if len(known) else np.nan,
@@ -64,4 +74,17 @@ def shift_curves(rows: pd.DataFrame) -> pd.DataFrame:
             row |= {"similarity": estimate.mean, "low": estimate.bounds[0], "high": estimate.bounds[1]}
             row |= {"floor": same["floor"].mean(), "ceiling": same["ceiling"].mean()}
         found.append(row)
-    return pd.DataFrame(found, columns=CURVES)
+    order = {name: place for place, name in enumerate(CONDITIONS.names())}
+    found.sort(key=lambda row: order.get(row["condition"], len(order)))
+    return _with_areas(pd.DataFrame(found, columns=CURVES), curve_areas(rows))
+
+
+def _with_areas(points: pd.DataFrame, areas: pd.DataFrame) -> pd.DataFrame:
+    """Points, each with the area under its curve."""
+    known: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in areas.to_dict("records"):
+        told = {"curve": row["curve"]} | {column: row[name] for name, column in OF_AREA.items()}
+        known |= {(*(row[name] for name in SETTING), name): told for name in row["conditions"].split()}
+    rows = points.to_dict("records")
+    named = [known.get((*(row[name] for name in SETTING), row["condition"]), {}) for row in rows]
+    return pd.DataFrame([row | told for row, told in zip(rows, named, strict=True)], columns=CURVES)

@@ -26,6 +26,7 @@ from ..storage.clip_facts import read_clip_facts
 from ..storage.derived import NO_MAPS
 from ..storage.store import Explanation, Head, Store
 from .merge import older_methods
+from .recogniser_titles import recogniser_title
 from .record_tables import (
     AXES_KINDS,
     AXES_TABLE,
@@ -76,7 +77,7 @@ class MapFacts:
     @property
     def recogniser(self) -> str:
         """Model with its training corpus."""
-        return f"{self.model} ({self.trained_on})" if self.trained_on else self.model
+        return recogniser_title(self.model, self.trained_on)
 
     @property
     def kind(self) -> str:

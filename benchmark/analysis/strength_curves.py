@@ -5,7 +5,8 @@ A curve is one of `datasets.shifts.conditions.CURVES`: five strengths of one shi
 
 The area is under the score (0: as alike as other clips, 1: as a repeat) over the strengths of the curve that were run,
 which are equally spaced on the axis 0..1, whatever their unit: areas of two methods are comparable where both have the
-same strengths. Interval: jackknife over speakers of the whole area, so that strengths, which share clips, count once.
+same strengths. Interval: jackknife over speakers of the whole area, so that strengths, which share clips, count once;
+its degrees of freedom are those of the strength with the fewest speakers, and below 6 there the area is described only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from scipy import stats
 
 from ...datasets.shifts.conditions import CONDITIONS, CURVES
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
-from .robustness import MIN_RANGE, pooled
+from .robustness import MIN_RANGE, score_of_means
 
 SETTING = ["corpus", "model", "method"]
 AREAS = [
@@ -40,7 +41,8 @@ def curve_areas(rows: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Columns `AREAS`, one row for each corpus, recogniser, method and curve with at least two strengths. ``area`` is
         of clips whose prediction is unchanged under the strength, ``all_area`` of all clips, ``similarity_area`` of the
-        raw similarity of unchanged ones. NaN, with the reason in ``note``, where a strength has no score.
+        raw similarity of unchanged ones. ``n_speakers`` are those with a score at every strength: the fewest at one.
+        NaN, with the reason in ``note``, where a strength has no score.
     """
     known = rows[rows["axis"] == "shift"].dropna(subset=["similarity", "floor"])
     found = []
@@ -55,27 +57,36 @@ def curve_areas(rows: pd.DataFrame) -> pd.DataFrame:
 def _area(part: pd.DataFrame, conditions: list[str]) -> dict[str, Any]:
     part = part[part["other"].isin(conditions)]
     same = part[part["unchanged"].ne(False)]
+    scored = same.dropna(subset=["ceiling"])
+    fewest = int(scored.groupby("other")["speaker"].nunique().reindex(conditions, fill_value=0).min())
     told: dict[str, Any] = {
         "strengths": len(conditions), "conditions": " ".join(conditions), "n_clips": same["clip"].nunique(),
-        "n_speakers": same["speaker"].nunique(), "area": np.nan, "low": np.nan, "high": np.nan,
+        "n_speakers": fewest, "area": np.nan, "low": np.nan, "high": np.nan,
         "all_area": np.nan, "note": "",
     }  # fmt: skip
     told["similarity_area"] = _areas(same, conditions, raw=True)[0]
-    found = pooled(part)
-    lowest = found["range_low"]
-    if lowest.isna().any():
-        return told | {"note": f"at a strength: {found.loc[lowest.isna(), 'note'].iloc[0]}"}
-    if not (lowest > MIN_RANGE).all():
-        return told | {"note": f"ceiling - floor may be below {MIN_RANGE} at a strength"}
-    area, left_out = _areas(same, conditions), _areas(same, conditions, jackknife=True)
-    told["all_area"] = _areas(part, conditions)[0]
-    told["area"] = area[0]
+    lacking = _without_range(same, conditions)
+    if not (lacking if len(same) == len(part) else _without_range(part, conditions)):
+        told["all_area"] = _areas(part, conditions)[0]
+    if lacking:
+        return told | {"note": lacking}
+    told["area"], left_out = _areas(same, conditions)[0], _areas(same, conditions, jackknife=True)
+    if fewest < MIN_SPEAKERS:
+        return told | {"note": f"described only: {fewest} speakers"}
     k = len(left_out)
-    if k < MIN_SPEAKERS or not np.isfinite(left_out).all():
-        return told | {"note": f"described only: {k} speakers"}
     se = np.sqrt((k - 1) / k * np.sum((left_out - left_out.mean()) ** 2))
-    half = stats.t.ppf((1 + LEVEL) / 2, k - 1) * se
-    return told | {"low": area[0] - half, "high": area[0] + half}
+    half = stats.t.ppf((1 + LEVEL) / 2, fewest - 1) * se
+    return told | {"low": told["area"] - half, "high": told["area"] + half}
+
+
+def _without_range(part: pd.DataFrame, conditions: list[str]) -> str:
+    """Why there is no area over these strengths: one has no score, or hardly any range."""
+    found = [score_of_means(part[part["other"] == name]) for name in conditions]
+    lacking = [one["note"] for one in found if not np.isfinite(one["range_low"])]
+    if lacking:
+        return f"at a strength: {lacking[0]}"
+    small = any(one["range_low"] <= MIN_RANGE for one in found)
+    return f"ceiling - floor may be below {MIN_RANGE} at a strength" if small else ""
 
 
 def _areas(part: pd.DataFrame, conditions: list[str], raw: bool = False, jackknife: bool = False) -> np.ndarray:

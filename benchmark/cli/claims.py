@@ -194,7 +194,8 @@ def _print_findings(console: Console, found: Sequence[Finding]) -> None:
             interval = f" [{number(one.low)}, {number(one.high)}]" if np.isfinite(one.low) else ""
             p = f", p {p_text(one.p)}" if np.isfinite(one.p) else ""
             n = f", {_counts(one)}" if one.n_clips else ""
-            told = f"  {one.verdict}: {one.method}{aside}, {one.setting}: {one.effect}: {number(one.estimate)}"
+            setting = f", {one.setting}" if one.setting else ""
+            told = f"  {one.verdict}: {one.method}{aside}{setting}: {one.effect}: {number(one.estimate)}"
             console.print(f"{told}{interval}{p}{n}", highlight=False, markup=False, soft_wrap=True)
             console.print(f"    {one.note}", style="dim", highlight=False, markup=False, soft_wrap=True)
 

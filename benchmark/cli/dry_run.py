@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.table import Table
+from rich.table import Column, Table
 
 from ...models.fine_tuning import FineTuning
 from ...models.training_cost import training_notice
@@ -64,6 +64,11 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         }
         for name in config.methods
     }
+    built_on = {
+        name: calls
+        for (part, name), calls in sorted(scoring.calls.items())
+        if part == "explanations" and calls and name not in by_method
+    }
     summary: dict[str, Any] = {
         "cells": len(plan.cells),
         "clips": plan.n_clips,
@@ -86,6 +91,7 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
             for reach in fills.described
         ],
         "methods": by_method,
+        "built_on": built_on,
         "seconds": round(seconds, 1),
         "workers": execution.workers,
         "bytes": size * sum(len(shard.clips) for shard in left),
@@ -109,10 +115,13 @@ def dry_run(config: RunConfig, execution: Execution, out: Path | None = None, as
         highlight=False,
     )
     table = Table(
-        "method", "calls to explain", "calls to score", "of them to explain again", box=None, header_style="bold"
-    )
+        Column("method", overflow="fold"), "calls to explain", "calls to score", "of them to explain again",
+        box=None, header_style="bold",
+    )  # fmt: skip
     for name, parts in by_method.items():
         table.add_row(name, *(str(parts[part]) for part in ("explanations", "scores", "again")))
+    for name, calls in built_on.items():
+        table.add_row(f"{name} (built on)", str(calls), "", "")
     console.print(table)
     if summary["again_calls"]:
         console.print(

@@ -23,6 +23,7 @@ from ..analysis.band_table import BANDS, FACTS, band_table
 from ..analysis.band_table import COLUMNS as BAND_COLUMNS
 from ..analysis.claim_tables import ClaimTables, derive_tables
 from ..analysis.merge import ROW, refuse_incomplete, version_order
+from ..analysis.recogniser_titles import recogniser_title
 from ..analysis.record_tables import AXES_TABLE, BAND_TABLE, CUES, MASK_KINDS, MASK_TABLES, MEASURE
 from ..analysis.salient_cues import COLUMNS as CUE_COLUMNS
 from ..analysis.salient_cues import Voices
@@ -102,10 +103,9 @@ def add_runs(
         for piece, corpus, model in _pieces(store, claims, cues, name):
             trained_on = str(piece.scores["trained_on"].iloc[0])
             shown = names.model(model, trained_on)
-            titled = f"{shown} ({trained_on})" if trained_on else shown
             mine = similar[
                 (similar["corpus"] == names.corpus(corpus))
-                & (similar["model"] == titled)
+                & (similar["model"] == recogniser_title(shown, trained_on))
                 & similar["method"].isin([names.method(name) for name in store.info["config"]["methods"]])
             ]
             piece.tables[AXES_TABLE] = mine.assign(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..analysis.bar import RANDOM
-from ..analysis.salient_cues import recogniser_names
+from ..analysis.recogniser_titles import recogniser_titles
 from ..stats.concordance import concordance, opposed
 from .tables import CLEAN, core_metrics, oriented
 
@@ -38,7 +38,7 @@ def agreement(table: pd.DataFrame, groups: pd.DataFrame | None = None) -> pd.Dat
         W of random groups of the same sizes stands beside theirs, with the p of `rank_agreement`.
     """
     table = table[(table["method"] != RANDOM) & table["mean"].notna()]
-    table = table.assign(oriented=oriented(table), model=recogniser_names(table))
+    table = table.assign(oriented=oriented(table), model=recogniser_titles(table))
     rows: list[dict[str, Any]] = []
     for varied, column in _VARIED.items():
         fixed = [name for name in _VARIED.values() if name != column]
@@ -63,6 +63,6 @@ def _of_groups(groups: pd.DataFrame) -> list[dict[str, Any]]:
     chosen = groups[chosen & groups["view"].isin(_VIEWS) & groups["w"].notna()]
     table = chosen.assign(
         varied=chosen["view"].map(_VIEWS), over=chosen["groups"].str.replace(", ", " "), n_raters=chosen["n_groups"],
-        model=recogniser_names(chosen.astype({"corpus": str, "model": str, "trained_on": str})),
+        model=recogniser_titles(chosen),
     ).sort_values("varied", kind="stable")  # fmt: skip
     return table[AGREEMENT].astype(dict.fromkeys(("metric", "fill", "corpus"), str)).to_dict("records")

@@ -27,10 +27,10 @@ from ...methods.records import baselines
 from ...metrics.records import METRICS, is_ranked
 from ..analysis.axis_board import BAR_METRIC
 from ..analysis.shown_names import plain_name
+from ..analysis.stored_maps import CLEAN
 from ..report.escape import csv_safe
 from ..storage.store import Store
 
-CLEAN = "clean"
 HEADLINE = [
     "corpus", "model", "trained_on", "family", "metric", "fill", "method", "baseline", "rank", "mean", "low", "high",
     "n_clips", "n_speakers", "coverage", "difference", "difference_low", "difference_high", "p_holm", "diff_energy",

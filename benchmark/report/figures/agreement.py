@@ -19,6 +19,7 @@ from ....errors import ClipError, InputError
 from ....methods.records import METHODS
 from ...analysis.agreement import agreement, agreement_matrix
 from ...analysis.leaderboard import ordered
+from ...analysis.recogniser_titles import recogniser_title
 from ...analysis.shown_names import ShownNames, is_chosen, plain_name, shown_names
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.clip_facts import read_clip_facts
@@ -139,8 +140,7 @@ class _Run:
         self.speakers: dict[tuple[str, str], str] = {}
         for corpus, model, trained_on, clip, speaker in told:
             name = names.model(model, trained_on)
-            own = trained_on in ("", corpus)
-            self._models[corpus, model] = name if own else f"{name} ({trained_on})"
+            self._models[corpus, model] = recogniser_title(name, trained_on, corpus)
             self.speakers[self._shown.get(corpus, corpus), clip] = speaker
         clips = read_clip_facts(store.path)
         self.sentences = {(self._shown.get(r.corpus, r.corpus), r.clip): r.sentence for r in clips.itertuples()}

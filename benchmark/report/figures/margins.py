@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib import rc_context
 
 from ...analysis.bar import ENERGY, RANDOM
+from ...analysis.recogniser_titles import recogniser_title
 from .style import BLUE, FAINT, GREY, INK, PAPER, SMALL, TWO_COLUMNS, new_page, save
 
 METRIC = "abpc"
@@ -67,7 +68,7 @@ def draw_margins(board: pd.DataFrame, picture: str | Path, metric: str = METRIC)
             ax.axvline(0, color=INK, linewidth=0.6)
             ax.grid(axis="y", color=FAINT, linewidth=0.5)
             ax.set_yticks(range(len(order)), order, fontsize=SMALL)
-            named = str(model) if trained_on in ("", corpus) else f"{model} ({trained_on})"
             counts = f"{int(part['n_clips'].max())} clips, {int(part['n_speakers'].max())} speakers"
+            named = recogniser_title(str(model), str(trained_on), str(corpus))
             ax.set_title(f"{corpus}\n{named}\n{counts}", loc="left", fontsize=SMALL)
         return save(figure, rows, picture, kinds=("png",), dpi=200)

@@ -27,6 +27,10 @@ NAME = "robustness-map"
 MAX_METHODS = 3
 CELL = 0.55  # inches
 TITLES = {"corpora": "across corpora,\nsame recogniser", "recognisers": "across recognisers,\nsame corpus"}
+OF_OTHERS = (
+    " A recogniser trained on another corpus than the one it hears is a recogniser of its own here, and no part of the "
+    "map of corpora."
+)
 
 
 def draw_robustness_map(table: pd.DataFrame, picture: str | Path) -> Path:
@@ -52,14 +56,15 @@ def draw_robustness_map(table: pd.DataFrame, picture: str | Path) -> Path:
     drawn = [axis for axis in AXES if sizes[axis] > 1]
     table = table[table["axis"].isin(drawn)]
     colours = ScalarMappable(Normalize(-1, 1), sns.color_palette("vlag", as_cmap=True))
+    of_others = any(name.endswith(")") for name in table.loc[table["axis"] == "recognisers", "one"])
     missing = [axis for axis in AXES if axis not in drawn]
-    aside = f" The runs are of one of the {missing[0]} only: add --run of another." if missing else ""
+    aside = f" No map of {missing[0]}: the runs have one only; add --run of another." if missing else ""
     note = (
         "On and below the diagonal all eight bands; above it, framed, without the lowest. Means over emotions, and "
         "over the recognisers or corpora that both have in common; both profiles of a pair come from disjoint halves "
         "of the speakers. Diagonal: split half, the most that can be expected. ± half the 95 % interval, jackknife "
         f"over speakers (none below {MIN_SPEAKERS} speakers of a corpus): it says nothing about other corpora or "
-        f"recognisers.{aside}"
+        f"recognisers.{aside}" + (OF_OTHERS if of_others else "")
     )
     heading = "Similarity of explanations across corpora and across recognisers"
     with rc_context(PAPER):
@@ -102,7 +107,7 @@ def _heat_map(ax: Any, part: pd.DataFrame, colours: ScalarMappable) -> None:
                 fontsize=SMALL + 0.5, color=ink,
             )  # fmt: skip
     ax.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), aspect="equal")
-    labels = [short_name(name) for name in names]
+    labels = [short_name(name).replace(" (", "\n(trained on ") for name in names]
     slanted = max(map(len, labels)) > 10
     ax.set_xticks(
         range(len(names)), labels, rotation=25 if slanted else 0, ha="right" if slanted else "center",

@@ -18,7 +18,8 @@ from ....cues.expert import directions
 from ....cues.records import CUES
 from ....errors import InputError
 from ...analysis.cue_means import mean_z
-from ...analysis.salient_cues import RANDOM, REST, SALIENT, cues_of_maps, recogniser_names
+from ...analysis.recogniser_titles import recogniser_titles
+from ...analysis.salient_cues import RANDOM, REST, SALIENT, cues_of_maps
 from ...analysis.stored_maps import CLEAN, FoundMap
 from ...stats.clustered import MIN_SPEAKERS
 from .choice import explainers, one_of, short_name
@@ -75,7 +76,7 @@ def cue_means(table: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         ``corpus``, ``model``, ``method``, ``emotion`` (the one explained) and the columns of `cue_means.mean_z`.
     """
-    table = table.assign(model=recogniser_names(table))
+    table = table.assign(model=recogniser_titles(table))
     first, parts = table.iloc[0], []
     right = table["predicted"] == table["emotion"]
     for emotion in by_arousal(table["target"]):
@@ -218,7 +219,7 @@ def corpus_means(table: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         ``corpus``, ``model``, ``method``, ``emotion`` (the one explained) and the columns of `cue_means.mean_z`.
     """
-    table, parts = table.assign(model=recogniser_names(table)), []
+    table, parts = table.assign(model=recogniser_titles(table)), []
     for (corpus, model), of_corpus in table.groupby(["corpus", "model"], sort=False):
         for emotion in by_arousal(of_corpus["target"]):
             here = of_corpus["target"] == emotion

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...analysis.axis_board import AXIS_LEGEND, CORPORA
+from ...analysis.recogniser_titles import recogniser_title
 from ...analysis.robustness import AXES
 from ...analysis.shown_names import plain_name
 from .encode import grid
@@ -145,7 +146,10 @@ def strength_rows(table: pd.DataFrame | None, settings: Sequence[Setting]) -> li
 
 
 def _of(rows: pd.DataFrame, setting: Setting) -> pd.Series:
-    """Which rows are of a setting; those of all corpora together are of every setting of their kind of recogniser."""
-    title = f"{setting.model} ({setting.trained_on})" if setting.trained_on else setting.model
+    """Which rows are of a setting; those of all corpora together are of recognisers of their kind and own corpus."""
+    title = recogniser_title(setting.model, setting.trained_on)
     corpus, model = rows["corpus"].astype(str), rows["model"].astype(str)
-    return ((corpus == setting.corpus) & (model == title)) | ((corpus == "") & (model == plain_name(setting.model)))
+    own = setting.trained_on in ("", plain_name(setting.corpus))
+    return ((corpus == setting.corpus) & (model == title)) | (
+        (corpus == "") & (model == plain_name(setting.model)) & own
+    )

@@ -62,6 +62,11 @@ def test_each_axis_is_a_column_and_only_methods_above_the_bar_are_ranked():
     grid = axis_grid(board)
     assert grid[0] == ["method", "corpus", "recogniser", "shift", "model", CORPORA, "retraining", "seed"]
     assert any(line[0] == "saliency▲" and "rank 1" in line[3] for line in grid[1:])
+    (own,) = (line for line in grid[1:] if line[:3] == ["energy", "emodb", "cnn@aaaaaa (emodb)"])
+    assert own[5] != "–"
+    of_another = board.assign(model=board["model"].str.replace("cnn@aaaaaa (emodb)", "cnn@aaaaaa (nemo)", regex=False))
+    (line,) = (line for line in axis_grid(of_another)[1:] if line[:3] == ["energy", "emodb", "cnn@aaaaaa (nemo)"])
+    assert line[5] == "–" and line[3] == own[3]  # no part of the axis of corpora
     assert "four axes" in axes_markdown(board) and not axes_markdown(board.iloc[:0])
 
 

@@ -226,6 +226,29 @@ def test_areas_need_two_strengths_and_a_range():
     assert np.isfinite(area["area"]) and np.isnan(area["low"]) and "described only" in area["note"]
 
 
+def test_the_strength_with_the_fewest_speakers_decides_about_an_area():
+    drawn = Drawn(speakers=8)
+    clean, conditions = drawn.maps(), NOISE[1:3]
+    shifted = {c: drawn.maps(kept, condition=c) for c, kept in zip(conditions, (0.8, 0.5), strict=True)}
+
+    def area_of(n_changed: int) -> dict:
+        """Area with the predictions of the first speakers changed at the second strength."""
+        of_changed = {f"s{s}" for s in range(n_changed)}
+        second = [replace(m, predicted="neutral") if m.speaker in of_changed else m for m in shifted[conditions[1]]]
+        (area,) = curve_areas(clip_rows([*clean, *shifted[conditions[0]], *second], axes=["shift"])).to_dict("records")
+        return area
+
+    whole, two_less, three_less, none_left = (area_of(n) for n in (0, 2, 3, 8))
+    assert whole["n_speakers"] == 8 and whole["all_area"] == pytest.approx(whole["area"])
+    assert two_less["n_speakers"] == 6 and two_less["low"] < two_less["area"] < two_less["high"]
+    assert np.isfinite(three_less["area"]) and np.isnan(three_less["low"])
+    assert three_less["note"] == "described only: 5 speakers"
+    # all clips stand beside, also where no prediction is left
+    assert np.isnan(none_left["area"]) and "no clip whose prediction is unchanged" in none_left["note"]
+    for one in (two_less, three_less, none_left):
+        assert one["all_area"] == pytest.approx(whole["area"])
+
+
 def test_a_clip_explained_for_two_classes_counts_once():
     drawn = Drawn()
     wrong = {c["clip"] for c in drawn.clips[::5]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from itertools import combinations, permutations
 from pathlib import Path
@@ -41,7 +42,7 @@ from serxai.benchmark.report.figures.salient_cues import (
     draw_cues,
 )
 from serxai.benchmark.report.figures.salient_windows import ClipWindows, draw_windows
-from serxai.benchmark.report.figures.shift import draw_shift, readable_ticks
+from serxai.benchmark.report.figures.shift import area_text, curve_label, draw_shift, readable_ticks
 from serxai.benchmark.report.figures.style import PAPER_DPI, TWO_COLUMNS
 from serxai.benchmark.storage.store import Store
 from serxai.cues.records import REGION_CUES
@@ -150,12 +151,38 @@ def test_shift_curves_are_means_over_clips_with_unchanged_prediction() -> None:
         for name in ("similarity", "floor", "ceiling"):
             assert row[name] == pytest.approx(np.mean([r[name] for r in same]))
         assert row["low"] < row["similarity"] < row["high"]
+    # the area under the score of the two strengths of noise; reverberation at one strength has none
+    assert (curves.loc[curves["kind"] == "room", "curve"] == "").all()
+    noise = curves[curves["kind"] == "white noise"]
+    assert noise["condition"].tolist() == ["noise-20db"] * 2 + ["noise-0db"] * 2 and set(noise["area_speakers"]) == {6}
+    for _, part in noise.groupby("method"):
+        heights = (part["similarity"] - part["floor"]) / (part["ceiling"] - part["floor"])
+        assert part["area"].tolist() == [pytest.approx(heights.mean())] * 2  # trapezium over two strengths
+        first = part.iloc[0]
+        assert first["area_low"] < first["area"] < first["area_high"] and first["area_note"] == ""
+        told = f"{first['area']:.2f} [{first['area_low']:.2f}, {first['area_high']:.2f}]"
+        assert area_text(first, one_line=True) == told == area_text(first, one_line=False).replace("\n", " ")
+        assert curve_label(part) == "white noise (6 speakers)"
+
+
+def test_areas_of_few_speakers_are_described_only() -> None:
+    conditions = ("clean", "noise-20db", "noise-0db")
+    curves = shift_curves(
+        clip_rows(drawn_maps(("emodb",), ("cnn",), conditions=conditions, speakers=5), axes=["shift"])
+    )
+    first = curves.iloc[0]
+    assert np.isnan(first["area_low"]) and first["area_note"] == "described only: 4 speakers"
+    assert area_text(first, one_line=True) == f"{first['area']:.2f}"
+    assert curve_label(curves) == "white noise (4 speakers: described only)"
+    nothing = curves.assign(area=np.nan, area_speakers=0)
+    assert area_text(nothing.iloc[0], one_line=True) == "–" and curve_label(nothing) == "white noise (0 speakers)"
 
 
 def test_labels_of_strengths_do_not_overlap() -> None:
     assert readable_ticks([0.1, 0.16, 0.29, 0.46, 0.64]) == [0.1, 0.29, 0.46, 0.64]
     assert readable_ticks([10.0, 11.7, 15.8, 19.5, 26.6]) == [10.0, 15.8, 19.5, 26.6]
     assert readable_ticks([0, 5, 10, 20, 30]) == [0, 5, 10, 20, 30] and readable_ticks([3.0]) == [3.0]
+    assert readable_ticks([0.1, 0.16, 0.29, 0.46, 0.64], 0.4) == [0.1, 0.64]
 
 
 def test_profile_map_is_the_mean_over_the_pairs_of_each_cell() -> None:
@@ -180,6 +207,27 @@ def test_profile_map_is_the_mean_over_the_pairs_of_each_cell() -> None:
         left_out.append(np.mean([again[i, i] for c, i in place.items() if c[0] == "emodb"]))
     half = 2.570582 * np.sqrt(5 / 6 * np.sum((np.array(left_out) - np.mean(left_out)) ** 2))  # t, 5 degrees of freedom
     assert own["high"] - own["low"] == pytest.approx(2 * half, rel=1e-5)
+
+
+def test_a_recogniser_of_another_corpus_has_a_row_of_its_own() -> None:
+    own = drawn_maps(methods=("emolime",), speakers=6)
+    of_emodb = [
+        replace(m, trained_on="emodb", values=-m.values) for m in own if (m.corpus, m.model) == ("ravdess", "cnn")
+    ]
+    alone, both = (profile_map(band_table(maps), "emolime") for maps in (own, own + of_emodb))
+    corpora = [table[table["axis"] == "corpora"].drop(columns="n_clips") for table in (alone, both)]
+    pd.testing.assert_frame_equal(*(table.reset_index(drop=True) for table in corpora))
+    recognisers = both[(both["axis"] == "recognisers") & (both["bands"] == "8 bands")].set_index(["one", "other"])
+    assert set(recognisers.index.get_level_values("one")) == {"cnn", "cnn (emodb)", "opensmile-svc"}
+    # on the one corpus that both explained, with each profile turned round: minus the split half there
+    split_half = profile_map(band_table([m for m in own if m.corpus == "ravdess" and m.model == "cnn"]), "emolime")
+    expected = -split_half.loc[split_half["axis"] == "recognisers", "correlation"].iloc[0]
+    assert recognisers.loc[("cnn", "cnn (emodb)"), "correlation"] == pytest.approx(expected)
+    # without a recogniser of its own a corpus is no part of the map of corpora
+    crossed = profile_map(band_table([m for m in own if m.corpus == "emodb"] + of_emodb), "emolime")
+    assert set(crossed.loc[crossed["axis"] == "corpora", "one"]) == {"emodb"}
+    with_both = crossed[(crossed["one"] == "cnn") & (crossed["other"] == "cnn (emodb)")]
+    assert len(with_both) == 2 and with_both["correlation"].isna().all()
 
 
 def test_profiles_stand_beside_the_published_numbers() -> None:
@@ -265,7 +313,9 @@ def clip_windows() -> list[ClipWindows]:
 
 DRAWN: dict[str, Callable[[Path], Path]] = {
     "shift": lambda path: draw_shift(
-        shift_curves(clip_rows(drawn_maps(("emodb",), ("cnn",), conditions=("clean", "noise-0db", "reverb-300ms")))),
+        shift_curves(
+            clip_rows(drawn_maps(("emodb",), ("cnn",), conditions=("clean", "noise-20db", "noise-0db", "reverb-300ms")))
+        ),
         path,
     ),
     "robustness-map": lambda path: draw_robustness_map(profile_map(band_table(drawn_maps()), "emolime"), path),
