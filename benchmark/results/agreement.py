@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..analysis.bar import RANDOM
+from ...methods.records import baselines
 from ..analysis.recogniser_titles import recogniser_titles
+from ..analysis.shown_names import plain_name
 from ..stats.concordance import concordance, opposed
 from .tables import CLEAN, core_metrics, oriented
 
@@ -33,11 +34,11 @@ def agreement(table: pd.DataFrame, groups: pd.DataFrame | None = None) -> pd.Dat
     -------
     DataFrame
         Columns `AGREEMENT`: Kendall's W over ``n_raters``, and ``opposed``: the share of pairs of methods that two
-        raters order differently, mean over pairs of raters. Methods without a mean for every rater, baseline `random`
-        among them, are left out. No interval: raters are fixed. Emotions and sexes are of other clips and of fewer, so
+        raters order differently, mean over pairs of raters. Baselines, references and methods without a mean for
+        every rater are left out. No interval: raters are fixed. Emotions and sexes are of other clips and of fewer, so
         W of random groups of the same sizes stands beside theirs, with the p of `rank_agreement`.
     """
-    table = table[(table["method"] != RANDOM) & table["mean"].notna()]
+    table = table[~table["method"].map(plain_name).isin(baselines()) & table["mean"].notna()]
     table = table.assign(oriented=oriented(table), model=recogniser_titles(table))
     rows: list[dict[str, Any]] = []
     for varied, column in _VARIED.items():

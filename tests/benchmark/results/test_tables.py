@@ -30,7 +30,7 @@ def test_agreement_varies_one_thing_and_orients_metrics():
             rows += [
                 dict.fromkeys(HEADLINE, "") | {"corpus": corpus, "model": "cnn", "trained_on": corpus, "metric": metric,
                  "family": "faithfulness", "fill": "noise", "method": m, "mean": worth * i, "condition": "clean"}
-                for i, m in enumerate(("emolime", "saliency", "energy", "random"))
+                for i, m in enumerate(("emolime", "saliency", "occlusion@bands=4", "energy", "random"))
             ]  # fmt: skip
     found = agreement(pd.DataFrame(rows)).set_index("varied")
     assert found.loc["metrics", "w"].tolist() == [1, 1] and found.loc["metrics", "opposed"].tolist() == [0, 0]
