@@ -8,6 +8,9 @@ CONSTRAINTS ?= constraints.txt
 EXTRAS ?= dev,opensmile,hf,embedding,audb,onnx,xarray
 PIP_INSTALL := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint $(CONSTRAINTS)
 
+# unset where a container sets it: without stored bytecode each process compiles torch and pandas anew, 9 s of them
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo docs results test test-long pytest coverage lint types install install-dev clean
 .DEFAULT_GOAL := demo
 
