@@ -18,6 +18,7 @@ from serxai.audio import scoring_grid
 from serxai.benchmark.cli.extension_parsers import KINDS
 from serxai.benchmark.cli.main import main
 from serxai.corpora import CORPORA
+from serxai.errors import ClipError
 from serxai.methods import METHODS, Attribution, Explainer, Request
 from serxai.metrics import METRICS, Metric, Outcome
 from serxai.models import Recogniser
@@ -262,6 +263,21 @@ def test_a_new_package_is_written(kind: str, tmp_path: Path):
     for name in ("../my-own", "my/own", "/my-own", "none", "a" * 41, "my-own\n", ""):
         assert main(["new", kind, name, "--out", str(tmp_path / "other")]) == 2
     assert not (tmp_path / "other").exists()
+
+
+def test_a_written_method_tells_of_bad_clips_as_ours_do(tmp_path: Path):
+    """A clip that is empty or not finite makes a failed row; another exception would end the run."""
+    assert main(["new", "method", "my-own", "--out", str(tmp_path)]) == 0
+    (source,) = (path for path in (tmp_path / "my-own").rglob("*.py") if "class MyOwn(" in path.read_text())
+    names: dict[str, Any] = {}
+    exec(compile(source.read_text(), str(source), "exec"), names)
+    recogniser, clip = probe_recogniser(), probe_clip()
+    for samples in (np.zeros(0, np.float32), np.full(4000, np.nan, np.float32)):
+        for method in (names["MyOwn"](), METHODS.get("occlusion").load()()):
+            with pytest.raises(ClipError):
+                method.attribute(Request(recogniser, replace(clip, samples=samples), recogniser.classes[0], ("a",)))
+    told = names["MyOwn"]().attribute(Request(recogniser, clip, recogniser.classes[0], ("a",)))
+    assert told.values.shape == (8, 1) and told.values.any()
 
 
 # a run with what was written; a recogniser is trained first, a corpus is the folder "corpora"
