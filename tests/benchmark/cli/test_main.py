@@ -318,8 +318,9 @@ def test_a_real_corpus_end_to_end(data_root: Path, tmp_path: Path):
     )
     assert result.returncode == 0, result.stderr
     scores = Store(tmp_path / "run").scores()
-    # 9 methods: 13 metrics on clean clips; under 2 kinds of noise consistency, and all but the 5 that are clean_only
-    assert scores["clip"].nunique() == 8 and len(scores) == 8 * 9 * (13 + 2 * 9)
+    # 10 methods; all 15 metrics but consistency on clean clips; under 2 kinds of noise all but additivity, which is
+    # defined for clean clips alone, and the 5 that are clean_only
+    assert scores["clip"].nunique() == 8 and len(scores) == 8 * 10 * (14 + 2 * 9)
     assert set(scores["seen_in_training"]) == {"no"} and set(scores["fill"]) == {"", "attenuate"}
     figure = serxai("figures", "emolime-example", "--run", "run", "--out", "figures", cwd=tmp_path)
     assert figure.returncode == 0, figure.stderr

@@ -303,7 +303,7 @@ def test_a_new_package_goes_all_the_way_to_a_board(kind: str, tmp_path: Path):
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    started("pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q", "--target", "site", "my-own")
+    started("pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q", "--target", "site", "./my-own")
     flags = ("-q", "--import-mode=importlib", "-p", "no:cacheprovider", "tests")
     assert "1 passed" in started("pytest", *flags, cwd=tmp_path / "my-own")
     serxai = ("serxai.benchmark.cli",)
