@@ -284,7 +284,8 @@ def test_a_written_method_tells_of_bad_clips_as_ours_do(tmp_path: Path):
 RUNS = {
     "method": "--method my-own --method random --metric abpc --limit 4",
     "metric": "--method random --method energy --metric my-own --limit 4",
-    "corpus": "--corpus my-own --data-root corpora --method random --method energy --metric abpc --trained-on emodb",
+    "corpus": "--corpus my-own --data-root corpora --emotion anger --emotion sadness --method random --method energy "
+    "--metric abpc --trained-on emodb",
     "recogniser": "--model my-own --checkpoint trained --method random --method energy --metric abpc --limit 4",
 }
 
