@@ -45,7 +45,7 @@ types: install-dev  ## mypy, through a link named like the package, whatever the
 	cd $(VENV)/mypy && ../bin/mypy --config-file ../../pyproject.toml $(ROOMS:%=serxai/%) $(patsubst %,serxai/%,$(wildcard *.py))
 
 pytest: install-dev  ## all tests but the long ones; speed is measured by `make test-long`, with nothing beside it
-	$(PYTEST) -n 2 --benchmark-disable
+	$(PYTEST) -n 2 --dist worksteal --benchmark-disable
 
 collect: install-dev  ## compile what the tests import, on the core that mypy leaves idle
 	@-$(PYTEST) --collect-only --quiet >/dev/null

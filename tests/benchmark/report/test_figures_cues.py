@@ -46,7 +46,7 @@ NORMS = {"f0_level": CueReference(2.0, 0.5, 8, "speaker neutral"), "hnr": CueRef
         pytest.param("anger", None, {}, NORMS, marks=pytest.mark.long),
         ("neutral", None, {}, NORMS),  # no source expects anything
         ("sadness", 30, {}, NORMS),  # points at silence
-        ("anger", None, {"regions": "cells"}, {}),
+        pytest.param("anger", None, {"regions": "cells"}, {}, marks=pytest.mark.long),
         pytest.param("fear", None, {"cues": "praat-full"}, {}, marks=pytest.mark.long),
     ],
 )
