@@ -8,7 +8,10 @@ CONSTRAINTS ?= constraints.txt
 EXTRAS ?= dev,opensmile,hf,embedding,audb,onnx,xarray
 PIP_INSTALL := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: demo docs results test test-long pytest coverage lint types install install-dev clean
+# unset where a container sets it: without stored bytecode each process compiles torch and pandas anew, 9 s of them
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: collect demo docs results test test-long pytest coverage lint types install install-dev clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -42,9 +45,14 @@ types: install-dev  ## mypy, through a link named like the package, whatever the
 	cd $(VENV)/mypy && ../bin/mypy --config-file ../../pyproject.toml $(ROOMS:%=serxai/%) $(patsubst %,serxai/%,$(wildcard *.py))
 
 pytest: install-dev  ## all tests but the long ones; speed is measured by `make test-long`, with nothing beside it
-	$(PYTEST) -n 2 --benchmark-disable
+	$(PYTEST) -n 2 --dist worksteal --benchmark-disable
 
-test: lint pytest  ## lint, types and all tests but the long ones
+collect: install-dev  ## compile what the tests import, on the core that mypy leaves idle
+	@-$(PYTEST) --collect-only --quiet >/dev/null
+
+test: install-dev  ## lint, types and all tests but the long ones
+	$(MAKE) --jobs 2 lint collect
+	$(MAKE) pytest
 
 test-long: lint  ## everything: kills, Ray, training, whole corpora; here speed ratios may fail
 	$(PIP_INSTALL) --editable '.[ray]'

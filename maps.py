@@ -10,7 +10,8 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "..benchmark.storage.map_folder": ("MapFolder", "read_map_folder", "write_maps"),
-        "..methods.map_arrays": ("ExternalMap", "from_captum", "from_quantus"),
+        "..methods.external_map": ("ExternalMap",),
+        "..methods.map_arrays": ("from_captum", "from_quantus"),
     },
 )
 
@@ -18,6 +19,6 @@ if TYPE_CHECKING:
     from .benchmark.storage.map_folder import MapFolder as MapFolder
     from .benchmark.storage.map_folder import read_map_folder as read_map_folder
     from .benchmark.storage.map_folder import write_maps as write_maps
-    from .methods.map_arrays import ExternalMap as ExternalMap
+    from .methods.external_map import ExternalMap as ExternalMap
     from .methods.map_arrays import from_captum as from_captum
     from .methods.map_arrays import from_quantus as from_quantus

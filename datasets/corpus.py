@@ -303,7 +303,8 @@ class Corpus:
         unknown = sorted(set(emotions or ()) - present)
         if unknown:
             raise InputError(
-                f"corpus {self.name!r} has no clips of {', '.join(unknown)}; it has {', '.join(sorted(present))}."
+                f"corpus {self.name!r} has no clips of {', '.join(unknown)}; it has {', '.join(sorted(present))}. "
+                "Name those to explain: emotions, or --emotion once for each."
             )
         if limit is not None and limit < 1:
             raise InputError(f"limit must be at least 1 clip, got {limit}; leave it out for all clips.")

@@ -202,7 +202,13 @@ def case(cnn, speech_like) -> Callable[[], Case]:
     return lambda: Case(cnn, speech_like(3), "anger", seed=(0, "attack", "clip-3", "clean"))
 
 
-@pytest.mark.parametrize("method", ["saliency", "input-x-gradient", "integrated-gradients", "gradcam", "random"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "saliency", "input-x-gradient", "gradcam", "random",
+        pytest.param("integrated-gradients", marks=pytest.mark.long),
+    ],
+)  # fmt: skip
 def test_the_attack_is_no_better_than_the_floor_and_the_same_again(case, explained_as_in_a_run, method: str):
     values = []
     for order in ((AttackFloor, ExplanationAttack), (ExplanationAttack, AttackFloor)):

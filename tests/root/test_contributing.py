@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -155,6 +156,12 @@ def test_recogniser(module, monkeypatch: pytest.MonkeyPatch) -> None:
     assert extractor.fingerprint != make_extractor(name, bands=8).fingerprint
 
 
+@cache
+def texts_of(folder: str) -> dict[str, str]:
+    """Content of each Python file below a folder of the repository, by its path."""
+    return {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in (ROOT / folder).rglob("*.py")}
+
+
 def files_of(record: Record) -> set[str]:
     """The module behind a record, and all files of code and tests that name the record in quotes or import the module.
 
@@ -164,9 +171,9 @@ def files_of(record: Record) -> set[str]:
     folders = ["audio", "cues", "datasets", "models", "methods", "metrics", "benchmark"]
     folders += [] if record.name in CORPORA else ["tests"]
     *_, module = record.target.partition(":")[0].split(".")
-    uses = re.compile(rf'"{re.escape(record.name)}"|^from \.publishers\.{module} import', re.MULTILINE)
-    places = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    named = {path.relative_to(ROOT).as_posix() for path in places if uses.search(path.read_text("utf-8"))}
+    quoted, imported = f'"{record.name}"', f"\nfrom .publishers.{module} import"
+    texts = {path: text for folder in folders for path, text in texts_of(folder).items()}
+    named = {path for path, text in texts.items() if quoted in text or imported in text}
     return named | {record.target.partition(":")[0].strip(".").replace(".", "/") + ".py"}
 
 

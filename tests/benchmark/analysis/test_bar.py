@@ -27,9 +27,8 @@ def test_marks_are_holm_corrected_over_the_family(make_scores: Callable) -> None
             if row.n_misses:
                 p.append(1.0)
                 continue
-            one, two = (
-                against(cells(chosen), name).set_index("method").loc[row.method] for name in ("random", "energy")
-            )
+            laid_out = list(cells(chosen))
+            one, two = (against(laid_out, name).set_index("method").loc[row.method] for name in ("random", "energy"))
             p.append(float(intersection_union(one.p, two.p, one.difference > 0, two.difference > 0)))
         np.testing.assert_allclose(part["p_bar"].to_numpy(dtype=float), holm(p), rtol=1e-9)
         assert (part["passes_bar"] == "yes").sum() == (holm(p) < 0.05).sum() > 0

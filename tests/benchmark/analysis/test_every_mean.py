@@ -131,6 +131,7 @@ def test_differences_rest_on_the_clips_that_both_have(make_scores, tmp_path: Pat
     assert "8 of 48" in tests and "96 of 96" not in tests and "48 of 48" not in tests
 
 
+@pytest.mark.long
 def test_a_board_marks_what_is_not_qualified(scores: pd.DataFrame, tmp_path: Path) -> None:
     names = {"mass-accuracy": "weak-stress-mass", "abpc": "quantus:ROAD", "consistency": "direction-agreement:JL"}
     renamed = scores.assign(metric=scores["metric"].replace(names))

@@ -295,6 +295,7 @@ def test_report_of_planted_explanations_is_drawn_with_a_random_row(tmp_path: Pat
         draw_plausibility(report.iloc[:0], tmp_path / "none")
 
 
+@pytest.mark.long
 def test_a_run_with_a_plausibility_metric_tells_cues_and_sources(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run = ["run", "--corpus", "planted", "--method", "energy", "--condition", "clean", "--limit", "4", "--workers", "1"]
     assert main([*run, "--metric", "direction-agreement", "--out", str(tmp_path / "told")]) == 0

@@ -87,6 +87,7 @@ def test_agreement_of_score_rows(make_scores: Callable) -> None:
     pd.testing.assert_frame_equal(again, rank_agreement(scores))
 
 
+@pytest.mark.long
 def test_groups_and_agreement_are_on_boards_and_in_comparisons(make_scores: Callable, tmp_path: Path) -> None:
     scores = _scores(make_scores)
     write_board(scores, [{}], tmp_path)

@@ -105,6 +105,7 @@ def test_compare_does_not_test_them(scores: pd.DataFrame) -> None:
     assert matched["p_holm"].notna().all()
 
 
+@pytest.mark.long
 def test_every_board_marks_them(scores: pd.DataFrame, board: pd.DataFrame, tmp_path: Path) -> None:
     console = Console(width=80, file=io.StringIO(), record=True)
     console.print(terminal_table(board, ["abpc"]))

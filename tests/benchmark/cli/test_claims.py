@@ -147,6 +147,7 @@ def test_a_brief_answer_counts_verdicts(runs, tmp_path: Path, capsys):
     assert "corpora and recognisers by verdict" in told and "means:" not in told
 
 
+@pytest.mark.long
 def test_the_leaderboard_has_the_axes_as_a_family(runs, tmp_path: Path):
     assert main(["leaderboard", *runs[:2], "--out", str(tmp_path / "board")]) == 0
     axes = pd.read_csv(tmp_path / "board" / "axes.csv")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -101,14 +99,13 @@ def voices(folder: Path) -> None:
     table.to_csv(folder / "labels.csv", index=False)
 
 
-def test_cues_of_a_corpus_are_measured_as_a_command(tmp_path: Path) -> None:
+def test_cues_of_a_corpus_are_measured_as_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     voices(tmp_path / "own")
-    program = "import sys; from serxai.benchmark.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    given = ["corpus", "cues", "folder:own", "--cue", "f0_level", "--cue", "hnr"]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *given], capture_output=True, text=True, check=True, cwd=tmp_path, timeout=300
-    )
-    lines = done.stdout.splitlines()
+    monkeypatch.chdir(tmp_path)
+    assert main(["corpus", "cues", "folder:own", "--cue", "f0_level", "--cue", "hnr"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "**pitch level** (f0_level)" and lines[2] == "| emotion | s0 | s1 |"
     assert lines[4].startswith("| anger | +") and "**harmonics to noise** (hnr)" in lines
     assert [line for line in lines if line.startswith("| anger | f0_level | +")]

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from serxai.benchmark.cli.main import main
 from serxai.benchmark.storage.store import SCORE_COLUMNS, Store
 
 SMALL = [
@@ -243,7 +244,9 @@ def a_sound(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
         pytest.param(kind, marks=pytest.mark.long) for kind in ("48 kHz", "silence", "mono16", "8 kHz", "float", "flac")
     ],
 )
-def test_explain_takes_any_readable_file(kind: str, a_sound: np.ndarray, tmp_path: Path):
+def test_explain_takes_any_readable_file(
+    kind: str, a_sound: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     x, rate, name, options = a_sound, 16000, "a.wav", {}
     if kind == "stereo":
         x = np.stack([x, 0.5 * x], axis=1)
@@ -259,9 +262,9 @@ def test_explain_takes_any_readable_file(kind: str, a_sound: np.ndarray, tmp_pat
         x = np.zeros_like(x)
     soundfile.write(tmp_path / name, x, rate, **options)
     methods = ["--method", "saliency", "--method", "emolime"]
-    result = serxai("explain", name, *methods, "--out", "out", "--json", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    told = json.loads(result.stdout)
+    monkeypatch.chdir(tmp_path)
+    assert main(["explain", name, *methods, "--out", "out", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
     assert set(told["explanations"]) == {"saliency", "emolime"} and abs(sum(told["probabilities"].values()) - 1) < 1e-6
     made = {p.name for p in (tmp_path / "out").iterdir()}
     assert {"a.png", "a.json", "a.html", "a-emolime-kept.wav", "a-emolime-removed.wav"} <= made
@@ -315,8 +318,9 @@ def test_a_real_corpus_end_to_end(data_root: Path, tmp_path: Path):
     )
     assert result.returncode == 0, result.stderr
     scores = Store(tmp_path / "run").scores()
-    # 9 methods: 13 metrics on clean clips; under 2 kinds of noise consistency, and all but the 5 that are clean_only
-    assert scores["clip"].nunique() == 8 and len(scores) == 8 * 9 * (13 + 2 * 9)
+    # 10 methods; all 15 metrics but consistency on clean clips; under 2 kinds of noise all but additivity, which is
+    # defined for clean clips alone, and the 5 that are clean_only
+    assert scores["clip"].nunique() == 8 and len(scores) == 8 * 10 * (14 + 2 * 9)
     assert set(scores["seen_in_training"]) == {"no"} and set(scores["fill"]) == {"", "attenuate"}
     figure = serxai("figures", "emolime-example", "--run", "run", "--out", "figures", cwd=tmp_path)
     assert figure.returncode == 0, figure.stderr

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import subprocess
-import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pandas as pd
@@ -16,20 +15,16 @@ from serxai.benchmark.cli.main import main
 SMALL = ["--model", "planted-rule", "--limit", "1", "--metric", "truth-auc"]
 
 
-def serxai(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the program in a process of its own."""
-    command = [sys.executable, "-m", "serxai.benchmark.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "100"})
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small qualification, made by ``serxai run --preset qualify``."""
     out = tmp_path_factory.mktemp("qualify") / "run"
-    done = serxai("run", "--preset", "qualify", *SMALL, "--workers", "1", "--out", str(out))
-    assert done.returncode == 0, done.stderr
-    assert next(line for line in done.stderr.splitlines() if "serxai qualify" in line).startswith("serxai: --preset")
-    assert "truth-auc" in done.stdout and "--preset" not in done.stdout
+    told, warned = io.StringIO(), io.StringIO()
+    with redirect_stdout(told), redirect_stderr(warned):
+        assert main(["run", "--preset", "qualify", *SMALL, "--workers", "1", "--out", str(out)]) == 0
+    lines = warned.getvalue().splitlines()
+    assert next(line for line in lines if "serxai qualify" in line).startswith("serxai: --preset")
+    assert "truth-auc" in told.getvalue() and "--preset" not in told.getvalue()
     return out
 
 

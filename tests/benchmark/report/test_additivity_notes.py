@@ -51,6 +51,7 @@ def test_one_line_for_each_fill(board: pd.DataFrame, scores: pd.DataFrame):
     assert additivity_notes(board[board["metric"] != "additivity"], {}) == []
 
 
+@pytest.mark.long
 def test_it_stands_on_every_board(board: pd.DataFrame, scores: pd.DataFrame):
     buffer = io.StringIO()
     Console(file=buffer, width=1000).print(terminal_table(board))

@@ -43,11 +43,11 @@ NORMS = {"f0_level": CueReference(2.0, 0.5, 8, "speaker neutral"), "hnr": CueRef
     ("target", "where", "params", "norms"),
     [
         ("anger", None, {}, {}),
-        ("anger", None, {}, NORMS),
+        pytest.param("anger", None, {}, NORMS, marks=pytest.mark.long),
         ("neutral", None, {}, NORMS),  # no source expects anything
         ("sadness", 30, {}, NORMS),  # points at silence
-        ("anger", None, {"regions": "cells"}, {}),
-        ("fear", None, {"cues": "praat-full"}, {}),
+        pytest.param("anger", None, {"regions": "cells"}, {}, marks=pytest.mark.long),
+        pytest.param("fear", None, {"cues": "praat-full"}, {}, marks=pytest.mark.long),
     ],
 )
 def test_every_kind_of_table_is_drawn(target, where, params, norms, tmp_path):

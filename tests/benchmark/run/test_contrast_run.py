@@ -44,6 +44,7 @@ def contrast(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return run(config, tmp_path_factory.mktemp("contrast") / "run")
 
 
+@pytest.mark.long
 def test_rows_name_the_contrast(contrast: Store):
     scores = contrast.scores()
     assert set(scores["target"]) == {"anger-sadness"} and set(scores["target_rule"]) == {"anger-sadness"}
@@ -61,6 +62,7 @@ def test_rows_name_the_contrast(contrast: Store):
             "causal-cue-fidelity:intensity"} <= set(scored["metric"])  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_white_boxs_contrast_is_the_difference_of_its_two_rules(contrast: Store):
     """The map adds up to what the clip adds to the difference of log-odds over its twin's."""
     corpus, recogniser = load_corpus("planted"), PlantedRule()
@@ -75,6 +77,7 @@ def test_the_white_boxs_contrast_is_the_difference_of_its_two_rules(contrast: St
     assert checked == 3  # neutral has no plant
 
 
+@pytest.mark.long
 def test_deletion_of_a_contrast_by_hand(contrast: Store):
     """Each step rendered by itself, and read as the difference of the two classes' log-odds."""
     scores = contrast.scores().set_index(["clip", "method", "metric"])["value"]
@@ -96,6 +99,7 @@ def test_deletion_of_a_contrast_by_hand(contrast: Store):
         assert scores[found.clip, "input-x-gradient", "deletion"] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.long
 def test_gradients_of_a_contrast_are_better_than_chance(contrast: Store):
     scores = contrast.scores()
     of = scores[scores["metric"] == "faithfulness-correlation"].groupby("method")["value"].mean()

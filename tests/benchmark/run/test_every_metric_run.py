@@ -131,6 +131,7 @@ def test_bitwise_the_same_in_a_subset(everything, score):
     assert len(found) == len(some) and found.items() <= everything.items()
 
 
+@pytest.mark.long
 def test_bitwise_the_same_after_resume(everything, score):
     """What was explained before is read from the disk; the metrics that were missing are scored now."""
     first = score(config(metrics=EVERY[::2]), "a", keep=True)

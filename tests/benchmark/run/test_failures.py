@@ -169,7 +169,8 @@ def free_bytes(folder: Path) -> int:
     return told.f_bavail * told.f_frsize
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.long  # writers that meet a full disk: test_store and cli/test_failures
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_full_disk_ends_the_run_and_leaves_nothing_half(
     workers: int, config: RunConfig, whole: dict[str, bytes], tmp_path: Path
 ):
@@ -193,7 +194,7 @@ def test_a_full_disk_exits_2(tmp_path: Path):
     assert told.returncode == 2 and "No space left" in told.stderr and "Traceback" not in told.stderr
 
 
-def test_a_read_only_folder_is_refused(config: RunConfig, whole: dict[str, bytes], tmp_path: Path):
+def test_a_read_only_folder_is_refused(config: RunConfig, tmp_path: Path):
     disk = tmp_path / "disk"
     with mounted(disk, "size=64M"):
         remount(disk, "ro")

@@ -18,6 +18,7 @@ from serxai.audio import scoring_grid
 from serxai.benchmark.cli.extension_parsers import KINDS
 from serxai.benchmark.cli.main import main
 from serxai.corpora import CORPORA
+from serxai.errors import ClipError
 from serxai.methods import METHODS, Attribution, Explainer, Request
 from serxai.metrics import METRICS, Metric, Outcome
 from serxai.models import Recogniser
@@ -264,11 +265,27 @@ def test_a_new_package_is_written(kind: str, tmp_path: Path):
     assert not (tmp_path / "other").exists()
 
 
+def test_a_written_method_tells_of_bad_clips_as_ours_do(tmp_path: Path):
+    """A clip that is empty or not finite makes a failed row; another exception would end the run."""
+    assert main(["new", "method", "my-own", "--out", str(tmp_path)]) == 0
+    (source,) = (path for path in (tmp_path / "my-own").rglob("*.py") if "class MyOwn(" in path.read_text())
+    names: dict[str, Any] = {}
+    exec(compile(source.read_text(), str(source), "exec"), names)
+    recogniser, clip = probe_recogniser(), probe_clip()
+    for samples in (np.zeros(0, np.float32), np.full(4000, np.nan, np.float32)):
+        for method in (names["MyOwn"](), METHODS.get("occlusion").load()()):
+            with pytest.raises(ClipError):
+                method.attribute(Request(recogniser, replace(clip, samples=samples), recogniser.classes[0], ("a",)))
+    told = names["MyOwn"]().attribute(Request(recogniser, clip, recogniser.classes[0], ("a",)))
+    assert told.values.shape == (8, 1) and told.values.any()
+
+
 # a run with what was written; a recogniser is trained first, a corpus is the folder "corpora"
 RUNS = {
     "method": "--method my-own --method random --metric abpc --limit 4",
     "metric": "--method random --method energy --metric my-own --limit 4",
-    "corpus": "--corpus my-own --data-root corpora --method random --method energy --metric abpc --trained-on emodb",
+    "corpus": "--corpus my-own --data-root corpora --emotion anger --emotion sadness --method random --method energy "
+    "--metric abpc --trained-on emodb",
     "recogniser": "--model my-own --checkpoint trained --method random --method energy --metric abpc --limit 4",
 }
 
@@ -287,7 +304,7 @@ def test_a_new_package_goes_all_the_way_to_a_board(kind: str, tmp_path: Path):
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    started("pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q", "--target", "site", "my-own")
+    started("pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "-q", "--target", "site", "./my-own")
     flags = ("-q", "--import-mode=importlib", "-p", "no:cacheprovider", "tests")
     assert "1 passed" in started("pytest", *flags, cwd=tmp_path / "my-own")
     serxai = ("serxai.benchmark.cli",)
