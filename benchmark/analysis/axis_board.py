@@ -4,6 +4,7 @@ Each column is the score of `robustness.pooled` over all comparisons of the axis
 other recognisers, all other trainings. Means and jackknife run over all rows, so that speakers count once. Corpora
 share no clips: their column sets the correlation of band profiles of an emotion across corpora between that of two
 emotions (0) and that of two halves of the speakers (1), all from disjoint speakers (`corpus_axis`), without interval.
+Synthesised and edited speech counts as a corpus only where there are not two recorded ones.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .axis_rows import AxisTables
-from .band_table import crossed, kinds
+from .band_table import crossed, kinds, made_speech
 from .corpus_axis import profile_contrast, profiles_of
 from .leaderboard import leaderboard
 from .recogniser_titles import recogniser_title
@@ -100,7 +101,9 @@ def _corpora(bands: pd.DataFrame) -> list[dict[str, Any]]:
     bands = bands[~crossed(bands)].assign(kind=kinds(bands))
     for kind, of_kind in bands.groupby("kind", sort=False):
         for method in dict.fromkeys(of_kind["method"]):
-            profiles = profiles_of(of_kind, method)
+            own = of_kind[of_kind["method"] == method]
+            recorded = own[~made_speech(own)]  # speech made from another corpus, or from none, is no further corpus
+            profiles = profiles_of(recorded if recorded["corpus"].nunique() > 1 else own, method)
             if len(profiles.speakers) < 2:
                 continue
             means = profile_contrast(profiles, interval=False).means

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...datasets.corpora import CORPORA
 from ...metrics.similarity import PROFILE_BANDS
 from .recogniser_titles import recogniser_titles
 from .shown_names import plain_name
@@ -40,6 +41,14 @@ def band_table(maps: Iterable[StoredMap]) -> pd.DataFrame:
     """Rows of the maps of clips as recorded, first repeats; columns `COLUMNS`."""
     rows = (band_row(one) for one in maps if one.condition == CLEAN and one.repeat == 0)
     return pd.DataFrame([row for row in rows if row is not None], columns=COLUMNS)
+
+
+def made_speech(table: pd.DataFrame) -> pd.Series:
+    """Whether each row's corpus is synthesised or edited speech, no recordings of its own."""
+    names = {corpus: plain_name(corpus) for corpus in table["corpus"].unique()}
+    records = {c: CORPORA.get(n) for c, n in names.items() if n in CORPORA and not n.endswith(":")}
+    made = {corpus for corpus, record in records.items() if record.twinned or record.rendered_from}
+    return table["corpus"].isin(made)
 
 
 def kinds(table: pd.DataFrame) -> pd.Series:

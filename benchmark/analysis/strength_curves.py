@@ -39,9 +39,10 @@ def curve_areas(rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `AREAS`, one row for each corpus, recogniser, method and curve with at least two strengths. ``area`` is
-        of clips whose prediction is unchanged under the strength, ``all_area`` of all clips, ``similarity_area`` of the
-        raw similarity of unchanged ones. ``n_speakers`` are those with a score at every strength: the fewest at one.
+        Columns `AREAS`, one row for each corpus, recogniser, method and curve with at least two strengths, of clips
+        that were compared at each of them. ``area`` is of those whose prediction is unchanged under the strength,
+        ``all_area`` of all, ``similarity_area`` of the raw similarity of unchanged ones. ``n_speakers`` are those with
+        a score at every strength: the fewest at one.
         NaN, with the reason in ``note``, where a strength has no score.
     """
     known = rows[rows["axis"] == "shift"].dropna(subset=["similarity", "floor"])
@@ -49,13 +50,20 @@ def curve_areas(rows: pd.DataFrame) -> pd.DataFrame:
     for named, part in known.groupby(SETTING, sort=False):
         for curve, conditions in CURVES.items():
             present = [name for name in conditions if (part["other"] == name).any()]
-            if len(present) > 1:
-                found.append(dict(zip(SETTING, named, strict=True)) | {"curve": curve} | _area(part, present))
+            compared = _at_each(part, present)
+            if len(present) > 1 and len(compared):
+                found.append(dict(zip(SETTING, named, strict=True)) | {"curve": curve} | _area(compared, present))
     return pd.DataFrame(found, columns=AREAS)
 
 
-def _area(part: pd.DataFrame, conditions: list[str]) -> dict[str, Any]:
+def _at_each(part: pd.DataFrame, conditions: list[str]) -> pd.DataFrame:
+    """Rows of clips that were compared at each of these strengths: runs that are read together may have others."""
     part = part[part["other"].isin(conditions)]
+    strengths = part.groupby("clip")["other"].nunique()
+    return part[part["clip"].isin(strengths.index[strengths == len(conditions)])]
+
+
+def _area(part: pd.DataFrame, conditions: list[str]) -> dict[str, Any]:
     same = part[part["unchanged"].ne(False)]
     scored = same.dropna(subset=["ceiling"])
     fewest = int(scored.groupby("other")["speaker"].nunique().reindex(conditions, fill_value=0).min())

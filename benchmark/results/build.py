@@ -22,6 +22,7 @@ from ..analysis.leaderboard import completed_cells
 from ..analysis.merge import merged
 from ..analysis.rank_agreement import agreement_of
 from ..analysis.recognition import recognition_table
+from ..analysis.strength_curves import curve_areas
 from ..report.catalogue import FIGURES, draw_figure
 from ..report.figures.margins import draw_margins
 from ..report.html import write_board
@@ -32,7 +33,7 @@ from ..storage.result_tree import pieces
 from ..storage.store import Store
 from .agreement import agreement
 from .marks import has_marks, rewritten
-from .tables import CLEAN, as_csv, as_texts, core_metrics, headline, rank_table, record_table
+from .tables import CLEAN, as_csv, as_texts, core_metrics, first_claim_table, headline, rank_table, record_table
 
 BOARD = "board"  # folder of what is committed, in that of the results
 PICTURE = "margins"
@@ -110,7 +111,7 @@ def build_results(
         tables = {
             "records": record_table(stores, root), "headline": top, "axes": robust.axes, "ranks": rank_table(board),
             "agreement": agreement(top, agreement_of(of_core)), "metrics_by_class": by_class, "metric_pairs": pairs,
-            "recognisers": recognition_table(scores, infos),
+            "recognisers": recognition_table(scores, infos), "curves": curve_areas(robust.clips),
         }  # fmt: skip
         tables |= claims.result() if claims else claim_tables(paths, progress)
         figures, not_drawn = drawn.result() if drawn else draw_figures(paths, out / "figures", progress)
@@ -121,10 +122,10 @@ def build_results(
     else:
         for name, data in files.items():
             write_atomically(root / BOARD / f"{name}.csv", data)
-    drawn = draw_margins(top, (out if check else root) / BOARD / f"{PICTURE}.png")
+    picture = draw_margins(top, (out if check else root) / BOARD / f"{PICTURE}.png")
     if check:
         differences += _differing_tables(
-            root / BOARD, {PICTURE: drawn.with_suffix(".csv").read_bytes()} if drawn is not None else {}
+            root / BOARD, {PICTURE: picture.with_suffix(".csv").read_bytes()} if picture is not None else {}
         )
     differences += _texts(texts, as_texts(files), check)
     return Built(page, differences, figures, not_drawn)
@@ -170,7 +171,11 @@ def claim_tables(paths: Sequence[Path], progress: Progress | None = None) -> dic
         If a record is damaged.
     """
     tables = derive_and_join([Store(path) for path in paths], (), None, progress)
-    return {"claims": verdict_counts(decide(tables)).reset_index(), "cue_groups": cue_group_table(tables.cues)}
+    found = decide(tables)
+    return {
+        "claims": verdict_counts(found).reset_index(), "emolime_1": first_claim_table(found),
+        "cue_groups": cue_group_table(tables.cues),
+    }  # fmt: skip
 
 
 def draw_figures(

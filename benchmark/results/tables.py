@@ -3,8 +3,10 @@
 records    pieces: corpus, recogniser, clips, speakers, rows, what was scored
 headline   board of recorded clips, core metrics: means, differences to random and energy, the bar
 claims     how often each claim of the papers got each verdict, by method
+emolime_1  the first of EmoLIME's claims over all corpora and recognisers, with its effects
 axes       robustness on the four axes
 ranks      mean rank of each method over the metrics of a family, and how far the metrics disagree about it
+curves     area under the score of robustness over the strengths of a shift
 agreement  how far the order of the methods agrees between corpora, recognisers, fills, metrics, emotions and sexes
 metrics_by_class, metric_pairs
            how far metrics agree within each emotion and sex, and which pairs of methods they order by the class
@@ -26,6 +28,7 @@ from scipy.stats import rankdata
 from ...methods.records import baselines
 from ...metrics.records import METRICS, is_ranked
 from ..analysis.axis_board import BAR_METRIC
+from ..analysis.claims import CLAIM_1, Finding
 from ..analysis.shown_names import plain_name
 from ..analysis.stored_maps import CLEAN
 from ..report.escape import csv_safe
@@ -39,6 +42,10 @@ HEADLINE = [
 RANKS = [
     "corpus", "model", "trained_on", "family", "fill", "method", "n_metrics", "n_methods", "mean_rank", "disagreement",
     "disagreement_chance",
+]  # fmt: skip
+EMOLIME_1 = [
+    "method", "setting", "bands", "clips", "estimate", "low", "high", "p", "n_clips", "n_explanations", "n_speakers",
+    "verdict",
 ]  # fmt: skip
 LEAST_RANKED = 3  # methods
 
@@ -67,6 +74,20 @@ def headline(board: pd.DataFrame) -> pd.DataFrame:
     """Rows of a board on recorded clips, of the core metrics of ranked families and of the bar's metric."""
     core = core_metrics(board["metric"].unique())
     return board[(board["condition"] == CLEAN) & board["metric"].isin(core)][HEADLINE].reset_index(drop=True)
+
+
+def first_claim_table(found: Iterable[Finding]) -> pd.DataFrame:
+    """EmoLIME's first claim over all corpora and recognisers: one row for each method and reading, columns `EMOLIME_1`.
+
+    Its effect says in brackets on which ``bands``, and whether two recognisers explained the same clips (``clips``).
+    """
+    rows = []
+    for one in found:
+        if one.claim == CLAIM_1:
+            bands, _, clips = one.effect.partition("(")[2].rstrip(")").partition(", ")
+            facts = {name: getattr(one, name) for name in EMOLIME_1 if hasattr(one, name)}
+            rows.append(facts | {"bands": bands, "clips": clips})
+    return pd.DataFrame(rows, columns=EMOLIME_1)
 
 
 def core_metrics(names: Iterable[str]) -> set[str]:

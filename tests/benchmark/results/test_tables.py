@@ -9,10 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from serxai.benchmark.analysis.claims import CLAIM_1, Finding
 from serxai.benchmark.analysis.rank_agreement import rank_agreement
 from serxai.benchmark.results.agreement import AGREEMENT, agreement
 from serxai.benchmark.results.build import build_results
-from serxai.benchmark.results.tables import HEADLINE, RANKS, as_csv, as_texts, rank_table
+from serxai.benchmark.results.tables import (
+    EMOLIME_1,
+    HEADLINE,
+    RANKS,
+    as_csv,
+    as_texts,
+    first_claim_table,
+    rank_table,
+)
 from serxai.benchmark.stats.concordance import concordance, opposed
 
 
@@ -97,3 +106,21 @@ def test_two_processes_build_what_one_does(results: Path, tmp_path: Path) -> Non
     assert built[1] == built[2]
     names = {"agreement.csv", "ranks.csv", "metrics_by_class.csv", "metric_pairs.csv", "recognisers.csv"}
     assert names | {"cue_groups.csv"} <= {str(name) for name in built[1]}
+
+
+def test_the_first_claim_is_told_by_reading() -> None:
+    readings = (
+        "(8 bands, disjoint speakers)",
+        "(without the lowest band, same clips for both recognisers)",
+        "(8 bands)",
+        "",
+    )
+    found = [
+        Finding(CLAIM_1, f"m{i}", "x; y", f"similarity {text}".strip(), i, i - 1, i + 1)
+        for i, text in enumerate(readings)
+    ]
+    table = first_claim_table([*found, Finding("EmoLIME 2", "m", "x", "weight (8 bands)")])
+    assert list(table) == EMOLIME_1 and table["method"].tolist() == ["m0", "m1", "m2", "m3"]
+    assert table["bands"].tolist() == ["8 bands", "without the lowest band", "8 bands", ""]
+    assert table["clips"].tolist() == ["disjoint speakers", "same clips for both recognisers", "", ""]
+    assert table[["estimate", "low", "high"]].iloc[2].tolist() == [2, 1, 3]
