@@ -180,8 +180,8 @@ def test_run_json_says_of_what_and_by_what_it_was_computed(whole: Store):
 
 
 def test_a_method_is_described_with_the_one_it_starts_from():
-    described = provenance._method(resolve_method("beyond-saliency", load_config()))
-    assert described["base"]["occlusion"] == provenance._method(resolve_method("occlusion", load_config()))
+    described = provenance.described_method(resolve_method("beyond-saliency", load_config()))
+    assert described["base"]["occlusion"] == provenance.described_method(resolve_method("occlusion", load_config()))
     assert described["parameters"] and described["base"]["occlusion"]["parameters"]
 
 
