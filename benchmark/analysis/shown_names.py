@@ -171,17 +171,19 @@ def settings_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-@cache
 def default_settings(name: str) -> dict[str, Any] | None:
     """Parameters that a run gives a method unless told otherwise; None if the method is not installed."""
-    if name not in METHODS:
-        return None
+    return _defaults(name) if name in METHODS else None
+
+
+@cache
+def _defaults(name: str) -> dict[str, Any]:
     explainer = make_method(name)
     found = explainer.get_params()
     if explainer.fill_parameter is not None:
         found[explainer.fill_parameter] = SCORED
     if explainer.base is not None:
-        found |= {f"{explainer.base}.{key}": value for key, value in (default_settings(explainer.base) or {}).items()}
+        found |= {f"{explainer.base}.{key}": value for key, value in _defaults(explainer.base).items()}
     as_stored: dict[str, Any] = json.loads(json.dumps(found, default=str))
     return as_stored
 

@@ -107,6 +107,7 @@ def add_runs(
                 (similar["corpus"] == names.corpus(corpus))
                 & (similar["model"] == recogniser_title(shown, trained_on))
                 & similar["method"].isin([names.method(name) for name in store.info["config"]["methods"]])
+                & similar["clip"].isin(set(piece.scores["clip"]))  # those of other runs are in their records
             ]
             piece.tables[AXES_TABLE] = mine.assign(
                 other=mine["other"].map(portable), model=portable(model), method=mine["method"].map(plain_name)

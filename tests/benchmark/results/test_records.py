@@ -224,3 +224,20 @@ def test_names_without_the_folders_of_a_machine():
     assert set(local_paths(info)) == {"/home/me/x.wav", "hf:/m/w trained on emodb"} and local_paths(
         {"x": "hf:~/m"}
     ) == ["hf:~/m"]
+
+
+@pytest.mark.long
+def test_a_record_compares_its_own_clips_alone(tmp_path: Path, capsys):
+    """Two runs of one recogniser, of two and of four clips, are compared together; each record names its own clips."""
+    for name, limit in (("two", 2), ("four", 4)):
+        config = load_config(
+            corpora=["planted"], models=["cnn"], methods=["energy", "random"], metrics=["gini"], limit=limit,
+            conditions=["clean", "noise-20db"], fills=["attenuate"],
+        )  # fmt: skip
+        run(config, tmp_path / name)
+    to = tmp_path / "results"
+    assert main(["results", "add", str(tmp_path / "two"), str(tmp_path / "four"), "--to", str(to)]) == 0
+    assert main(["validate", str(to)]) == 0
+    pieces = {path.parent.name: Store(path.parent) for path in to.rglob("run.json")}
+    clips = {name: {one.clip for one in found_maps([piece])} for name, piece in pieces.items()}
+    assert (len(clips["two"]), len(clips["four"])) == (2, 4) and clips["two"] < clips["four"]
