@@ -183,10 +183,12 @@ def deciding_explanations(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]
     left_out = []
     for reason, of_rows in reasons.items():
         gone = of_rows(table).astype(bool)
+        if not gone.any():
+            continue
         kept = table[~gone]
         cells = kept.assign(kind=kinds(kept))[["corpus", "kind", "target"]].drop_duplicates()
         pairs = pair_masks(list(cells.itertuples(index=False, name=None)))
-        if gone.any() and pairs["models"].any() and pairs["corpora"].any():
+        if pairs["models"].any() and pairs["corpora"].any():
             of_gone = table[gone]
             named = kinds(of_gone) + " on " + of_gone["corpus"] if of_rows is crossed else of_gone["corpus"]
             left_out.append(f"{', '.join(sorted(set(named)))} ({reason})")

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ...models.scores import score
+from .shown_names import plain_name
 from .stored_maps import CLEAN
 
 COLUMNS = [
@@ -108,7 +109,7 @@ def _of_explained(scores: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) 
 
 def _heard(corpus: str, trained_on: str, seen: set[str]) -> str:
     """What a recogniser's training had of the clips that it is explained on."""
-    if corpus.partition("@")[0] != trained_on.partition("@")[0]:
+    if plain_name(corpus) != plain_name(trained_on):
         return "another corpus than that of the training"
     return "not the fold's training part" if seen == {"no"} else f"seen in training: {', '.join(sorted(seen))}"
 

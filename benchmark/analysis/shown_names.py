@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from ...keys import digest
-from ...methods.records import METHODS, make_method
-from ..run.config import SCORED
+from ...methods.records import METHODS
+from ..run.method_spec import method_with
+from ..run.provenance import described_method
 
 SHORT = 6  # digits of a digest in a shown name
 APART = "@"  # between a name and what tells its bearers apart
@@ -158,7 +158,9 @@ def _method_labels(infos: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
                 known[name].append(its)
     labels = []
     for of_run in settings:
-        apart = {name: _label(its, default_settings(name)) for name, its in of_run.items() if len(known[name]) > 1}
+        apart = {
+            name: _label(its, configured_settings(name, {})) for name, its in of_run.items() if len(known[name]) > 1
+        }
         labels.append({name: f"{name}{APART}{label}" for name, label in apart.items() if label})
     return labels
 
@@ -171,21 +173,18 @@ def settings_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def default_settings(name: str) -> dict[str, Any] | None:
-    """Parameters that a run gives a method unless told otherwise; None if the method is not installed."""
-    return _defaults(name) if name in METHODS else None
+def configured_settings(name: str, parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What `settings_of` a method is in a run with these parameters by method; None if the method is not installed.
 
-
-@cache
-def _defaults(name: str) -> dict[str, Any]:
-    explainer = make_method(name)
-    found = explainer.get_params()
-    if explainer.fill_parameter is not None:
-        found[explainer.fill_parameter] = SCORED
-    if explainer.base is not None:
-        found |= {f"{explainer.base}.{key}": value for key, value in _defaults(explainer.base).items()}
-    as_stored: dict[str, Any] = json.loads(json.dumps(found, default=str))
-    return as_stored
+    Raises
+    ------
+    InputError
+        For an unknown parameter.
+    """
+    if name not in METHODS:
+        return None
+    described = described_method(method_with(name, parameters))
+    return settings_of(json.loads(json.dumps(described, default=str)))
 
 
 def _label(its: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> str:

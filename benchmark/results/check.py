@@ -19,7 +19,7 @@ from ...datasets.corpora import CORPORA
 from ...errors import InputError
 from ...methods.records import METHODS
 from ...metrics.records import METRICS
-from ..analysis.shown_names import default_settings, same_recogniser, settings_of
+from ..analysis.shown_names import configured_settings, same_recogniser, settings_of
 from ..storage.clip_facts import FILE as CLIP_FACTS
 from ..storage.clip_facts import read_clip_facts
 from ..storage.derived import DERIVED, FORMAT, RECORD, read_derived
@@ -160,12 +160,13 @@ def _other_settings(info: Mapping[str, Any]) -> Iterator[str]:
     """Methods described with other parameters than the configuration gives them: boards tell settings by these."""
     given = info["config"].get("parameters") or {}
     for name, facts in info["methods"].items():
-        defaults = default_settings(name)
-        if defaults is None or METHODS.get(name).version != facts.get("version"):
+        if name not in METHODS or METHODS.get(name).version != facts.get("version"):
             continue  # what another version's defaults were is not known here
-        configured = defaults | given.get(name, {})
-        for base in facts.get("base") or {}:
-            configured |= {f"{base}.{key}": value for key, value in given.get(base, {}).items()}
+        try:
+            configured = configured_settings(name, given)
+        except InputError as error:
+            yield f"method {name!r}: {error}"
+            continue
         if settings_of(facts) != configured:
             yield f"method {name!r}: described with other parameters than its configuration gives"
 

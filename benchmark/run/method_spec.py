@@ -85,7 +85,18 @@ def resolve_method(name: str, config: RunConfig) -> MethodSpec:
     InputError
         For an unknown name or parameter.
     """
-    given = dict(config.parameters.get(name, {}))
+    return method_with(name, config.parameters)
+
+
+def method_with(name: str, parameters: Mapping[str, Mapping[str, Any]]) -> MethodSpec:
+    """Specification of one method with parameters by method: its own, and those of the method that it starts from.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or parameter.
+    """
+    given = dict(parameters.get(name, {}))
     explainer = make_method(name, **given)
     parameter = explainer.fill_parameter
     if parameter is not None and given.get(parameter, SCORED) == SCORED:
@@ -93,7 +104,7 @@ def resolve_method(name: str, config: RunConfig) -> MethodSpec:
         return replace(_spec(name, given | {parameter: SCORED}, None), by_fill=by_fill)
     if explainer.base is None:
         return _spec(name, given, None)
-    base = resolve_method(explainer.base, config)
+    base = method_with(explainer.base, parameters)
     by_fill = {fill: _spec(name, given, spec) for fill, spec in base.by_fill.items()}
     return replace(_spec(name, given, base), by_fill=by_fill)
 

@@ -15,7 +15,7 @@ from serxai.benchmark.analysis.claim_tables import derive_and_join
 from serxai.benchmark.analysis.leaderboard import leaderboard, ordered
 from serxai.benchmark.analysis.merge import merge_runs
 from serxai.benchmark.analysis.robustness import draws
-from serxai.benchmark.analysis.shown_names import is_chosen, plain_name, shown_names
+from serxai.benchmark.analysis.shown_names import configured_settings, is_chosen, plain_name, settings_of, shown_names
 from serxai.benchmark.analysis.stored_maps import found_maps
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.run.config import RunConfig, load_config
@@ -62,6 +62,13 @@ def test_the_method_that_another_starts_from_counts():
         "beyond-saliency": "beyond-saliency@occlusion.bands=4",
         "occlusion": "occlusion@bands=4",
     }
+
+
+def test_a_method_that_starts_from_another_than_usual_is_described_as_configured():
+    parameters = {"beyond-saliency": {"base": "emolime"}, "emolime": {"alpha": 0.5}}
+    told = info(parameters, ("beyond-saliency",))["methods"]["beyond-saliency"]
+    assert settings_of(told) == configured_settings("beyond-saliency", parameters)
+    assert settings_of(told)["emolime.alpha"] == 0.5
 
 
 def test_every_method_as_it_comes_is_the_default():

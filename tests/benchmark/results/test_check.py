@@ -100,6 +100,7 @@ def test_forged_identity_is_refused(results: Path, piece: Path, data: Path):
         (lambda i: i["config"].__setitem__("methods", ["random", "energy"]), "coverage", "not planned"),
         (lambda i: i["methods"]["emolime"]["parameters"].__setitem__("alpha", 9), "identity", "other parameters"),
         (lambda i: i["config"].__setitem__("parameters", {"emolime": {"alpha": 9}}), "identity", "other parameters"),
+        (lambda i: i["config"].__setitem__("parameters", {"emolime": {"odd": 9}}), "identity", "odd"),
     ],
 )
 def test_what_run_json_says_is_held_to_the_rows(results: Path, piece: Path, change, name: str, told: str):
