@@ -5,12 +5,11 @@ from __future__ import annotations
 from ..errors import InputError, NotApplicable
 from .attribution import Attribution
 from .explainer import Explainer, Request
-from .record import EXTERNAL
+from .record import PREFIX
 
 SEEDS = ("yes", "no", "unknown")
 AGAINST_NOTHING = ("none", "own")  # values of `against` that are no fill
 SCORED = "scored"
-PREFIX = f"{EXTERNAL}:"
 NOT_AGAIN = "explains again, and maps that were made elsewhere cannot be made again"
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ..errors import InputError
 from ..registry import Record
 
-EXTERNAL = "maps"  # family, and prefix of the names, of maps that were made elsewhere
+EXTERNAL = "maps"  # family of maps that were made elsewhere
+PREFIX = f"{EXTERNAL}:"  # of their methods' names
 FAMILIES = ("gradient", "relevance", "attention", "occlusion", "lime", "cue-referenced", "baseline", EXTERNAL)
 NEEDS = ("gradient", "features", "attention", "black box", "none", "truth")
 REFERENCES = ("fill", "own", "none", "base")

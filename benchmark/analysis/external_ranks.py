@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ...methods.external import PREFIX
+from ...methods.record import PREFIX
 from ...metrics.records import METRICS
 
 FAITHFUL = "abpc"

@@ -14,8 +14,7 @@ from typing import Any
 
 from ...keys import digest
 from ...methods.records import METHODS
-from ..run.method_spec import method_with
-from ..run.provenance import described_method
+from ..run.method_spec import described_method, method_with
 
 SHORT = 6  # digits of a digest in a shown name
 APART = "@"  # between a name and what tells its bearers apart

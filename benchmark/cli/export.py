@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ...errors import InputError
-from ...methods.external import PREFIX
 from ...methods.external_map import ExternalMap
+from ...methods.record import PREFIX
 from ..analysis.bands import MAX_PARTS, band_profiles, of_bands, part_weights, reliability, table_facts
 from ..report.escape import csv_safe
 from ..storage.explanations import Explanation

@@ -6,7 +6,8 @@ import numpy as np
 
 from ...errors import NotApplicable
 from ...methods.attribution import Attribution
-from ...methods.external import NOT_AGAIN, PREFIX
+from ...methods.external import NOT_AGAIN
+from ...methods.record import PREFIX
 from ...metrics.record import MetricRecord
 from .identity import Keys
 from .method_spec import MethodSpec

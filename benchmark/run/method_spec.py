@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...audio.fill_records import FILL_NAMES
-from ...methods.explainer import Explainer
-from ...methods.external import PREFIX
+from ...methods.record import PREFIX
 from ...methods.records import METHODS, make_method
 from .config import SCORED, RunConfig
+
+if TYPE_CHECKING:  # torch with it, and refusals of wrong input name methods
+    from ...methods.explainer import Explainer
 
 
 @dataclass(frozen=True)
@@ -125,3 +127,9 @@ def resolve_methods(config: RunConfig) -> dict[str, MethodSpec]:
         while spec.base is not None:
             spec = specs.setdefault(spec.base.name, spec.base)
     return specs
+
+
+def described_method(spec: MethodSpec) -> dict[str, Any]:
+    """Version and parameters of a method, and of the method that it starts from."""
+    described: dict[str, Any] = {"version": spec.version, "parameters": spec.parameters}
+    return described | ({"base": {spec.base.name: described_method(spec.base)}} if spec.base else {})

@@ -26,7 +26,7 @@ from ...errors import InputError
 from ...metrics.records import METRICS
 from ..storage.store import Store
 from .execution import Execution
-from .method_spec import MethodSpec
+from .method_spec import described_method
 from .plan import Plan
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "librosa", "praat-parselmouth", "captum", "zennit", "quantus",
@@ -125,12 +125,6 @@ def _fills(plan: Plan) -> dict[str, dict[str, list[str]]]:
     for (corpus, model), chosen in plan.fills.items():
         fills.setdefault(corpus, {})[model] = list(chosen.names)
     return fills
-
-
-def described_method(spec: MethodSpec) -> dict[str, Any]:
-    """Version and parameters of a method, and of the method that it starts from."""
-    described: dict[str, Any] = {"version": spec.version, "parameters": spec.parameters}
-    return described | ({"base": {spec.base.name: described_method(spec.base)}} if spec.base else {})
 
 
 def machine() -> dict[str, Any]:

@@ -28,9 +28,10 @@ from ...audio import Grid
 from ...errors import ClipError, InputError
 from ...keys import digest
 from ...methods.attribution import Attribution
-from ...methods.external import AGAINST_NOTHING, PREFIX, SEEDS
+from ...methods.external import AGAINST_NOTHING, SEEDS
 from ...methods.external_map import ExternalMap
 from ...methods.map_grids import EDGES, GridSpec, check_cover, parse_grid
+from ...methods.record import PREFIX
 from .bounds import MAX_ARRAY_BYTES, check_archive, load_array
 from .explanations import DAMAGE
 from .files import read_bytes, write_atomically

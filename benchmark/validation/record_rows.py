@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...methods.external import PREFIX
+from ...methods.record import PREFIX
 from ...methods.records import METHODS
 from ...metrics.records import METRICS
 from ..run.config import RunConfig

@@ -12,7 +12,7 @@ from matplotlib import rc_context
 from matplotlib.ticker import MaxNLocator
 
 from ....errors import InputError
-from ....methods.external import PREFIX
+from ....methods.record import PREFIX
 from ....methods.records import baselines
 from ....metrics.records import METRICS, is_ranked
 from ...analysis.abstention import completed

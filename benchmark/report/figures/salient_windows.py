@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from ....audio import SAMPLE_RATE
 from ....errors import InputError, NotApplicable
-from ....methods.external import PREFIX
+from ....methods.record import PREFIX
 from ....metrics.salience_contrast import window_scores
 from ...analysis.salient_cues import Voices, salient_windows
 from ...analysis.stored_maps import CLEAN, FoundMap

@@ -19,8 +19,7 @@ from serxai.benchmark.analysis.shown_names import configured_settings, is_chosen
 from serxai.benchmark.analysis.stored_maps import found_maps
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.run.config import RunConfig, load_config
-from serxai.benchmark.run.method_spec import resolve_methods
-from serxai.benchmark.run.provenance import described_method
+from serxai.benchmark.run.method_spec import described_method, resolve_methods
 from serxai.benchmark.run.runner import run
 from serxai.benchmark.storage.store import Store
 from serxai.methods.records import METHODS

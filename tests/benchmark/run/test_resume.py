@@ -16,7 +16,7 @@ from serxai.benchmark.report import run_report
 from serxai.benchmark.run import provenance
 from serxai.benchmark.run.config import RunConfig, load_config
 from serxai.benchmark.run.forecast import forecast
-from serxai.benchmark.run.method_spec import resolve_method
+from serxai.benchmark.run.method_spec import described_method, resolve_method
 from serxai.benchmark.run.plan import make_plan
 from serxai.benchmark.run.runner import run
 from serxai.benchmark.storage.store import Store
@@ -180,8 +180,8 @@ def test_run_json_says_of_what_and_by_what_it_was_computed(whole: Store):
 
 
 def test_a_method_is_described_with_the_one_it_starts_from():
-    described = provenance.described_method(resolve_method("beyond-saliency", load_config()))
-    assert described["base"]["occlusion"] == provenance.described_method(resolve_method("occlusion", load_config()))
+    described = described_method(resolve_method("beyond-saliency", load_config()))
+    assert described["base"]["occlusion"] == described_method(resolve_method("occlusion", load_config()))
     assert described["parameters"] and described["base"]["occlusion"]["parameters"]
 
 
