@@ -4,7 +4,8 @@ Each column is the score of `robustness.pooled` over all comparisons of the axis
 other recognisers, all other trainings. Means and jackknife run over all rows, so that speakers count once. Corpora
 share no clips: their column sets the correlation of band profiles of an emotion across corpora between that of two
 emotions (0) and that of two halves of the speakers (1), all from disjoint speakers (`corpus_axis`), without interval.
-Synthesised and edited speech counts as a corpus only where there are not two recorded ones.
+Synthesised and edited speech counts as a corpus only where there are not two recorded ones, and corpora explained
+against another fill than most only where there are not two of one fill.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .corpus_axis import profile_contrast, profiles_of
 from .leaderboard import leaderboard
 from .recogniser_titles import recogniser_title
 from .robustness import AXES, pooled
+from .same_fill import of_other_fills
 from .shown_names import plain_name
 
 CORPORA = "corpora"
@@ -102,8 +104,12 @@ def _corpora(bands: pd.DataFrame) -> list[dict[str, Any]]:
     for kind, of_kind in bands.groupby("kind", sort=False):
         for method in dict.fromkeys(of_kind["method"]):
             own = of_kind[of_kind["method"] == method]
-            recorded = own[~made_speech(own)]  # speech made from another corpus, or from none, is no further corpus
-            profiles = profiles_of(recorded if recorded["corpus"].nunique() > 1 else own, method)
+            # speech made from another corpus, or from none, is no further corpus; profiles against another fill are
+            # not compared
+            for left_out in (made_speech, of_other_fills):
+                kept = own[~left_out(own)]
+                own = kept if kept["corpus"].nunique() > 1 else own
+            profiles = profiles_of(own, method)
             if len(profiles.speakers) < 2:
                 continue
             means = profile_contrast(profiles, interval=False).means

@@ -16,7 +16,8 @@ from ...progress import Progress
 from .band_table import COLUMNS as BAND_COLUMNS
 from .band_table import band_row
 from .record_tables import AXES_KINDS, AXES_TABLE, MEASURE, recorded_table
-from .robustness import AXES, ROWS, clip_rows, draws
+from .robustness import AXES, PAIR, ROWS, clip_rows, draws
+from .same_fill import against_one_fill, fill_order
 from .shown_names import plain_name
 from .stored_maps import CLEAN, FoundMap, RecordedMap
 
@@ -40,7 +41,7 @@ class AxisTables(NamedTuple):
 
 
 def compared(group: Sequence[FoundMap], axes: Sequence[str] = AXES) -> list[FoundMap]:
-    """Explanations of one corpus and method that an axis compares, or needs for floor and ceiling.
+    """Explanations of one corpus, method and fill that an axis compares, or needs for floor and ceiling.
 
     Parameters
     ----------
@@ -72,6 +73,7 @@ def compared(group: Sequence[FoundMap], axes: Sequence[str] = AXES) -> list[Foun
 def of_several_corpora(found: Iterable[FoundMap]) -> list[FoundMap]:
     """First explanations of recorded clips by kinds of recogniser that were trained on, and heard, several corpora."""
     clean = [one for one in found if one.condition == CLEAN and one.repeat == 0 and not one.crossed]
+    clean = against_one_fill(clean)
     corpora: dict[tuple[str, str], set[str]] = {}
     for one in clean:
         corpora.setdefault((one.kind, one.method), set()).add(one.corpus)
@@ -85,7 +87,10 @@ def axis_tables(
     corpora: bool = True,
     progress: Progress | None = None,
 ) -> AxisTables:
-    """Compare what can be compared; each explanation is read at most once.
+    """Compare what can be compared, each with explanations against the same fill; each is read at most once.
+
+    Two recognisers, or a clip and its shifted version, that were explained against several fills are compared once:
+    against the fill of most settings (`same_fill.fill_order`).
 
     Parameters
     ----------
@@ -104,13 +109,14 @@ def axis_tables(
     InputError
         As `FoundMap.explanation`.
     """
-    groups: dict[tuple[str, str], list[FoundMap]] = {}
+    order = fill_order((one.corpus, one.recogniser, one.method, one.against) for one in found)
+    groups: dict[tuple[str, str, str], list[FoundMap]] = {}
     recorded = [one for one in found if isinstance(one, RecordedMap)]
     for one in found:
-        groups.setdefault((one.corpus, one.method), []).append(one)
+        groups.setdefault((one.corpus, one.method, one.against), []).append(one)
     across = {id(one) for one in of_several_corpora(found)} if corpora else set()
     rows, bands = [pd.DataFrame(columns=ROWS)], list[dict[str, Any]]()
-    for done, group in enumerate(groups.values(), 1):
+    for done, ((_, method, against), group) in enumerate(groups.items(), 1):
         wanted = {id(one) for one in compared([one for one in group if not isinstance(one, RecordedMap)], axes)}
         maps = []
         for one in group:
@@ -121,12 +127,13 @@ def axis_tables(
                 row = band_row(read) if id(one) in across else None
                 bands += [row] if row is not None else []
         if maps:
-            rows.append(clip_rows(maps, by, axes))
+            rows.append(clip_rows(maps, by, axes).assign(_order=order[method, against]))
         if progress is not None:
             progress("comparing maps", done, len(groups))
-    rows += _recorded_rows(recorded, by, axes)
+    rows += [part.assign(_order=0) for part in _recorded_rows(recorded, by, axes)]  # one fill each, see `results add`
     filled = [part for part in rows if len(part)]
-    table = pd.concat(filled, ignore_index=True) if filled else rows[0]
+    table = pd.concat(filled, ignore_index=True) if filled else rows[0].assign(_order=0)
+    table = table[table["_order"].eq(table.groupby(PAIR)["_order"].transform("min"))]
     return AxisTables(_in_order(table, found), pd.DataFrame(bands, columns=BAND_COLUMNS))
 
 

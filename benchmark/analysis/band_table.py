@@ -21,8 +21,10 @@ from .stored_maps import CLEAN, StoredMap
 
 FLAT = 1e-9  # profiles that vary by a smaller share of their sum say nothing about frequency
 BANDS = [f"band_{k}" for k in range(PROFILE_BANDS)]  # lowest first
+AGAINST = "against"  # what an explanation is relative to; records have it with the scores
 FACTS = [
     "corpus", "model", "trained_on", "method", "clip", "target", "speaker", "sentence", "emotion", "predicted",
+    AGAINST,
 ]  # fmt: skip
 COLUMNS = [*FACTS, *BANDS]
 

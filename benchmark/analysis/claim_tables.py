@@ -1,14 +1,13 @@
 """Tables that the papers' claims are decided on: derived from runs first, decided from the tables alone afterwards.
 
-`derive_tables` reads the explanations of one run, and the audio of its clips, once each; its tables are small, hold
-the run's own names, and survive being written as CSV (`written`, `read_tables`). `joined_tables` puts those of several
-runs together, under names that tell their recognisers apart. `decide` reads nothing else. Derive again with one more
-run, or leave one out, and every claim is decided anew on what is there.
+`derive_tables` reads the explanations of one run, and the audio of its clips, once each; its tables are small and hold
+the run's own names. `joined_tables` puts those of several runs together, under names that tell their recognisers apart,
+each setting explained against one fill (`same_fill`). `decide` reads nothing else. Derive again with one more run, or
+leave one out, and every claim is decided anew on what is there.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ import pandas as pd
 from ...errors import InputError
 from ...progress import Progress
 from ..storage.store import Store
-from .band_table import BANDS, FACTS, band_row
+from .band_table import AGAINST, BANDS, band_row
 from .band_table import COLUMNS as BAND_COLUMNS
 from .beyond_saliency_claims import beyond_saliency_claims
 from .claims import Finding, beside_blind, emolime_claims
@@ -25,11 +24,12 @@ from .merge import older_methods
 from .record_tables import BAND_KINDS, BAND_TABLE, CUES, needed_table, recorded_table
 from .salient_cues import COLUMNS as CUE_COLUMNS
 from .salient_cues import CUE_KINDS, TimedMap, Voices, cue_table, timed
+from .same_fill import rows_against_one_fill
 from .shown_names import ShownNames, is_chosen, plain_name, shown_names
-from .stored_maps import CLEAN, maps_of_run
+from .stored_maps import CLEAN, maps_of_run, recorded_references
 
 BEYOND_SALIENCY = "Beyond Saliency"  # the claim of a finding where no cue could be measured
-SAME = ["corpus", "model", "trained_on", "method", "clip"]
+SAME = ["corpus", "model", "trained_on", "method", "clip", AGAINST]
 
 
 class ClaimTables(NamedTuple):
@@ -96,6 +96,9 @@ def _recorded(store: Store, methods: Sequence[str]) -> ClaimTables:
     cues = recorded_table(store, CUES, CUE_KINDS)
     lacking = f"{store.path}: a record without cues of salient windows" if cues is None else ""
     cues = pd.DataFrame(columns=CUE_COLUMNS) if cues is None else cues
+    against = recorded_references(store)
+    bands, cues = (t.assign(**{AGAINST: t["method"].map(against).fillna("none")}) for t in (bands, cues))
+    bands, cues = bands[BAND_COLUMNS], cues[CUE_COLUMNS]
     if methods:
         bands, cues = bands[bands["method"].isin(methods)], cues[cues["method"].isin(methods)]
     return ClaimTables(bands, cues, lacking)
@@ -103,6 +106,9 @@ def _recorded(store: Store, methods: Sequence[str]) -> ClaimTables:
 
 def joined_tables(infos: Sequence[Mapping[str, Any]], tables: Sequence[ClaimTables]) -> ClaimTables:
     """Tables of several runs together, each explanation once, under the names of `shown_names`.
+
+    Of explanations against several fills those against one are kept, see `same_fill`; of the same explanation of
+    several runs that of the last.
 
     Parameters
     ----------
@@ -136,7 +142,8 @@ def _together(
             parts.append(table.assign(**named, model=model))
     if not parts:
         return pd.DataFrame(columns=list(columns))
-    return pd.concat(parts, ignore_index=True).drop_duplicates(list(same), keep="last", ignore_index=True)
+    together = pd.concat(parts, ignore_index=True).drop_duplicates(list(same), keep="last", ignore_index=True)
+    return rows_against_one_fill(together)
 
 
 def decide(tables: ClaimTables) -> list[Finding]:
@@ -149,39 +156,6 @@ def decide(tables: ClaimTables) -> list[Finding]:
         note = f"needs the audio: {tables.lacking}"
         found.append(Finding(BEYOND_SALIENCY, "all", "", "cues of salient windows", note=note))
     return beside_blind(found)
-
-
-def written(table: pd.DataFrame) -> bytes:
-    """A table as CSV that `read_table` reads back to the bit."""
-    buffer = io.BytesIO()
-    table.to_csv(buffer, index=False, lineterminator="\n")
-    return buffer.getvalue()
-
-
-def read_table(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
-    """A table of `ClaimTables` from CSV.
-
-    Parameters
-    ----------
-    data : bytes
-    columns : sequence of str
-        That it must have: `band_table.COLUMNS` or `salient_cues.COLUMNS`.
-
-    Raises
-    ------
-    InputError
-        If columns are missing, or are no numbers.
-    """
-    try:
-        table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
-        missing = [name for name in columns if name not in table]
-        if missing:
-            raise ValueError(f"lacks columns {', '.join(missing[:5])}")
-        # float() reads back what was written, to the bit
-        numbers = {name: [float(text or "nan") for text in table[name]] for name in columns[len(FACTS) :]}
-    except ValueError as error:
-        raise InputError(f"table of claims: cannot be read ({' '.join(str(error).split())[:200]}).") from None
-    return table[list(columns)].assign(**numbers)
 
 
 def derive_and_join(

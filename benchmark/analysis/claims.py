@@ -20,12 +20,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ...audio.fill_records import FILL_NAMES
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import Estimate, clustered_mean
 from ..stats.multiplicity import holm
 from .authors import digitised_weights
-from .band_table import BANDS, crossed, kind_titles, kinds, made_speech
+from .band_table import AGAINST, BANDS, crossed, kind_titles, kinds, made_speech
 from .corpus_axis import ProfileContrast, pair_masks, profile_contrast, profiles_of
+from .same_fill import of_other_fills
 
 HIGH_AROUSAL, LOW_AROUSAL = ("anger", "happiness", "fear"), ("sadness", "neutral", "boredom")
 LOW_BANDS = 1  # of 8: below 386 Hz, the band that EmoLIME's figure labels 0-1 kHz
@@ -141,6 +143,7 @@ def across_models_and_corpora(table: pd.DataFrame, method: str) -> Iterator[Find
     corpora, models = ({cell[k] for cell in profiles.cells} for k in (0, 1))
     setting = setting_of(corpora, models)
     of_others = sorted(set((kinds(table) + " on " + table["corpus"])[crossed(table)]))
+    fills = sorted(set(table[AGAINST]) & set(FILL_NAMES))
     if len(corpora) < 2 or len(models) < 2:
         yield Finding(
             CLAIM_1, method, setting, "similarity across recognisers - across corpora",
@@ -160,6 +163,7 @@ def across_models_and_corpora(table: pd.DataFrame, method: str) -> Iterator[Find
                 found.difference, found.low, found.high, found.p, found.n_clips, found.n_explanations,
                 sum(found.speakers.values()), verdict_of(found.difference, found.low, found.high),
                 _profile_note(found)
+                + (f"; explained against {' and '.join(fills)}" if fills else "")
                 + (f"; trained on another corpus: {', '.join(of_others)}" if of_others else "")
                 + (f"; left out: {'; '.join(left_out)}" if left_out else ""),
             )  # fmt: skip
@@ -170,8 +174,8 @@ def deciding_explanations(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]
 
     They are of recorded corpora with 6 speakers or more, by recognisers trained on the corpus that they hear:
     synthesised and edited speech is no other corpus, two speakers leave all corpora together without an interval, and
-    one set of weights that hears two corpora is no second recogniser. Each of the three is kept where else nothing
-    could be compared.
+    one set of weights that hears two corpora is no second recogniser. All are against one fill, that of most settings.
+    Each of the four is kept where else nothing could be compared.
     """
     speakers = table.groupby("corpus")["speaker"].nunique()
     few = speakers[speakers < MIN_SPEAKERS].index
@@ -179,6 +183,7 @@ def deciding_explanations(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]
         "synthesised or edited speech": made_speech,
         f"fewer than {MIN_SPEAKERS} speakers": lambda t: t["corpus"].isin(few),
         "trained on another corpus": crossed,
+        "explained against another fill": of_other_fills,
     }
     left_out = []
     for reason, of_rows in reasons.items():
@@ -190,7 +195,8 @@ def deciding_explanations(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]
         pairs = pair_masks(list(cells.itertuples(index=False, name=None)))
         if pairs["models"].any() and pairs["corpora"].any():
             of_gone = table[gone]
-            named = kinds(of_gone) + " on " + of_gone["corpus"] if of_rows is crossed else of_gone["corpus"]
+            by_kind = of_rows in (crossed, of_other_fills)
+            named = kinds(of_gone) + " on " + of_gone["corpus"] if by_kind else of_gone["corpus"]
             left_out.append(f"{', '.join(sorted(set(named)))} ({reason})")
             table = kept
     return table, left_out

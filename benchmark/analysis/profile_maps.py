@@ -5,19 +5,20 @@ of recogniser that explain both, of two recognisers over the corpora that both e
 on another corpus than the one it hears is another recogniser, named with its training corpus, and no part of the map of
 corpora: profiles of one set of weights on two corpora would be alike for other reasons. Both profiles of a pair come
 from disjoint halves of each corpus' speakers, so the diagonal is the split-half correlation, the most to expect.
+Profiles of explanations against several fills are not compared.
 Intervals are a jackknife over the speakers of the corpora that a cell is about; missing where one has fewer than 6.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
-from .band_table import crossed, kind_titles
+from .band_table import AGAINST, crossed, kind_titles
 from .corpus_axis import Profiles, profiles_of, similarity_matrix
 
 AXES = ("corpora", "recognisers")
@@ -26,7 +27,9 @@ CELLS = ["method", "axis", "one", "other", "bands", "correlation", "low", "high"
 Mask = np.ndarray  # bool, shape (cells, cells): pairs of profiles whose mean a number is
 
 
-def pairs_of(profiles: Profiles, crossed_titles: Collection[str] = ()) -> list[tuple[str, str, str, Mask, set[str]]]:
+def pairs_of(
+    profiles: Profiles, crossed_titles: Collection[str] = (), against: Mapping[tuple[str, str], str] | None = None
+) -> list[tuple[str, str, str, Mask, set[str]]]:
     """Axis, two names, pairs of profiles and corpora of each cell of the two heat maps.
 
     Parameters
@@ -34,14 +37,17 @@ def pairs_of(profiles: Profiles, crossed_titles: Collection[str] = ()) -> list[t
     profiles : Profiles
     crossed_titles : collection of str
         Recognisers that were trained on another corpus.
+    against : mapping of (str, str) to str, optional
+        What the explanations of each (corpus, recogniser) are relative to; default the same for all.
     """
     labels = np.array(profiles.cells, dtype=object).reshape(-1, 3)
+    fills = np.array([(against or {}).get((corpus, title), "") for corpus, title, _ in profiles.cells], dtype=object)
     own = ~np.isin(labels[:, 1].astype(str), list(crossed_titles))
     found = []
     for axis, varied, fixed, counted in (("corpora", 0, 1, own), ("recognisers", 1, 0, np.ones_like(own))):
         names = list(dict.fromkeys(labels[counted, varied]))
         same = (labels[:, fixed][:, None] == labels[:, fixed]) & (labels[:, 2][:, None] == labels[:, 2])
-        same &= counted[:, None] & counted
+        same &= counted[:, None] & counted & (fills[:, None] == fills)
         for i, one in enumerate(names):
             for other in names[i:]:
                 mask = same & (labels[:, varied] == one)[:, None] & (labels[:, varied] == other)
@@ -67,14 +73,16 @@ def profile_map(table: pd.DataFrame, method: str, seed: int = 0) -> pd.DataFrame
         Columns `CELLS`; each pair of names once, and each name with itself. Empty where the method explained nothing.
         Recognisers are kinds, with the training corpus in brackets where that is another one than they hear.
     """
-    profiles = profiles_of(table.assign(model=kind_titles(table)), method)
-    of_others = set(kind_titles(table)[crossed(table)])
+    table = table[table["method"] == method]
+    titles = kind_titles(table)
+    profiles, of_others = profiles_of(table.assign(model=titles), method), set(titles[crossed(table)])
+    against = dict(zip(zip(table["corpus"], titles, strict=True), table[AGAINST], strict=True))
     rows = []
     for bands, chosen in zip(BANDS, (profiles, profiles.above_lowest()), strict=True):
         if not chosen.cells:
             break
         everyone = {corpus: np.ones(n, dtype=bool) for corpus, n in chosen.speakers.items()}
-        cells = pairs_of(chosen, of_others)
+        cells = pairs_of(chosen, of_others, against)
 
         def means(
             kept: dict[str, np.ndarray], profiles: Profiles = chosen, masks: Sequence[Mask] = [c[3] for c in cells]

@@ -44,14 +44,16 @@ from ...metrics.salience_contrast import timed_windows, window_scores
 from ...progress import Progress
 from ..run.neutral import neutral_reference, window_cues
 from ..storage.store import Explanation, Store
-from .band_table import FACTS
+from .band_table import AGAINST, FACTS
 from .record_tables import CUES, kinds_of, needed_table
+from .shown_names import plain_name
 from .stored_maps import FoundMap, MapFacts
 
 ANYWHERE_SETS = 40
 SALIENT, RANDOM, ANYWHERE, REST = "salient", "random", "anywhere", "rest"  # windows, as columns begin
 WHERE = (SALIENT, RANDOM, ANYWHERE, REST)
 TRUE, OWN = "true", "own"
+_SHOWN = ("corpus", "model", "method", AGAINST)  # not as a record has them
 JUDGED = [OWN, *RIVALS]  # agreement with what sources expect of the class explained
 COLUMNS = [
     *FACTS, "n_windows", *JUDGED, *(f"{TRUE} {name}" for name in JUDGED),
@@ -349,13 +351,15 @@ def cues_of_maps(
     return pd.concat(filled, ignore_index=True) if filled else parts[0]
 
 
-CUE_KINDS = kinds_of(COLUMNS)
+CUE_KINDS = kinds_of(name for name in COLUMNS if name != AGAINST)
 
 
 def _recorded_cues(maps: Sequence[FoundMap]) -> pd.DataFrame:
     """Rows that a record holds of these explanations, under the names under which they were found."""
     table = needed_table(maps[0].store, CUES, CUE_KINDS)
-    wanted = {(one.method, one.clip, one.target) for one in maps}
+    wanted = {(plain_name(one.method), one.clip, one.target) for one in maps}
     places = zip(table["method"], table["clip"], table["target"], strict=True)
     table = table[[place in wanted for place in places]]
-    return table.assign(corpus=maps[0].corpus, model=maps[0].model)
+    of_method = {plain_name(one.method): one for one in maps}
+    told = {name: table["method"].map({m: getattr(one, name) for m, one in of_method.items()}) for name in _SHOWN}
+    return table.assign(**told)[COLUMNS]

@@ -9,7 +9,7 @@ A record of results holds no maps: what it has of an explanation is its band pro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class MapFacts:
         `predicted` under the condition; empty where not known.
     strength : float
         Measured strength of the condition.
+    against : str
+        What the explanation is relative to: a fill, ``own``, ``none`` (column ``explained_against``).
     """
 
     corpus: str
@@ -73,6 +75,7 @@ class MapFacts:
     emotion: str
     predicted: str
     strength: float
+    against: str
 
     @property
     def recogniser(self) -> str:
@@ -220,7 +223,9 @@ class RecordedMap(FoundMap):
 
 
 def found_maps(stores: Sequence[Store], methods: Sequence[str] = (), **where: Any) -> list[FoundMap]:
-    """What explanations runs hold, each once; of explanations against several fills the one against the first.
+    """What explanations runs hold, each once; of one run's against several fills the one against its first.
+
+    Several runs may have explained a clip against several fills, see `same_fill`.
 
     Parameters
     ----------
@@ -241,7 +246,8 @@ def found_maps(stores: Sequence[Store], methods: Sequence[str] = (), **where: An
         for one in maps_of_run(store, methods, names, **where):
             if plain_name(one.method) in left_out:
                 continue
-            found[one.corpus, one.recogniser, one.method, one.condition, one.repeat, one.clip, one.target] = one
+            place = one.corpus, one.recogniser, one.method, one.condition, one.repeat, one.clip, one.target
+            found[*place, one.against] = one
     return list(found.values())
 
 
@@ -312,7 +318,7 @@ def _recorded_maps(
     if axes is not None:
         shifted = axes.loc[axes["axis"] == "shift", ["method", "other", "clip", "target"]]
         own += [(*place, None) for place in shifted.itertuples(index=False, name=None)]
-    facts = explained_facts(store)
+    facts, against = explained_facts(store), recorded_references(store)
     corpus, model = store.info["config"]["corpora"][0], store.info["config"]["models"][0]
     for method, condition, clip, target, profile in own:
         known = facts.get((corpus, model, condition, clip)) or facts.get((corpus, model, "", clip))
@@ -321,12 +327,22 @@ def _recorded_maps(
         told: dict[str, Any] = known | {
             "corpus": shown.corpus(corpus), "model": shown.model(model, str(known["trained_on"])),
             "method": shown.method(method), "condition": condition, "clip": clip, "target": target, "repeat": 0,
+            "against": against.get(method, "none"),
         }  # fmt: skip
         if all(told.get(n, v) in (v if isinstance(v, frozenset) else {v}) for n, v in where.items()):
             table = masks.get((method, clip, target)) if profile is not None else None
             yield RecordedMap(
                 **told, store=store, path=store.path, key="", has_table=table is not None, table=table, bands=profile
             )
+
+
+def recorded_references(store: Store) -> dict[str, str]:
+    """What a record's explanations are relative to, by method: of those against several fills the first fill."""
+    corpus, model = store.info["config"]["corpora"][0], store.info["config"]["models"][0]
+    first = store.info.get("fills", {}).get(corpus, {}).get(model, [])[:1]
+    rows = store.scores(["method", "fill", "explained_against"]).astype(str).drop_duplicates()
+    rows = rows.assign(first=rows["fill"].isin(["", *first])).sort_values("first", kind="stable")  # these decide
+    return dict(zip(rows["method"], rows["explained_against"], strict=True))
 
 
 def _found_map(
@@ -339,24 +355,9 @@ def _found_map(
     return FoundMap(
         corpus=names.corpus(head.corpus), model=names.model(head.model, known["trained_on"]),
         method=names.method(head.method), condition=head.condition, clip=head.clip, target=head.target,
-        repeat=head.repeat, store=store, path=path, key=head.key, has_table=head.has_table, **known,
+        repeat=head.repeat, against=head.against, store=store, path=path, key=head.key, has_table=head.has_table,
+        **known,
     )  # fmt: skip
-
-
-def stored_maps(stores: Sequence[Store], methods: Sequence[str] = (), **where: Any) -> list[StoredMap]:
-    """Maps of the runs' explanations, as `found_maps`; all of them are held.
-
-    Raises
-    ------
-    InputError
-        As `FoundMap.explanation`.
-    """
-    return [one.read() for one in found_maps(stores, methods, **where)]
-
-
-def clean_first(maps: Iterable[FoundMap]) -> list[FoundMap]:
-    """Those of clips as recorded, first repeats."""
-    return [one for one in maps if one.condition == CLEAN and one.repeat == 0]
 
 
 def explained_facts(store: Store) -> dict[tuple[str, str, str, str], dict[str, object]]:

@@ -56,7 +56,7 @@ def robustness(arguments: Namespace) -> int:
         raise InputError(
             "robustness: the runs hold no two explanations of one clip to compare. Score a shifted condition "
             "(`serxai run --condition clean --condition noise-10db`), repeat (`--repeats 2`), or give the runs of "
-            "several recognisers."
+            "several recognisers, explained against the same fill (`--fill`)."
         )
     table = pooled(rows)
     tests = [against_energy(part, passed.get((corpus, model), ())) for (corpus, model), part in _by(rows)]
@@ -163,7 +163,8 @@ MEANING = {
     "Beyond Saliency 3": "misclassified clips are less plausible",
 }
 LIMITS = {  # what is fixed, and what cannot be told
-    CLAIM_1: "Fixed: corpora and recognisers of the runs; speakers are resampled within corpora. Cannot be told: "
+    CLAIM_1: "Fixed: corpora and recognisers of the runs, explained against one fill; speakers are resampled within "
+    "corpora. Cannot be told: "
     "whether other corpora and recognisers behave so (exchanged labels: how far these few could carry it).",
     "EmoLIME 2": "Fixed: corpus and recogniser of each row, the lowest of eight bands (below 386 Hz). Cannot be told: "
     "that deep features are the cause; compare hand-crafted features and energy.",

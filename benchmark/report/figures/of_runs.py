@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...analysis.same_fill import against_one_fill
 from ...analysis.stored_maps import FoundMap, StoredMap, found_maps
 from ...storage.store import Store
 from .choice import ANYTHING, Choice, chosen_methods, one_of, refuse_more_methods
@@ -40,13 +41,15 @@ class FigureOfRuns:
     progress: Progress | None = None
     choice: Choice = ANYTHING
 
-    def found(self, most: int, **where: Any) -> list[FoundMap]:
-        """Explanations of the runs, none of which is read yet.
+    def found(self, most: int, every_fill: bool = False, **where: Any) -> list[FoundMap]:
+        """Explanations of the runs, none of which is read yet; of each setting those against one fill (`same_fill`).
 
         Parameters
         ----------
         most : int
             Methods that the figure shows.
+        every_fill : bool
+            Whether all are wanted, for comparisons that keep fills apart themselves (`axis_tables`).
         **where
             Facts that they must have, see `stored_maps.found_maps`.
 
@@ -56,7 +59,8 @@ class FigureOfRuns:
             If more methods are chosen.
         """
         refuse_more_methods(self.name, self.choice, most)
-        return found_maps(self.stores, **where)
+        found = found_maps(self.stores, **where)
+        return found if every_fill else against_one_fill(found)
 
     def setting(self, found: Sequence[FoundMap]) -> tuple[str, str]:
         """Corpus and recogniser that are chosen, else the first ones; of at least one explanation.

@@ -264,7 +264,7 @@ def shift_of_runs(figure: FigureOfRuns) -> Path:
     InputError
         If the runs hold no shifted clip, or too many methods are chosen.
     """
-    found = figure.found(MAX_METHODS)
+    found = figure.found(MAX_METHODS, every_fill=True)
     shifted = [one for one in found if one.condition != CLEAN]
     if not shifted:
         return draw_shift(shift_curves(pd.DataFrame(columns=ROWS)), figure.picture)

@@ -42,7 +42,8 @@ def a_map(values: np.ndarray, **facts) -> StoredMap:
     told = {
         "corpus": "emodb", "model": "cnn", "trained_on": "emodb", "method": "saliency", "condition": "clean",
         "clip": "c", "target": "anger", "repeat": 0, "speaker": "s", "sentence": "t", "sex": "f", "emotion": "anger",
-        "predicted": "anger", "strength": np.nan, "duration_s": values.shape[1] * 0.08, "values": values, "cells": 640,
+        "predicted": "anger", "strength": np.nan, "against": "none", "duration_s": values.shape[1] * 0.08,
+        "values": values, "cells": 640,
     }  # fmt: skip
     return StoredMap(**{**told, **facts})
 

@@ -140,7 +140,7 @@ def test_tables_of_statements_run_no_formula(tmp_path: Path, monkeypatch: pytest
     board = pd.DataFrame([dict.fromkeys(BOARD_COLUMNS, 0.5) | {"method": "=1+1", "baseline": False}])
     monkeypatch.setattr(statements_command, "score_statements", lambda *_: StatementScores(rows, rows, board))
     (tmp_path / "x.csv").write_text("clip,cue,direction\na,hnr,more\n")
-    line = ["score", "--statements", str(tmp_path / "x.csv"), "--corpus", "emodb", "--out", str(tmp_path / "out")]
+    line = ["score", "--statements", str(tmp_path / "x.csv"), "--corpus", "planted", "--out", str(tmp_path / "out")]
     assert main(line) == 0
     assert (tmp_path / "out" / "statements.csv").read_text() == "method,clip,z\n'=1+1,'@SUM(A1),-1.5\n"
     assert "\n'=1+1," in (tmp_path / "out" / "board.csv").read_text()

@@ -58,7 +58,7 @@ def a_map(values: np.ndarray, **facts: object) -> StoredMap:
     told = {
         "corpus": "emodb", "model": "cnn", "trained_on": "emodb", "method": "emolime", "condition": "clean",
         "clip": "c", "target": "anger", "repeat": 0, "speaker": "s", "sentence": "t", "sex": "f", "emotion": "anger",
-        "predicted": "anger", "strength": np.nan, "duration_s": 1.6, "values": values, "cells": 320,
+        "predicted": "anger", "strength": np.nan, "against": "none", "duration_s": 1.6, "values": values, "cells": 320,
     }  # fmt: skip
     return StoredMap(**{**told, **facts})  # type: ignore[arg-type]
 
