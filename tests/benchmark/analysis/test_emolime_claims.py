@@ -20,7 +20,9 @@ NUMBERS = ["estimate", "low", "high", "p", "n_clips", "n_speakers", "verdict"]
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(corpus_axis, "SPLITS", 4)
     monkeypatch.setattr(corpus_axis, "PERMUTATIONS", 20)
+    corpus_axis._halves.cache_clear()
     yield
+    corpus_axis._halves.cache_clear()
 
 
 def bands(corpus: str, model: str, speakers: int = 8, trained_on: str = "", seed: int = 0) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -144,9 +144,17 @@ def bands(corpus: str, model: str, fill: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_claim_1_and_heat_maps_leave_another_fill_out(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(corpus_axis, "SPLITS", 4)
     monkeypatch.setattr(corpus_axis, "PERMUTATIONS", 20)
+    corpus_axis._halves.cache_clear()
+    yield
+    corpus_axis._halves.cache_clear()
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_claim_1_and_heat_maps_leave_another_fill_out():
     same = pd.concat([bands(c, m, "noise") for c in ("emodb", "nemo") for m in ("cnn", "embedding")])
     other = bands("emodb", "opensmile-svc", "attenuate")
     alone, beside = (
