@@ -20,10 +20,9 @@ from .axis_rows import AxisTables
 from .band_table import crossed, kinds, made_speech
 from .corpus_axis import profile_contrast, profiles_of
 from .leaderboard import leaderboard
-from .recogniser_titles import recogniser_title
 from .robustness import AXES, pooled
 from .same_fill import of_other_fills
-from .shown_names import plain_name
+from .shown_names import plain_name, recogniser_title, title_parts
 
 CORPORA = "corpora"
 COLUMNS = [
@@ -145,7 +144,7 @@ def axis_grid(board: pd.DataFrame) -> list[list[str]]:
         ["corpus", "model", "method"], sort=False
     ):
         by_axis = {row["axis"]: row for row in part.to_dict("records")}
-        name, _, trained_on = str(model).removesuffix(")").partition(" (")
+        name, trained_on = title_parts(str(model))
         kind, own = plain_name(name), trained_on in ("", plain_name(str(corpus)))
         if own and (kind, method) in of_corpora.index:
             by_axis[CORPORA] = of_corpora.loc[(kind, method)].to_dict()

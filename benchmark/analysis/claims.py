@@ -28,6 +28,7 @@ from .authors import digitised_weights
 from .band_table import AGAINST, BANDS, crossed, kind_titles, kinds, made_speech
 from .corpus_axis import ProfileContrast, pair_masks, profile_contrast, profiles_of
 from .same_fill import of_other_fills
+from .shown_names import title_parts
 
 HIGH_AROUSAL, LOW_AROUSAL = ("anger", "happiness", "fear"), ("sadness", "neutral", "boredom")
 LOW_BANDS = 1  # of 8: below 386 Hz, the band that EmoLIME's figure labels 0-1 kHz
@@ -276,7 +277,7 @@ def low_bands(table: pd.DataFrame, method: str) -> Iterator[Finding]:
         tested = [e for e in found if found[e].n_speakers >= MIN_SPEAKERS] or list(found)
         best = max(tested, key=lambda e: (found[e].mean / found[e].se) if found[e].se > 0 else -np.inf)
         drives = [e for e in found if p[e] < 1 - LEVEL and found[e].mean > 0]
-        estimate, deep = found[best], model.partition(" (")[0] not in HAND_CRAFTED
+        estimate, deep = found[best], title_parts(model)[0] not in HAND_CRAFTED
         verdict = verdict_of(estimate.mean, *estimate.bounds)
         if verdict == "supported" or drives:  # the best of several emotions was chosen: its interval does not decide
             verdict = "supported" if drives else "undecided"

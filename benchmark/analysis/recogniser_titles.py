@@ -1,27 +1,10 @@
-"""Titles of recognisers that name the training corpus, such as ``cnn (emodb)``."""
+"""Titles of the recognisers of a table, with the training corpus where that is another one than they hear."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from .shown_names import plain_name
-
-
-def recogniser_title(model: str, trained_on: str, corpus: str = "") -> str:
-    """Model with its training corpus in brackets, where there is one and it is not `corpus`.
-
-    Parameters
-    ----------
-    model, trained_on : str
-    corpus : str
-        Whose recognisers go without it; default none.
-
-    Examples
-    --------
-    >>> recogniser_title("cnn", "emodb"), recogniser_title("cnn", "emodb", "emodb")
-    ('cnn (emodb)', 'cnn')
-    """
-    return model if trained_on in ("", plain_name(corpus)) else f"{model} ({trained_on})"
+from .shown_names import recogniser_title
 
 
 def recogniser_titles(table: pd.DataFrame) -> pd.Series:

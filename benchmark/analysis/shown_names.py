@@ -27,6 +27,35 @@ def plain_name(shown: str) -> str:
     return shown.partition(APART)[0]
 
 
+def recogniser_title(model: str, trained_on: str, corpus: str = "") -> str:
+    """Model with its training corpus in brackets, where there is one and it is not `corpus`.
+
+    Parameters
+    ----------
+    model, trained_on : str
+    corpus : str
+        Whose recognisers go without it; default none.
+
+    Examples
+    --------
+    >>> recogniser_title("cnn", "emodb"), recogniser_title("cnn", "emodb", "emodb")
+    ('cnn (emodb)', 'cnn')
+    """
+    return model if trained_on in ("", plain_name(corpus)) else f"{model} ({trained_on})"
+
+
+def title_parts(title: str) -> tuple[str, str]:
+    """Model and training corpus of a `recogniser_title`; the corpus is empty where the title names none.
+
+    Examples
+    --------
+    >>> title_parts("cnn (emodb)"), title_parts("cnn")
+    (('cnn', 'emodb'), ('cnn', ''))
+    """
+    model, _, trained_on = title.removesuffix(")").rpartition(" (") if title.endswith(")") else ("", "", "")
+    return (model, trained_on) if model else (title, "")
+
+
 def is_chosen(shown: str, chosen: Collection[str]) -> bool:
     """Whether a shown name is among those chosen, itself or by its plain name; all are if none is chosen."""
     return not chosen or shown in chosen or plain_name(shown) in chosen

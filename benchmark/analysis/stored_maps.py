@@ -26,7 +26,6 @@ from ..storage.clip_facts import read_clip_facts
 from ..storage.derived import NO_MAPS
 from ..storage.store import Explanation, Head, Store
 from .merge import older_methods
-from .recogniser_titles import recogniser_title
 from .record_tables import (
     AXES_KINDS,
     AXES_TABLE,
@@ -37,7 +36,7 @@ from .record_tables import (
     needed_table,
     recorded_table,
 )
-from .shown_names import ShownNames, is_chosen, plain_name, shown_names
+from .shown_names import ShownNames, is_chosen, plain_name, recogniser_title, shown_names
 
 CLEAN = "clean"
 _FACTS = ["corpus", "model", "trained_on", "condition", "clip", "speaker", "emotion", "predicted", "strength"]

@@ -23,11 +23,10 @@ from ..analysis.band_table import BANDS, FACTS, band_table
 from ..analysis.band_table import COLUMNS as BAND_COLUMNS
 from ..analysis.claim_tables import ClaimTables, derive_tables
 from ..analysis.merge import ROW, refuse_incomplete, version_order
-from ..analysis.recogniser_titles import recogniser_title
 from ..analysis.record_tables import AXES_TABLE, BAND_TABLE, CUES, MASK_KINDS, MASK_TABLES, MEASURE
 from ..analysis.salient_cues import COLUMNS as CUE_COLUMNS
 from ..analysis.salient_cues import Voices
-from ..analysis.shown_names import plain_name, same_recogniser, shown_names
+from ..analysis.shown_names import plain_name, recogniser_title, same_recogniser, shown_names
 from ..analysis.stored_maps import CLEAN, found_maps, maps_of_run
 from ..storage.clip_facts import read_clip_facts
 from ..storage.files import refuse_links, writing

@@ -19,8 +19,7 @@ from ....errors import ClipError, InputError
 from ....methods.records import METHODS
 from ...analysis.agreement import agreement, agreement_matrix
 from ...analysis.leaderboard import ordered
-from ...analysis.recogniser_titles import recogniser_title
-from ...analysis.shown_names import ShownNames, is_chosen, plain_name, shown_names
+from ...analysis.shown_names import ShownNames, is_chosen, plain_name, recogniser_title, shown_names
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.clip_facts import read_clip_facts
 from ...storage.store import Explanation, Store

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ....errors import InputError
 from ....methods.records import METHODS, baselines
+from ...analysis.shown_names import recogniser_title, title_parts
 
 
 class Choice(NamedTuple):
@@ -48,7 +49,7 @@ def one_of(flag: str, wanted: str, known: Iterable[str]) -> str:
     names = list(dict.fromkeys(known))
     if not wanted:
         return names[0]
-    short = [name for name in names if name == wanted or name.partition(" (")[0] == wanted]
+    short = [name for name in names if name == wanted or title_parts(name)[0] == wanted]
     if not short:
         raise InputError(f"{flag} {wanted}: the runs hold {', '.join(names)}; give one of them.")
     return short[0]
@@ -62,9 +63,9 @@ def short_name(recogniser: str, corpus: str = "") -> str:
     >>> short_name("hf:models/whisper-tiny-en (emodb)", "emodb"), short_name("cnn (emodb)", "ravdess")
     ('whisper-tiny-en', 'cnn (emodb)')
     """
-    name, _, trained_on = recogniser.partition(" (")
+    name, trained_on = title_parts(recogniser)
     name = name.rpartition(":")[2].rstrip("/").rpartition("/")[2] or name
-    return name if not trained_on or trained_on.removesuffix(")") == corpus else f"{name} ({trained_on}"
+    return recogniser_title(name, trained_on, corpus)
 
 
 def by_registry(names: Iterable[str]) -> list[str]:

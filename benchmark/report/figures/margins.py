@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib import rc_context
 
 from ...analysis.bar import ENERGY, RANDOM
-from ...analysis.recogniser_titles import recogniser_title
+from ...analysis.shown_names import recogniser_title
 from .style import BLUE, FAINT, GREY, INK, PAPER, SMALL, TWO_COLUMNS, new_page, save
 
 METRIC = "abpc"

@@ -20,6 +20,7 @@ from ....errors import InputError
 from ...analysis.cue_means import mean_z
 from ...analysis.recogniser_titles import recogniser_titles
 from ...analysis.salient_cues import RANDOM, REST, SALIENT, cues_of_maps
+from ...analysis.shown_names import title_parts
 from ...analysis.stored_maps import CLEAN, FoundMap
 from ...stats.clustered import MIN_SPEAKERS
 from .choice import explainers, one_of, short_name
@@ -304,8 +305,8 @@ def _points(ax: Any, part: pd.DataFrame, emotions: Sequence[str], looks: dict[st
 def _one_recogniser(found: Sequence[FoundMap]) -> dict[str, str]:
     """Recogniser of each corpus: the kind that explained most corpora, so that corpora alone differ where they can."""
     settings = list(dict.fromkeys((one.corpus, one.recogniser) for one in found))
-    held = Counter(model.partition(" (")[0] for _, model in settings)
-    settings.sort(key=lambda setting: -held[setting[1].partition(" (")[0]])
+    held = Counter(title_parts(model)[0] for _, model in settings)
+    settings.sort(key=lambda setting: -held[title_parts(setting[1])[0]])
     return {corpus: model for corpus, model in reversed(settings)}
 
 
@@ -323,7 +324,7 @@ def corpora_of_runs(figure: FigureOfRuns) -> Path:
     if found:
         if model:
             one_of("--model", model, [one.recogniser for one in found])
-            found = [one for one in found if model in (one.recogniser, one.recogniser.partition(" (")[0])]
+            found = [one for one in found if model in (one.recogniser, title_parts(one.recogniser)[0])]
         first = _one_recogniser(found)
         table = _first_with_windows(figure, [one for one in found if first[one.corpus] == one.recogniser])
         if len(table):

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ...analysis.axis_board import AXIS_LEGEND, CORPORA
-from ...analysis.recogniser_titles import recogniser_title
 from ...analysis.robustness import AXES
-from ...analysis.shown_names import plain_name
+from ...analysis.shown_names import plain_name, recogniser_title
 from .encode import grid
 from .payload import BOARD, Setting
 
