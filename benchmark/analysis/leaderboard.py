@@ -77,6 +77,7 @@ def leaderboard(
     baseline: str = RANDOM,
     fills: pd.DataFrame | None = None,
     found: Sequence[CompletedCell] | None = None,
+    trainings: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Rank and test methods within each cell.
 
@@ -90,6 +91,8 @@ def leaderboard(
         Their `fill_spread.by_fill`; computed where it is not given.
     found : sequence of CompletedCell, optional
         Their `completed_cells`; computed where they are not given.
+    trainings : DataFrame, optional
+        Scores of other trainings of the recognisers, `retrainings.recorded_trainings`.
 
     Returns
     -------
@@ -157,7 +160,7 @@ def leaderboard(
     board["metric_fails"] = [failed_properties(str(name)) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
     tables = {tuple(each.cell.names[name] for name in CELL): each.cell.table for each in found}
-    board = with_retrainings(_with_letters(board, tests_of_pairs(laid_out)), tables)
+    board = with_retrainings(_with_letters(board, tests_of_pairs(laid_out)), tables, trainings)
     described = [not is_ranked(str(name)) for name in board["metric"]]
     board["rank"] = board["rank"].mask(described)
     for name in ("beats_random", "group"):

@@ -4,6 +4,7 @@
     cues         `salient_cues.cue_table`
     axes         `robustness.clip_rows` by `MEASURE`, within the run and with other runs added by the same command
     mask_tables  responses to all sets of eight bands, where an explanation scored every one
+    retrainings  scores of the same clips and methods by other trainings of the recogniser (`retrainings`)
 
 The modules above read their own table where they would derive it from a run.
 """
@@ -21,9 +22,10 @@ from ..storage.store import Store
 
 MEASURE = "spearman"
 BAND_TABLE, CUES, AXES_TABLE, MASK_TABLES = "bands", "cues", "axes", "mask_tables"
+RETRAININGS = "retrainings"
 _TEXTS = {
     "axis", "corpus", "model", "trained_on", "other", "method", "clip", "speaker", "sentence", "emotion", "predicted",
-    "target",
+    "target", "training", "space", "target_rule", "condition", "fill", "metric",
 }  # fmt: skip
 
 
@@ -40,6 +42,9 @@ AXES_KINDS = kinds_of(
     ["axis", "corpus", "model", "other", "method", "strength", "clip", "speaker", "sentence", "emotion", "target",
      "unchanged", "similarity", "floor", "other_emotions", "ceiling", "cells"]
 )  # fmt: skip
+RETRAINING_KINDS = kinds_of(
+    ["training", "space", "target_rule", "condition", "fill", "metric", "method", "clip", "value"]
+)
 MASK_KINDS: Kinds = {"method": TEXT, "clip": TEXT, "target": TEXT, "responses": responses(1 << PROFILE_BANDS)}
 
 

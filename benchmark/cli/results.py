@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterable
 
 from ..analysis.merge import merged, refuse_incomplete
+from ..analysis.retrainings import recorded_trainings
 from ..report.catalogue import draw_figure
 from ..report.conventions import read_conventions
 from ..report.html import write_board
@@ -31,6 +32,7 @@ def leaderboard(arguments: Namespace) -> int:
     with writing(arguments.out, resumable=False):
         _, page = write_board(
             scores, infos, arguments.out, notes=notes, conventions=conventions, robust=robust, source=source,
+            trainings=recorded_trainings(stores),
         )  # fmt: skip
     print_notes(notes)
     Console().print(f"leaderboard: {page.resolve()}", highlight=False, soft_wrap=True)

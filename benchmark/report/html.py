@@ -111,6 +111,7 @@ def write_board(
     source: Source | None = None,
     found: Sequence[CompletedCell] | None = None,
     pool: Executor | None = None,
+    trainings: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, Path]:
     """Write the page ``index.html``, and its tables as files.
 
@@ -143,6 +144,8 @@ def write_board(
         The score rows' `leaderboard.completed_cells`; computed where they are not given.
     pool : Executor, optional
         Processes that draw figures beside; default this one draws.
+    trainings : DataFrame, optional
+        Of `retrainings.recorded_trainings`, pairs of methods whose order changes are marked.
 
     Returns
     -------
@@ -152,7 +155,7 @@ def write_board(
     out = Path(out)
     fills = by_fill(scores)
     found = completed_cells(scores) if found is None else found
-    board = leaderboard(scores, fills=fills, found=found)
+    board = leaderboard(scores, fills=fills, found=found, trainings=trainings)
     drawn = None if pool is None else pool.submit(draw_report_figures, board, out / "figures")
     views, agreement = views_of(found), agreement_of(found)
     axes = robust.axes

@@ -23,7 +23,8 @@ from ..analysis.band_table import BANDS, FACTS, band_table
 from ..analysis.band_table import COLUMNS as BAND_COLUMNS
 from ..analysis.claim_tables import ClaimTables, derive_tables
 from ..analysis.merge import ROW, refuse_incomplete, version_order
-from ..analysis.record_tables import AXES_TABLE, BAND_TABLE, CUES, MASK_KINDS, MASK_TABLES, MEASURE
+from ..analysis.record_tables import AXES_TABLE, BAND_TABLE, CUES, MASK_KINDS, MASK_TABLES, MEASURE, RETRAININGS
+from ..analysis.retrainings import other_trainings
 from ..analysis.salient_cues import COLUMNS as CUE_COLUMNS
 from ..analysis.salient_cues import Voices
 from ..analysis.shown_names import plain_name, recogniser_title, same_recogniser, shown_names
@@ -81,7 +82,8 @@ def add_runs(
         Whether cues are measured; `serxai claims` needs them for Beyond Saliency's.
     progress : callable, optional
     beside : sequence of Store
-        Runs whose explanations are compared too, but that get no record: other trainings of a recogniser.
+        Runs that get no record: other trainings of a recogniser. Their explanations are compared too, and their scores
+        of the same methods and clips kept, so that boards mark pairs of methods whose order changes.
 
     Raises
     ------
@@ -97,17 +99,22 @@ def add_runs(
     similar = axis_tables(found_maps(every), MEASURE, corpora=False, progress=progress).rows
     voices = Voices(data_root)
     added = []
-    for store, names in zip(stores, shown_names([store.info for store in every]), strict=False):
+    shown = shown_names([store.info for store in every])
+    besides = [(store.scores(), names) for store, names in zip(beside, shown[len(stores) :], strict=True)]
+    for store, names in zip(stores, shown, strict=False):
         claims = _claim_tables(store, voices if cues else None, progress)
         for piece, corpus, model in _pieces(store, claims, cues, name):
             trained_on = str(piece.scores["trained_on"].iloc[0])
-            shown = names.model(model, trained_on)
+            title = recogniser_title(names.model(model, trained_on), trained_on)
             mine = similar[
                 (similar["corpus"] == names.corpus(corpus))
-                & (similar["model"] == recogniser_title(shown, trained_on))
+                & (similar["model"] == title)
                 & similar["method"].isin([names.method(name) for name in store.info["config"]["methods"]])
                 & similar["clip"].isin(set(piece.scores["clip"]))  # those of other runs are in their records
             ]
+            others = other_trainings(piece.scores.assign(model=model), names, besides)
+            if len(others):
+                piece.tables[RETRAININGS] = others
             piece.tables[AXES_TABLE] = mine.assign(
                 other=mine["other"].map(portable), model=portable(model), method=mine["method"].map(plain_name)
             )

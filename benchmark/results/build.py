@@ -22,6 +22,7 @@ from ..analysis.leaderboard import completed_cells
 from ..analysis.merge import merged
 from ..analysis.rank_agreement import agreement_of
 from ..analysis.recognition import recognition_table
+from ..analysis.retrainings import recorded_trainings
 from ..analysis.strength_curves import curve_areas
 from ..report.catalogue import FIGURES, draw_figure
 from ..report.figures.margins import draw_margins
@@ -101,8 +102,9 @@ def build_results(
         found = completed_cells(scores)
         robust, missing = robustness_of(stores, scores, progress)
         board, page = write_board(
-            scores, infos, out / BOARD, notes=[*notes, *missing], robust=robust, found=found, pool=pool
-        )
+            scores, infos, out / BOARD, notes=[*notes, *missing], robust=robust, found=found, pool=pool,
+            trainings=recorded_trainings(stores),
+        )  # fmt: skip
         top = headline(board)
         clean = [each for each in found if each.cell.names["condition"] == CLEAN]
         core = core_metrics({str(each.cell.names["metric"]) for each in clean})

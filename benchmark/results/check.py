@@ -30,13 +30,15 @@ from ..storage.store import Store
 from ..validation.check_result import FAIL, NOT_CHECKED, PASS, WARNING, Check, concluded
 from ..validation.given import NO_MODELS, GivenModels
 from ..validation.validate import validate
-from .piece import TABLES, config_digest, folder_name
+from .piece import NOT_ALWAYS, TABLES, config_digest, folder_name
 
 MAX_TREE_BYTES = 25_000_000
 MAX_FILES = 2_000
 MAX_TEXT = 2_000  # characters of one text of a score row
 BESIDE = (".md", ".csv", ".png", ".svg")  # files of results that are no record
 BESIDE_FOLDERS = ("qualification", "board")
+# what names a row of a derived table
+_ROW = ("axis", "other", "training", "space", "target_rule", "condition", "fill", "metric", "method", "clip", "target")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 Report = Callable[[str, int, int], None]
 
@@ -145,7 +147,7 @@ def _record(info: Mapping[str, Any], scores: pd.DataFrame) -> Check:
             faults.append(f"recogniser {title!r} described, {config['models'][0]!r} scored")
     for kind in ("method", "metric"):
         for name, version in scores[[kind, f"{kind}_version"]].drop_duplicates().itertuples(index=False):
-            said = info[f"{kind}s"].get(name, {}).get("version")
+            said = info.get(f"{kind}s", {}).get(name, {}).get("version")
             if said != version:
                 faults.append(f"{kind} {name!r}: rows of version {version}, run.json says {said}")
             faults += _impossible(kind, name, str(version))
@@ -159,7 +161,7 @@ def _record(info: Mapping[str, Any], scores: pd.DataFrame) -> Check:
 def _other_settings(info: Mapping[str, Any]) -> Iterator[str]:
     """Methods described with other parameters than the configuration gives them: boards tell settings by these."""
     given = info["config"].get("parameters") or {}
-    for name, facts in info["methods"].items():
+    for name, facts in info.get("methods", {}).items():
         if name not in METHODS or METHODS.get(name).version != facts.get("version"):
             continue  # what another version's defaults were is not known here
         try:
@@ -211,7 +213,7 @@ def _tables(store: Store, scores: pd.DataFrame) -> Check:
             faults.append(str(error))
             continue
         if table is None:
-            missing += [f"{name}: not there"] if name != "mask_tables" else []
+            missing += [f"{name}: not there"] if name not in NOT_ALWAYS else []
             continue
         sizes.append(f"{name} {len(table)}")
         strange = [f"clip {c}" for c in {*table["clip"]} - clips] + [
@@ -223,7 +225,7 @@ def _tables(store: Store, scores: pd.DataFrame) -> Check:
             wanted = set(ok[["method", "clip", "target"]].drop_duplicates().itertuples(index=False, name=None))
             there = set(table[["method", "clip", "target"]].itertuples(index=False, name=None))
             faults += [f"bands: none of clip {c}, {m}, target {t}" for m, c, t in sorted(wanted - there)]
-        twice = table.duplicated([n for n in ("axis", "other", "method", "clip", "target") if n in table])
+        twice = table.duplicated([n for n in _ROW if n in table])
         faults += [f"{name}: {int(twice.sum())} rows more than once"] if twice.any() else []
     result = FAIL if faults else WARNING if missing else PASS
     return Check("derived tables", result, "rows: " + ", ".join(sizes), (*faults, *missing))
@@ -314,7 +316,7 @@ def _versions(infos: Mapping[Path, Mapping[str, Any]]) -> Check:
     seen: dict[tuple[Path, str, str], Any] = {}
     for folder, info in infos.items():
         for kind in ("methods", "metrics"):
-            for name, facts in info[kind].items():
+            for name, facts in info.get(kind, {}).items():
                 known = seen.setdefault((folder.parent, kind, name), facts.get("version"))
                 if known != facts.get("version"):
                     faults.append(f"{folder.parent}: {kind.removesuffix('s')} {name!r} in versions {known} and "

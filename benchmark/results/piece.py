@@ -12,7 +12,17 @@ from typing import Any
 import pandas as pd
 
 from ...keys import digest
-from ..analysis.record_tables import AXES_KINDS, AXES_TABLE, BAND_KINDS, BAND_TABLE, CUES, MASK_KINDS, MASK_TABLES
+from ..analysis.record_tables import (
+    AXES_KINDS,
+    AXES_TABLE,
+    BAND_KINDS,
+    BAND_TABLE,
+    CUES,
+    MASK_KINDS,
+    MASK_TABLES,
+    RETRAINING_KINDS,
+    RETRAININGS,
+)
 from ..analysis.salient_cues import CUE_KINDS
 from ..storage.clip_facts import FILE as CLIP_FACTS
 from ..storage.clip_facts import write_clip_facts
@@ -27,7 +37,9 @@ TABLES: dict[str, Kinds] = {
     MASK_TABLES: MASK_KINDS,
     AXES_TABLE: AXES_KINDS,
     CUES: CUE_KINDS,
+    RETRAININGS: RETRAINING_KINDS,
 }
+NOT_ALWAYS = (MASK_TABLES, RETRAININGS)  # there is nothing to put into them of most runs
 # what run.json keeps as it is; the rest is of one corpus and recogniser, or of the machine
 KEPT = ("finished", "status", "versions", "git", "methods", "metrics", "conditions")
 MACHINE = ("platform", "processor", "cpu", "cores", "memory_bytes")
