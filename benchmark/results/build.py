@@ -39,6 +39,14 @@ from .tables import CLEAN, as_csv, as_texts, core_metrics, first_claim_table, he
 BOARD = "board"  # folder of what is committed, in that of the results
 PICTURE = "margins"
 ON_BOARD = ("ranking", "localisation", "consistency")  # figures of one run
+COMMITTED = (
+    "emolime-robustness",
+    "emolime-morf",
+    "robustness-map",
+    "shift",
+    "beyond-saliency-cues",
+    "beyond-saliency-corpus",
+)  # figures of the claims, which lie beside the board's picture
 OF_LARGEST = ("critical-difference",)  # of one run and its scores alone: drawn of the record with most rows
 RELATIVE, ABSOLUTE = 1e-4, 1e-6  # other processors and libraries give other last digits
 
@@ -124,13 +132,24 @@ def build_results(
     else:
         for name, data in files.items():
             write_atomically(root / BOARD / f"{name}.csv", data)
-    picture = draw_margins(top, (out if check else root) / BOARD / f"{PICTURE}.png")
-    if check:
-        differences += _differing_tables(
-            root / BOARD, {PICTURE: picture.with_suffix(".csv").read_bytes()} if picture is not None else {}
-        )
+    picture = draw_margins(top, out / BOARD / f"{PICTURE}.png")
+    drawn_by_name = {
+        path.name: path for path in (*figures, *((picture, picture.with_suffix(".csv")) if picture else ()))
+    }
+    differences += _pictures(drawn_by_name, root / BOARD, check)
     differences += _texts(texts, as_texts(files), check)
     return Built(page, differences, figures, not_drawn)
+
+
+def _pictures(drawn: Mapping[str, Path], folder: Path, check: bool) -> list[str]:
+    """Commit the pictures of the board and of the claims with their numbers; with `check`, compare the numbers."""
+    names = [name for name in (PICTURE, *COMMITTED) if f"{name}.csv" in drawn]
+    if check:
+        return _differing_tables(folder, {name: drawn[f"{name}.csv"].read_bytes() for name in names})
+    for name in names:
+        for file in (f"{name}.csv", f"{name}.png"):
+            write_atomically(folder / file, drawn[file].read_bytes())
+    return []
 
 
 def _texts(texts: Sequence[Path], tables: Mapping[str, pd.DataFrame], check: bool) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from ...datasets.corpora import CORPORA
 from ...errors import InputError
 from ...models.trust import Permission
+from ..storage.run_info import read_run_info
 from .config import RunConfig, load_config, settings_of_run
 from .execution import Execution, check_out, free_folder
 from .options import check_permission, checkpoints_option, device_option, memory_option, workers_option
@@ -118,6 +119,8 @@ class RunRequest:
         )
         if self.recognisers:
             self._refuse_unsendable()
+        checkpoints = checkpoints_option(self.checkpoints, config.models)
+        self._refuse_other_weights(checkpoints)
         permission = Permission.of(self.models, self.trust)
         check_permission(permission, config.models)
         execution = Execution(
@@ -128,7 +131,7 @@ class RunRequest:
             batch_memory=memory_option("--batch-memory", self.batch_memory),
             executor=self.executor,
             ray_address=self._ray_address(),
-            checkpoints=checkpoints_option(self.checkpoints, config.models),
+            checkpoints=checkpoints,
             permission=permission,
             recognisers=self.recognisers,
             # last, since it may import torch; a Ray cluster may have what this machine has not
@@ -153,6 +156,19 @@ class RunRequest:
             raise InputError(
                 f"--checkpoint {unclear[0]}: say of which model that is named; objects have their weights."
             )
+
+    def _refuse_other_weights(self, checkpoints: Mapping[str, Path]) -> None:
+        """Refuse to continue a run of given weights without them: others would be trained first, and refused then."""
+        if not self.resume or self.out is None or self.dry_run:
+            return
+        check_out(self.out, resume=True)
+        made_with = read_run_info(self.out)["execution"].get("checkpoints", {})
+        for model, path in made_with.items():
+            if model not in checkpoints:
+                told = f"--checkpoint {model}={path}"
+                raise InputError(
+                    f"--resume: the run was made with {told if told.isprintable() else '--checkpoint'}; give it again."
+                )
 
     def folder(self) -> Path:
         """The run's folder: `out`, or a free one named after file or preset and corpora.

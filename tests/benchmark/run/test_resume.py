@@ -160,6 +160,19 @@ def test_the_report_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert again("--resume") == wider and len(made) == 5
 
 
+def test_other_weights_than_the_runs_are_refused_before_they_are_trained(whole: Store, tmp_path: Path, capsys):
+    folder = shutil.copytree(whole.path, tmp_path / "run")
+    info = json.loads((folder / "run.json").read_text())
+    info["execution"]["checkpoints"] = {"cnn": "/heads/cnn"}
+    (folder / "run.json").write_text(json.dumps(info))
+    assert main(["run", "--resume", "--out", str(folder)]) == 2
+    assert "the run was made with --checkpoint cnn=/heads/cnn; give it again" in capsys.readouterr().err
+    assert not list(folder.glob("**/model.json"))
+    given = ["--checkpoint", f"cnn={tmp_path / 'no-head'}"]
+    assert main(["run", "--resume", "--out", str(folder), *given]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
 # -- provenance --------------------------------------------------------------------------------------------------------
 
 
