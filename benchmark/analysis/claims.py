@@ -186,7 +186,7 @@ CLAIM_1 = "EmoLIME 1"
 
 
 PRINCIPAL = "8 bands, disjoint speakers"  # the reading of claim 1 that is counted
-ALIKE = "asks no recogniser, whose maps of a clip are then the same: what is left is how far corpora differ"
+ALIKE = "asks no recogniser, so its maps of a clip are the same for all: what is left is how far corpora differ"
 
 
 def across_models_and_corpora(table: pd.DataFrame, method: str, heard: Heard | None = None) -> Iterator[Finding]:
