@@ -130,7 +130,8 @@ def scopes(table: pd.DataFrame, titles: pd.Series, heard: Heard | None = None) -
         Of `recognition_of`; default that of the table.
     """
     found = reasons(table, titles, heard)
-    blind = found.eq(COUNTED) & table["method"].map(asks_no_recogniser).astype(bool)
+    unasking = [method for method in table["method"].unique() if asks_no_recogniser(method)]
+    blind = found.eq(COUNTED) & table["method"].isin(unasking)
     for _, part in table[blind].groupby(["corpus", "method"]):
         of_part = titles[part.index]
         chosen = part.groupby(of_part)["clip"].nunique().idxmax()  # of several the first by name

@@ -146,7 +146,7 @@ def _families(methods: Sequence[str]) -> dict[str, list[str]]:
 def not_counted(found: Sequence[Finding]) -> Iterator[str]:
     """Lines on the settings whose verdicts are not counted, with the reason; those of the first claim say so there."""
     for reason in (MADE, FEW, CROSSED, CHANCE):
-        settings = {}
+        settings: dict[str, str] = {}
         for one in found:
             if one.scope == reason and one.claim != CLAIM_1:
                 corpus, _, model = one.setting.partition("; ")
