@@ -5,8 +5,8 @@ Conventions
 Input is the table of `salient_cues.cue_table`. Verdicts are those of `claims`; one more word: *equivalent*, where a
 difference is shown to be smaller than a margin (two one-sided tests at 5 %).
 
-Each claim is decided for each corpus and recogniser, and over all of them together (setting ``all``), with the speakers
-of all corpora as clusters and classes compared within corpus and recogniser; corpora below 6 speakers stand alone only.
+Each claim is decided for each corpus and recogniser, and over those that are counted (`claim_scope`) together (setting
+``all``), with the speakers of all corpora as clusters and classes compared within corpus and recogniser.
 
 1. *Salient windows carry cues*: agreement with what sources expect of the class explained, less that of each rule that
    chooses as many windows without the recogniser. Supported where the whole interval of every difference lies above 0
@@ -23,7 +23,7 @@ of all corpora as clusters and classes compared within corpus and recogniser; co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,49 +34,57 @@ from ...metrics.neutral_agreement import RIVALS
 from ...metrics.records import METRICS
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import Estimate, clustered_mean
-from .claims import HIGH_AROUSAL, LOW_AROUSAL, Finding, counted, setting_of, signed, verdict_of
+from .claim_scope import Heard, recognition_of, scopes, settings
+from .claims import (
+    CONTRADICTED,
+    EQUIVALENT,
+    HIGH_AROUSAL,
+    LOW_AROUSAL,
+    SUPPORTED,
+    UNDECIDED,
+    Finding,
+    in_setting,
+    signed,
+    sizes,
+    verdict_of,
+)
 from .recogniser_titles import recogniser_titles
 from .salient_cues import ANYWHERE, OWN, SALIENT, TRUE
 
 CLAIM_1, CLAIM_2, CLAIM_3 = "Beyond Saliency 1", "Beyond Saliency 2", "Beyond Saliency 3"
 BEYOND = "beyond the clip"
-EQUIVALENT = "equivalent"
 LEVELS = ("f0_level", "loudness", "high_frequency_energy")  # what all sources expect higher with arousal
 VARIABILITIES = ("f0_variability", "loudness_variability")
 SCORE = "neutral-agreement"  # whose record states the margin of equivalence
 ALPHA = 0.05
-SETTING = ["corpus", "model"]
-TOGETHER = "all: "  # begins the setting of findings over all corpora and recognisers
 
 
-def beyond_saliency_claims(table: pd.DataFrame) -> list[Finding]:
+def beyond_saliency_claims(table: pd.DataFrame, heard: Heard | None = None) -> list[Finding]:
     """Findings on the three claims, for each method, corpus and recogniser of the table.
 
     Parameters
     ----------
     table : DataFrame
         Of `salient_cues.cue_table`.
+    heard : mapping, optional
+        How well recognisers do (`claim_scope.recognition_of`); default that of the table.
     """
-    table = table.assign(model=recogniser_titles(table))
-    parts: list[tuple[str, str, pd.DataFrame]] = []
-    for method, of_method in table.groupby("method", sort=True):
-        settings = [named for named, _ in of_method.groupby(SETTING, sort=True)]
-        if len(settings) > 1:
-            parts.append((str(method), *_together(of_method)))
-        for (corpus, model), part in of_method.groupby(SETTING, sort=True):
-            parts.append((str(method), setting_of((str(corpus),), (str(model),)), part))
-    deciding = (windows_carry_cues, arousal_markers, misclassified)
-    return [one for decide in deciding for method, setting, part in parts for one in decide(part, method, setting)]
-
-
-def _together(part: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-    """All settings of a method as one, without corpora of too few speakers; speakers and sentences by corpus."""
-    enough = part.groupby("corpus")["speaker"].transform("nunique") >= MIN_SPEAKERS
-    part = part[enough]
-    told = part.assign(speaker=part["corpus"] + "/" + part["speaker"])
-    if part["sentence"].ne("").all():
-        told = told.assign(sentence=part["corpus"] + "/" + part["sentence"])
-    return f"{TOGETHER}{setting_of(part['corpus'].unique(), part['model'].unique())}", told
+    heard = recognition_of(table) if heard is None else heard
+    table = table.reset_index(drop=True)
+    titles = recogniser_titles(table)
+    scope = scopes(table, titles, heard)
+    table = table.assign(model=titles)
+    parts = [
+        (str(method), setting)
+        for method, rows in table.groupby("method", sort=True)
+        for setting in settings(rows, titles[rows.index], scope[rows.index], heard)
+    ]
+    return [
+        one
+        for decide in (windows_carry_cues, arousal_markers, misclassified)
+        for method, setting in parts
+        for one in in_setting(decide(setting.rows, method, setting.name), setting)
+    ]
 
 
 # -- claim 1: salient windows carry cues -------------------------------------------------------------------------------
@@ -104,15 +112,15 @@ def windows_carry_cues(part: pd.DataFrame, method: str, setting: str) -> Iterato
     best = min(found, key=lambda name: found[name].mean)
     estimate = found[best]
     verdict = verdict_of(estimate.mean, *estimate.bounds)
-    if verdict in ("supported", "contradicted", "undecided"):
+    if verdict in (SUPPORTED, CONTRADICTED, UNDECIDED):
         beaten = all(each.low > 0 for each in found.values())
         lost = any(each.high < 0 for each in strict.values())
-        verdict = "supported" if beaten else "contradicted" if lost else "undecided"
+        verdict = SUPPORTED if beaten else CONTRADICTED if lost else UNDECIDED
     by_class = differences[best].groupby(known["target"]).mean()
     told = "; ".join(f"{name} {_interval(each)}" for name, each in found.items())
     yield Finding(
         CLAIM_1, method, setting, f"{effect} ({best})", estimate.mean, *estimate.bounds, estimate.p,
-        *counted(known), estimate.n_speakers, verdict,
+        *sizes(known), estimate.n_speakers, verdict,
         f"against each rule: {told}; by class: {', '.join(f'{e} {signed(v)}' for e, v in by_class.items())}",
     )  # fmt: skip
 
@@ -151,7 +159,7 @@ def arousal_markers(part: pd.DataFrame, method: str, setting: str) -> Iterator[F
         ):
             yield Finding(
                 claim, method, setting, f"{reading} of markers (z), emotions of high - of low arousal", estimate.mean,
-                *estimate.bounds, estimate.p, *counted(part[inside.notna() & _aroused(part).notna()]),
+                *estimate.bounds, estimate.p, *sizes(part[inside.notna() & _aroused(part).notna()]),
                 estimate.n_speakers, verdict_of(estimate.mean, *estimate.bounds), note,
             )  # fmt: skip
 
@@ -301,7 +309,7 @@ def misclassified(part: pd.DataFrame, method: str, setting: str) -> Iterator[Fin
         low, high = found.interval()
         inner = found.interval(1 - 2 * ALPHA)
         verdict = verdict_of(found.mean, low, high)
-        if verdict == "undecided" and -margin < inner[0] and inner[1] < margin:
+        if verdict == UNDECIDED and -margin < inner[0] and inner[1] < margin:
             verdict = EQUIVALENT
         wrong = score[score.notna()][known["predicted"] != known["emotion"]]
         told = f"{found.n_first} correct, {found.n_second} misclassified clips of the same classes"
@@ -309,29 +317,6 @@ def misclassified(part: pd.DataFrame, method: str, setting: str) -> Iterator[Fin
         mean_wrong = f"; misclassified clips score {wrong.mean():+.2f}" if len(wrong) else ""
         few = f"; misclassified clips of {found.n_speakers} speakers" if found.n_speakers < MIN_SPEAKERS else ""
         yield Finding(
-            claim, method, setting, effect, found.mean, low, high, found.p, *counted(known[both]),
+            claim, method, setting, effect, found.mean, low, high, found.p, *sizes(known[both]),
             int(known["speaker"].nunique()), verdict, told + bounds + mean_wrong + few,
         )  # fmt: skip
-
-
-# -- all settings together ---------------------------------------------------------------------------------------------
-
-
-def verdict_counts(found: Iterable[Finding]) -> pd.DataFrame:
-    """How often each claim got each verdict, by method, and what all settings together say.
-
-    Returns
-    -------
-    DataFrame
-        Index ``claim`` and ``method``, one column for each verdict that occurs, which counts single settings;
-        ``smallest`` and ``largest``: the range of their estimates; ``together``, ``together_estimate``,
-        ``together_low`` and ``together_high``: verdict and effect over all settings, missing where there is one.
-    """
-    rows = [(f.claim, f.method, f.setting.startswith(TOGETHER), f.verdict, f.estimate, f.low, f.high) for f in found]
-    table = pd.DataFrame(rows, columns=["claim", "method", "all", "verdict", "estimate", "low", "high"])
-    names = ["claim", "method"]
-    single = table[~table["all"]].groupby(names, sort=False)
-    counts = single["verdict"].value_counts().unstack(fill_value=0)
-    counts = counts.assign(smallest=single["estimate"].min(), largest=single["estimate"].max())
-    renamed = {name: f"together_{name}" for name in ("estimate", "low", "high")} | {"verdict": "together"}
-    return counts.join(table[table["all"]].set_index(names)[list(renamed)].rename(columns=renamed))

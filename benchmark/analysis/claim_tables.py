@@ -19,6 +19,7 @@ from ..storage.store import Store
 from .band_table import AGAINST, BANDS, band_row
 from .band_table import COLUMNS as BAND_COLUMNS
 from .beyond_saliency_claims import beyond_saliency_claims
+from .claim_scope import recognition_of
 from .claims import Finding, beside_blind, emolime_claims
 from .merge import older_methods
 from .record_tables import BAND_KINDS, BAND_TABLE, CUES, needed_table, recorded_table
@@ -149,9 +150,10 @@ def _together(
 def decide(tables: ClaimTables) -> list[Finding]:
     """Findings on all claims of both papers, from the tables alone."""
     methods = sorted({*tables.bands["method"], *tables.cues["method"]})
-    found = emolime_claims(tables.bands, methods)
+    heard = recognition_of(tables.bands, tables.cues)
+    found = emolime_claims(tables.bands, methods, heard)
     if len(tables.cues):
-        found += beyond_saliency_claims(tables.cues)
+        found += beyond_saliency_claims(tables.cues, heard)
     if tables.lacking:
         note = f"needs the audio: {tables.lacking}"
         found.append(Finding(BEYOND_SALIENCY, "all", "", "cues of salient windows", note=note))

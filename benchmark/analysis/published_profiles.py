@@ -17,8 +17,8 @@ from ...metrics.similarity import PROFILE_BANDS, profile_correlation
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from ..stats.clustered import clustered_mean
 from .authors import digitised_weights
-from .band_table import BANDS
-from .claims import HAND_CRAFTED, by_recogniser
+from .band_table import BANDS, kind_titles
+from .claims import HAND_CRAFTED
 from .shown_names import plain_name
 
 BY_HAND, DEEP = "ComParE", "wav2vec2"  # recognisers of the published figure
@@ -63,9 +63,8 @@ def profile_table(table: pd.DataFrame, method: str) -> pd.DataFrame:
     """
     panels, edges = published_panels(), band_edges_hz(PROFILE_BANDS)
     rows = []
-    settings = sorted(by_recogniser(table[table["method"] == method]), key=lambda setting: setting[:2])
-    of_emotions = ((c, m, str(e), part) for c, m, rows_ in settings for e, part in rows_.groupby("target"))
-    for corpus, model, emotion, part in of_emotions:
+    own = table[table["method"] == method].astype({"corpus": str, "target": str})
+    for (corpus, model, emotion), part in own.groupby([own["corpus"], kind_titles(own), own["target"]]):
         theirs, place = beside(model), (plain_name(corpus), beside(model), emotion)
         told = _correlations(part, place, panels) if place in panels else (np.nan,) * 5
         for band, name in enumerate(BANDS):

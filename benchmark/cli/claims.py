@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -17,18 +18,20 @@ from ...errors import InputError
 from ...methods.records import METHODS
 from ..analysis.axis_board import BAR_METRIC, passed_bar
 from ..analysis.axis_rows import axis_tables
-from ..analysis.beyond_saliency_claims import verdict_counts
-from ..analysis.claim_tables import BEYOND_SALIENCY, decide, derive_and_join
-from ..analysis.claims import CLAIM_1, Finding
+from ..analysis.claim_counts import verdict_counts
+from ..analysis.claim_tables import decide, derive_and_join
+from ..analysis.claims import Finding
 from ..analysis.leaderboard import ordered
 from ..analysis.merge import merged
 from ..analysis.robustness import AXES, PAIR, against_energy, pooled
 from ..analysis.salient_cues import Voices
 from ..analysis.stored_maps import found_maps
 from ..analysis.strength_curves import curve_areas, curve_points
+from ..report.claim_text import LEGEND as LEGEND_CLAIMS
+from ..report.claim_text import LIMITS, MEANING, finding_text, not_counted, of_claim, results_in_short
 from ..report.escape import csv_safe
 from ..report.tables import number
-from ..report.text import p_text
+from ..stats.wording import p_text
 from ..storage.files import write_atomically, writing
 from ..storage.store import Store
 from .console import Bars, Console
@@ -148,83 +151,32 @@ def claims(arguments: Namespace) -> int:
         return 0
     console = Console()
     console.width = max(console.width, WIDTH)
-    if not arguments.brief:
-        _print_findings(console, found)
-    _print_counts(console, found)
+    for claim, meaning in MEANING.items():
+        console.print(f"{claim}: {meaning}", style="bold", highlight=False, markup=False)
+        for line in results_in_short(found, claim):
+            _print_wrapped(console, line)
+        if arguments.long:
+            _print_findings(console, found, claim)
+        _print_wrapped(console, LIMITS[claim], "dim")
+    for line in not_counted(found):
+        _print_wrapped(console, line, "dim")
+    _print_wrapped(console, LEGEND_CLAIMS, "dim")
+    if not arguments.long:
+        where = f"{arguments.out / 'claims.csv'} has" if arguments.out is not None else "--long shows"
+        console.print(f"{where} each of the {len(found)} findings.", style="dim", highlight=False, markup=False)
     return 0
 
 
-MEANING = {
-    CLAIM_1: "explanations are more alike across recognisers than across corpora",
-    "EmoLIME 2": "low bands drive some emotions with deep features",
-    "EmoLIME 3": "high bands go with arousal",
-    "Beyond Saliency 1": "salient windows carry cues that sources expect, more than rules that know no recogniser",
-    "Beyond Saliency 2": "high-arousal emotions show stronger and more variable markers in salient windows",
-    "Beyond Saliency 3": "misclassified clips are less plausible",
-}
-LIMITS = {  # what is fixed, and what cannot be told
-    CLAIM_1: "Fixed: corpora and recognisers of the runs, explained against one fill; speakers are resampled within "
-    "corpora. Cannot be told: "
-    "whether other corpora and recognisers behave so (exchanged labels: how far these few could carry it).",
-    "EmoLIME 2": "Fixed: corpus and recogniser of each row, the lowest of eight bands (below 386 Hz). Cannot be told: "
-    "that deep features are the cause; compare hand-crafted features and energy.",
-    "EmoLIME 3": "Fixed: corpus and recogniser of each row, bands above 2.5 kHz, arousal by emotion. Cannot be told: "
-    "whether arousal or another property of these emotions goes with them.",
-    "Beyond Saliency 1": "Fixed: the rules that know no recogniser, sources that state directions, windows of 150 ms. "
-    "Cannot be told: whether the recogniser uses the cues that lie there.",
-    "Beyond Saliency 2": "Fixed: arousal by emotion, markers as listed. Cannot be told from `level` alone: speech of "
-    "high arousal has stronger markers everywhere; `beyond the clip` is what the windows add.",
-    "Beyond Saliency 3": "Fixed: the recognisers, and so which clips are misclassified. Cannot be told: whether less "
-    "plausible explanations cause errors or unusual clips cause both.",
-}
-LEGEND_CLAIMS = (
-    "supported, contradicted: the whole 95 % interval on one side of 0; equivalent: smaller than the metric's margin; "
-    "described only: fewer than 6 speakers. Fixed: the corpora and recognisers of the runs, so that nothing is said "
-    "about others; no correction over settings: of many rows, one in forty is 'supported' by chance."
-)
+def _print_findings(console: Console, found: Sequence[Finding], claim: str) -> None:
+    for one in of_claim(found, claim):
+        console.print(f"  {finding_text(one, claim)}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"    {one.note}", style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
-def _print_findings(console: Console, found: Sequence[Finding]) -> None:
-    for claim, meaning in MEANING.items():
-        console.print(f"{claim}: {meaning}", style="bold", highlight=False, markup=False)
-        of_claim = [one for one in found if one.claim.startswith(claim) or one.claim == BEYOND_SALIENCY == claim[:-2]]
-        if of_claim:
-            console.print(f"  {LIMITS[claim]}", style="dim", highlight=False, markup=False, soft_wrap=True)
-        for one in of_claim:
-            aside = f" ({one.claim.removeprefix(claim + ', ')})" if one.claim != claim else ""
-            interval = f" [{number(one.low)}, {number(one.high)}]" if np.isfinite(one.low) else ""
-            p = f", p {p_text(one.p)}" if np.isfinite(one.p) else ""
-            n = f", {_counts(one)}" if one.n_clips else ""
-            setting = f", {one.setting}" if one.setting else ""
-            told = f"  {one.verdict}: {one.method}{aside}{setting}: {one.effect}: {number(one.estimate)}"
-            console.print(f"{told}{interval}{p}{n}", highlight=False, markup=False, soft_wrap=True)
-            console.print(f"    {one.note}", style="dim", highlight=False, markup=False, soft_wrap=True)
-
-
-def _counts(one: Finding) -> str:
-    """Clips, explanations where there are more, and speakers of a finding."""
-    more = f" ({one.n_explanations} explanations)" if one.n_explanations != one.n_clips else ""
-    return f"{one.n_clips} clips{more}, {one.n_speakers} speakers"
-
-
-def _print_counts(console: Console, found: Sequence[Finding]) -> None:
-    """Verdicts of each claim by method, counted over corpora and recognisers."""
-    counts = verdict_counts(found)
-    verdicts = [name for name in counts if name not in ("smallest", "largest") and not name.startswith("together")]
-    for claim, part in counts.groupby(level="claim", sort=False):
-        table = Table(title=str(claim), title_justify="left")
-        for name in ("method", "corpora and recognisers by verdict", "estimates", "all of them together"):
-            table.add_column(name, no_wrap=name != "corpora and recognisers by verdict")
-        for (_, method), row in part.iterrows():
-            found_in = ", ".join(f"{int(row[verdict])} {verdict}" for verdict in verdicts if row[verdict])
-            told = f"{number(row['smallest'])} to {number(row['largest'])}" if np.isfinite(row["smallest"]) else ""
-            interval = f" [{number(row['together_low'])}, {number(row['together_high'])}]"
-            interval = interval if np.isfinite(row["together_low"]) else ""
-            known = pd.notna(row["together"])
-            together = f"{row['together']} {number(row['together_estimate'])}{interval}" if known else ""
-            table.add_row(str(method), found_in, told, together)
-        console.print(table)
-    console.print(LEGEND_CLAIMS, style="dim", highlight=False, markup=False)
+def _print_wrapped(console: Console, text: str, style: str = "") -> None:
+    """Print a paragraph, its first line indented by two, the others by six."""
+    wrapped = fill(text, console.width, initial_indent="  ", subsequent_indent=" " * 6, break_on_hyphens=False)
+    console.print(wrapped, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

@@ -194,13 +194,13 @@ def _claims(commands: argparse._SubParsersAction) -> None:
         """
         serxai claims runs/emodb runs/ravdess
         serxai claims runs/* --method emolime --out claims
-        serxai claims runs/* --brief --data-root DIR
+        serxai claims runs/* --long --data-root DIR
         """,
         "claims",
     )
     _add_runs(parser, "claims.csv, its summary and the cues of salient windows")
     add_data_root(parser)
-    parser.add_argument("--brief", action="store_true", help="print how often each verdict was found, by method")
+    parser.add_argument("--long", action="store_true", help="print every finding, with its interval and note")
 
 
 def _validate(commands: argparse._SubParsersAction) -> None:

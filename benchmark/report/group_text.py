@@ -11,9 +11,10 @@ from ...metrics.verdict import labelled
 from ..analysis.axis_board import AXIS_LEGEND, axis_grid
 from ..analysis.leaderboard import SETTING, core_rows
 from ..analysis.rank_agreement import LEAST_METHODS
+from ..stats.wording import p_text
 from .escape import markdown_text
 from .tables import number, setting_title
-from .text import markdown_table, mean_text, p_text, signed_text
+from .text import markdown_table, mean_text, signed_text
 
 VIEWS_LEGEND = (
     "Mean of each group of clips with its 95 % interval, and behind the slash its gap, the mean less that of all other "

@@ -18,6 +18,7 @@ from ...metrics.verdict import labelled, legend, marks_note
 from ..analysis.fill_spread import SpreadTable, spread_tables
 from ..analysis.leaderboard import RANKING_RULE, SETTING, ordered
 from ..stats.clustered import MIN_SPEAKERS, NO_COMMON_CLIP
+from ..stats.wording import p_text
 from ..storage.files import write_atomically
 from .escape import csv_safe, markdown_text, one_line
 from .tables import (
@@ -138,11 +139,6 @@ def signed_text(value: float, low: float, high: float) -> str:
     if pd.isna(value):
         return "–"
     return f"{value:+.3g}" + ("" if pd.isna(low) else f" [{number(low)}, {number(high)}]")
-
-
-def p_text(p: float) -> str:
-    """Format a p-value, a dash where there is none."""
-    return "–" if pd.isna(p) else "< .001" if p < 0.001 else f"{p:.3f}"
 
 
 def spread_grid(table: SpreadTable) -> list[list[str]]:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ...errors import InputError
 from ...progress import Progress
-from ..analysis.beyond_saliency_claims import verdict_counts
+from ..analysis.claim_counts import verdict_counts
 from ..analysis.claim_tables import decide, derive_and_join
 from ..analysis.class_metrics import class_metrics
 from ..analysis.cue_groups import cue_group_table

@@ -2,7 +2,7 @@
 
 records    pieces: corpus, recogniser, clips, speakers, rows, what was scored
 headline   board of recorded clips, core metrics: means, differences to random and energy, the bar
-claims     how often each claim of the papers got each verdict, by method
+claims     how often each claim of the papers got each verdict over the counted settings, by method
 emolime_1  the first of EmoLIME's claims over all corpora and recognisers, with its effects
 axes       robustness on the four axes
 ranks      mean rank of each method over the metrics of a family, and how far the metrics disagree about it
@@ -45,7 +45,7 @@ RANKS = [
 ]  # fmt: skip
 EMOLIME_1 = [
     "method", "setting", "bands", "clips", "estimate", "low", "high", "p", "n_clips", "n_explanations", "n_speakers",
-    "verdict",
+    "verdict", "scope",
 ]  # fmt: skip
 LEAST_RANKED = 3  # methods
 

@@ -14,10 +14,11 @@ from serxai.benchmark.analysis.beyond_saliency_claims import (
     arousal_markers,
     beyond_saliency_claims,
     misclassified,
-    verdict_counts,
     windows_carry_cues,
     within_class_difference,
 )
+from serxai.benchmark.analysis.claim_counts import verdict_counts
+from serxai.benchmark.analysis.claim_scope import COUNTED, FEW, POOLED
 from serxai.benchmark.analysis.salient_cues import ANYWHERE, COLUMNS, JUDGED, OWN, SALIENT, TRUE
 from serxai.benchmark.stats.simulation import limit
 from serxai.cues.records import REGION_CUES
@@ -247,7 +248,9 @@ def test_settings_are_decided_alone_and_together():
     of_clips = {(row.corpus, row.clip) for t in described for row in t.itertuples()}
     assert together.n_clips == len(of_clips) < together.n_explanations  # two recognisers explain the clips of EMODB
     counts = verdict_counts(found)
-    assert counts.loc[(CLAIM_1, "occlusion"), "supported"] == 3
-    assert counts.loc[(CLAIM_1, "occlusion"), "together"] == "supported"
-    assert counts.loc[(CLAIM_1, "occlusion"), "described only"] == 1
+    row = counts.loc[(CLAIM_1, "occlusion")]
+    assert (row["settings"], row["supported"], row["described only"], row["not_counted"]) == (3, 3, 0, 1)
+    assert row["together"] == "supported" and row["together_estimate"] == together.estimate
+    assert row["largest"] == max(one.estimate for one in alone) and row["smallest"] == min(o.estimate for o in alone)
+    assert [one.scope for one in first] == [POOLED, *[COUNTED] * 3, FEW]
     assert set(RIVALS) < set(JUDGED)

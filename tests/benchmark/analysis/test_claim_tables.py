@@ -228,7 +228,7 @@ def test_figure_and_claim_show_the_same_numbers(tmp_path: Path, make_scores, mak
     timing = {"model_calls": 3, "attempts": 1, "clips": {}, "explanations": {}}
     store.write_shard(store.info["shards"][0], scores.to_dict("records"), found, {}, timing)
     run, out = str(store.path), tmp_path / "out"
-    assert main(["claims", run, "--brief", "--out", str(out / "claims")]) == 0
+    assert main(["claims", run, "--out", str(out / "claims")]) == 0
     for name in ("beyond-saliency-cues", "beyond-saliency-corpus", "beyond-saliency-windows"):
         assert main(["figures", name, "--run", run, "--method", "saliency", "--out", str(out)]) == 0
     claimed = pd.read_csv(out / "claims" / "salient_cues.csv")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from serxai.audio import scoring_grid
+from serxai.benchmark.analysis import corpus_axis
 from serxai.benchmark.analysis.claims import Finding, beside_blind
 from serxai.benchmark.analysis.robustness import AXES
 from serxai.benchmark.cli import run_parsers
-from serxai.benchmark.cli.claims import LIMITS, MEANING
 from serxai.benchmark.cli.main import main
+from serxai.benchmark.report.claim_text import LIMITS, MEANING
 from serxai.benchmark.storage.clip_facts import write_clip_facts
 from serxai.benchmark.storage.store import Explanation, Store
 from serxai.keys import digest, rng
@@ -103,13 +105,14 @@ def test_robustness_as_json_and_with_another_measure(runs, capsys):
 
 def test_claims_find_what_was_put_into_the_maps(runs, tmp_path: Path, capsys):
     without_audio = ["--data-root", str(tmp_path)]
-    assert main(["claims", *runs, "--method", "emolime", "--out", str(tmp_path / "out"), *without_audio]) == 0
+    assert main(["claims", *runs, "--method", "emolime", "--out", str(tmp_path / "out"), "--long", *without_audio]) == 0
     told = capsys.readouterr().out
     assert "EmoLIME 1: explanations are more alike across recognisers than across corpora" in told
     assert "56 clips (112 explanations), 14 speakers" in told  # two recognisers explain the 28 clips of each corpus
     for limit in LIMITS.values():
         assert "Fixed: " in limit and "Cannot be told" in limit
-    assert LIMITS["EmoLIME 1"] in told
+    assert LIMITS["EmoLIME 1"] in " ".join(told.split())
+    assert "means:" in told and "exchanged labels p" in told and "p = 0.000" not in told and "p 0.000" not in told
     table = pd.read_csv(tmp_path / "out" / "claims.csv")
     first = table[(table["claim"] == "EmoLIME 1") & (table["method"] == "emolime")]
     assert len(first) == 4 and (first["verdict"] == "supported").all() and (first["low"] > 0).all()
@@ -118,7 +121,8 @@ def test_claims_find_what_was_put_into_the_maps(runs, tmp_path: Path, capsys):
     beyond = table[table["claim"].str.startswith("Beyond Saliency")]
     assert beyond["verdict"].tolist() == ["not testable"] and "needs the audio" in beyond["note"].iloc[0]
     summary = pd.read_csv(tmp_path / "out" / "claims_summary.csv").set_index(["claim", "method"])
-    assert summary.loc[("EmoLIME 1", "emolime"), "supported"] == 4
+    row = summary.loc[("EmoLIME 1", "emolime")]  # four readings of the same explanations, of which one is counted
+    assert (row["settings"], row["supported"], row["not_counted"], row["together"]) == (1, 1, 3, "supported")
     published = table[table["method"] == "published weights"]
     assert published["p"].round(2).tolist()[0] == 0.09  # three corpora, all bands
     assert published["p"].round(2).tolist()[1] == 0.50  # without the lowest
@@ -135,16 +139,30 @@ def test_a_verdict_that_a_blind_method_gets_too_is_marked():
     ]
     other = Finding("EmoLIME 2", "emolime", "ravdess; cnn", "", verdict="supported")
     marked, energy, random, alone = beside_blind([*found, other])
-    assert marked.note.startswith("n; supported for energy too") and "random" not in marked.note
+    assert marked.note == "n; the same for energy without asking the recogniser: cannot be told from the speech"
     assert (energy, random, alone) == (*found[1:], other)
-    first = [Finding("EmoLIME 1", m, "s", e, verdict="supported") for m in ("emolime", "energy") for e in ("a", "b")]
-    assert [bool(one.note) for one in beside_blind([*first[:2], first[3]])] == [False, True, False]
+    # what holds by construction counts as shown, whichever recognisers explained the corpora
+    first = [
+        Finding("EmoLIME 1", "emolime", "a, b; cnn, x", effect, 0.3, 0.1, 0.5, verdict="supported") for effect in "ef"
+    ]
+    blind = Finding("EmoLIME 1", "loud-quiet", "a, b; cnn, y", "e", 0.2, 0.1, 0.3, verdict="by construction")
+    assert ["loud-quiet" in one.note for one in beside_blind([*first, blind])] == [True, False, False]
+    undecided = replace(blind, low=-0.1)
+    assert not any(one.note for one in beside_blind([*first, undecided]))
 
 
-def test_a_brief_answer_counts_verdicts(runs, tmp_path: Path, capsys):
-    assert main(["claims", *runs, "--method", "emolime", "--brief", "--data-root", str(tmp_path)]) == 0
-    told = capsys.readouterr().out
-    assert "corpora and recognisers by verdict" in told and "means:" not in told
+def test_the_answer_is_short_unless_every_finding_is_wanted(runs, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setattr(corpus_axis, "SPLITS", 2)
+    monkeypatch.setattr(corpus_axis.label_permutation, "__defaults__", (0, 20))
+    corpus_axis._halves.cache_clear()
+    given = ["claims", *runs, "--method", "emolime", "--method", "energy", "--data-root", str(tmp_path)]
+    assert main(given) == 0
+    corpus_axis._halves.cache_clear()
+    short = " ".join(capsys.readouterr().out.split())
+    assert "lime methods: emolime supported" in short and "means:" not in short and "Holm" not in short
+    assert "baselines that ask no recogniser: energy by construction" in short
+    assert "energy in 2 corpora: " in short and "--long shows each of the" in short
+    assert all(f"{claim}: {meaning}" in short for claim, meaning in MEANING.items())
 
 
 @pytest.mark.long

@@ -131,7 +131,7 @@ def test_commands_read_a_folder_of_results_as_runs(results_folder: Path, tmp_pat
     given = [str(path) for path in sorted(results_folder.iterdir())]  # as a shell gives results/*
     assert main(["leaderboard", *given, "--clips", "0", "--out", str(tmp_path / "board")]) == 0
     assert (tmp_path / "board" / "index.html").is_file() and len(pd.read_csv(tmp_path / "board" / "leaderboard.csv"))
-    assert main(["claims", str(results_folder), "--brief"]) == 0
+    assert main(["claims", str(results_folder)]) == 0
     assert "Beyond Saliency 1" in capsys.readouterr().out
     assert main(["export", str(run_folders([results_folder])[0]), "--out", str(tmp_path / "x")]) == 2
     assert "give the run that it was made of" in capsys.readouterr().err
