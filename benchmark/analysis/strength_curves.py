@@ -117,7 +117,7 @@ def curve_areas(rows: pd.DataFrame) -> pd.DataFrame:
         for curve, conditions in CURVES.items():
             compared = part[part["curve"] == curve]
             present = [name for name in conditions if (compared["other"] == name).any()]
-            if len(present) and compared["strengths"].iloc[0] > 1:
+            if len(present) > 1:
                 told = _area(compared, present)
                 found.append(dict(zip(SETTING, named, strict=True)) | {"curve": curve} | told)
     return pd.DataFrame(found, columns=AREAS)

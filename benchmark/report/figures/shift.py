@@ -53,13 +53,14 @@ BANDS: dict[str, Any] = {
     "ceiling": {"facecolor": "none", "edgecolor": GREY, "hatch": "//////", "alpha": 0.45},
 }
 AXES = {  # labels by unit
-    "s T60": "reverberation time T60 / s", "dB SNR": "signal-to-noise ratio / dB", "st": "shift / semitones",
-    "Hz band": "width of the band / kHz", "kbit/s": "bit rate / kbit/s", "times": "tempo / that of the recording",
+    "s T60": "reverberation T60 / s", "dB SNR": "signal-to-noise ratio / dB", "st": "shift / semitones",
+    "Hz band": "width of the band / kHz", "kbit/s": "bit rate / kbit/s", "times": "tempo (1: as recorded)",
     "dB": "gain / dB",
 }  # fmt: skip
 SCALE = {"Hz band": 1e-3}
 BOTH_WAYS = ("gain", "pitch", "tempo")  # kinds of shift with a curve in either direction
 HEIGHTS = {1: 2.35, 2: 2.35, 3: 1.9}  # inches of a row of panels, by their number
+MOST_WORDS = 2  # rows of panels up to which the labels of their y axes say it all
 APART = "°"  # behind an area over other clips than those of the methods beside it
 WORDS = {"room": "reverberation", "babble mix": "babble", "opus": "Opus", "mp3": "MP3"}  # kinds of shift
 BESIDE = ("energy", RANDOM)  # baselines that are drawn unless methods are named
@@ -141,8 +142,9 @@ def draw_shift(table: pd.DataFrame, picture: str | Path) -> Path:
                 ax.xaxis.set_major_formatter(partial(strength_text, unit=first["unit"]))
             above.tick_params(labelbottom=False)
             if column == 0:
-                above.set_ylabel("similarity to the map\nof the clip as recorded")
-                changed.set_ylabel("predictions\nchanged")
+                roomy = blocks <= MOST_WORDS
+                above.set_ylabel("similarity to the map\nof the clip as recorded" if roomy else "similarity")
+                changed.set_ylabel("predictions\nchanged" if roomy else "changed")
         if below:
             _areas(content.add_subplot(parts[1]), areas, looks)
         content.legend(handles=_legend(looks, table), loc="outside lower center", ncols=5, handlelength=2.6)

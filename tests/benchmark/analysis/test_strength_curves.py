@@ -20,9 +20,9 @@ def rows():
 
     Gradcam has two strengths, of all clips; of occlusion there are five, of clips that no other method explained.
     """
-    drawn = Drawn(speakers=8, clips=8)
-    half = {clip["clip"] for clip in drawn.clips if clip["sentence"] in ("t0", "t1", "t2", "t3")}
-    of_few = {clip["clip"] for clip in drawn.clips if clip["sentence"] in ("t6", "t7")}
+    drawn = Drawn(speakers=6, clips=6)
+    half = {clip["clip"] for clip in drawn.clips if clip["sentence"] in ("t0", "t1", "t2")}
+    of_few = {clip["clip"] for clip in drawn.clips if clip["sentence"] in ("t4", "t5")}
     maps = []
     for method in ("saliency", "integrated-gradients", "gradcam", "occlusion"):
         clean = drawn.maps()
@@ -41,16 +41,16 @@ def test_a_line_is_of_the_clips_of_all_strengths_and_methods(rows) -> None:
     points = comparable_points(rows)
     noise = points[points["curve"] == "noise"]
     counts = noise.groupby(["method", "other"])["clip"].nunique().unstack()
-    assert (counts.loc[["saliency", "integrated-gradients"]] == 32).all(axis=None)
-    assert counts.loc["gradcam"].dropna().to_dict() == {"noise-10db": 32, "noise-20db": 32}
-    assert (counts.loc["occlusion"] == 16).all()
+    assert (counts.loc[["saliency", "integrated-gradients"]] == 18).all(axis=None)
+    assert counts.loc["gradcam"].dropna().to_dict() == {"noise-10db": 18, "noise-20db": 18}
+    assert (counts.loc["occlusion"] == 12).all()
     clips = noise.groupby("method")["clip"].agg(set)
     assert clips["gradcam"] == clips["saliency"] == clips["integrated-gradients"] != clips["occlusion"]
     assert noise.groupby("method")["apart"].unique().map(list).to_dict() == {
         "saliency": [""], "integrated-gradients": [""], "gradcam": ["2 of 5 strengths"], "occlusion": [OTHER_CLIPS],
     }  # fmt: skip
     alone = points[points["curve"] == "telephone"]
-    assert set(alone["method"]) == {"saliency", "integrated-gradients"} and len(alone) == 2 * 64
+    assert set(alone["method"]) == {"saliency", "integrated-gradients"} and len(alone) == 2 * 36
     assert comparable_points(rows.iloc[:0]).empty
 
 
@@ -61,19 +61,19 @@ def test_areas_are_of_equal_strengths_alone(rows) -> None:
     }  # fmt: skip
     assert np.isnan(areas.loc["gradcam", ["area", "low", "all_area", "similarity_area"]].astype(float)).all()
     assert areas.loc["gradcam", "note"] == "2 of 5 strengths: no area to compare"
-    assert areas.loc["occlusion", "note"] == "over 16 clips of its own" and areas.loc["saliency", "note"] == ""
+    assert areas.loc["occlusion", "note"] == "over 12 clips of its own" and areas.loc["saliency", "note"] == ""
     clips = set(comparable_points(rows).query("method == 'saliency' and curve == 'noise'")["clip"])
     table = pooled(rows[(rows["method"] == "saliency") & rows["clip"].isin(clips)]).set_index("other")
     assert areas.loc["saliency", "area"] == pytest.approx(np.trapezoid(table.loc[list(NOISE), "score"], dx=0.25))
     # alone, gradcam has all strengths that there are
     (alone,) = curve_areas(rows[rows["method"] == "gradcam"]).to_dict("records")
-    assert np.isfinite(alone["area"]) and alone["n_clips"] == 64 and alone["note"] == ""
+    assert np.isfinite(alone["area"]) and alone["n_clips"] == 36 and alone["note"] == ""
 
 
 def test_points_of_a_figure_tell_what_they_are_of(rows) -> None:
     curves = shift_curves(rows).set_index(["method", "condition"])
     assert set(curves["shift"]) == {"noise", "telephone"}
-    assert curves.loc[("saliency", "noise-10db"), "n_all"] == 32 == curves.loc[("saliency", "noise-0db"), "n_all"]
+    assert curves.loc[("saliency", "noise-10db"), "n_all"] == 18 == curves.loc[("saliency", "noise-0db"), "n_all"]
     assert curves.loc[("gradcam", "noise-10db"), ["strengths", "apart"]].tolist() == [5, "2 of 5 strengths"]
     assert np.isnan(curves.loc[("gradcam", "noise-10db"), "area"])
     # the order of the methods decides nothing
