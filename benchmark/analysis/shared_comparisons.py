@@ -114,7 +114,9 @@ def pooled_alike(rows: pd.DataFrame) -> pd.DataFrame:
     for _, part in facts.groupby(SETTING, sort=False):
         known = part[counts[part.index]]
         comparisons, places = as_bits({str(method): _keys(own) for method, own in known.groupby("method", sort=False)})
-        unchanged = sum(1 << place for key, place in places.items() if key[-1])
+        unchanged = 0
+        for key, place in places.items():
+            unchanged |= int(bool(key[-1])) << place
         methods, shared = shared_by_most(comparisons, partial(_count, among=unchanged), baselines())
         inside = part["method"].isin(methods)
         bits = [1 << places[key] if key in places else 0 for key in _keys(part)]
