@@ -1,36 +1,44 @@
 """Robustness on the four axes as columns of a board: shift, recognisers, corpora, and seeds and retrainings.
 
-Each column is the score of `robustness.pooled` over all comparisons of the axis together: all shifted conditions, all
-other recognisers, all other trainings. Means and jackknife run over all rows, so that speakers count once. Corpora
-share no clips: their column sets the correlation of band profiles of an emotion across corpora between that of two
-emotions (0) and that of two halves of the speakers (1), all from disjoint speakers (`corpus_axis`), without interval.
-Synthesised and edited speech counts as a corpus only where there are not two recorded ones, and corpora explained
-against another fill than most only where there are not two of one fill.
+Each column is the score of `robustness.pooled` over comparisons of the axis together: shifted conditions, other
+recognisers, other trainings. Means and jackknife run over all rows, so that speakers count once. Within a corpus and
+recogniser they are the comparisons that its methods share (`shared_comparisons`); a method outside has its own, and no
+rank.
+
+Corpora share no clips: their column is `corpora_score`, of profiles of emotions by one kind of recogniser, from the
+explanations that its methods share. Synthesised and edited speech counts as a corpus only where there are not two
+recorded ones, and corpora explained against another fill than most only where there are not two of one fill.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ...methods.records import baselines
 from .axis_rows import AxisTables
 from .band_table import crossed, kinds, made_speech
-from .corpus_axis import profile_contrast, profiles_of
+from .corpora_score import corpora_score
+from .corpus_axis import profiles_of
 from .leaderboard import leaderboard
 from .robustness import AXES, pooled
 from .same_fill import of_other_fills
+from .shared_comparisons import SHARED, as_bits, pooled_alike, shared_by_most
 from .shown_names import plain_name, recogniser_title, title_parts
 
 CORPORA = "corpora"
 COLUMNS = [
     "corpus", "model", "method", "axis", "score", "low", "high", "changed", "n_clips", "n_speakers", "compared",
-    "passes", "rank", "note",
+    "shared", "passes", "rank", "note",
 ]  # fmt: skip
+PLACE = ["axis", "corpus", "model", "method"]
+OWN = "°"  # behind a score over other comparisons than those of the methods beside it
+MOST_NAMED = 6  # conditions, recognisers or corpora that a line names
 BAR_METRIC = "abpc"  # whose bar a method must pass to be ranked by robustness
-MIN_RANGE = 0.1  # least difference of split half and other emotions
+EXPLAINED = ["corpus", "clip", "target"]  # what names an explanation of a kind of recogniser
 
 
 def passed_bar(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
@@ -73,26 +81,44 @@ def axis_board(
     -------
     DataFrame
         Columns `COLUMNS`; ``axis`` is one of `robustness.AXES` or ``corpora``, whose ``corpus`` is empty; ``compared``
-        names conditions, recognisers or corpora.
+        names conditions, recognisers or corpora; ``n_clips`` counts comparisons, of corpora clips; ``shared`` says
+        whether a score is over the comparisons that the methods of its corpus, recogniser and axis share, which alone
+        are ranked.
     """
     rows = axis_clips(tables.rows)
-    others = rows.groupby(["axis", "corpus", "model", "method"])["other"].agg(
-        lambda names: ", ".join(sorted(set(names)))
-    )
+    alike = pooled_alike(rows)
+    others = alike.groupby(PLACE)["other"].agg(lambda names: ", ".join(sorted(set(names))))
+    all_own = rows.dropna(subset=["similarity", "floor", "ceiling"])
+    all_own = all_own[all_own["unchanged"].ne(False)].groupby(PLACE).size()
+    inside = alike.groupby(PLACE)[SHARED].first()
+    sharing = inside.groupby(level=PLACE[:-1]).sum()
     found = []
-    for row in pooled(rows.assign(other="")).to_dict("records"):
-        place = (row["axis"], row["corpus"], row["model"], row["method"])
-        found.append({name: row[name] for name in COLUMNS if name in row} | {"compared": others[place]})
+    for row in pooled(alike.assign(other="")).to_dict("records"):
+        place = tuple(row[name] for name in PLACE)
+        told = {name: row[name] for name in COLUMNS if name in row}
+        told |= {"compared": others[place], "shared": bool(inside[place])}
+        told["note"] = _noted(row["note"], told, int(all_own.get(place, 0)), int(sharing[place[:-1]]), "comparisons")
+        found.append(told)
     found += _corpora(tables.bands)
     board = pd.DataFrame(found, columns=COLUMNS)
     names = zip(board["corpus"], board["model"], board["method"], strict=True)
     board["passes"] = [method in set((passed or {}).get((corpus, model), ())) for corpus, model, method in names]
-    groups = ["axis", "corpus", "model"]
-    scored = board["score"].where(board["passes"])
-    enough = scored.groupby([board[name] for name in groups]).transform("count") > 1
-    ranks = scored.groupby([board[name] for name in groups]).rank(ascending=False, method="min")
+    scored = board["score"].where(board["passes"] & board["shared"].eq(True))
+    groups = [board[name] for name in PLACE[:-1]]
+    enough = scored.groupby(groups).transform("count") > 1
+    ranks = scored.groupby(groups).rank(ascending=False, method="min")
     board["rank"] = ranks.where(enough).astype("Int64")
     return board
+
+
+def _noted(note: str, row: Mapping[str, Any], n_own: int, n_methods: int, what: str) -> str:
+    """Note of a row, with what it is pooled over where that is not all it has, or not what the others have."""
+    aside = ""
+    if row["shared"] and row["n_clips"] < n_own:
+        aside = f"over the {row['n_clips']} of its {n_own} {what} that {n_methods} methods share"
+    elif not row["shared"] and n_own and n_methods:
+        aside = f"over {what} of its own, not those that {n_methods} methods share: not ranked"
+    return "; ".join(text for text in (note, aside) if text)
 
 
 def _corpora(bands: pd.DataFrame) -> list[dict[str, Any]]:
@@ -101,29 +127,83 @@ def _corpora(bands: pd.DataFrame) -> list[dict[str, Any]]:
     # of recognisers of the corpus itself: one of another corpus is another recogniser
     bands = bands[~crossed(bands)].assign(kind=kinds(bands))
     for kind, of_kind in bands.groupby("kind", sort=False):
-        for method in dict.fromkeys(of_kind["method"]):
-            own = of_kind[of_kind["method"] == method]
-            # speech made from another corpus, or from none, is no further corpus; profiles against another fill are
-            # not compared
-            for left_out in (made_speech, of_other_fills):
-                kept = own[~left_out(own)]
-                own = kept if kept["corpus"].nunique() > 1 else own
-            profiles = profiles_of(own, method)
+        tables = {method: _comparable(of_kind[of_kind["method"] == method]) for method in of_kind["method"].unique()}
+        comparisons, places = as_bits({method: _explained(table) for method, table in tables.items()})
+        sharing, shared = shared_by_most(comparisons, _PairsOfCorpora(places), baselines())
+        for method, table in tables.items():
+            n_own = table[["corpus", "clip"]].drop_duplicates().shape[0]
+            if method in sharing:
+                table = table[[bool(shared >> places[key] & 1) for key in _explained(table)]]
+            profiles = profiles_of(table, method)
             if len(profiles.speakers) < 2:
                 continue
-            means = profile_contrast(profiles, interval=False).means
-            span = means["split half"] - means["emotions"]
+            told = corpora_score(profiles)
+            means = f"corpora {told.corpora:.2f}, emotions {told.emotions:.2f}, split half {told.split_half:.2f}"
             row: dict[str, Any] = {
-                "corpus": "", "model": kind, "method": method, "axis": CORPORA, "n_clips": profiles.n_clips,
-                "n_speakers": sum(profiles.speakers.values()), "compared": ", ".join(sorted(profiles.speakers)),
-                "note": f"corpora {means['corpora']:.2f}, emotions {means['emotions']:.2f}, "
-                f"split half {means['split half']:.2f}",
+                "corpus": "", "model": kind, "method": method, "axis": CORPORA, "score": told.score, "low": told.low,
+                "high": told.high, "n_clips": profiles.n_clips, "n_speakers": sum(profiles.speakers.values()),
+                "compared": ", ".join(sorted(profiles.speakers)), "shared": method in sharing,
             }  # fmt: skip
-            if span > MIN_RANGE:
-                row["score"] = (means["corpora"] - means["emotions"]) / span
-            else:
-                row["note"] += ": two halves are hardly more alike than two emotions"
-            found.append(row)
+            note = "; ".join(text for text in (means, told.note) if text)
+            found.append(row | {"note": _noted(note, row, n_own, len(sharing), "clips")})
+    return found
+
+
+def _comparable(table: pd.DataFrame) -> pd.DataFrame:
+    """Explanations of a method whose profiles are compared across corpora.
+
+    Speech made from another corpus, or from none, is no further corpus; profiles against another fill are not compared.
+    Both are left out where two corpora remain.
+    """
+    for left_out in (made_speech, of_other_fills):
+        kept = table[~left_out(table)]
+        table = kept if kept["corpus"].nunique() > 1 else table
+    return table
+
+
+def _explained(table: pd.DataFrame) -> list[tuple[Hashable, ...]]:
+    return list(table[EXPLAINED].itertuples(index=False, name=None))
+
+
+class _PairsOfCorpora:
+    """Number of pairs of explanations of one emotion in two corpora.
+
+    Parameters
+    ----------
+    places : mapping of tuple to int
+        Bit of each explanation, `EXPLAINED`.
+    """
+
+    def __init__(self, places: Mapping[tuple[Hashable, ...], int]) -> None:
+        self._of_emotion: dict[Hashable, dict[Hashable, int]] = {}
+        for (corpus, _, emotion), place in places.items():
+            of_corpus = self._of_emotion.setdefault(emotion, {})
+            of_corpus[corpus] = of_corpus.get(corpus, 0) | 1 << place
+
+    def __call__(self, some: int) -> int:
+        """Count the pairs among some explanations."""
+        total = 0
+        for of_corpus in self._of_emotion.values():
+            sizes = [(some & bits).bit_count() for bits in of_corpus.values()]
+            total += (sum(sizes) ** 2 - sum(n**2 for n in sizes)) // 2
+        return total
+
+
+def shared_texts(board: pd.DataFrame) -> list[str]:
+    """What the methods of each corpus, recogniser and axis are pooled over, a line each.
+
+    Parameters
+    ----------
+    board : DataFrame
+        Of `axis_board`.
+    """
+    found = []
+    for (axis, corpus, model), part in board[board["shared"].eq(True)].groupby(PLACE[:-1], sort=False):
+        first, others = part.iloc[0], [name for name in part["compared"].iloc[0].split(", ") if name]
+        named = ", ".join(others) if len(others) <= MOST_NAMED else f"{len(others)} of them (axes.csv)"
+        what = "clips" if axis == CORPORA else "comparisons"
+        setting = ", ".join(name for name in (str(axis), str(corpus), str(model)) if name)
+        found.append(f"{setting}: {first['n_clips']} {what}, {len(part)} methods{': ' * bool(named)}{named}")
     return found
 
 
@@ -158,13 +238,16 @@ def _cell(row: Mapping[str, Any] | None) -> str:
         return "–"
     interval = f" [{row['low']:.2f}, {row['high']:.2f}]" if np.isfinite(row["low"]) else ""
     rank = f", rank {row['rank']}" if pd.notna(row["rank"]) else ""
-    return f"{row['score']:.2f}{interval}{rank}"
+    own = "" if row["shared"] else OWN
+    return f"{row['score']:.2f}{own}{interval}{rank}"
 
 
 AXIS_LEGEND = (
     "Robustness on the four axes: (similarity - floor) / (ceiling - floor), 0: as alike as other clips, 1: as a "
-    "repeat; clips whose predicted class is the same, [95 %] by a jackknife over speakers. Shift: all shifted "
-    "conditions; model: all other recognisers; corpora: band profiles of an emotion across corpora, of the kind of "
-    "recogniser; retraining, seed: another training, another seed of the method. ▲ beats random and energy on abpc; "
-    "only these are ranked, where two or more do. All numbers: axes.csv; by condition: `serxai robustness`."
+    "repeat; clips whose predicted class is the same, [95 %] by a jackknife over speakers. Shift: shifted conditions; "
+    "model: other recognisers; corpora: band profiles of an emotion across corpora, of the kind of recogniser, between "
+    "other emotions (0) and two halves of the speakers (1); retraining, seed: another training, another seed of the "
+    f"method. Methods of one corpus and recogniser are pooled over the comparisons that they share; {OWN} over others. "
+    "▲ beats random and energy on abpc; only these are ranked, where two or more do and share their comparisons. All "
+    "numbers: axes.csv; by condition: `serxai robustness`."
 )

@@ -20,7 +20,7 @@ emotion are exchanged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -155,14 +155,7 @@ def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     -------
     array, shape (..., rows of the first, rows of the second)
     """
-
-    def unit(x: np.ndarray) -> np.ndarray:
-        centred = x - x.mean(axis=-1, keepdims=True)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scaled: np.ndarray = centred / np.sqrt(np.sum(centred**2, axis=-1, keepdims=True))
-        return scaled
-
-    found: np.ndarray = unit(first) @ unit(second).swapaxes(-1, -2)
+    found: np.ndarray = _units(first) @ _units(second).swapaxes(-1, -2)
     return found
 
 
@@ -227,6 +220,83 @@ def similarity_matrix(profiles: Profiles, kept: Weights, shared: bool, seed: int
     return mean
 
 
+def left_out_matrices(profiles: Profiles, shared: bool, seed: int = 0) -> dict[str, np.ndarray]:
+    """`similarity_matrix` without each speaker in turn.
+
+    Only the profiles of the speaker's corpus change, so only their rows and columns are computed again, those of all
+    speakers of a corpus together.
+
+    Parameters
+    ----------
+    profiles : Profiles
+    shared, seed
+        As of `similarity_matrix`.
+
+    Returns
+    -------
+    dict of str to array
+        By corpus, shape (speakers of the corpus, cells, cells).
+    """
+    everyone = {corpus: np.ones(n, dtype=bool) for corpus, n in profiles.speakers.items()}
+    chosen = {corpus: (members[None], members[None]) for corpus, members in everyone.items()}
+    if not shared:
+        halves = {corpus: _halves(corpus, n, seed) for corpus, n in profiles.speakers.items()}
+        chosen = {corpus: (half, ~half) for corpus, half in halves.items()}
+    whole = similarity_matrix(profiles, everyone, shared, seed)
+    sides = [_units(_means(profiles, {corpus: both[side] for corpus, both in chosen.items()})) for side in (0, 1)]
+    of_cell = np.array([cell[0] for cell in profiles.cells], dtype=object)
+    found = {}
+    for corpus, both in chosen.items():
+        n, own = len(everyone[corpus]), of_cell == corpus
+        places = np.flatnonzero(own)
+        part = Profiles([profiles.cells[i] for i in places], [profiles.values[i] for i in places], 0)
+        without = ~np.eye(n, dtype=bool)
+        again = [_units(_means(part, {corpus: (half & without[:, None]).reshape(-1, n)})) for half in both]
+        again = [x.reshape(n, -1, *x.shape[1:]) for x in again]
+        matrices = np.repeat(whole[None], n, axis=0)
+        rows = _mean_products([(again[0], sides[1][None]), (again[1], sides[0][None])])
+        matrices[:, own] = rows
+        matrices[:, :, own] = rows.swapaxes(1, 2)
+        within = _mean_products([(again[0], again[1]), (again[1], again[0])])
+        matrices[np.ix_(np.arange(n), places, places)] = within
+        found[corpus] = matrices
+    return found
+
+
+def _units(means: np.ndarray) -> np.ndarray:
+    """Centred profiles of length 1; NaN for constant and missing ones."""
+    centred = means - means.mean(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: np.ndarray = centred / np.sqrt(np.sum(centred**2, axis=-1, keepdims=True))
+    return found
+
+
+def _mean_products(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Mean scalar product over splits and pairs of arrays, of those that are known; NaN where none is.
+
+    Parameters
+    ----------
+    pairs : sequence of (array, array)
+        Shape (speakers or 1, splits, cells, bands) each.
+
+    Returns
+    -------
+    array, shape (speakers, cells of the first, cells of the second)
+    """
+    total, counted = np.zeros(()), np.zeros(())
+    for pair in pairs:
+        known = [np.isfinite(x[..., 0]).astype(np.float64) for x in pair]
+        first, second = (
+            np.where(k[..., None] > 0, x, 0.0).swapaxes(1, 2).reshape(x.shape[0], x.shape[2], -1)
+            for k, x in zip(known, pair, strict=True)
+        )
+        total = total + first @ second.swapaxes(1, 2)
+        counted = counted + known[0].swapaxes(1, 2) @ known[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: np.ndarray = total / counted
+    return found
+
+
 def _mean_of(matrix: np.ndarray, mask: np.ndarray) -> float:
     known = matrix[mask]
     known = known[np.isfinite(known)]
@@ -236,7 +306,7 @@ def _mean_of(matrix: np.ndarray, mask: np.ndarray) -> float:
 # -- the contrast ------------------------------------------------------------------------------------------------------
 
 
-def profile_contrast(profiles: Profiles, shared: bool = False, seed: int = 0, interval: bool = True) -> ProfileContrast:
+def profile_contrast(profiles: Profiles, shared: bool = False, seed: int = 0) -> ProfileContrast:
     """Whether profiles are more alike across recognisers than across corpora.
 
     Parameters
@@ -245,8 +315,6 @@ def profile_contrast(profiles: Profiles, shared: bool = False, seed: int = 0, in
     shared : bool
         See `similarity_matrix`.
     seed : int
-    interval : bool
-        Whether to compute intervals and p, which take as many evaluations as there are speakers; else they are NaN.
     """
     everyone = {corpus: np.ones(n, dtype=bool) for corpus, n in profiles.speakers.items()}
     emotions = sorted({cell[2] for cell in profiles.cells})
@@ -258,17 +326,16 @@ def profile_contrast(profiles: Profiles, shared: bool = False, seed: int = 0, in
     whole = similarity_matrix(profiles, everyone, shared, seed)
     estimate = differences(whole)
     low = high = p = np.full(estimate.shape, np.nan)
-    if interval:
-        low, high, p = _jackknife(
-            estimate, lambda kept: differences(similarity_matrix(profiles, kept, shared, seed)), everyone
-        )
+    if min(profiles.speakers.values()) >= MIN_SPEAKERS:
+        left_out = left_out_matrices(profiles, shared, seed)
+        low, high, p = jackknife(estimate, {c: np.array([differences(m) for m in its]) for c, its in left_out.items()})
     return ProfileContrast(
         means={kind: _mean_of(whole, masks[None][kind]) for kind in KINDS if not (shared and kind == "split half")},
         difference=float(estimate[0]),
         low=float(low[0]),
         high=float(high[0]),
         p=float(p[0]),
-        p_permutation=label_permutation(profiles.cells, whole, seed) if interval else np.nan,
+        p_permutation=label_permutation(profiles.cells, whole, seed),
         by_emotion={e: (float(estimate[i]), float(low[i]), float(high[i])) for i, e in enumerate(emotions, 1)},
         n_clips=profiles.n_clips,
         n_explanations=profiles.n_explanations,
@@ -278,30 +345,33 @@ def profile_contrast(profiles: Profiles, shared: bool = False, seed: int = 0, in
     )
 
 
-def _jackknife(
-    estimate: np.ndarray, again: Callable[[Weights], np.ndarray], everyone: Weights, level: float = LEVEL
+def jackknife(
+    estimate: np.ndarray, left_out: Mapping[str, np.ndarray], level: float = LEVEL
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Interval and p of estimates by the jackknife over speakers within corpora, shape of `estimate` each.
+    """Interval and p of estimates by the jackknife over speakers within corpora.
 
     The variance is the sum over corpora of (n - 1) / n times the squared deviations of the leave-one-out estimates; the
     degrees of freedom are Welch and Satterthwaite's. NaN where a corpus has fewer than 6 speakers.
+
+    Parameters
+    ----------
+    estimate : array, shape (k,)
+    left_out : mapping of str to array
+        By corpus, the estimates without each speaker, shape (speakers, k).
+    level : float
+
+    Returns
+    -------
+    low, high, p : array, shape (k,)
     """
-    unknown = np.full(estimate.shape, np.nan)
-    if min(map(len, everyone.values())) < MIN_SPEAKERS:
+    sizes = [len(spread) for spread in left_out.values()]
+    if min(sizes, default=0) < MIN_SPEAKERS:
+        unknown = np.full(estimate.shape, np.nan)
         return unknown, unknown, unknown
-    parts, df = [], []
-    for corpus, members in everyone.items():
-        n = len(members)
-        left_out = []
-        for speaker in range(n):
-            kept = dict(everyone) | {corpus: np.arange(n) != speaker}
-            left_out.append(again(kept))
-        spread = np.array(left_out)
-        parts.append((n - 1) / n * np.sum((spread - spread.mean(axis=0)) ** 2, axis=0))
-        df.append(n - 1)
+    parts = [(len(x) - 1) / len(x) * np.sum((x - x.mean(axis=0)) ** 2, axis=0) for x in left_out.values()]
     variance = np.sum(parts, axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        freedom = variance**2 / np.sum([part**2 / d for part, d in zip(parts, df, strict=True)], axis=0)
+        freedom = variance**2 / np.sum([part**2 / (n - 1) for part, n in zip(parts, sizes, strict=True)], axis=0)
         se = np.sqrt(variance)
         half = stats.t.ppf((1 + level) / 2, freedom) * se
         p = 2 * stats.t.sf(np.abs(estimate) / se, freedom)

@@ -19,7 +19,7 @@ from scipy import stats
 
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from .band_table import AGAINST, crossed, kind_titles
-from .corpus_axis import Profiles, profiles_of, similarity_matrix
+from .corpus_axis import Profiles, left_out_matrices, profiles_of, similarity_matrix
 
 AXES = ("corpora", "recognisers")
 BANDS = ("8 bands", "without the lowest band")
@@ -83,19 +83,11 @@ def profile_map(table: pd.DataFrame, method: str, seed: int = 0) -> pd.DataFrame
             break
         everyone = {corpus: np.ones(n, dtype=bool) for corpus, n in chosen.speakers.items()}
         cells = pairs_of(chosen, of_others, against)
-
-        def means(
-            kept: dict[str, np.ndarray], profiles: Profiles = chosen, masks: Sequence[Mask] = [c[3] for c in cells]
-        ) -> np.ndarray:
-            matrix = similarity_matrix(profiles, kept, shared=False, seed=seed)
-            known = np.isfinite(matrix)
-            with np.errstate(invalid="ignore"):
-                return np.array([matrix[m & known].sum() / np.float64((m & known).sum()) for m in masks])
-
-        whole = means(everyone)
+        masks = [mask for _, _, _, mask, _ in cells]
+        whole = _means(similarity_matrix(chosen, everyone, shared=False, seed=seed), masks)
         left_out = {
-            corpus: np.array([means(everyone | {corpus: np.arange(n) != speaker}) for speaker in range(n)])
-            for corpus, n in chosen.speakers.items()
+            corpus: np.array([_means(matrix, masks) for matrix in matrices])
+            for corpus, matrices in left_out_matrices(chosen, shared=False, seed=seed).items()
         }
         for k, (axis, one, other, mask, corpora) in enumerate(cells):
             half = _half_width([left_out[corpus][:, k] for corpus in sorted(corpora)])
@@ -104,6 +96,13 @@ def profile_map(table: pd.DataFrame, method: str, seed: int = 0) -> pd.DataFrame
                  profiles.n_clips)
             )  # fmt: skip
     return pd.DataFrame(rows, columns=CELLS)
+
+
+def _means(matrix: np.ndarray, masks: Sequence[Mask]) -> np.ndarray:
+    """Mean of the known similarities of each choice of pairs, shape (masks,)."""
+    known = np.isfinite(matrix)
+    with np.errstate(invalid="ignore"):
+        return np.array([matrix[m & known].sum() / np.float64((m & known).sum()) for m in masks])
 
 
 def _half_width(left_out: Sequence[np.ndarray]) -> float:

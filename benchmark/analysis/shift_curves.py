@@ -1,7 +1,8 @@
 """Similarity of explanations under shift over the measured strength of the shift, for figures.
 
 Conditions of one kind differ in strength alone, such as white noise at several signal-to-noise ratios. Means are over
-clips whose predicted class is unchanged, as in `robustness`.
+clips whose predicted class is unchanged, as in `robustness`, of the clips that methods share at all strengths of a
+curve (`strength_curves.comparable_points`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pandas as pd
 from ...datasets.shifts.conditions import CONDITIONS
 from ..stats.clustered import clustered_mean
 from .robustness import PAIR
-from .strength_curves import SETTING, curve_areas
+from .strength_curves import FACTS, SETTING, comparable_points, curve_areas
 
 OF_AREA = {
     "area": "area", "low": "area_low", "high": "area_high", "all_area": "area_all", "n_speakers": "area_speakers",
@@ -22,9 +23,9 @@ OF_AREA = {
 }  # fmt: skip
 CURVES = [
     "corpus", "model", "method", "kind", "unit", "condition", "strength", "similarity", "low", "high", "floor",
-    "ceiling", "changed", "n_clips", "n_all", "n_speakers", "curve", *OF_AREA.values(),
+    "ceiling", "changed", "n_clips", "n_all", "n_speakers", "shift", "strengths", "apart",
+    "curve", *OF_AREA.values(),
 ]  # fmt: skip
-FALLING = ("dB SNR", "kbit/s", "Hz band")  # units in which the stronger shift is the smaller number
 
 
 def kind_of(condition: str) -> tuple[str, str]:
@@ -52,21 +53,22 @@ def shift_curves(rows: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Columns `CURVES`. ``strength`` is the mean measured strength over all clips; ``low`` and ``high`` are the 95 %
         interval of the similarity, speakers (and sentences) as clusters, missing below 6 speakers; ``changed`` is the
-        share of clips whose predicted class changed, of ``n_all``. Conditions that are strengths of one ``curve`` have
-        the area under the score over it (`strength_curves.curve_areas`), the same at each of them: ``area`` with its
-        interval, ``area_all`` of all clips, the fewest speakers at a strength, and why a number is missing. In the
-        order of the registered conditions.
+        share of clips whose predicted class changed, of ``n_all``. ``shift`` names the curve, or a condition that is on
+        none; ``strengths`` and ``apart`` are those of `strength_curves.comparable_points`. Conditions that are
+        strengths of one ``curve`` have the area under the score over it (`strength_curves.curve_areas`), the same at
+        each of them: ``area`` with its interval, ``area_all`` of all clips, the fewest speakers at a strength, and why
+        a number is missing. In the order of the registered conditions.
     """
     found = []
-    for named, part in rows[rows["axis"] == "shift"].groupby(PAIR, sort=False):
+    for named, known in comparable_points(rows).groupby(PAIR, sort=False):
         _, corpus, model, condition, method = named
-        known = part.dropna(subset=["similarity", "floor"])
         same = known[known["unchanged"].ne(False)]
         kind, unit = kind_of(str(condition))
         row: dict[str, Any] = dict.fromkeys(CURVES, np.nan) | {"curve": "", "area_note": ""} | {
             "corpus": corpus, "model": model, "method": method, "kind": kind, "unit": unit, "condition": condition,
-            "strength": part["strength"].mean(), "n_clips": len(same), "n_all": len(known),
-            "n_speakers": same["speaker"].nunique(), "changed": 1 - len(same) / len(known) if len(known) else np.nan,
+            "strength": known["strength"].mean(), "n_clips": len(same), "n_all": len(known),
+            "n_speakers": same["speaker"].nunique(), "changed": 1 - len(same) / len(known),
+            "shift": known["curve"].iloc[0], **{name: known[name].iloc[0] for name in FACTS[1:]},
         }  # fmt: skip
         if len(same):
             sentences = same["sentence"].tolist() if same["sentence"].ne("").all() else None

@@ -3,10 +3,14 @@
 A curve is one of `datasets.shifts.conditions.CURVES`: five strengths of one shift, weakest first. Its points are the
 `robustness.pooled` rows of the conditions; x is the strength *measured* on the clips.
 
-The area is under the score (0: as alike as other clips, 1: as a repeat) over the strengths of the curve that were run,
-which are equally spaced on the axis 0..1, whatever their unit: areas of two methods are comparable where both have the
-same strengths. Interval: jackknife over speakers of the whole area, so that strengths, which share clips, count once;
-its degrees of freedom are those of the strength with the fewest speakers, and below 6 there the area is described only.
+Within a corpus and recogniser the methods of a curve are compared over the same strengths and clips: the strengths of
+the methods that have most of them, and the clips that these methods explained at each (`shared_comparisons`). A method
+that lacks strengths has points on those clips where it explained any, and no area.
+
+The area is under the score (0: as alike as other clips, 1: as a repeat) over those strengths, which are equally spaced
+on the axis 0..1, whatever their unit. Interval: jackknife over speakers of the whole area, so that strengths, which
+share clips, count once; its degrees of freedom are those of the strength with the fewest speakers, and below 6 there
+the area is described only.
 """
 
 from __future__ import annotations
@@ -18,14 +22,75 @@ import pandas as pd
 from scipy import stats
 
 from ...datasets.shifts.conditions import CONDITIONS, CURVES
+from ...methods.records import baselines
 from ..stats.cluster_variance import LEVEL, MIN_SPEAKERS
 from .robustness import MIN_RANGE, score_of_means
+from .shared_comparisons import as_bits, shared_by_most
 
 SETTING = ["corpus", "model", "method"]
 AREAS = [
     *SETTING, "curve", "area", "low", "high", "all_area", "similarity_area", "strengths", "conditions", "n_clips",
     "n_speakers", "note",
 ]  # fmt: skip
+CURVE_OF = {name: curve for curve, names in CURVES.items() for name in names}
+FACTS = ["curve", "strengths", "apart"]  # what `comparable_points` adds
+OTHER_CLIPS = "other clips"
+
+
+def comparable_points(rows: pd.DataFrame) -> pd.DataFrame:
+    """Comparisons of clips with their shifted versions that the points of curves are means of.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of `robustness.clip_rows`.
+
+    Returns
+    -------
+    DataFrame
+        Those rows of axis ``shift`` of clips that a method explained at each of its strengths, and of methods with all
+        strengths only clips that these share. Added are ``curve``, one of `CURVES` or the name of a condition that is
+        on none; ``strengths``, how many the methods that have most of them have; and ``apart``: why a method cannot be
+        compared with the others, "2 of 5 strengths" or `OTHER_CLIPS`, else empty.
+    """
+    known = rows[rows["axis"] == "shift"].dropna(subset=["similarity", "floor"])
+    known = known.assign(curve=[CURVE_OF.get(name, name) for name in known["other"]])
+    parts = []
+    for (_, _, curve), of_curve in known.groupby(["corpus", "model", "curve"], sort=False):
+        parts += _alike(of_curve, list(CURVES.get(curve, (curve,))))
+    empty = known.assign(**dict.fromkeys(FACTS[1:], ""))
+    return pd.concat(parts).sort_index() if parts else empty.iloc[:0]
+
+
+def _alike(rows: pd.DataFrame, conditions: list[str]) -> list[pd.DataFrame]:
+    """Rows of each method of one curve that are compared, with `FACTS`."""
+    of_method = {str(method): _at_each(part) for method, part in rows.groupby("method", sort=False)}
+    of_method = {method: part for method, part in of_method.items() if len(part)}
+    if not of_method:
+        return []
+    had = {method: tuple(name for name in conditions if part["other"].eq(name).any())
+           for method, part in of_method.items()}  # fmt: skip
+    # of equally many strengths those that more methods have, then the weaker ones
+    most = max(had.values(), key=lambda names: (len(names), list(had.values()).count(names),
+               [-conditions.index(name) for name in names]))  # fmt: skip
+    clips, places = as_bits({m: set(_clips(of_method[m])) for m, names in had.items() if names == most})
+    sharing, shared = shared_by_most(clips, beside=baselines())
+    found = []
+    for method, part in of_method.items():
+        on_shared = [key in places and bool(shared >> places[key] & 1) for key in _clips(part)]
+        if method in sharing or (had[method] != most and any(on_shared)):
+            part = part[on_shared]
+        apart = "" if method in sharing else OTHER_CLIPS
+        if len(had[method]) < len(most):
+            apart = f"{len(had[method])} of {len(most)} strengths"
+        elif had[method] != most:
+            apart = "other strengths"
+        found.append(part.assign(strengths=len(most), apart=apart))
+    return found
+
+
+def _clips(part: pd.DataFrame) -> list[tuple[str, ...]]:
+    return list(part[["clip", "target"]].itertuples(index=False, name=None))
 
 
 def curve_areas(rows: pd.DataFrame) -> pd.DataFrame:
@@ -39,31 +104,42 @@ def curve_areas(rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `AREAS`, one row for each corpus, recogniser, method and curve with at least two strengths, of clips
-        that were compared at each of them. ``area`` is of those whose prediction is unchanged under the strength,
+        Columns `AREAS`, one row for each corpus, recogniser, method and curve with at least two strengths, of the clips
+        of `comparable_points`. ``area`` is of those whose prediction is unchanged under the strength,
         ``all_area`` of all, ``similarity_area`` of the raw similarity of unchanged ones. ``n_speakers`` are those with
         a score at every strength: the fewest at one.
-        NaN, with the reason in ``note``, where a strength has no score.
+        NaN, with the reason in ``note``, where a strength has no score, and where the method lacks strengths that
+        others have; the note also says where it is over other clips than theirs.
     """
-    known = rows[rows["axis"] == "shift"].dropna(subset=["similarity", "floor"])
+    known = comparable_points(rows)
     found = []
     for named, part in known.groupby(SETTING, sort=False):
         for curve, conditions in CURVES.items():
-            present = [name for name in conditions if (part["other"] == name).any()]
-            compared = _at_each(part, present)
-            if len(present) > 1 and len(compared):
-                found.append(dict(zip(SETTING, named, strict=True)) | {"curve": curve} | _area(compared, present))
+            compared = part[part["curve"] == curve]
+            present = [name for name in conditions if (compared["other"] == name).any()]
+            if len(present) > 1:
+                told = _area(compared, present)
+                found.append(dict(zip(SETTING, named, strict=True)) | {"curve": curve} | told)
     return pd.DataFrame(found, columns=AREAS)
 
 
-def _at_each(part: pd.DataFrame, conditions: list[str]) -> pd.DataFrame:
-    """Rows of clips that were compared at each of these strengths: runs that are read together may have others."""
-    part = part[part["other"].isin(conditions)]
-    strengths = part.groupby("clip")["other"].nunique()
-    return part[part["clip"].isin(strengths.index[strengths == len(conditions)])]
+def _at_each(part: pd.DataFrame) -> pd.DataFrame:
+    """Rows of clips that were compared at each strength: runs that are read together may have others."""
+    strengths = part.groupby(["clip", "target"])["other"].transform("nunique")
+    return part[strengths == part["other"].nunique()]
 
 
 def _area(part: pd.DataFrame, conditions: list[str]) -> dict[str, Any]:
+    apart, clips = part["apart"].iloc[0], part["clip"].nunique()
+    if apart in ("", OTHER_CLIPS):
+        told = _whole_area(part, conditions)
+        aside = f"over {clips} clips of its own" if apart else ""
+        return told | {"note": "; ".join(text for text in (told["note"], aside) if text)}
+    return {"strengths": len(conditions), "conditions": " ".join(conditions), "n_clips": clips, "n_speakers": 0,
+            "note": f"{apart}: no area to compare"}  # fmt: skip
+
+
+def _whole_area(part: pd.DataFrame, conditions: list[str]) -> dict[str, Any]:
     same = part[part["unchanged"].ne(False)]
     scored = same.dropna(subset=["ceiling"])
     fewest = int(scored.groupby("other")["speaker"].nunique().reindex(conditions, fill_value=0).min())

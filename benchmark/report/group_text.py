@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ...metrics.verdict import labelled
-from ..analysis.axis_board import AXIS_LEGEND, axis_grid
+from ..analysis.axis_board import AXIS_LEGEND, axis_grid, shared_texts
 from ..analysis.leaderboard import SETTING, core_rows
 from ..analysis.rank_agreement import LEAST_METHODS
 from ..stats.wording import p_text
@@ -140,4 +140,5 @@ def axes_markdown(axes: pd.DataFrame) -> str:
     if axes.empty:
         return ""
     parts = ["\n## Robustness: shift, recognisers, corpora, retrainings and seeds", AXIS_LEGEND]
-    return "\n\n".join([*parts, markdown_table(axis_grid(axes), texts=3)]) + "\n"
+    shared = "Pooled over: " + "; ".join(shared_texts(axes)) + "."
+    return "\n\n".join([*parts, markdown_table(axis_grid(axes), texts=3), markdown_text(shared)]) + "\n"

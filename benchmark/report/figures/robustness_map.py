@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,10 @@ from .style import FAINT, GREY, INK, PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_p
 
 NAME = "robustness-map"
 MAX_METHODS = 3
-CELL = 0.55  # inches
+CELL, LEAST_CELL = 0.5, 0.29  # inches; an interval does not fit in smaller ones
+LETTER, LINE = 0.054, 0.12  # inches of a label's letter and line
+SLANT = 45  # degrees of labels below that are wider than their cell
+BAR = 0.85  # inches for the colour bar
 TITLES = {"corpora": "across corpora,\nsame recogniser", "recognisers": "across recognisers,\nsame corpus"}
 OF_OTHERS = (
     " A recogniser trained on another corpus than the one it hears is a recogniser of its own here, and no part of the "
@@ -67,15 +70,21 @@ def draw_robustness_map(table: pd.DataFrame, picture: str | Path) -> Path:
         f"recognisers.{aside}" + (OF_OTHERS if of_others else "")
     )
     heading = "Similarity of explanations across corpora and across recognisers"
+    names = {axis: [_label(name) for name in table.loc[table["axis"] == axis, "one"].unique()] for axis in drawn}
+    cell = cell_size(names)
+    if cell < LEAST_CELL:
+        note = note.replace("± half", "Not shown for lack of room (see the CSV): half")
     with rc_context(PAPER):
-        height = 0.6 + len(methods) * (0.95 + CELL * max(sizes.values()))
-        figure, content = new_page(TWO_COLUMNS, height, heading, note)
-        axes = content.subplots(len(methods), len(drawn), squeeze=False, width_ratios=[sizes[a] + 0.6 for a in drawn])
+        rows = 0.6 + cell * max(len(labels) for labels in names.values()) + max(_below(x, cell) for x in names.values())
+        figure, content = new_page(TWO_COLUMNS, 0.35 + len(methods) * rows, heading, note)
+        axes = content.subplots(
+            len(methods), len(drawn), squeeze=False, width_ratios=[len(labels) for labels in names.values()]
+        )
         for row, method in zip(axes, methods, strict=True):
             for ax, axis in zip(row, drawn, strict=True):
                 part = table[(table["method"] == method) & (table["axis"] == axis)]
                 if part["one"].nunique() > 1:
-                    _heat_map(ax, part, colours)
+                    _heat_map(ax, part, colours, cell)
                     ax.set_title(f"{method}\n{TITLES[axis]}", loc="left", fontweight="bold", fontsize=7)
                 else:
                     ax.set_axis_off()
@@ -84,7 +93,40 @@ def draw_robustness_map(table: pd.DataFrame, picture: str | Path) -> Path:
         return save(figure, table, picture, dpi=PAPER_DPI)
 
 
-def _heat_map(ax: Any, part: pd.DataFrame, colours: ScalarMappable) -> None:
+def cell_size(names: Mapping[str, Sequence[str]]) -> float:
+    """Side of a cell in inches, so that maps of these labels fit beside each other.
+
+    Parameters
+    ----------
+    names : mapping of str to sequence of str
+        Labels of each map, lines broken.
+    """
+    beside = sum(LETTER * _width(labels) + 0.15 for labels in names.values())
+    return min(CELL, (TWO_COLUMNS - BAR - beside) / sum(map(len, names.values())))
+
+
+def _label(name: str) -> str:
+    return short_name(name).replace(" (", "\n(trained on ")
+
+
+def _width(labels: Sequence[str]) -> int:
+    """Letters of the longest line."""
+    return max(len(line) for label in labels for line in label.split("\n"))
+
+
+def _slanted(labels: Sequence[str], cell: float) -> bool:
+    return LETTER * _width(labels) > cell
+
+
+def _below(labels: Sequence[str], cell: float) -> float:
+    """Height of the labels below a map."""
+    if not _slanted(labels, cell):
+        return LINE * (1 + max(label.count("\n") for label in labels))
+    longest = max(len(label) for label in labels)  # on one line: two would meet those beside
+    return float((LETTER * longest + LINE) * np.sin(np.radians(SLANT)))
+
+
+def _heat_map(ax: Any, part: pd.DataFrame, colours: ScalarMappable, cell: float) -> None:
     names = list(dict.fromkeys(part["one"]))
     known = part.set_index(["one", "other", "bands"])
     for i in range(len(names)):
@@ -101,18 +143,19 @@ def _heat_map(ax: Any, part: pd.DataFrame, colours: ScalarMappable) -> None:
                 )
             )  # fmt: skip
             ink = "white" if np.isfinite(value) and abs(value) > 0.7 else INK
-            spread = f"\n±{half:.2f}" if np.isfinite(half) else ""
+            spread = f"\n±{half:.2f}" if np.isfinite(half) and cell >= LEAST_CELL else ""
+            told = f"{value + 0.0:.2f}{spread}" if np.isfinite(value) else "–"
             ax.text(
-                j, i, f"{value + 0.0:.2f}{spread}" if np.isfinite(value) else "–", ha="center", va="center",
+                j, i, told if cell >= LEAST_CELL else told.replace("0.", "."), ha="center", va="center",
                 fontsize=SMALL + 0.5, color=ink,
             )  # fmt: skip
     ax.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), aspect="equal")
-    labels = [short_name(name).replace(" (", "\n(trained on ") for name in names]
-    slanted = max(map(len, labels)) > 10
-    ax.set_xticks(
-        range(len(names)), labels, rotation=25 if slanted else 0, ha="right" if slanted else "center",
-        rotation_mode="anchor",
-    )  # fmt: skip
+    ax.set_anchor("NW")
+    labels = [_label(name) for name in names]
+    slanted = _slanted(labels, cell)
+    below = [label.replace("\n", " ") for label in labels] if slanted else labels
+    turned = {"rotation": SLANT, "ha": "right"} if slanted else {"rotation": 0, "ha": "center"}
+    ax.set_xticks(range(len(names)), below, va="top", rotation_mode="anchor", **turned)
     ax.set_yticks(range(len(names)), labels)
     ax.tick_params(length=0)
     for spine in ax.spines.values():

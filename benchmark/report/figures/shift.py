@@ -6,6 +6,7 @@ Where runs have several strengths of a shift, the area under the score over them
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -14,13 +15,13 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator
 
 from ....errors import InputError
 from ....methods.records import baselines
 from ...analysis.axis_rows import axis_tables
 from ...analysis.robustness import ROWS
-from ...analysis.shift_curves import FALLING, shift_curves
+from ...analysis.shift_curves import shift_curves
 from ...analysis.stored_maps import CLEAN, FoundMap
 from ...stats.clustered import MIN_SPEAKERS
 from .choice import by_registry, explainers, short_name
@@ -42,23 +43,31 @@ from .style import (
 NAME = "shift"
 RANDOM = "random"  # whose floor and ceiling are 0
 MAX_METHODS = len(PALETTE)
-PER_ROW, MOST_PER_ROW = 4, 5  # panels; more than two rows of them and the table would not fit a page
+PER_ROW, MOST_PER_ROW = 4, 5  # panels; more than three rows of them and the table would not fit a page
 LINE = 0.135  # inches of height of a line of the table
 ONE_LINE = 6  # methods up to which an area and its interval stand on one line
 LABEL = 0.27  # share of the width for the names of the curves
-MOST_TICKS = 6
 LEAST_ROOM = {PER_ROW: 0.13, MOST_PER_ROW: 0.2}  # between two labels, of the range of strengths, by panels in a row
 BANDS: dict[str, Any] = {
     "floor": {"facecolor": GREY, "alpha": 0.20},
     "ceiling": {"facecolor": "none", "edgecolor": GREY, "hatch": "//////", "alpha": 0.45},
 }
-AXES = {"tempo": "rate", "opus": "bit rate", "mp3": "bit rate", "telephone": "band"}
+AXES = {  # labels by unit
+    "s T60": "reverberation T60 / s", "dB SNR": "signal-to-noise ratio / dB", "st": "shift / semitones",
+    "Hz band": "width of the band / kHz", "kbit/s": "bit rate / kbit/s", "times": "tempo (1: as recorded)",
+    "dB": "gain / dB",
+}  # fmt: skip
+SCALE = {"Hz band": 1e-3}
+BOTH_WAYS = ("gain", "pitch", "tempo")  # kinds of shift with a curve in either direction
+HEIGHTS = {1: 2.35, 2: 2.35, 3: 1.9}  # inches of a row of panels, by their number
+MOST_WORDS = 2  # rows of panels up to which the labels of their y axes say it all
+APART = "°"  # behind an area over other clips than those of the methods beside it
 WORDS = {"room": "reverberation", "babble mix": "babble", "opus": "Opus", "mp3": "MP3"}  # kinds of shift
 BESIDE = ("energy", RANDOM)  # baselines that are drawn unless methods are named
 
 
 def draw_shift(table: pd.DataFrame, picture: str | Path) -> Path:
-    """Draw `shift_curves` of one corpus and recogniser, a panel for each kind of shift.
+    """Draw `shift_curves` of one corpus and recogniser, a panel for each shift, from its weakest strength on.
 
     Parameters
     ----------
@@ -76,63 +85,94 @@ def draw_shift(table: pd.DataFrame, picture: str | Path) -> Path:
             f"figure {NAME}: the runs hold no shifted clip and the same clip as recorded; run them with --condition "
             "clean --condition noise-20db --condition noise-10db (see: serxai ls conditions)."
         )
-    kinds = list(table.groupby(["kind", "unit"], sort=False))
+    shifts = [part for _, part in table.groupby("shift", sort=False)]
     areas = table[table["curve"] != ""].drop_duplicates(["method", "curve"])
     methods = by_registry(table["method"])
     looks = {name: (PALETTE[i % MAX_METHODS], MARKERS[i % MAX_METHODS]) for i, name in enumerate(methods)}
-    columns = min(PER_ROW if len(kinds) <= 2 * PER_ROW else MOST_PER_ROW, max(len(kinds), 2))
-    blocks, room = -(-len(kinds) // columns), LEAST_ROOM[max(columns, PER_ROW)]
+    columns = min(PER_ROW if len(shifts) <= 2 * PER_ROW else MOST_PER_ROW, max(len(shifts), 2))
+    blocks, room = -(-len(shifts) // columns), LEAST_ROOM[max(columns, PER_ROW)]
     least = min(0.0, table[["similarity", "low", "floor"]].min().min())
     first, least_n, most_n = table.iloc[0], table["n_clips"].min(), table["n_clips"].max()
     heading = f"Explanations under shift: {first['corpus']}, {short_name(first['model'], first['corpus'])}"
     clips = f"{most_n}" if least_n == most_n else f"{least_n} to {most_n}"
+    of_all = " or ".join(str(n) for n in sorted(table["n_all"].unique()))
     note = (
         f"Rank correlation of maps, mean over the clips whose predicted class is unchanged ({clips} of "
-        f"{table['n_all'].max()}), with 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers). "
-        "Strength: mean as measured; noise and bit rate are the stronger the further right. Open markers on the right: "
+        f"{of_all}), with 95 % interval (speakers as clusters; none below {MIN_SPEAKERS} speakers). "
+        "Strength: mean as measured, the stronger the further right. A line is of one set of clips: those that the "
+        "methods with all strengths explained at each. Open markers on the right: "
         "each method's own floor, the similarity to other clips explained for the same class; only what lies above it "
         "is due to the clip. Bands: range of floors and of ceilings (a repeat with another seed), without random. "
         "Dashed: baselines; a map that ignores the recogniser is stable too."
     )
     if len(areas):
         note += (
-            " Area: under (similarity - floor) / (ceiling - floor) over the strengths of a shift that were run, "
-            "equally spaced on 0..1, same clips; [95 %] by a jackknife over speakers, none where a strength has fewer "
+            " Area: under (similarity - floor) / (ceiling - floor) over the strengths of a shift, equally spaced on "
+            "0..1, same clips; [95 %] by a jackknife over speakers, none where a strength has fewer "
             f"than {MIN_SPEAKERS} with an unchanged prediction (the fewest are given); – where a strength has no score."
         )
+    if (table["apart"] != "").any():
+        note += (
+            " Dotted: methods that lack strengths that others have, and have no area, or that explained other clips "
+            f"({APART})."
+        )
     with rc_context(PAPER):
-        panels, below = 2.35 * blocks, _table_height(areas)
+        panels, below = HEIGHTS.get(blocks, min(HEIGHTS.values())) * blocks, _table_height(areas)
         figure, content = new_page(TWO_COLUMNS, 0.75 + panels + below, heading, note)
         parts = content.add_gridspec(2, 1, height_ratios=(panels, below)) if below else content.add_gridspec(1, 1)
         grid = parts[0].subgridspec(2 * blocks, columns, height_ratios=[3, 1] * blocks)
         axes = grid.subplots(squeeze=False, sharey="row")
         for ax in axes.ravel():
             ax.set_axis_off()
-        for place, ((kind, unit), part) in enumerate(kinds):
+        for place, part in enumerate(shifts):
+            first = part.iloc[0]
             block, column = divmod(place, columns)
             above, changed = axes[2 * block, column], axes[2 * block + 1, column]
             above.set_axis_on()
             changed.set_axis_on()
             _panel(above, part, looks)
-            above.set_title(WORDS.get(str(kind), str(kind)), fontweight="bold")
+            above.set_title(shift_title(first["kind"], first["shift"]), fontweight="bold")
             above.set_ylim(least - 0.03, 1.05)
             _changed(changed, part)
-            changed.set_xlabel(_axis_label(str(kind), str(unit)))
+            changed.set_xlabel(AXES.get(first["unit"], f"{first['kind']} / {first['unit']}"))
+            measured = _by_strength(part)["strength"].dropna()
             for ax in (above, changed):
-                ax.set_xlim(*_limits(part["strength"], str(unit) in FALLING))
-                measured = sorted(part["strength"].dropna().unique())
-                ax.xaxis.set_major_locator(
-                    FixedLocator(readable_ticks(measured, room)) if len(measured) <= MOST_TICKS else MaxNLocator(5)
-                )
-                ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{round(x, 2) + 0.0:.3g}"))  # without -0
+                ax.set_xlim(*limits(part))
+                ax.xaxis.set_major_locator(FixedLocator(readable_ticks(sorted(measured), room)))
+                ax.xaxis.set_major_formatter(partial(strength_text, unit=first["unit"]))
             above.tick_params(labelbottom=False)
             if column == 0:
-                above.set_ylabel("similarity to the map\nof the clip as recorded")
-                changed.set_ylabel("predictions\nchanged")
+                roomy = blocks <= MOST_WORDS
+                above.set_ylabel("similarity to the map\nof the clip as recorded" if roomy else "similarity")
+                changed.set_ylabel("predictions\nchanged" if roomy else "changed")
         if below:
             _areas(content.add_subplot(parts[1]), areas, looks)
         content.legend(handles=_legend(looks, table), loc="outside lower center", ncols=5, handlelength=2.6)
         return save(figure, table, picture, dpi=PAPER_DPI)
+
+
+def shift_title(kind: str, shift: str) -> str:
+    """Name of a shift for a panel.
+
+    Examples
+    --------
+    >>> shift_title("pitch", "lower"), shift_title("room", "reverb"), shift_title("white noise", "noise")
+    ('pitch, lower', 'reverberation', 'white noise')
+    """
+    return f"{kind}, {shift}" if kind in BOTH_WAYS else WORDS.get(kind, kind)
+
+
+def strength_text(x: float, _: int = 0, unit: str = "") -> str:
+    """Label of a strength, with two digits.
+
+    Examples
+    --------
+    >>> strength_text(3100.0, unit="Hz band"), strength_text(-0.99), strength_text(26.8), strength_text(-0.001)
+    ('3.1', '-1', '27', '0')
+    """
+    x *= SCALE.get(unit, 1.0)
+    x = round(x, 1 if abs(x) > 0.95 else 2) + 0.0  # without -0
+    return f"{x:.2g}" if abs(x) < 100 else f"{x:.0f}"
 
 
 def readable_ticks(measured: Sequence[float], room: float = LEAST_ROOM[PER_ROW]) -> list[float]:
@@ -165,7 +205,7 @@ def _panel(ax: Any, part: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> No
         of_methods = part[part["method"] != RANDOM].groupby("method")[bound].mean().dropna()
         if len(of_methods):
             ax.axhspan(of_methods.min() - 0.005, of_methods.max() + 0.005, linewidth=0, **look)
-    shift = np.linspace(-1, 1, len(looks)) * 0.008 * np.ptp(_limits(part["strength"], False))
+    shift = np.linspace(-1, 1, len(looks)) * 0.008 * np.ptp(limits(part))
     for offset, (method, (colour, marker)) in zip(shift, looks.items(), strict=True):
         rows = part[part["method"] == method].sort_values("strength")
         if rows.empty:
@@ -173,7 +213,7 @@ def _panel(ax: Any, part: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> No
         half = (rows["high"] - rows["low"]).to_numpy() / 2
         ax.errorbar(
             rows["strength"] + offset, rows["similarity"], yerr=half, color=colour, marker=marker, elinewidth=0.7,
-            linestyle="--" if method in baselines() else "-", clip_on=False,
+            linestyle=":" if (rows["apart"] != "").any() else "--" if method in baselines() else "-", clip_on=False,
         )  # fmt: skip
         floor = rows["floor"].mean()
         ax.plot(
@@ -184,12 +224,18 @@ def _panel(ax: Any, part: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> No
 
 def _changed(ax: Any, part: pd.DataFrame) -> None:
     """Changed predictions: the same for all methods that explain the same clips, else the mean over methods."""
-    changed = part.groupby("strength")["changed"].mean()
-    ax.plot(changed.index, changed, color=GREY, marker="o", clip_on=False)
-    ax.fill_between(changed.index, 0, changed, color=GREY, alpha=0.15, linewidth=0)
+    told = _by_strength(part)
+    ax.plot(told["strength"], told["changed"], color=GREY, marker="o", clip_on=False)
+    ax.fill_between(told["strength"], 0, told["changed"], color=GREY, alpha=0.15, linewidth=0)
     ax.set(ylim=(0, 1), yticks=(0, 0.5, 1))
     ax.grid(axis="y", color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
+
+
+def _by_strength(part: pd.DataFrame) -> pd.DataFrame:
+    """Strength and share of changed predictions by condition, weakest first, of methods with all of them if any."""
+    whole = part[part["apart"] == ""]
+    return (whole if len(whole) else part).groupby("condition", sort=False)[["strength", "changed"]].mean()
 
 
 def _table_height(areas: pd.DataFrame) -> float:
@@ -203,7 +249,7 @@ def _areas(ax: Any, areas: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> N
     curves = list(dict.fromkeys(areas["curve"]))
     known = areas.set_index(["curve", "method"])
     one_line = len(looks) <= ONE_LINE
-    ax.set(xlim=(0, 1), ylim=(len(curves) - 0.5, -0.5 - 2.2 / (1 if one_line else 2)))
+    ax.set(xlim=(0, 1), ylim=(len(curves) - 0.5, -0.5 - 1.8 / (1 if one_line else 2)))
     ax.set_axis_off()
     ax.set_title("Area under the score over the strengths of a shift [95 %]", loc="left", fontweight="bold")
     centres = LABEL + (np.arange(len(looks)) + 0.5) * (1 - LABEL) / len(looks)
@@ -220,8 +266,7 @@ def _areas(ax: Any, areas: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> N
 def curve_label(areas: pd.DataFrame) -> str:
     """Name of a curve and the speakers that its areas rest on."""
     first, speakers = areas.iloc[0], sorted({int(n) for n in areas["area_speakers"] if n > 0}) or [0]
-    name = first["curve"] if first["kind"] in ("gain", "pitch", "tempo") else WORDS.get(first["kind"], first["kind"])
-    name = f"{first['kind']}, {name}" if name != WORDS.get(first["kind"], first["kind"]) else name
+    name = shift_title(first["kind"], first["curve"])
     n = f"{speakers[0]}" if len(speakers) == 1 else f"{speakers[0]} to {speakers[-1]}"
     few = ": described only" if speakers[-1] < MIN_SPEAKERS and areas["area"].notna().any() else ""
     return f"{name} ({n} speaker{'' if n == '1' else 's'}{few})"
@@ -230,21 +275,24 @@ def curve_label(areas: pd.DataFrame) -> str:
 def area_text(row: pd.Series, one_line: bool) -> str:
     """Area of a row of `shift_curves` with its interval, where there is one."""
     if not np.isfinite(row["area"]):
-        return "–"
+        return (row["apart"] if one_line else row["apart"].replace(" s", "\ns")) or "–"
     interval = f"[{row['area_low']:.2f}, {row['area_high']:.2f}]" if np.isfinite(row["area_low"]) else ""
-    return f"{row['area'] + 0.0:.2f}{' ' if one_line else chr(10)}{interval}".rstrip()
+    return f"{row['area'] + 0.0:.2f}{APART * bool(row['apart'])}{' ' if one_line else chr(10)}{interval}".rstrip()
 
 
-def _limits(strength: pd.Series, falling: bool) -> tuple[float, float]:
-    """Limits of an axis of strengths, the stronger shift right."""
-    low, high = float(strength.min()), float(strength.max())
+def limits(part: pd.DataFrame) -> tuple[float, float]:
+    """Limits of the axis of strengths of a shift: the weakest left, also where that is the larger number.
+
+    Parameters
+    ----------
+    part : DataFrame
+        Of `shift_curves`, one shift.
+    """
+    measured = _by_strength(part)["strength"].dropna()
+    low, high = float(part["strength"].min()), float(part["strength"].max())
     margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    falling = len(measured) > 1 and measured.iloc[-1] < measured.iloc[0]
     return (high + margin, low - margin) if falling else (low - margin, high + margin)
-
-
-def _axis_label(kind: str, unit: str) -> str:
-    words = {"s T60": "reverberation time T60 / s", "dB SNR": "signal-to-noise ratio / dB", "st": "shift / semitones"}
-    return words.get(unit, f"{AXES.get(kind, kind)} / {unit}")
 
 
 def _legend(looks: dict[str, tuple[str, str]], table: pd.DataFrame) -> list[Any]:
@@ -257,7 +305,7 @@ def _legend(looks: dict[str, tuple[str, str]], table: pd.DataFrame) -> list[Any]
 
 
 def shift_of_runs(figure: FigureOfRuns) -> Path:
-    """Draw `draw_shift` of runs: of the methods that are chosen, else up to six and the baselines energy and random.
+    """Draw `draw_shift` of runs: of chosen methods, else of up to six with most strengths, energy and random.
 
     Raises
     ------
@@ -275,5 +323,5 @@ def shift_of_runs(figure: FigureOfRuns) -> Path:
 
 
 def _default(found: Sequence[FoundMap]) -> list[str]:
-    explained = explainers((one.corpus, one.method) for one in found)
+    explained = explainers((one.condition, one.method) for one in found if one.condition != CLEAN)
     return [*explained[: MAX_METHODS - len(BESIDE)], *beside(BESIDE)(found)]

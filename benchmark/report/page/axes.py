@@ -10,6 +10,7 @@ import pandas as pd
 
 from ...analysis.axis_board import AXIS_LEGEND, CORPORA
 from ...analysis.robustness import AXES
+from ...analysis.shared_comparisons import pooled_alike
 from ...analysis.shown_names import plain_name, recogniser_title
 from .encode import grid
 from .payload import BOARD, Setting
@@ -61,10 +62,10 @@ def axis_rows(axes: pd.DataFrame, clips: pd.DataFrame, settings: Sequence[Settin
     -------
     DataFrame
         Columns of `payload.BOARD` and those of a `Setting`. ``n_clips`` counts clips, ``n_ok`` comparisons that
-        entered, ``n_planned`` all, ``n_skipped`` those whose predicted class changed; there is no coverage, since
-        nothing is missing.
+        entered, ``n_planned`` all that the methods of the setting share (`shared_comparisons`), ``n_skipped`` those
+        whose predicted class changed; there is no coverage, since nothing is missing.
     """
-    found = []
+    found, clips = [], pooled_alike(clips)
     for setting in settings:
         own = clips[_of(clips, setting)]
         counts = own.groupby(["axis", "method"])["clip"].agg(["size", "nunique"])
@@ -106,6 +107,7 @@ def axis_chunks(
     metrics : mapping of str to int
         Number of each metric.
     """
+    clips = pooled_alike(clips)
     for number, setting in enumerate(settings):
         place = {clip: i for i, clip in enumerate(sorted(setting.of(facts)["clip"].astype(str).unique()))}
         own = clips[_of(clips, setting) & clips["clip"].isin(list(place)) & clips["unchanged"].ne(False)]

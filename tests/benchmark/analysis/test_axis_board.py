@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serxai.benchmark.analysis.axis_board import COLUMNS, CORPORA, axis_board, axis_grid
+from serxai.benchmark.analysis.axis_board import COLUMNS, CORPORA, axis_board, axis_grid, shared_texts
 from serxai.benchmark.analysis.axis_rows import AxisTables
 from serxai.benchmark.analysis.band_table import band_table
 from serxai.benchmark.analysis.leaderboard import leaderboard
@@ -68,6 +68,73 @@ def test_each_axis_is_a_column_and_only_methods_above_the_bar_are_ranked():
     (line,) = (line for line in axis_grid(of_another)[1:] if line[:3] == ["energy", "emodb", "cnn@aaaaaa (nemo)"])
     assert line[5] == "–" and line[3] == own[3]  # no part of the axis of corpora
     assert "four axes" in axes_markdown(board) and not axes_markdown(board.iloc[:0])
+
+
+def test_methods_of_a_setting_are_pooled_over_what_they_share():
+    """Saliency has a mild condition more, gradcam every second clip alone, of a slow method too few to count."""
+    drawn = Drawn(speakers=8, clips=4)
+    every = {clip["clip"] for clip in drawn.clips}
+    half = {clip["clip"] for clip in drawn.clips[::2]}
+    had = {
+        "saliency": ({"tempo-110": 0.95, "noise-20db": 0.7, "noise-10db": 0.4}, every),
+        "emolime-sampled": ({"noise-20db": 0.8, "noise-10db": 0.5}, every),
+        "gradcam": ({"noise-20db": 0.6, "noise-10db": 0.3}, every),
+        "energy": ({"tempo-110": 0.99, "noise-20db": 0.9, "noise-10db": 0.9}, every),
+        "occlusion": ({"noise-20db": 0.9}, half),
+    }
+    maps = []
+    for method, (conditions, clips) in had.items():
+        of_method = [*drawn.maps(), *drawn.maps(repeat=1)]
+        for name, kept in conditions.items():
+            of_method += drawn.maps(kept, condition=name, strength=1.0)
+        maps += [replace(m, method=method) for m in of_method if m.clip in clips]
+    rows = clip_rows(maps, axes=["shift"])
+    passed = {("emodb", "cnn (emodb)"): [*list(had)[:3], "occlusion"]}
+    board = axis_board(AxisTables(rows, band_table([])), passed)
+    told = board.set_index("method")
+    # pairs x comparisons: 4 methods, without that of two baselines, of 64 comparisons each
+    assert told["shared"].to_dict() == dict.fromkeys(had, True) | {"occlusion": False}
+    assert set(told.loc[["saliency", "energy", "gradcam"], "n_clips"]) == {64}
+    assert told.loc["saliency", "compared"] == "noise-10db, noise-20db"
+    by_hand = rows[(rows["method"] == "saliency") & rows["other"].isin(["noise-10db", "noise-20db"])]
+    assert told.loc["saliency", "score"] == pytest.approx(pooled(by_hand.assign(other=""))["score"].iloc[0])
+    assert "64 of its 96 comparisons that 4 methods share" in told.loc["saliency", "note"]
+    # of all its own comparisons saliency would lead
+    own = pooled(rows.assign(other="")).set_index("method")["score"]
+    assert own["saliency"] > own["emolime-sampled"] and told.loc["saliency", "rank"] == 2
+    assert told.loc["emolime-sampled", "rank"] == 1 and told.loc["gradcam", "rank"] == 3
+    assert told.loc["occlusion", "score"] == pytest.approx(own["occlusion"]) and pd.isna(told.loc["occlusion", "rank"])
+    assert "not ranked" in told.loc["occlusion", "note"]
+    (line,) = (line for line in axis_grid(board) if line[0].startswith("occlusion"))
+    assert "°" in line[3] and "rank" not in line[3]
+    assert shared_texts(board) == [
+        "shift, emodb, cnn (emodb): 64 comparisons, 4 methods: noise-10db, noise-20db"
+    ]  # fmt: skip
+    turned = axis_board(AxisTables(rows.iloc[::-1].reset_index(drop=True), band_table([])), passed)
+    pd.testing.assert_frame_equal(
+        turned.sort_values("method", ignore_index=True), board.sort_values("method", ignore_index=True)
+    )
+
+
+def test_corpora_are_compared_on_the_explanations_that_methods_share():
+    """Gradcam explained two of three corpora: all are compared on two, or gradcam stands aside where few others are."""
+    parts = []
+    for place, corpus in enumerate(("emodb", "ravdess", "nemo")):
+        drawn = Drawn(speakers=6, clips=4, seed=place)
+        for method in ("saliency", "deeplift", "gradcam")[: 3 if corpus != "nemo" else 2]:
+            parts += [
+                replace(m, method=method, corpus=corpus, trained_on=corpus, clip=f"{corpus}{m.clip}")
+                for m in drawn.maps()
+            ]
+    table = band_table(parts)
+    told = axis_board(AxisTables(clip_rows([]), table)).set_index("method")
+    # saliency and deeplift: one pair of methods, three of corpora; with gradcam three pairs, and one of corpora
+    assert told["shared"].all() and set(told["compared"]) == {"emodb, ravdess"} and set(told["n_clips"]) == {48}
+    assert "over the 48 of its 72 clips that 3 methods share" in told.loc["saliency", "note"]
+    more = pd.concat([table, table[table["method"] == "saliency"].assign(method="smoothgrad")], ignore_index=True)
+    told = axis_board(AxisTables(clip_rows([]), more)).set_index("method")
+    assert told["shared"].to_dict() == {"saliency": True, "deeplift": True, "gradcam": False, "smoothgrad": True}
+    assert told.loc["gradcam", "compared"] == "emodb, ravdess" and told.loc["saliency", "n_clips"] == 72
 
 
 def test_runs_without_anything_to_compare_have_an_empty_board():

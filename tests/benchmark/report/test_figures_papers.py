@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import resources
 from itertools import combinations, permutations
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from serxai.benchmark.analysis.band_removal import mask_tables, removal_curves
 from serxai.benchmark.analysis.band_table import band_table
 from serxai.benchmark.analysis.corpus_axis import profiles_of, similarity_matrix
 from serxai.benchmark.analysis.cue_means import mean_z
-from serxai.benchmark.analysis.profile_maps import profile_map
+from serxai.benchmark.analysis.profile_maps import CELLS, profile_map
 from serxai.benchmark.analysis.published_profiles import profile_table
 from serxai.benchmark.analysis.robustness import clip_rows
 from serxai.benchmark.analysis.salient_cues import ANYWHERE, COLUMNS, RANDOM, REST, SALIENT, WHERE
@@ -27,6 +28,7 @@ from serxai.benchmark.analysis.shift_curves import kind_of, shift_curves
 from serxai.benchmark.analysis.stored_maps import StoredMap
 from serxai.benchmark.cli.main import main
 from serxai.benchmark.report.catalogue import FIGURES, draw_figure
+from serxai.benchmark.report.figures import robustness_map
 from serxai.benchmark.report.figures.choice import Choice, explainers, short_name
 from serxai.benchmark.report.figures.emolime_morf import draw_emolime_morf
 from serxai.benchmark.report.figures.emolime_robustness import draw_emolime_robustness
@@ -42,7 +44,15 @@ from serxai.benchmark.report.figures.salient_cues import (
     draw_cues,
 )
 from serxai.benchmark.report.figures.salient_windows import ClipWindows, draw_windows
-from serxai.benchmark.report.figures.shift import area_text, curve_label, draw_shift, readable_ticks
+from serxai.benchmark.report.figures.shift import (
+    _default,
+    area_text,
+    curve_label,
+    draw_shift,
+    limits,
+    readable_ticks,
+    strength_text,
+)
 from serxai.benchmark.report.figures.style import PAPER_DPI, TWO_COLUMNS
 from serxai.benchmark.storage.store import Store
 from serxai.cues.records import REGION_CUES
@@ -183,6 +193,65 @@ def test_labels_of_strengths_do_not_overlap() -> None:
     assert readable_ticks([10.0, 11.7, 15.8, 19.5, 26.6]) == [10.0, 15.8, 19.5, 26.6]
     assert readable_ticks([0, 5, 10, 20, 30]) == [0, 5, 10, 20, 30] and readable_ticks([3.0]) == [3.0]
     assert readable_ticks([0.1, 0.16, 0.29, 0.46, 0.64], 0.4) == [0.1, 0.64]
+
+
+def test_strengths_run_from_weak_to_strong_and_are_readable() -> None:
+    def panel(strengths: dict[str, float]) -> pd.DataFrame:
+        facts = {"method": "saliency", "apart": "", "changed": 0.0}
+        return pd.DataFrame([facts | {"condition": c, "strength": x} for c, x in strengths.items()])
+
+    for weak, strong in (
+        ({"noise-20db": 20.0}, {"noise-10db": 10.0}),
+        ({"reverb-150ms": 0.15}, {"reverb-600ms": 0.6}),
+        ({"pitch-minus-1st": -0.99}, {"pitch-minus-5st": -4.99}),
+        ({"tempo-110": 1.1}, {"tempo-150": 1.5}),
+        ({"tempo-90": 0.9}, {"tempo-50": 0.5}),
+    ):
+        left, right = limits(panel(weak | strong))
+        assert (right > left) == (max(strong.values()) > max(weak.values())), weak
+    assert limits(panel({"telephone": 3100.0})) == pytest.approx((2790, 3410))
+    told = [strength_text(x, unit=unit) for x, unit in ((3100, "Hz band"), (9.69, ""), (0.456, "s T60"), (150.0, ""))]
+    assert told == ["3.1", "9.7", "0.46", "150"]
+
+
+def test_methods_with_most_strengths_are_drawn_unless_others_are_named() -> None:
+    had = {"occlusion": 1, "saliency": 2, "emolime-sampled": 5, "gradcam": 2, "energy": 5, "smoothgrad": 0}
+    found = [
+        SimpleNamespace(method=method, condition=condition)
+        for method, n in had.items()
+        for condition in ("clean", *("noise-30db", "noise-20db", "noise-10db", "noise-5db", "noise-0db")[:n])
+    ]
+    assert _default(found) == ["emolime-sampled", "saliency", "gradcam", "occlusion", "energy"]
+
+
+@pytest.mark.parametrize("corpora", [2, 8])
+def test_a_map_fills_its_page(corpora: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["emodb", "planted-emodb", "nemo", "ravdess", "tess", "planted", "planted-hard", "a-long-name"][:corpora]
+    titles = ["cnn", "cnn (emodb)", "beyond-saliency-tess", *(f"recogniser-{k}" for k in range(corpora))]
+    rows = [
+        ("energy", axis, one, other, bands, 0.5, 0.4, 0.6, 3, 40)
+        for axis, of_axis in (("corpora", names), ("recognisers", titles))
+        for i, one in enumerate(of_axis)
+        for other in of_axis[i:]
+        for bands in ("8 bands", "without the lowest band")
+    ]
+    kept = []
+    monkeypatch.setattr(robustness_map, "save", lambda figure, *_, **__: kept.append(figure) or tmp_path)
+    draw_robustness_map(pd.DataFrame(rows, columns=CELLS), tmp_path / "map.png")
+    (figure,) = kept
+    figure.draw_without_rendering()
+    width, height = figure.get_size_inches() * figure.dpi
+    maps = [ax for ax in figure.get_axes() if len(ax.patches) > 1]
+    boxes = [ax.get_tightbbox() for ax in maps]
+    assert all(box.x0 > -1 and box.x1 < width for box in boxes) and boxes[0].x1 < boxes[1].x0 + 1
+    tallest = max(boxes, key=lambda box: box.height)
+    assert tallest.height > 0.75 * figure.subfigs[0].bbox.height and height - tallest.y1 < 0.6 * figure.dpi
+    (labels,) = ([text for text in ax.get_xticklabels()] for ax in maps[1:])
+    # lines at an angle of 45 degrees, one line each: apart by more than the height of a line
+    turned = {text.get_rotation() for text in labels}
+    apart = maps[1].get_window_extent().width / len(titles) * np.sin(np.pi / 4)
+    assert turned == {45.0} and not any("\n" in text.get_text() for text in labels)
+    assert apart > labels[0].get_fontsize() / 72 * figure.dpi
 
 
 def test_profile_map_is_the_mean_over_the_pairs_of_each_cell() -> None:
