@@ -36,11 +36,12 @@ DETAILED = 2  # cells of which everything is printed
 LISTED = 4  # pairs of one reason that are named
 NARROW = "--corpus, --model, --condition and --fill"
 LEGEND = (
-    "Differences are a less b, positive is better; intervals 95 %, clustered as the scope says; p corrected by Holm "
-    f"over the pairs of a table. '{NO_DIFFERENCE}' is no proof of equality: 'would show' says how large "
-    "a difference would have had to be (80 % power, uncorrected). ! has misses, which count as the worst score. Intervals by emotion and sex "
-    "are uncorrected. W: 1 where all groups give the same order of methods (baselines left out); random groups: its "
-    "mean over groups of the same sizes without a meaning; p is small where the differences depend on it."
+    "Differences are a less b, positive is better; intervals 95 %, clustered as the scope says; p corrected by "
+    f"Holm over the pairs of a table. '{NO_DIFFERENCE}' is no proof of equality: 'would show' says how large a "
+    "difference would have had to be (80 % power, uncorrected). ! has misses, which count as the worst score. "
+    "Intervals by emotion and sex are uncorrected. W: 1 where all groups give the same order of methods "
+    "(baselines left out); random groups: its mean over groups of the same sizes without a meaning; p is small "
+    "where the differences depend on it."
 )
 
 

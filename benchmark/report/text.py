@@ -38,6 +38,7 @@ from .tables import (
     number,
     setting_title,
     tables,
+    tests_note,
 )
 
 
@@ -117,8 +118,8 @@ def difference_grid(table: Table) -> list[list[str]]:
 _TO_BASELINES = ("difference", "diff_energy")
 _TERMINAL_METRICS = 2  # of which the differences to both baselines fit into 80 columns
 DIFFERENCES = (
-    "less random", "p (Holm)", "less energy", "p of the bar", "better", "effect", "clips won", "clips", "misses",
-    "speakers", "sentences", "scope", "sign changes between models",
+    "less random", "p (Holm)", "less energy", "p of the bar", "in its setting", "better", "effect", "clips won",
+    "clips", "misses", "speakers", "sentences", "scope", "sign changes between models",
 )  # fmt: skip
 
 
@@ -128,9 +129,9 @@ def difference_cells(row: pd.Series) -> list[str]:
     clips = "–" if pd.isna(row["difference_clips"]) else f"{row['difference_clips']} of {row['difference_planned']}"
     won = "–" if pd.isna(row["superiority"]) else f"{row['superiority']:.0%}"
     return [
-        random, p_text(row["p_holm"]), energy, p_text(row["p_bar"]), row["passes_bar"] or "–", number(row["effect"]),
-        won, clips, str(row["n_misses"]), str(row["n_speakers"]), str(row["n_sentences"] or "unknown"), row["scope"],
-        row["sign_changes"] or "–",
+        random, p_text(row["p_holm"]), energy, p_text(row["p_bar"]), p_text(row["p_setting"]), row["passes_bar"] or "–",
+        number(row["effect"]), won, clips, str(row["n_misses"]), str(row["n_speakers"]),
+        str(row["n_sentences"] or "unknown"), row["scope"], row["sign_changes"] or "–",
     ]  # fmt: skip
 
 
@@ -197,7 +198,7 @@ SPREAD_LEGEND = (
 
 def as_markdown(board: pd.DataFrame, laid_out: Sequence[Table] | None = None) -> str:
     """All rankings as Markdown tables, then the spread over fills where there are several."""
-    parts = ["# Leaderboard", _LEGEND]
+    parts = ["# Leaderboard", _LEGEND, *filter(None, [tests_note(board)])]
     setting = None
     for table in tables(board) if laid_out is None else laid_out:
         if table.setting != setting:
@@ -235,7 +236,7 @@ _TEX = {
 
 def as_latex(board: pd.DataFrame, laid_out: Sequence[Table] | None = None) -> str:
     """All rankings, and the spread over fills where there are several, as LaTeX tables (needs booktabs and amssymb)."""
-    parts = ["% needs \\usepackage{booktabs,amssymb}", f"% {_LEGEND}"]
+    parts = ["% needs \\usepackage{booktabs,amssymb}", *(f"% {text}" for text in (_LEGEND, tests_note(board)) if text)]
     setting = None
     for table in tables(board) if laid_out is None else laid_out:
         if table.setting != setting:
@@ -343,7 +344,7 @@ def terminal_table(
         parts.append(Text())
     named = [metric for metric in wanted if metric in set(shown["metric"])]
     rules = "; ".join(filter(None, (MARKS, legend(named))))
-    notes = [Text(note, style="dim") for note in [marks_note(named)] if note]
+    notes = [Text(note, style="dim") for note in (marks_note(named), tests_note(board)) if note]
     return Group(*parts, *never, Text(rules, style="dim"), *notes)
 
 

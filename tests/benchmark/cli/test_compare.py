@@ -56,7 +56,7 @@ def test_the_short_table_has_a_line_a_method(scores: pd.DataFrame) -> None:
     lines = caught.get().splitlines()
     assert lines[0] == "title"
     for name in scores["method"].unique():
-        assert sum(line.startswith(f"{name} ") for line in lines) == 1
+        assert sum(line.startswith((f"{name} ", f"{name}! ")) for line in lines) == 1
     pairs = found.pairs.set_index(["method_a", "method_b"])
     own = next(line for line in lines if line.startswith("emolime "))
     assert f"{pairs.loc[('emolime', 'random'), 'difference']:+.2f}" in own
