@@ -1,6 +1,7 @@
 """Pairwise agreement of explanation methods, from stored explanations without model calls.
 
-Agreement is Spearman's rank correlation over the cells of the scoring grid. It is no quality, since methods can share a
+Agreement is Spearman's rank correlation over the cells of the scoring grid, or over the eight bands of a profile, which
+records of results have in place of maps. It is no quality, since methods can share a
 fault: it shows which methods are near-copies, and where the choice of method decides the explanation.
 """
 
@@ -23,6 +24,8 @@ from ...metrics.similarity import rank_correlation
 from ..stats.clustered import clustered_mean
 from ..storage.store import Explanation
 from .leaderboard import ordered
+from .shown_names import recogniser_title
+from .stored_maps import FoundMap
 
 if TYPE_CHECKING:
     from ..run.runner import Progress
@@ -105,8 +108,50 @@ def agreement(
         ]
         if progress is not None:
             progress("comparing maps", done, len(by_clip))
+    return _averaged(rows, Counter(identity[:3] for identity in by_clip))
+
+
+def agreement_of_profiles(found: Iterable[FoundMap], progress: Progress | None = None) -> pd.DataFrame:
+    """`agreement` of band profiles, for runs and for records of results; coarser, since profiles say nothing of time.
+
+    Profiles that are equal in all bands, as of maps that say nothing about frequency, are left out.
+
+    Parameters
+    ----------
+    found : iterable of FoundMap
+        Explanations of recorded clips; repeats other than the first are left out.
+    progress : callable, optional
+        Called with (what, done, total).
+
+    Returns
+    -------
+    DataFrame
+        As of `agreement`.
+    """
+    by_clip: dict[tuple[str, str, str, str, str], dict[str, FoundMap]] = {}
+    for one in found:
+        if one.repeat == 0:
+            model = recogniser_title(one.model, one.trained_on, one.corpus)
+            identity = (one.corpus, model, one.condition, one.clip, one.target)
+            by_clip.setdefault(identity, {}).setdefault(one.method, one)
+    rows: list[tuple] = []
+    for done, (identity, maps) in enumerate(sorted(by_clip.items(), key=lambda i: i[0]), 1):
+        first = next(iter(maps.values()))
+        profiles = {name: maps[name].read().profile for name in ordered(maps, METHODS.names())}
+        for pair in combinations_with_replacement(profiles, 2):
+            try:
+                value = rank_correlation(*(profiles[name] for name in pair))
+            except NotApplicable:
+                continue
+            rows.append((*identity[:3], *pair, value, first.speaker, first.sentence or None))
+        if progress is not None:
+            progress("comparing band profiles", done, len(by_clip))
+    return _averaged(rows, Counter(identity[:3] for identity in by_clip))
+
+
+def _averaged(rows: Sequence[tuple], planned: Mapping[tuple, int]) -> pd.DataFrame:
+    """Means over clips, from rows of setting, pair, value, speaker and sentence."""
     table = pd.DataFrame(rows, columns=[*COLUMNS[:5], "value", "speaker", "sentence"])
-    planned = Counter(identity[:3] for identity in by_clip)
     means = []
     for names, part in table.groupby(COLUMNS[:5], sort=False):
         known = part["sentence"].tolist() if part["sentence"].notna().all() else None

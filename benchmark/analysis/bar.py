@@ -9,6 +9,10 @@ only describe (`MetricRecord.ranked`) give no marks. p-values are corrected by H
 board: methods, metrics, conditions, fills, corpora and recognisers; baselines and references have none. A method with
 misses is tested (p = 1), so that it cannot shorten the family by abstaining. One whose explanations do not match the
 fill of the score is not tested (`references`).
+
+The family is the board's, so a mark depends on what else stands on it. Beside the p that decides stand the number of
+tests of the family, and p corrected over the methods of one setting alone (a cell: corpus, recogniser, condition, fill
+and metric), which describes how much the size of the board costs and decides nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +39,10 @@ BEYOND_RULES = {
 }  # metric to the one in which it must beat each rule too
 ALPHA = 0.05
 
-BAR_COLUMNS = ["diff_energy", "diff_energy_low", "diff_energy_high", "diff_energy_clips", "p_bar", "passes_bar"]
+BAR_COLUMNS = [
+    "diff_energy", "diff_energy_low", "diff_energy_high", "diff_energy_clips", "p_bar", "n_tests", "p_setting",
+    "passes_bar",
+]  # fmt: skip
 
 
 def sanity_p(metric: str, values: np.ndarray, codes: Sequence[np.ndarray]) -> np.ndarray:
@@ -79,7 +86,8 @@ def with_marks(
     -------
     DataFrame
         ``diff_energy`` is the oriented difference to `energy` on ``diff_energy_clips`` clips; ``p_bar`` the corrected p
-        of the bar. ``passes_bar`` is yes, no, ``no claim`` (too few speakers, a baseline was not run, or
+        of the bar, ``n_tests`` the tests of the family over which it is corrected, ``p_setting`` p corrected over the
+        methods of the cell alone. ``passes_bar`` is yes, no, ``no claim`` (too few speakers, a baseline was not run, or
         a mismatch), or empty: baselines, families without a bar, and metrics that only describe.
     """
     keys = [*CELL, "method"]
@@ -111,11 +119,15 @@ def with_marks(
         ~board["baseline"].astype(bool) & board["family"].isin(BAR_FAMILIES) & board["mean"].notna() & ranked
     ).to_numpy()
     p = np.where(marked & ~board["mismatch"], np.where(board["complete"] | np.isnan(p), p, 1.0), np.nan)
-    corrected = np.full(len(board), np.nan)
+    corrected, in_setting, n_tests = (np.full(len(board), np.nan) for _ in range(3))
     for family in BAR_FAMILIES:
         chosen = (board["family"] == family).to_numpy()
         corrected[chosen] = holm(p[chosen])
-    board["p_bar"] = corrected
+        n_tests[chosen & ~np.isnan(p)] = np.count_nonzero(~np.isnan(p[chosen]))
+    for places in board.reset_index(drop=True).groupby(CELL, dropna=False, observed=True).indices.values():
+        in_setting[places] = holm(p[places])
+    board["p_bar"], board["p_setting"] = corrected, in_setting
+    board["n_tests"] = pd.array(n_tests, dtype="Float64").astype("Int64")
     board["passes_bar"] = np.select([~marked, np.isnan(corrected), corrected < ALPHA], ["", "no claim", "yes"], "no")
     return board
 

@@ -9,14 +9,13 @@ of the gap between sexes errs towards width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import combinations
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 
 from ..stats.cluster_variance import MIN_SPEAKERS, cluster_fit, t_quantile
-from ..stats.clustered import CELL, Cell, cells, per_clip
+from ..stats.clustered import CELL, Cell, cells, per_clip, places_of_pairs
 from .abstention import CompletedCell, completed
 
 VIEWS = ("emotion", "sex")
@@ -112,8 +111,14 @@ def _crossed_view(cell: Cell, view: str) -> Iterator[tuple[str, pd.Series, list[
         yield view, group_of, names
 
 
-def pair_groups(found: Iterable[CompletedCell]) -> pd.DataFrame:
+def pair_groups(found: Iterable[CompletedCell], against: Collection[str] = ()) -> pd.DataFrame:
     """Paired difference of each two methods in each group of clips, and its gap to all others.
+
+    Parameters
+    ----------
+    found : iterable of CompletedCell
+    against : collection of str
+        As of `stats.clustered.places_of_pairs`.
 
     Returns
     -------
@@ -121,13 +126,13 @@ def pair_groups(found: Iterable[CompletedCell]) -> pd.DataFrame:
         Columns `PAIR_COLUMNS`, one row per cell, pair, view and group; ``difference`` is oriented: positive is in
         favour of a. Intervals as of `group_views`.
     """
-    frames = [frame for each in found for frame in _pairs_of_cell(each)]
+    frames = [frame for each in found for frame in _pairs_of_cell(each, against)]
     return pd.concat(frames, ignore_index=True)[PAIR_COLUMNS] if frames else pd.DataFrame(columns=PAIR_COLUMNS)
 
 
-def _pairs_of_cell(found: CompletedCell) -> Iterator[pd.DataFrame]:
+def _pairs_of_cell(found: CompletedCell, against: Collection[str]) -> Iterator[pd.DataFrame]:
     cell, table = found.cell, found.cell.table
-    pairs = np.array(list(combinations(range(table.shape[1]), 2)), dtype=int).reshape(-1, 2)
+    pairs = places_of_pairs(list(table), against)
     x = table.to_numpy() * (-1.0 if cell.names["direction"] == "lower" else 1.0)
     labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
     values, *codes = per_clip(x[:, pairs[:, 0]] - x[:, pairs[:, 1]], table.index, *labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 
 from ...errors import InputError
 from ...metrics.records import METRICS
-from ..stats.clustered import CELL, Cell, cells, per_clip, tests_of_pairs
+from ..stats.clustered import CELL, Cell, cells, per_clip, places_of_pairs, tests_of_pairs
 from ..stats.friedman import Friedman, friedman_nemenyi
 from ..stats.pair_details import details_of_pairs
 from ..stats.recognisers import between_models
@@ -61,8 +61,9 @@ def compare_methods(
     margin: float | None = None,
     difference: float | None = None,
     methods: Sequence[str] = (),
+    against: Collection[str] = (),
 ) -> Comparison:
-    """Compare all pairs of methods; misses count as the worst score (`abstention`), mismatches are not tested.
+    """Compare pairs of methods; misses count as the worst score (`abstention`), mismatches are not tested.
 
     Parameters
     ----------
@@ -75,6 +76,9 @@ def compare_methods(
         True difference to plan clips and speakers for.
     methods : sequence of str
         Only pairs of these; default all. Where the metric is defined, and what the worst score is, all methods say.
+    against : collection of str
+        Only pairs that hold one of these, as `random` and `energy`; default all. Holm's correction is over the pairs
+        compared.
 
     Raises
     ------
@@ -93,15 +97,16 @@ def compare_methods(
         margin = METRICS.get(metric).equivalence_margin
     found = list(completed(cells(chosen)))
     if methods:
-        found = [each.of(methods) for each in found]
+        found = [some for each in found if (some := each.of(methods)).cell.table.shape[1] > 1]
     laid_out = [each.cell for each in found]
     keys = [*CELL, "method_a", "method_b"]
-    pairs = tests_of_pairs(laid_out).merge(details_of_pairs(laid_out, margin, difference), on=keys, how="left")
-    pairs = matched_pairs(pairs.merge(_more_of_pairs(found), on=keys, how="left"), references(chosen))
+    details = details_of_pairs(laid_out, margin, difference, against)
+    pairs = tests_of_pairs(laid_out, against).merge(details, on=keys, how="left")
+    pairs = matched_pairs(pairs.merge(_more_of_pairs(found, against), on=keys, how="left"), references(chosen))
     pairs["margin"] = np.nan if margin is None else margin
     pairs["finding"] = [_finding(row) for row in pairs.itertuples()]
     ranks = pd.concat([_ranks(each) for each in found], ignore_index=True)[RANKS]
-    return Comparison(pairs, ranks, *order_over_cells(laid_out), pair_groups(found), agreement_of(found))
+    return Comparison(pairs, ranks, *order_over_cells(laid_out), pair_groups(found, against), agreement_of(found))
 
 
 _SIGNED = (
@@ -145,7 +150,7 @@ def _finding(row: Any) -> str:
     return "equivalent" if row.p_equivalent < ALPHA else NO_DIFFERENCE
 
 
-def _more_of_pairs(found: list[CompletedCell]) -> pd.DataFrame:
+def _more_of_pairs(found: list[CompletedCell], against: Collection[str]) -> pd.DataFrame:
     rows = []
     for each in found:
         cell, sign = each.cell, -1 if each.cell.names["direction"] == "lower" else 1
@@ -155,15 +160,13 @@ def _more_of_pairs(found: list[CompletedCell]) -> pd.DataFrame:
             clips = cell.rows.drop_duplicates("clip")
             folds = clips.set_index(clips["clip"].astype(str))["fold"].astype(str)
             folds = folds.reindex(by_clip.index.astype(str)).to_numpy()
-        names = list(cell.table)
-        for i, a in enumerate(names):
-            for b in names[i + 1 :]:
-                row = dict(cell.names) | {"method_a": a, "method_b": b}
-                row |= {"misses_a": int(each.misses[a]), "misses_b": int(each.misses[b])}
-                apart = sign * (by_clip[a] - by_clip[b]).to_numpy()
-                spread = between_models(apart, np.full(apart.shape, "") if folds is None else folds)
-                row |= {"n_models": len(spread.means), "models_low": spread.low, "models_high": spread.high}
-                rows.append(row | {"sign_changes": spread.sign_changes})
+        for a, b in cell.table.columns.to_numpy()[places_of_pairs(list(cell.table), against)]:
+            row = dict(cell.names) | {"method_a": a, "method_b": b}
+            row |= {"misses_a": int(each.misses[a]), "misses_b": int(each.misses[b])}
+            apart = sign * (by_clip[a] - by_clip[b]).to_numpy()
+            spread = between_models(apart, np.full(apart.shape, "") if folds is None else folds)
+            row |= {"n_models": len(spread.means), "models_low": spread.low, "models_high": spread.high}
+            rows.append(row | {"sign_changes": spread.sign_changes})
     more = ["misses_a", "misses_b", "n_models", "models_low", "models_high", "sign_changes"]
     return pd.DataFrame(rows, columns=[*CELL, "method_a", "method_b", *more])
 

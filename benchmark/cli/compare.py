@@ -1,4 +1,7 @@
-"""``serxai compare``: tables of pairwise tests, of what stands beside the p-value, and of ranks."""
+"""``serxai compare``: tables of pairwise tests, of what stands beside the p-value, and of ranks.
+
+Of more than `DETAILED` cells (corpus, recogniser, condition, fill) only the tests are printed, a line a method.
+"""
 
 from __future__ import annotations
 
@@ -7,49 +10,63 @@ from argparse import Namespace
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
+from rich.console import Group
+from rich.text import Text
 
 from ...errors import InputError, UnknownNameError
 from ...metrics.verdict import board_grade, labelled, mark_meaning
+from ..analysis.bar import ENERGY, RANDOM
 from ..analysis.leaderboard import SETTING
 from ..analysis.merge import merged
 from ..analysis.method_gap import method_gap
 from ..analysis.pairs import NO_DIFFERENCE, Comparison, compare_methods, oriented
+from ..analysis.recogniser_titles import recogniser_titles
+from ..analysis.shown_names import is_chosen
 from ..report.escape import csv_safe
 from ..report.tables import setting_title
 from ..stats.clustered import CELL
 from ..storage.files import write_atomically, writing
 from ..storage.store import Store
+from .compare_short import against_baselines, p_cell
 from .console import Console
 from .fitted_table import fitted, width_of
 from .results import print_notes
 
+DETAILED = 2  # cells of which everything is printed
+LISTED = 4  # pairs of one reason that are named
+NARROW = "--corpus, --model, --condition and --fill"
 LEGEND = (
-    "Differences are a less b, positive is better; intervals 95 %, clustered as the scope says; p corrected by Holm "
-    f"over all pairs. '{NO_DIFFERENCE}' is no proof of equality: 'would show' says how large a difference would have "
-    "had to be (80 % power, uncorrected). ! has misses, which count as the worst score. Intervals by emotion and sex "
-    "are uncorrected. W: 1 where all groups give the same order of methods (baselines left out); random groups: its "
-    "mean over groups of the same sizes without a meaning; p is small where the differences depend on it."
+    "Differences are a less b, positive is better; intervals 95 %, clustered as the scope says; p corrected by "
+    f"Holm over the pairs of a table. '{NO_DIFFERENCE}' is no proof of equality: 'would show' says how large a "
+    "difference would have had to be (80 % power, uncorrected). ! has misses, which count as the worst score. "
+    "Intervals by emotion and sex are uncorrected. W: 1 where all groups give the same order of methods "
+    "(baselines left out); random groups: its mean over groups of the same sizes without a meaning; p is small "
+    "where the differences depend on it."
 )
 
 
 def compare(arguments: Namespace) -> int:
-    """Test methods pairwise on one metric; with ``--method``, also compare their maps, noise and cost."""
+    """Test methods pairwise on one metric; with ``--method``, also compare their maps, noise and cost where stored."""
     stores = [Store(path) for path in arguments.runs]
     scores, _, notes = merged(stores, arguments.partial)
     print_notes(notes)
-    if arguments.corpus is not None:
-        known = sorted(scores["corpus"].unique())
-        if arguments.corpus not in known:
-            raise UnknownNameError("corpus of this run", arguments.corpus, known)
-        scores = scores[scores["corpus"] == arguments.corpus]
-    found = compare_methods(scores, arguments.metric, arguments.margin, arguments.difference, arguments.method)
+    scores = _chosen(scores[scores["metric"] == arguments.metric], arguments)
+    methods = [name for name in sorted(scores["method"].unique()) if is_chosen(name, arguments.method)]
+    methods.sort(key=lambda name: [is_chosen(name, [given]) for given in arguments.method], reverse=True)
+    against = () if arguments.method or arguments.all_pairs else _baselines(scores)
+    found = compare_methods(
+        scores, arguments.metric, arguments.margin, arguments.difference, methods if arguments.method else (), against
+    )
     gaps = pd.DataFrame()
-    if arguments.method:
-        gaps = method_gap(stores, scores, arguments.metric, arguments.method)
+    mapped = [store for store in stores if not store.is_record]
+    if arguments.method and mapped:
+        gaps = method_gap(stores, scores, arguments.metric, methods)
         gaps["metric_qualified"] = board_grade(arguments.metric)
+    if arguments.method and len(mapped) < len(stores):
+        of = "the runs" if not mapped else f"{len(stores) - len(mapped)} of {len(stores)} runs"
+        print_notes([f"maps are not compared: {of} are records of results, which hold scores but no maps."])
     found.pairs["metric_qualified"] = board_grade(arguments.metric)
-    told = gaps if arguments.method else found.pairs
+    told = found.pairs if gaps.empty else gaps
     if arguments.csv is not None:
         with writing(arguments.csv.parent, resumable=False):
             write_atomically(arguments.csv, csv_safe(told).to_csv(index=False, lineterminator="\n").encode())
@@ -60,10 +77,38 @@ def compare(arguments: Namespace) -> int:
     return 0
 
 
+def _chosen(scores: pd.DataFrame, arguments: Namespace) -> pd.DataFrame:
+    """Rows of the corpora, recognisers, conditions and fills that were asked for; all where none is."""
+    titles = recogniser_titles(scores.assign(corpus=""))
+    for flag, names in {
+        "corpus": [scores["corpus"]], "model": [titles, scores["model"]], "condition": [scores["condition"]],
+        "fill": [scores["fill"]],
+    }.items():  # fmt: skip
+        wanted = getattr(arguments, flag)
+        for one in wanted:
+            if not any((column == one).any() for column in names):
+                known = sorted(names[0].astype(str).unique())
+                raise InputError(f"--{flag}: {UnknownNameError(f'{flag} of these scores', one, known)}")
+        if wanted:
+            kept = pd.concat([column.loc[scores.index].isin(wanted) for column in names], axis=1).any(axis=1)
+            scores, titles = scores[kept], titles[kept]
+    if scores.empty:
+        raise InputError(f"compare: no score of {arguments.metric} is left; give fewer of {NARROW}.")
+    return scores
+
+
+def _baselines(scores: pd.DataFrame) -> list[str]:
+    """Those of `random` and `energy` that were run; every pair is compared where neither was."""
+    there = set(scores["method"].unique())
+    return [name for name in (ENERGY, RANDOM) if name in there]
+
+
 def _print(found: Comparison, gaps: pd.DataFrame, arguments: Namespace) -> None:
     console = Console()
     console.width = width_of(console)
     ranks = dict(list(found.ranks.groupby(CELL, dropna=False)))
+    n_cells = found.pairs.groupby(CELL, dropna=False).ngroups
+    short = n_cells > DETAILED and not arguments.all_pairs
     for cell, group in found.pairs.groupby(CELL, dropna=False, sort=False):
         facts = dict(zip(CELL, cell, strict=True))
         setting = setting_title({name: facts[name] for name in SETTING})
@@ -71,15 +116,30 @@ def _print(found: Comparison, gaps: pd.DataFrame, arguments: Namespace) -> None:
         pairs = [oriented(pair, ahead=not pair["difference"] < 0) for pair in group.to_dict("records")]
         pairs.sort(key=lambda pair: -pair["difference"] if pd.notna(pair["difference"]) else 0.0)
         width = console.width
-        console.print(_tests(pairs, f"{labelled(arguments.metric)}, {under}: {setting}", width))
+        title = f"{labelled(arguments.metric)}, {under}: {setting}"
+        if not any(pair["n_clips"] for pair in pairs):
+            console.print(f"{title}: no clip has a score by two methods", highlight=False, markup=False)
+            continue
+        if short and not arguments.method:
+            console.print(against_baselines(pairs, ranks[cell], title, width), *_untested(pairs), sep="\n")
+            continue
+        console.print(_tests(pairs, title, width), *_untested(pairs), sep="\n")
+        if short:
+            continue
         console.print(_beside(pairs, width))
         console.print(_ranks(ranks[cell], width))
         console.print(*_groups(found, facts, pairs, width), sep="\n")
-        if arguments.method:
+        if len(gaps):
             of_cell = gaps[(gaps[CELL].fillna("") == pd.Series(facts).fillna("")).all(axis=1)]
             print_gap(console, of_cell)
     if found.order is not None:
         console.print(_order(found, console.width))
+    if short:
+        told = (
+            f"{n_cells} cells, in short. Effect sizes, equivalence, power, ranks with intervals, emotions and sexes: "
+        )
+        told += f"choose at most {DETAILED} cells by {NARROW}; or --all-pairs, --csv FILE, --json."
+        console.print(told, highlight=False, markup=False)
     console.print(LEGEND, style="dim", highlight=False, markup=False)
     if meaning := mark_meaning(arguments.metric):
         console.print(f"{labelled(arguments.metric)} {meaning}", style="dim", highlight=False, markup=False)
@@ -89,7 +149,7 @@ def _names(pair: dict[str, Any]) -> list[str]:
     return [pair[f"method_{side}"] + ("!" if pair[f"misses_{side}"] else "") for side in ("a", "b")]
 
 
-def _tests(pairs: list[dict[str, Any]], title: str, width: int) -> Table:
+def _tests(pairs: list[dict[str, Any]], title: str, width: int) -> Group:
     columns = (
         "a",
         "b",
@@ -108,7 +168,7 @@ def _tests(pairs: list[dict[str, Any]], title: str, width: int) -> Table:
             pair["finding"],
             _number(pair["difference"]),
             _interval(pair["low"], pair["high"]),
-            f"{pair['p_holm']:.4f}" if pd.notna(pair["p_holm"]) else pair["note"],
+            p_cell(pair),
             f"{pair['n_clips']} of {pair['n_planned']}",
             str(pair["n_speakers"]),
             str(pair["n_sentences"] or "unknown"),
@@ -119,7 +179,23 @@ def _tests(pairs: list[dict[str, Any]], title: str, width: int) -> Table:
     return fitted(title, columns, rows, width, 3, ("sentences", "scope", "speakers", "clips"))
 
 
-def _beside(pairs: list[dict[str, Any]], width: int) -> Table:
+def _untested(pairs: list[dict[str, Any]]) -> list[Text]:
+    """A line for each reason why pairs have no p, with the pairs where not all have it."""
+    reasons: dict[str, list[str]] = {}
+    for pair in pairs:
+        if pd.isna(pair["p_holm"]) and pair["note"]:
+            reasons.setdefault(pair["note"], []).append(" / ".join(_names(pair)))
+    return [
+        Text(f"no p: {note}" + (f" ({_listed(named)})" if len(named) < len(pairs) else ""), style="dim")
+        for note, named in reasons.items()
+    ]
+
+
+def _listed(pairs: list[str]) -> str:
+    return ", ".join(pairs[:LISTED]) + (f", {len(pairs) - LISTED} more pairs" if len(pairs) > LISTED else "")
+
+
+def _beside(pairs: list[dict[str, Any]], width: int) -> Group:
     """Effect sizes, permutation, equivalence, power, and the spread between models."""
     planned = any(pd.notna(pair["clips_needed"]) for pair in pairs)
     columns = (
@@ -147,7 +223,7 @@ def _beside(pairs: list[dict[str, Any]], width: int) -> Table:
     return fitted("beside the p-value", columns, rows, width, 2, gives_way)
 
 
-def _ranks(rows: pd.DataFrame, width: int) -> Table:
+def _ranks(rows: pd.DataFrame, width: int) -> Group:
     columns = ("method", "rank", "95 % interval", "first in", "clips", "misses", "speakers")
     told = [
         (
@@ -164,7 +240,7 @@ def _ranks(rows: pd.DataFrame, width: int) -> Table:
     return fitted("ranks by the mean", columns, told, width, 1, ("speakers", "clips", "misses"))
 
 
-def _groups(found: Comparison, facts: dict[str, Any], pairs: list[dict[str, Any]], width: int) -> list[Table]:
+def _groups(found: Comparison, facts: dict[str, Any], pairs: list[dict[str, Any]], width: int) -> list[Group]:
     """Differences by emotion and by sex, and Kendall's W of the order of the methods."""
     tables = []
     of_cell = found.groups[_same(found.groups, facts)]
@@ -213,7 +289,7 @@ def _turned(row: pd.Series, sign: float) -> str:
     return f"{sign * row['difference']:+.3f}" + (f" [{low:.3f}, {high:.3f}]" if pd.notna(row["low"]) else "")
 
 
-def _order(found: Comparison, width: int) -> Table:
+def _order(found: Comparison, width: int) -> Group:
     """Average ranks over cells, as a description."""
     order = found.order
     if order is None:

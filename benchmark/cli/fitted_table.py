@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from .console import Console
 from .terminal_text import printable
 
-PIPED = 120  # width where the output is no terminal
+PIPED = 160  # width where the output is no terminal
 NAME = 8  # names are not broken into less
+COLUMN = 10  # nor other columns, which give way after them
 
 
 def width_of(console: Console) -> int:
@@ -31,8 +34,8 @@ def fitted(
     width: int,
     names: int = 1,
     gives_way: Sequence[str] = (),
-) -> Table:
-    """A table of at most `width` characters a line, as long as its names have room.
+) -> Group:
+    """A title and a table of at most `width` characters a line, as long as its names have room.
 
     Parameters
     ----------
@@ -66,17 +69,17 @@ def fitted(
     while sum(sizes.values()) + len(kept) > width:
         widest = max(kept[:names], key=sizes.__getitem__)
         if sizes[widest] <= NAME:
-            break
+            widest = max(kept, key=sizes.__getitem__)
+            if sizes[widest] <= COLUMN:
+                break
         sizes[widest] -= 1
     said = [f"in every row: {'; '.join(f'{name} {cells[name][0]}' for name in same)}"] if same else []
     said += [f"no room for {', '.join(left_out)}: --json or --csv FILE"] if left_out else []
-    table = Table(
-        title="\n".join([title, *said]), title_justify="left", box=None, header_style="bold", padding=(0, 1, 0, 0)
-    )
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     for place, name in enumerate(kept):
         table.add_column(
             name, width=sizes[name], no_wrap=False, overflow="fold", justify="left" if place < names else "right"
         )
     for place in range(len(rows)):
         table.add_row(*(cells[name][place] for name in kept))
-    return table
+    return Group(*(Text(printable(line), style="italic") for line in [title, *said]), table)

@@ -160,15 +160,16 @@ def figure_choice(arguments: Namespace) -> Choice:
 
 
 def compare(arguments: Namespace) -> None:
-    """Run folder, metric, methods and corpus of ``serxai compare``."""
+    """Run folders, metric, and what is chosen of them, of ``serxai compare``."""
     arguments.runs = run_folders(arguments.runs)
     infos = [read_run_info(folder) for folder in arguments.runs]
-    known = {key: [name for info in infos for name in info["config"][key]] for key in ("metrics", "corpora")}
-    corpora = [] if arguments.corpus is None else [arguments.corpus]
+    keys = ("metrics", "corpora", "conditions")
+    known = {key: [name for info in infos for name in info["config"].get(key, ())] for key in keys}
     _of_run("--metric", "metric", [arguments.metric], known["metrics"])
     _of_run("--method", "method", arguments.method, _methods_of(infos))
     if len(infos) == 1:  # of several, a corpus may stand apart under a name with a digest
-        _of_run("--corpus", "corpus", corpora, known["corpora"])
+        _of_run("--corpus", "corpus", arguments.corpus, known["corpora"])
+    _of_run("--condition", "condition", arguments.condition, ["clean", *known["conditions"]])
     if arguments.margin is not None and not arguments.margin > 0:
         raise InputError(f"--margin must be above 0, got {arguments.margin}.")
     if arguments.difference == 0:

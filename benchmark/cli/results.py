@@ -13,9 +13,12 @@ from ..report.conventions import read_conventions
 from ..report.html import write_board
 from ..report.page.write import ASSETS, Source
 from ..report.robustness import robustness_of
+from ..report.short import short_ranking
+from ..report.tables import tests_note
 from ..storage.files import refuse_links, writing
 from ..storage.store import Store
 from .console import Bars, Console
+from .fitted_table import width_of
 from .inputs import figure_choice
 
 
@@ -30,12 +33,18 @@ def leaderboard(arguments: Namespace) -> int:
     print_notes(missing)
     source = Source(stores, arguments.data_root, arguments.clips)
     with writing(arguments.out, resumable=False):
-        _, page = write_board(
+        board, page = write_board(
             scores, infos, arguments.out, notes=notes, conventions=conventions, robust=robust, source=source,
             trainings=recorded_trainings(stores),
         )  # fmt: skip
     print_notes(notes)
-    Console().print(f"leaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
+    console = Console()
+    console.width = width_of(console)
+    if (ranking := short_ranking(board)) is not None:
+        console.print(ranking)
+        if told := tests_note(board):
+            console.print(told, style="dim", highlight=False)
+    console.print(f"leaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
     return 0
 
 

@@ -85,14 +85,21 @@ def _compare(commands: argparse._SubParsersAction) -> None:
         serxai compare runs/quick --metric abpc
         serxai compare runs/quick runs/more --metric abpc --margin 0.2 --difference 0.5
         serxai compare runs/paper-emolime --metric deletion --method emolime-paper --method emolime
+        serxai compare results/ --metric abpc --corpus emodb --model cnn --condition clean --fill attenuate
         """,
         "compare",
     )
     parser.add_argument("runs", nargs="+", type=nonempty_path, metavar="RUN", help=RUN_FOLDER)
     add_partial(parser)
     parser.add_argument("--metric", required=True, metavar="N", help="metric that the run has scored")
-    add_many(parser, "--method", "N", "only these methods; also compares their maps, noise and cost")
-    parser.add_argument("--corpus", metavar="N", help="only this corpus of the run")
+    add_many(parser, "--method", "N", "only these methods; where the runs have maps, also compares those")
+    parser.add_argument(
+        "--all-pairs", action="store_true", help="every pair of methods; default pairs with random and with energy"
+    )
+    add_many(parser, "--corpus", "N", "only this corpus of the runs")
+    add_many(parser, "--model", "N", "only this recogniser, as cnn or as 'cnn (emodb)' for one trained on emodb")
+    add_many(parser, "--condition", "N", "only this condition")
+    add_many(parser, "--fill", "N", "only this fill")
     parser.add_argument(
         "--margin", type=float, metavar="X", help="margin of the equivalence test; default that of the metric's record"
     )

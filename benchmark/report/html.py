@@ -72,6 +72,7 @@ from .tables import (
     number,
     setting_title,
     tables,
+    tests_note,
 )
 from .text import (
     DIFFERENCES,
@@ -289,7 +290,7 @@ def report_page(
             warnings=[*notes, *leak_notes(models), *warnings(scores, board)],
             rule=RANKING_RULE,
             marks=legend(),
-            bar_rule=BAR_RULE,
+            bar_rule=f"{BAR_RULE}. {tests_note(board)}".rstrip(". "),
             signs={"mismatch": MISMATCH, "unsigned": UNSIGNED, "changed": CHANGED},
             sign_rules=f"{MISMATCH_RULE}. {CHANGED_RULE}. {UNSIGNED_RULE}",
             differences=["method", "metric", *DIFFERENCES, "note"],

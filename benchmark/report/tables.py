@@ -119,6 +119,19 @@ def tables(board: pd.DataFrame) -> Iterator[Table]:
         yield Table(setting, condition, fill, family, metrics, lines)
 
 
+def tests_note(board: pd.DataFrame) -> str:
+    """Over how many tests p of the bar is corrected, by family; empty on a board without tests."""
+    known = board[board["n_tests"].notna()]
+    counts = known.groupby("family", sort=False)["n_tests"].first()
+    if counts.empty:
+        return ""
+    told = ", ".join(f"{n} tests of {family}" for family, n in counts.items())
+    return (
+        f"p of the bar, which decides the marks, is corrected by Holm over the board's {told}; p in its setting over "
+        "the methods of one corpus, recogniser, condition, fill and metric alone, which decides nothing."
+    )
+
+
 def _span(counts: pd.Series) -> str:
     least, most = int(counts.min()), int(counts.max())
     return str(least) if least == most else f"{least}–{most}"

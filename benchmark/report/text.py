@@ -15,12 +15,14 @@ from rich.text import Text
 from ...methods.records import baselines
 from ...metrics.records import METRICS
 from ...metrics.verdict import labelled, legend, marks_note
+from ..analysis.axis_board import BAR_METRIC
 from ..analysis.fill_spread import SpreadTable, spread_tables
 from ..analysis.leaderboard import RANKING_RULE, SETTING, ordered
 from ..stats.clustered import MIN_SPEAKERS, NO_COMMON_CLIP
 from ..stats.wording import p_text
 from ..storage.files import write_atomically
 from .escape import csv_safe, markdown_text, one_line
+from .short import SHORT_NOTE, in_short, is_large
 from .tables import (
     ARROWS,
     BAR_RULE,
@@ -38,6 +40,7 @@ from .tables import (
     number,
     setting_title,
     tables,
+    tests_note,
 )
 
 
@@ -46,13 +49,15 @@ def write_leaderboard(
 ) -> dict[str, Path]:
     """Write ``leaderboard.csv``, ``.md`` and ``.tex``, deterministically.
 
+    Of a large board (`short.is_large`) Markdown and LaTeX hold `short.in_short`, and say so; the CSV holds all.
+
     Parameters
     ----------
     board : DataFrame
     out : path
         Folder.
     appendix : str
-        End of the Markdown.
+        End of the Markdown; left out of a large board's.
     laid_out : sequence of Table, optional
         The board's `tables.tables`; computed where they are not given.
 
@@ -62,13 +67,16 @@ def write_leaderboard(
         By suffix.
     """
     out = Path(out)
-    laid_out = list(tables(board)) if laid_out is None else laid_out
     csv = csv_safe(board).to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    note = ""
+    if is_large(board):
+        board, laid_out, appendix, note = in_short(board), None, "", SHORT_NOTE
+    laid_out = list(tables(board)) if laid_out is None else laid_out
     files = {}
     for suffix, text in (
         ("csv", csv),
-        ("md", as_markdown(board, laid_out) + appendix),
-        ("tex", as_latex(board, laid_out)),
+        ("md", as_markdown(board, laid_out, note) + appendix),
+        ("tex", as_latex(board, laid_out, note)),
     ):
         files[suffix] = out / f"leaderboard.{suffix}"
         write_atomically(files[suffix], text.encode())
@@ -103,10 +111,10 @@ def _grid(table: Table) -> list[list[str]]:
     return [["rank", "method", *metrics, "clips", "coverage"], *lines]
 
 
-def difference_grid(table: Table) -> list[list[str]]:
-    """Header and lines of the differences to both baselines, as text; positive is better."""
+def difference_grid(table: Table, metrics: Collection[str] | None = None) -> list[list[str]]:
+    """Header and lines of the differences to both baselines in some metrics, default all; positive is better."""
     lines = []
-    for name in table.metrics:
+    for name in table.metrics if metrics is None else [name for name in table.metrics if name in metrics]:
         for line in table.lines:
             row = line.cells.get(name)
             if row is not None and (pd.notna(row["difference"]) or pd.notna(row["diff_energy"])):
@@ -117,8 +125,8 @@ def difference_grid(table: Table) -> list[list[str]]:
 _TO_BASELINES = ("difference", "diff_energy")
 _TERMINAL_METRICS = 2  # of which the differences to both baselines fit into 80 columns
 DIFFERENCES = (
-    "less random", "p (Holm)", "less energy", "p of the bar", "better", "effect", "clips won", "clips", "misses",
-    "speakers", "sentences", "scope", "sign changes between models",
+    "less random", "p (Holm)", "less energy", "p of the bar", "in its setting", "better", "effect", "clips won",
+    "clips", "misses", "speakers", "sentences", "scope", "sign changes between models",
 )  # fmt: skip
 
 
@@ -128,9 +136,9 @@ def difference_cells(row: pd.Series) -> list[str]:
     clips = "–" if pd.isna(row["difference_clips"]) else f"{row['difference_clips']} of {row['difference_planned']}"
     won = "–" if pd.isna(row["superiority"]) else f"{row['superiority']:.0%}"
     return [
-        random, p_text(row["p_holm"]), energy, p_text(row["p_bar"]), row["passes_bar"] or "–", number(row["effect"]),
-        won, clips, str(row["n_misses"]), str(row["n_speakers"]), str(row["n_sentences"] or "unknown"), row["scope"],
-        row["sign_changes"] or "–",
+        random, p_text(row["p_holm"]), energy, p_text(row["p_bar"]), p_text(row["p_setting"]), row["passes_bar"] or "–",
+        number(row["effect"]), won, clips, str(row["n_misses"]), str(row["n_speakers"]),
+        str(row["n_sentences"] or "unknown"), row["scope"], row["sign_changes"] or "–",
     ]  # fmt: skip
 
 
@@ -195,9 +203,19 @@ SPREAD_LEGEND = (
 )
 
 
-def as_markdown(board: pd.DataFrame, laid_out: Sequence[Table] | None = None) -> str:
-    """All rankings as Markdown tables, then the spread over fills where there are several."""
-    parts = ["# Leaderboard", _LEGEND]
+def as_markdown(board: pd.DataFrame, laid_out: Sequence[Table] | None = None, short: str = "") -> str:
+    """All rankings as Markdown tables, then the spread over fills where there are several.
+
+    Parameters
+    ----------
+    board : DataFrame
+    laid_out : sequence of Table, optional
+        The board's `tables.tables`; computed where they are not given.
+    short : str
+        What is left out; then no spread over fills is written, and differences to the baselines in the bar's metric
+        alone.
+    """
+    parts = ["# Leaderboard", *filter(None, [short, _LEGEND, tests_note(board)])]
     setting = None
     for table in tables(board) if laid_out is None else laid_out:
         if table.setting != setting:
@@ -206,11 +224,11 @@ def as_markdown(board: pd.DataFrame, laid_out: Sequence[Table] | None = None) ->
             parts += map(markdown_text, additivity_notes(board, setting))
         parts.append(f"### {markdown_text(table.title)}\n\n{markdown_table(_grid(table), texts=2)}")
         parts += [markdown_text(note) for note in (marks_note(table.metrics), below(table)) if note]
-        differences = difference_grid(table)
+        differences = difference_grid(table, (BAR_METRIC,) if short else None)
         if len(differences) > 1:
             title = f"Differences to random and energy, positive is better: {table.title}"
             parts.append(f"{markdown_text(title)}\n\n{markdown_table(differences, texts=1)}")
-    spreads = list(spread_tables(board, SETTING))
+    spreads = [] if short else list(spread_tables(board, SETTING))
     parts += ["## Spread over fills", SPREAD_LEGEND] if spreads else []
     for over in spreads:
         title = f"{setting_title(over.setting)}; {over.title}; fills {', '.join(over.fills)}"
@@ -233,9 +251,18 @@ _TEX = {
 }  # fmt: skip
 
 
-def as_latex(board: pd.DataFrame, laid_out: Sequence[Table] | None = None) -> str:
-    """All rankings, and the spread over fills where there are several, as LaTeX tables (needs booktabs and amssymb)."""
-    parts = ["% needs \\usepackage{booktabs,amssymb}", f"% {_LEGEND}"]
+def as_latex(board: pd.DataFrame, laid_out: Sequence[Table] | None = None, short: str = "") -> str:
+    """All rankings, and the spread over fills where there are several, as LaTeX tables (needs booktabs and amssymb).
+
+    Parameters
+    ----------
+    board, laid_out, short
+        As of `as_markdown`.
+    """
+    parts = [
+        "% needs \\usepackage{booktabs,amssymb}",
+        *(f"% {text}" for text in (short, _LEGEND, tests_note(board)) if text),
+    ]
     setting = None
     for table in tables(board) if laid_out is None else laid_out:
         if table.setting != setting:
@@ -244,11 +271,11 @@ def as_latex(board: pd.DataFrame, laid_out: Sequence[Table] | None = None) -> st
         note = "; ".join(filter(None, (marks_note(table.metrics), below(table))))
         caption = f"{table.title}: {setting_title(table.setting)}" + (f". {note}" if note else "")
         parts.append(_latex_table(caption, _grid(table), texts=2))
-        differences = difference_grid(table)
+        differences = difference_grid(table, (BAR_METRIC,) if short else None)
         if len(differences) > 1:
             caption = f"Differences to random and energy, positive is better: {caption}"
             parts.append(_latex_table(caption, differences, texts=1))
-    spreads = list(spread_tables(board, SETTING))
+    spreads = [] if short else list(spread_tables(board, SETTING))
     parts += [f"% {SPREAD_LEGEND}"] if spreads else []
     for over in spreads:
         caption = f"{over.title} {', '.join(over.fills)}: {setting_title(over.setting)}"
@@ -343,7 +370,7 @@ def terminal_table(
         parts.append(Text())
     named = [metric for metric in wanted if metric in set(shown["metric"])]
     rules = "; ".join(filter(None, (MARKS, legend(named))))
-    notes = [Text(note, style="dim") for note in [marks_note(named)] if note]
+    notes = [Text(note, style="dim") for note in (marks_note(named), tests_note(board)) if note]
     return Group(*parts, *never, Text(rules, style="dim"), *notes)
 
 

@@ -132,7 +132,7 @@ def build_results(
     else:
         for name, data in files.items():
             write_atomically(root / BOARD / f"{name}.csv", data)
-    picture = draw_margins(top, out / BOARD / f"{PICTURE}.png")
+    picture = draw_margins(top, out / BOARD / f"{PICTURE}.png", settings=board)
     drawn_by_name = {
         path.name: path for path in (*figures, *((picture, picture.with_suffix(".csv")) if picture else ()))
     }

@@ -37,7 +37,7 @@ from ..storage.store import Store
 HEADLINE = [
     "corpus", "model", "trained_on", "family", "metric", "fill", "method", "baseline", "rank", "mean", "low", "high",
     "n_clips", "n_speakers", "coverage", "difference", "difference_low", "difference_high", "p_holm", "diff_energy",
-    "diff_energy_low", "diff_energy_high", "p_bar", "passes_bar", "metric_qualified",
+    "diff_energy_low", "diff_energy_high", "p_bar", "n_tests", "p_setting", "passes_bar", "metric_qualified",
 ]  # fmt: skip
 RANKS = [
     "corpus", "model", "trained_on", "family", "fill", "method", "n_metrics", "n_methods", "mean_rank", "disagreement",

@@ -9,7 +9,7 @@ over clips. Differences are *oriented*: positive means better, whatever the metr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from string import ascii_letters
@@ -200,11 +200,34 @@ def compare_pairwise(scores: pd.DataFrame, metric: str | None = None) -> pd.Data
     return tests_of_pairs(cells(scores))
 
 
-def tests_of_pairs(cells: Iterable[Cell]) -> pd.DataFrame:
-    """`compare_pairwise` for cells that are laid out already."""
+def places_of_pairs(names: Sequence[str], against: Collection[str] = ()) -> np.ndarray:
+    """Places of the two methods of each pair, shape (pairs, 2).
+
+    Parameters
+    ----------
+    names : sequence of str
+        Methods.
+    against : collection of str
+        Only pairs that hold one of these; default all pairs.
+
+    Examples
+    --------
+    >>> places_of_pairs(["energy", "ig", "occlusion"], against=["energy"]).tolist()
+    [[0, 1], [0, 2]]
+    """
+    every = combinations(range(len(names)), 2)
+    pairs = [(a, b) for a, b in every if not against or names[a] in against or names[b] in against]
+    return np.array(pairs, dtype=int).reshape(-1, 2)
+
+
+def tests_of_pairs(cells: Iterable[Cell], against: Collection[str] = ()) -> pd.DataFrame:
+    """`compare_pairwise` for cells that are laid out already, of the pairs that `places_of_pairs` names.
+
+    Holm's correction is over these pairs.
+    """
     frames = []
     for cell in cells:
-        pairs = np.array(list(combinations(range(cell.table.shape[1]), 2)), dtype=int).reshape(-1, 2)
+        pairs = places_of_pairs(list(cell.table), against)
         x = cell.table.to_numpy()
         found = _test(x[:, pairs[:, 0]] - x[:, pairs[:, 1]], cell)
         names = cell.table.columns.to_numpy()

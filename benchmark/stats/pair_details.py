@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import combinations
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .cluster_variance import DESCRIBED_ONLY
-from .clustered import CELL, Cell, clustered_mean, per_clip
+from .clustered import CELL, Cell, clustered_mean, per_clip, places_of_pairs
 from .effects import equivalence, rank_biserial, standardised_difference
 from .power import clips_needed, detectable_difference, speakers_needed, variance_components
 from .resampling import sign_flip_test
@@ -23,7 +22,10 @@ DETAILS = [
 
 
 def details_of_pairs(
-    cells: Iterable[Cell], margin: float | None = None, difference: float | None = None
+    cells: Iterable[Cell],
+    margin: float | None = None,
+    difference: float | None = None,
+    against: Collection[str] = (),
 ) -> pd.DataFrame:
     """What `clustered.tests_of_pairs` does not say about each pair of methods.
 
@@ -35,6 +37,8 @@ def details_of_pairs(
         Of the equivalence test, above 0, fixed before the data are seen.
     difference : float, optional
         True difference, other than 0, to plan clips and speakers for.
+    against : collection of str
+        As of `clustered.places_of_pairs`.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def details_of_pairs(
     rows = [
         dict(cell.names) | {"method_a": a, "method_b": b} | _details(cell, a, b, margin, difference)
         for cell in cells
-        for a, b in combinations(cell.table, 2)
+        for a, b in cell.table.columns.to_numpy()[places_of_pairs(list(cell.table), against)]
     ]
     return pd.DataFrame(rows, columns=[*CELL, "method_a", "method_b", *DETAILS])
 

@@ -17,9 +17,10 @@ from matplotlib import rc_context
 from ....datasets.corpora import load_corpus
 from ....errors import ClipError, InputError
 from ....methods.records import METHODS
-from ...analysis.agreement import agreement, agreement_matrix
+from ...analysis.agreement import agreement, agreement_matrix, agreement_of_profiles
 from ...analysis.leaderboard import ordered
 from ...analysis.shown_names import ShownNames, is_chosen, plain_name, recogniser_title, shown_names
+from ...analysis.stored_maps import found_maps
 from ...stats.clustered import MIN_SPEAKERS
 from ...storage.clip_facts import read_clip_facts
 from ...storage.store import Explanation, Store
@@ -27,11 +28,13 @@ from .choice import one_of
 from .of_runs import FigureOfRuns
 from .style import PAPER, PAPER_DPI, SMALL, TWO_COLUMNS, new_page, save
 
+MAPS = "the maps"
+PROFILES = "band profiles (eight bands, time left out; a record of results holds no maps)"
 MOST_TOLD = 14  # methods whose numbers are printed in the heat map
-CELL, LARGEST = 0.42, 5.0  # inches: of a cell, and of the heat map
+CELL, LARGEST = 0.42, 4.5  # inches: of a cell, and of the heat map
 
 
-def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
+def draw_agreement(table: pd.DataFrame, picture: str | Path, compared: str = MAPS) -> Path:
     """Draw the agreement of methods in a table's first setting as a heat map, with the numbers of all as CSV.
 
     Parameters
@@ -39,6 +42,8 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
     table : DataFrame
         As `agreement` returns it.
     picture : path
+    compared : str
+        What was compared, for the note.
 
     Raises
     ------
@@ -63,7 +68,7 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
     heading = f"Agreement of methods: {setting['corpus']}, {setting['model']}, {setting['condition']}"
     with_text = len(methods) <= MOST_TOLD
     note = (
-        f"Rank correlation of the maps of the same clips{', mean ± half its 95 % interval' if with_text else ''} "
+        f"Rank correlation of {compared} of the same clips{', mean ± half its 95 % interval' if with_text else ''} "
         f"(speakers, sentences as clusters; none below {MIN_SPEAKERS} speakers) over {over} of {part['planned'].max()} "
         "clips; agreement is no quality."
     )
@@ -98,13 +103,32 @@ def draw_agreement(table: pd.DataFrame, picture: str | Path) -> Path:
 def agreement_of_runs(figure: FigureOfRuns) -> Path:
     """Draw the agreement of methods on recorded clips by one recogniser; the numbers are of all recognisers.
 
-    Lengths of clips that explanations of an earlier version do not say are read where the corpora are on disk.
+    Where one of them is a record of results, which has no maps, band profiles are compared. Lengths of clips that
+    explanations of an earlier version do not say are read where the corpora are on disk.
 
     Raises
     ------
     InputError
         If a chosen corpus, recogniser or method explained nothing, or nothing can be compared.
     """
+    recorded = any(store.is_record for store in figure.stores)
+    table = _of_profiles(figure) if recorded else _of_maps(figure)
+    compared = PROFILES if recorded else MAPS
+    if table.empty:
+        return draw_agreement(table, figure.picture, compared)
+    corpus = one_of("--corpus", figure.choice.corpus, table["corpus"])
+    model = one_of("--model", figure.choice.model, table.loc[table["corpus"] == corpus, "model"])
+    first = (table["corpus"] == corpus) & (table["model"] == model)
+    return draw_agreement(pd.concat([table[first], table[~first]]), figure.picture, compared)
+
+
+def _of_profiles(figure: FigureOfRuns) -> pd.DataFrame:
+    return agreement_of_profiles(
+        found_maps(figure.stores, figure.choice.methods, condition="clean", repeat=0), figure.progress
+    )
+
+
+def _of_maps(figure: FigureOfRuns) -> pd.DataFrame:
     infos = [store.info for store in figure.stores]
     runs = [
         _Run(store, figure.data_root or store.info["execution"]["data_root"], names)
@@ -117,13 +141,7 @@ def agreement_of_runs(figure: FigureOfRuns) -> Path:
         return next((s for run in runs if (s := run.duration(corpus, clip)) is not None), None)
 
     explained = (e for run in runs for e in run.explanations(figure.choice.methods))
-    table = agreement(explained, speakers, figure.progress, duration, sentences)
-    if table.empty:
-        return draw_agreement(table, figure.picture)
-    corpus = one_of("--corpus", figure.choice.corpus, table["corpus"])
-    model = one_of("--model", figure.choice.model, table.loc[table["corpus"] == corpus, "model"])
-    first = (table["corpus"] == corpus) & (table["model"] == model)
-    return draw_agreement(pd.concat([table[first], table[~first]]), figure.picture)
+    return agreement(explained, speakers, figure.progress, duration, sentences)
 
 
 class _Run:

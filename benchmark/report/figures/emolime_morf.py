@@ -35,21 +35,24 @@ from .style import (
 )
 
 NAME = "emolime-morf"
-MAX_PANELS, MAX_METHODS = 4, 4
+MAX_PANELS, MAX_METHODS = 12, 4
+PER_ROW = 4
 LABELS = {
     "label kept": "share of predictions kept\n(paper: by absolute weight)",
     "log-odds": "log-odds of the class\n(ours: by signed weight)",
 }
 
 
-def draw_emolime_morf(table: pd.DataFrame, picture: str | Path) -> Path:
-    """Draw `removal_curves`: a column for each corpus and recogniser, a row for each rule.
+def draw_emolime_morf(table: pd.DataFrame, picture: str | Path, held: Sequence[tuple[str, str]] = ()) -> Path:
+    """Draw `removal_curves`: a column for each corpus and recogniser, `PER_ROW` side by side, a row for each rule.
 
     Parameters
     ----------
     table : DataFrame
-        Of `analysis.band_removal.removal_curves`; the first four settings are drawn.
+        Of `analysis.band_removal.removal_curves`; the first `MAX_PANELS` settings are drawn.
     picture : path
+    held : sequence of (corpus, recogniser)
+        Settings whose tables of masks the runs hold; those that are not drawn are named.
 
     Raises
     ------
@@ -61,7 +64,8 @@ def draw_emolime_morf(table: pd.DataFrame, picture: str | Path) -> Path:
             f"figure {NAME}: the runs hold no explanation that scored every set of eight bands; run them with "
             "--method emolime."
         )
-    panels = list(table.groupby(SETTING, sort=False))[:MAX_PANELS]
+    every = list(table.groupby(SETTING, sort=False))
+    panels = every[:MAX_PANELS]
     table = pd.concat([part for _, part in panels], ignore_index=True)
     methods = by_registry(table["method"])
     looks = {name: (PALETTE[i], MARKERS[i]) for i, name in enumerate(methods)}
@@ -75,19 +79,34 @@ def draw_emolime_morf(table: pd.DataFrame, picture: str | Path) -> Path:
         "removed share; higher is better, 0 is chance. Shaded, in brackets: 95 %, speakers as clusters (none below "
         f"{MIN_SPEAKERS} speakers). Dashed: baselines, their maps summed over the bands."
     )
+    curves, drawn = {place for place, _ in every}, {place for place, _ in panels}
+    for why, places in (
+        (f"room for {MAX_PANELS} panels", [place for place in curves if place not in drawn]),
+        ("tables of masks without a map of these methods", [place for place in held if place not in curves]),
+    ):
+        if places:
+            told = "; ".join(f"{corpus} {short_name(model, corpus)}" for corpus, model in sorted(places))
+            note += f" Not drawn, {why}: {told}."
     with rc_context(PAPER):
         width = TWO_COLUMNS if len(panels) > 1 else 0.6 * TWO_COLUMNS
-        figure, content = new_page(width, 4.6, "Removal of frequency bands, most relevant first", note)
-        axes = content.subplots(2, len(panels), squeeze=False, sharex=True, sharey="row")
-        for column, ((corpus, model), part) in zip(axes.T, panels, strict=True):
+        across, down = min(PER_ROW, len(panels)), -(-len(panels) // PER_ROW)
+        figure, content = new_page(width, 4.3 * down + 0.3, "Removal of frequency bands, most relevant first", note)
+        axes = content.subplots(2 * down, across, squeeze=False, sharex=True, sharey="row")
+        columns = [axes[2 * row : 2 * row + 2, place] for row in range(down) for place in range(across)]
+        for column in columns[len(panels) :]:
+            for ax in column:
+                ax.set_visible(False)
+        for column, ((corpus, model), part) in zip(columns, panels, strict=False):
             for ax, (_, rows) in zip(column, part.groupby("rule", sort=False), strict=True):
                 _panel(ax, rows, looks)
             column[0].set_title(f"{corpus}\n{short_name(model, corpus)}", fontweight="bold", loc="left")
             column[1].set_xlabel("bands removed, of 8")
-        for ax, words in zip(axes[:, 0], LABELS.values(), strict=True):
+            column[1].tick_params(labelbottom=True)
+        for ax, words in zip(axes[:, 0], list(LABELS.values()) * down, strict=True):
             ax.set_ylabel(words)
-        axes[0, 0].set_ylim(-0.03, 1.03)
-        axes[0, 0].set_yticks(np.linspace(0, 1, 6))
+        for ax in axes[::2, 0]:
+            ax.set_ylim(-0.03, 1.03)
+            ax.set_yticks(np.linspace(0, 1, 6))
         for ax in axes[:, 0]:
             low, high = ax.get_ylim()
             ax.set_ylim(low, high + 0.1 * (1 + len(methods)) * (high - low))  # room for the numbers
@@ -140,7 +159,8 @@ def emolime_morf_of_runs(figure: FigureOfRuns) -> Path:
     # the responses to masks are read from any method's explanation that stores them
     tables = {(one.corpus, one.recogniser, one.clip, one.target): one for one in found if one.has_table}
     maps = figure.read(list(dict.fromkeys([*chosen, *tables.values()])))
-    return draw_emolime_morf(removal_curves(maps, methods), figure.picture)
+    held = list(dict.fromkeys((one.corpus, one.recogniser) for one in tables.values()))
+    return draw_emolime_morf(removal_curves(maps, methods), figure.picture, held)
 
 
 def _default(found: Sequence[FoundMap]) -> list[str]:

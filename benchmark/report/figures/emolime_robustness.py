@@ -39,7 +39,7 @@ MAX_MODELS = 4
 TICKS_HZ = (500, 1000, 2000, 4000)
 
 
-def draw_emolime_robustness(table: pd.DataFrame, method: str, picture: str | Path) -> Path:
+def draw_emolime_robustness(table: pd.DataFrame, method: str, picture: str | Path, unsaid: str = "") -> Path:
     """Draw `profile_table`: rows are recognisers, each kind followed by the published one; columns are emotions.
 
     Parameters
@@ -48,6 +48,8 @@ def draw_emolime_robustness(table: pd.DataFrame, method: str, picture: str | Pat
         Of `analysis.published_profiles.profile_table`; the first four recognisers are drawn.
     method : str
     picture : path
+    unsaid : str
+        What the runs hold and the table does not, for the note.
 
     Raises
     ------
@@ -58,6 +60,7 @@ def draw_emolime_robustness(table: pd.DataFrame, method: str, picture: str | Pat
         raise InputError(f"figure {NAME}: the runs hold no explanation by {method} of a clip as recorded.")
     here = table[table["source"] == HERE]
     models = list(dict.fromkeys(here["model"]))[:MAX_MODELS]
+    left_out = _left_out(here, models)
     explained = set(here.loc[here["model"].isin(models), "emotion"])
     emotions = [e for e in EMOTIONS if e in explained] or sorted(explained)[: len(EMOTIONS)]
     rows = _rows(here, models)
@@ -72,6 +75,7 @@ def draw_emolime_robustness(table: pd.DataFrame, method: str, picture: str | Pat
         "panels) have another scale: compare shapes. r: correlation over bands with the published line of the same "
         "corpus and emotion below, in brackets its 95 % jackknife interval over speakers."
     )
+    note += "".join(f" {text}." for text in [*left_out, *([unsaid] if unsaid else [])])
     with rc_context(PAPER):
         figure, content = new_page(TWO_COLUMNS, 0.7 + 1.2 * len(rows), heading, note)
         axes = content.subplots(len(rows), len(emotions), sharex=True, sharey="row", squeeze=False)
@@ -93,6 +97,13 @@ def draw_emolime_robustness(table: pd.DataFrame, method: str, picture: str | Pat
         handles = [Line2D([], [], color=c, marker=m, label=name) for name, (c, m) in looks.items()]
         content.legend(handles=handles, loc="outside lower center", ncols=6)
         return save(figure, table, picture, dpi=PAPER_DPI)
+
+
+def _left_out(here: pd.DataFrame, drawn: Sequence[str]) -> list[str]:
+    """Recognisers that are not drawn, with their corpora."""
+    others = here[~here["model"].isin(drawn)].groupby("model", sort=False)["corpus"].unique()
+    told = [f"{short_name(str(model))} on {', '.join(corpora)}" for model, corpora in others.items()]
+    return [f"Not drawn, room for {MAX_MODELS} recognisers: {'; '.join(told)} (draw them by --run)"] * bool(told)
 
 
 def _rows(here: pd.DataFrame, models: Sequence[str]) -> list[tuple[str, str]]:
@@ -142,8 +153,15 @@ def emolime_robustness_of_runs(figure: FigureOfRuns) -> Path:
     InputError
         If the runs hold no explanation by it, or several methods are chosen.
     """
-    chosen, (method,) = figure.methods(figure.found(1, condition=CLEAN, repeat=0), _default)
-    return draw_emolime_robustness(profile_table(band_table(figure.read(chosen)), method), method, figure.picture)
+    found = figure.found(1, condition=CLEAN, repeat=0)
+    chosen, (method,) = figure.methods(found, _default)
+    held = dict.fromkeys((one.recogniser, one.corpus) for one in found)
+    for one in chosen:
+        held.pop((one.recogniser, one.corpus), None)
+    told = "; ".join(f"{short_name(model, corpus)} on {corpus}" for model, corpus in held)
+    unsaid = f"No explanation by {method}: {told}" if held else ""
+    table = profile_table(band_table(figure.read(chosen)), method)
+    return draw_emolime_robustness(table, method, figure.picture, unsaid)
 
 
 def _default(found: Sequence[FoundMap]) -> list[str]:

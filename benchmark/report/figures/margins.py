@@ -15,10 +15,12 @@ from .style import BLUE, FAINT, GREY, INK, PAPER, SMALL, TWO_COLUMNS, new_page, 
 METRIC = "abpc"
 PER_ROW = 4
 COLUMNS = ["corpus", "model", "trained_on", "metric", "fill", "method", "diff_energy", "diff_energy_low",
-           "diff_energy_high", "passes_bar", "n_clips", "n_speakers"]  # fmt: skip
+           "diff_energy_high", "p_bar", "n_tests", "passes_bar", "n_clips", "n_speakers"]  # fmt: skip
 
 
-def draw_margins(board: pd.DataFrame, picture: str | Path, metric: str = METRIC) -> Path | None:
+def draw_margins(
+    board: pd.DataFrame, picture: str | Path, metric: str = METRIC, settings: pd.DataFrame | None = None
+) -> Path | None:
     """Draw the difference of each method to `energy` in one metric, a panel for each corpus and recogniser.
 
     Parameters
@@ -27,6 +29,9 @@ def draw_margins(board: pd.DataFrame, picture: str | Path, metric: str = METRIC)
         Columns `COLUMNS` (`analysis.leaderboard`), recorded clips. Of several fills the first is drawn.
     picture : path
     metric : str
+    settings : DataFrame, optional
+        Columns ``corpus``, ``model`` and ``trained_on`` of all that was run; those not drawn are named. Default those
+        of `board`.
 
     Returns
     -------
@@ -41,14 +46,25 @@ def draw_margins(board: pd.DataFrame, picture: str | Path, metric: str = METRIC)
         return None
     order = rows.groupby("method")["diff_energy"].mean().sort_values().index.tolist()
     panels = list(rows.groupby(setting, sort=False))
+    drawn = {names for names, _ in panels}
+    everything = board if settings is None else settings
+    places = everything[setting].astype(str).drop_duplicates().itertuples(index=False, name=None)
+    missing = [f"{c} {recogniser_title(m, t, c)}" for c, m, t in places if (c, m, t) not in drawn]
+    tests = rows["n_tests"].max()
+    over = "the family" if pd.isna(tests) else f"the {int(tests)} tests of the family on this board"
+    note = (
+        "Mean over clips with 95 % interval of one test (speakers and sentences as clusters; none below 6 speakers), "
+        "clips as recorded, the recogniser's first fill; right of 0: more faithful than a map that only says where the "
+        f"sound is loud. Filled: passes the bar, better than random and than energy by p corrected over {over} (Holm). "
+        "A larger difference may be open where speakers disagree more about it: p decides, not the mean."
+    )
+    if missing:
+        note += f" Not drawn, {metric} was not scored beside energy: {'; '.join(missing)}."
     across = min(PER_ROW, len(panels))
     down = -(-len(panels) // across)
     with rc_context(PAPER):
         figure, content = new_page(
-            TWO_COLUMNS, down * (0.55 + 0.13 * len(order)) + 0.35, f"{metric}: difference to `energy`",
-            "Mean over clips with 95 % interval (speakers and sentences as clusters; none below 6 speakers), clips as "
-            "recorded, the recogniser's first fill; right of 0: more faithful than a map that only says where the "
-            "sound is loud. Filled: better than random and than energy, corrected over the family (the bar).",
+            TWO_COLUMNS, down * (0.55 + 0.13 * len(order)) + 0.35, f"{metric}: difference to `energy`", note,
         )  # fmt: skip
         axes = content.subplots(down, across, sharey=True, squeeze=False)
         for ax in axes.flat[len(panels) :]:

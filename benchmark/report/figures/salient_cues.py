@@ -47,7 +47,7 @@ COLOURS = {CORRECT: PALETTE[0], WRONG: PALETTE[1], RANDOM_WINDOWS: "#b9b9b9"}
 HATCHES = {CORRECT: "", WRONG: "", RANDOM_WINDOWS: "////"}
 ORDER = ("anger", "happiness", "fear", "surprise", "disgust", "sadness", "boredom", "neutral")  # by arousal
 MAX_EMOTIONS = 4
-LIMIT_Z = 8.0  # longest bar; larger values are printed at its end
+LIMIT_Z = 30.0  # end of the axis; larger values are printed at the end of the bar, arrows show longer intervals
 TINT = "#d9ece3"
 NOTHING = (
     "the runs hold no explanation whose salient windows can be compared: {figure} needs a method with resolution in "
@@ -100,7 +100,8 @@ def draw_cues(means: pd.DataFrame, picture: str | Path) -> Path:
         Its first four emotions are drawn.
     picture : path
     """
-    emotions = by_arousal(means["emotion"])[:MAX_EMOTIONS]
+    every = by_arousal(means["emotion"])
+    emotions = every[:MAX_EMOTIONS]
     means = means[means["emotion"].isin(emotions)]
     cues = list(dict.fromkeys(means["cue"]))
     sizes = means[["z", "low", "high"]].abs().to_numpy()
@@ -115,6 +116,11 @@ def draw_cues(means: pd.DataFrame, picture: str | Path) -> Path:
         "long, the cue is the clip's and not the explanation's. No bar: not measured, or levels that are not "
         "comparable in this corpus."
     )
+    cut = int((means[["low", "high"]].abs() > limit).any(axis=1).sum())
+    if cut:
+        note += f" Arrows: {cut} intervals reach beyond {limit:g}; their ends are in the CSV."
+    if len(every) > len(emotions):
+        note += f" Not drawn, room for {MAX_EMOTIONS} emotions: {', '.join(every[MAX_EMOTIONS:])}."
     with rc_context(PAPER):
         height = 1.0 + 0.34 * len(cues)
         figure, content = new_page(TWO_COLUMNS, height, f"Cues of salient windows: {first['method']} on {place}", note)
@@ -161,6 +167,10 @@ def _bars(ax: Any, part: pd.DataFrame, cues: Sequence[str], emotion: str, limit:
             if np.isfinite(row["low"]):
                 ends = np.clip([row["low"], row["high"]], -limit, limit)
                 ax.plot(ends, [y, y], color=INK, linewidth=0.7, zorder=3)
+                for end, arrow in ((row["low"], "<"), (row["high"], ">")):
+                    if abs(end) > limit:
+                        at = float(np.clip(end, -limit, limit)) * 0.98
+                        ax.plot(at, y, arrow, color=INK, markersize=2.5, zorder=3)
             if abs(row["z"]) > limit:
                 ax.text(
                     shown * 0.97, y, f"{row['z']:+.1f}", ha="right" if shown > 0 else "left", va="center",

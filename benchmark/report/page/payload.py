@@ -29,7 +29,7 @@ BOARD = [
     "method", *MEASURE, "family", "rank", "family_rank", "mean", "low", "high", "mark", "group", "n_clips", "n_ok",
     "n_failed", "n_skipped", "n_planned", "n_misses", "coverage", "n_speakers", "n_sentences", "scope", "difference",
     "difference_low", "difference_high", "difference_clips", "p_holm", "effect", "superiority", "beats_random",
-    "diff_energy", "diff_energy_low", "diff_energy_high", "p_bar", "passes_bar", "n_models", "models_low",
+    "diff_energy", "diff_energy_low", "diff_energy_high", "p_bar", "p_setting", "passes_bar", "n_models", "models_low",
     "models_high", "n_fills", "fill_low", "fill_high", "model_calls", "mismatch", "explained_against", "note",
 ]  # fmt: skip
 GROUPS = [

@@ -210,7 +210,12 @@ const NEEDED = new Map([["faithfulness", ["random", "energy"]], ["localisation",
 function correctedP(row, family) {
   if (row.p_bar === null || row.p_bar === undefined) return "";
   const tests = DATA.tested.find(([name]) => name === family), beyond = row.diff_energy_low > 0 && !(row.p_bar < 0.05);
-  return `; p ${pText(row.p_bar)}, corrected for ${tests ? tests[1] : "all"} tests of ${family} (Holm)${beyond ? ": not enough for a claim, although the interval, which is of this test alone, excludes 0" : ""}`;
+  return `; p ${pText(row.p_bar)}, corrected for ${tests ? tests[1] : "all"} tests of ${family} (Holm)${inSetting(row)}${beyond ? ": not enough for a claim, although the interval, which is of this test alone, excludes 0" : ""}`;
+}
+
+/* p over the methods of one setting alone: it shows what the size of the board costs, and decides nothing. */
+function inSetting(row) {
+  return row.p_setting === null || row.p_setting === undefined ? "" : `, ${pText(row.p_setting)} over the methods of this setting alone (described)`;
 }
 
 /* Buttons that open the explanation of a clip, the first one that sounds. */

@@ -11,9 +11,10 @@ import pytest
 from scipy.stats import spearmanr
 
 from serxai.audio import Grid, band_edges_hz, scoring_grid
-from serxai.benchmark.analysis.agreement import agreement, agreement_matrix, similarities
+from serxai.benchmark.analysis.agreement import agreement, agreement_matrix, agreement_of_profiles, similarities
+from serxai.benchmark.analysis.stored_maps import RecordedMap, found_maps
 from serxai.benchmark.report.figures.agreement import draw_agreement
-from serxai.benchmark.storage.store import Explanation
+from serxai.benchmark.storage.store import Explanation, Store
 from serxai.errors import InputError
 from serxai.methods.attribution import Attribution
 
@@ -146,3 +147,33 @@ def test_figure_and_numbers(found, tmp_path: Path):
     assert svg.count("<!-- ±") == 9 and "over 12 of 12" in " ".join(re.findall("<!-- (.*?) -->", svg))
     with pytest.raises(InputError, match="no explanations"):
         draw_agreement(agreement([], {}), tmp_path / "none")
+
+
+def recorded(clip: int, method: str, bands: np.ndarray, store: Store) -> RecordedMap:
+    return RecordedMap(
+        corpus="c", model="cnn", trained_on="c", method=method, condition="clean", clip=f"k{clip}", target="anger",
+        repeat=0, speaker=f"s{clip % 6}", sentence="", sex="", emotion="anger", predicted="anger", strength=np.nan,
+        against="none", store=store, path=store.path, key="", has_table=False, bands=bands,
+    )  # fmt: skip
+
+
+def test_of_records_band_profiles_are_compared(tmp_path: Path) -> None:
+    rng, store = np.random.default_rng(0), Store(tmp_path)
+    profiles = {name: rng.normal(size=(12, 8)) for name in ("saliency", "random", "energy")}
+    profiles["energy"][3] = 0.0  # a map that says nothing about frequency
+    maps = [recorded(clip, name, bands[clip], store) for name, bands in profiles.items() for clip in range(12)]
+    table = agreement_of_profiles(maps).set_index(["method", "other"])
+    for (one, other), row in table.iterrows():
+        clips = [clip for clip in range(12) if "energy" not in (one, other) or clip != 3]
+        each = [spearmanr(profiles[one][clip], profiles[other][clip])[0] for clip in clips]
+        assert row["mean"] == pytest.approx(np.mean(each), abs=1e-6)
+        assert (row["clips"], row["planned"], row["speakers"]) == (len(clips), 12, 6)
+    assert len(table) == 6 and set(table["model"]) == {"cnn"}
+
+
+def test_a_committed_record_has_an_agreement() -> None:
+    record = Path(__file__).parents[3] / "results" / "tess" / "cnn-trained-on-emodb"
+    stores = [Store(path.parent) for path in sorted(record.glob("*/run.json"))]
+    table = agreement_of_profiles(found_maps(stores, condition="clean", repeat=0))
+    own = table[table["method"] == table["other"]]
+    assert len(own) and np.allclose(own["mean"], 1) and table["mean"].between(-1, 1).all()

@@ -10,7 +10,8 @@ import pandas as pd
 from serxai.benchmark.analysis.bar import sanity_p
 from serxai.benchmark.analysis.leaderboard import family_ranking, leaderboard
 from serxai.benchmark.report.tables import mark
-from serxai.benchmark.stats.clustered import cells
+from serxai.benchmark.report.tables import tests_note as note_on_tests
+from serxai.benchmark.stats.clustered import CELL, cells
 from serxai.benchmark.stats.clustered import tests_against as against
 from serxai.benchmark.stats.multiplicity import holm, intersection_union
 
@@ -36,6 +37,42 @@ def test_marks_are_holm_corrected_over_the_family(make_scores: Callable) -> None
     others = board[board["family"].isin(["robustness", "cost"])]
     assert (others["passes_bar"] == "").all()
     assert all(mark(row) == "" for _, row in board[board["family"] == "cost"].iterrows())
+
+
+def holm_by_hand(p: list[float]) -> list[float]:
+    """Step down one by one: the smallest p times the tests left, never less than the one before, at most 1."""
+    left, last, out = dict(enumerate(p)), 0.0, [0.0] * len(p)
+    while left:
+        place = min(left, key=left.__getitem__)
+        last = max(last, min(left[place] * len(left), 1.0))
+        out[place] = last
+        del left[place]
+    return out
+
+
+def test_the_family_and_the_setting_are_told_beside_the_p_that_decides(make_scores: Callable) -> None:
+    """``p_bar`` is corrected over the board's ``n_tests``, ``p_setting`` over one cell; only the first decides."""
+    scores = make_scores(speakers=8)
+    board = leaderboard(scores)
+    for family in ("faithfulness", "localisation"):
+        part = board[(board["family"] == family) & board["p_bar"].notna()]
+        assert set(part["n_tests"]) == {len(part)} and part.groupby(CELL).ngroups > 1
+        assert (part["p_setting"] <= part["p_bar"] + 1e-12).all() and (part["p_setting"] < part["p_bar"]).any()
+    alone = scores.query("metric == 'abpc' and condition == 'clean'")
+    one = leaderboard(alone)
+    tested = one[one["p_bar"].notna()]
+    np.testing.assert_allclose(tested["p_bar"], tested["p_setting"])  # a board of one setting
+    cells_of = (board["metric"] == "abpc") & (board["condition"] == "clean") & board["p_setting"].notna()
+    np.testing.assert_allclose(board.loc[cells_of, "p_setting"], tested["p_setting"])
+    p = []
+    for method in tested["method"]:
+        chosen = list(cells(alone[alone["method"].isin([method, "random", "energy"])]))
+        one_of, other = (against(chosen, name).set_index("method").loc[method] for name in ("random", "energy"))
+        p.append(max(one_of.p, other.p) if one_of.difference > 0 and other.difference > 0 else 1.0)
+    np.testing.assert_allclose(tested["p_setting"], holm_by_hand(p), rtol=1e-9)
+    assert board.loc[board["baseline"].astype(bool), ["n_tests", "p_setting"]].isna().all(axis=None)
+    n = board.loc[board["family"] == "faithfulness", "n_tests"].max()
+    assert f"{n} tests of faithfulness" in note_on_tests(board)
 
 
 def test_beating_random_alone_is_not_better(make_scores: Callable) -> None:

@@ -49,7 +49,7 @@ ESTIMATES = re.compile(
 NO_ESTIMATES = re.compile(
     r"(.*_)?(low|high)|rank|se|t|df|p|p_holm|effect|superiority|chance|coverage|strength|direction|threshold|model_calls"
     r"|(n_|fill_|difference_|diff_energy_)?(ok|failed|skipped|planned|clips|speakers|sentences|fills|explained(_a|_b)?)"
-    r"|n_misses|n_models|p_bar|repeats_[ab]|counted|n_groups|n_methods|n_retrainings|w|w_random|opposed"
+    r"|n_misses|n_models|p_bar|p_setting|n_tests|repeats_[ab]|counted|n_groups|n_methods|n_retrainings|w|w_random|opposed"
 )
 MAIN = ("mean", "value", "estimate", "difference")  # may own the columns ``low`` and ``high``
 
@@ -237,8 +237,8 @@ def test_compare_tells_how_many_of_the_planned_clips(
     make_run(tmp_path / "run", scores)
     write_clip_facts(tmp_path / "run", [("planted", clip, f"t{clip[-1]}", "male") for clip in scores["clip"]])
     arguments = Namespace(
-        runs=[tmp_path / "run"], metric="abpc", corpus=None, method=[], margin=None, difference=None, partial=False,
-        json=True, csv=None,
+        runs=[tmp_path / "run"], metric="abpc", corpus=[], model=[], condition=[], fill=[], method=[], margin=None,
+        difference=None, partial=False, all_pairs=False, json=True, csv=None,
     )  # fmt: skip
     assert cli_compare.compare(arguments) == 0
     found = json.loads(capsys.readouterr().out)

@@ -102,7 +102,9 @@ def test_speakers_seen_in_training_are_set_apart(scores: pd.DataFrame) -> None:
     alone = leaderboard(part)
     # the marks of both settings are one family of tests
     kept = both[both["seen_in_training"] == "no"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(kept.drop(columns="p_bar"), alone.drop(columns="p_bar"))
+    of_board = ["p_bar", "n_tests"]
+    pd.testing.assert_frame_equal(kept.drop(columns=of_board), alone.drop(columns=of_board))
+    assert (kept["n_tests"].dropna() == 2 * alone["n_tests"].dropna()).all()
     assert (kept["p_bar"].dropna() >= alone["p_bar"].dropna()).all()
     assert len(both) == 2 * len(alone)
     assert "speakers seen in training: yes" in as_markdown(both)

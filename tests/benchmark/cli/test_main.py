@@ -143,9 +143,10 @@ def test_status_and_compare_and_leaderboard_and_figures(small_run: Path, tmp_pat
     compare = serxai("compare", small_run, "--metric", "abpc", "--json", cwd=tmp_path)
     pairs = json.loads(compare.stdout)
     assert compare.returncode == 0 and {p["condition"] for p in pairs} == {"clean", "noise-10db"}
-    assert len(pairs) == 2 * 6
+    assert len(pairs) == 2 * 5  # all but the one that holds neither random nor energy
     board = serxai("leaderboard", small_run, "--out", "board", cwd=tmp_path)
     assert board.returncode == 0, board.stderr
+    assert "best methods" in board.stdout and "tests of faithfulness" in " ".join(board.stdout.split())
     assert {p.name for p in (tmp_path / "board").iterdir()} >= {
         "index.html",
         "leaderboard.csv",
