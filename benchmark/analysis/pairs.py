@@ -101,7 +101,9 @@ def compare_methods(
     pairs["margin"] = np.nan if margin is None else margin
     pairs["finding"] = [_finding(row) for row in pairs.itertuples()]
     ranks = pd.concat([_ranks(each) for each in found], ignore_index=True)[RANKS]
-    return Comparison(pairs, ranks, *order_over_cells(laid_out), pair_groups(found), agreement_of(found))
+    return Comparison(
+        pairs, ranks, *order_over_cells([each.shared().cell for each in found]), pair_groups(found), agreement_of(found)
+    )
 
 
 _SIGNED = (
@@ -169,6 +171,8 @@ def _more_of_pairs(found: list[CompletedCell]) -> pd.DataFrame:
 
 
 def _ranks(found: CompletedCell) -> pd.DataFrame:
+    """Ranks of the methods that were run on all shared clips, on these."""
+    found = found.shared()
     cell = found.cell
     labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
     values, *codes = per_clip(cell.table.to_numpy(), cell.table.index, *labels)
