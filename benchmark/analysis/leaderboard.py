@@ -230,9 +230,8 @@ def _shared_means(found: CompletedCell, rows: pd.DataFrame) -> tuple[np.ndarray,
         table = found.cell.table
         return rows["mean"].to_numpy(), table.index.get_level_values("clip").nunique()
     cell = found.shared().cell
-    values, _ = per_clip(cell.table.to_numpy(), cell.table.index, cell.speakers)
-    with np.errstate(invalid="ignore"):
-        means = pd.Series(np.nanmean(values, axis=0) if len(values) else np.nan, list(cell.table))
+    values, speakers = per_clip(cell.table.to_numpy(), cell.table.index, cell.speakers)
+    means = pd.Series(cluster_fit(values, speakers).mean, list(cell.table))
     return means.reindex(rows["method"]).to_numpy(), len(values)
 
 
