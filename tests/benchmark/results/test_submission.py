@@ -139,7 +139,7 @@ def test_a_tenth_method_beside_the_committed_piece(data_root: Path, tmp_path: Pa
     others = after.drop(NAME, level="method")
     pd.testing.assert_frame_equal(others[moved], before[moved], check_dtype=False)
     forged(piece)
-    assert check(results / "emodb" / "cnn", data_root, 4, capsys)["scored again"] == "fail"
+    assert check(piece, data_root, 4, capsys)["scored again"] == "fail"
 
 
 def clean_board(results: Path) -> pd.DataFrame:
