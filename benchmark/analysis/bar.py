@@ -77,8 +77,8 @@ def with_marks(
     Parameters
     ----------
     board : DataFrame
-        With the columns of `stats.clustered.CELL`, ``method``, ``baseline``, ``complete``, ``mismatch``, ``mean`` and
-        ``p_sanity``.
+        With the columns of `stats.clustered.CELL`, ``method``, ``baseline``, ``complete``, ``mismatch``, ``picked``,
+        ``mean`` and ``p_sanity``.
     against_random, against_energy, against_rule : DataFrame
         `stats.clustered.tests_against` of its cells, the last against the rule `RULE`.
 
@@ -87,8 +87,8 @@ def with_marks(
     DataFrame
         ``diff_energy`` is the oriented difference to `energy` on ``diff_energy_clips`` clips; ``p_bar`` the corrected p
         of the bar, ``n_tests`` the tests of the family over which it is corrected, ``p_setting`` p corrected over the
-        methods of the cell alone. ``passes_bar`` is yes, no, ``no claim`` (too few speakers, a baseline was not run, or
-        a mismatch), or empty: baselines, families without a bar, and metrics that only describe.
+        methods of the cell alone. ``passes_bar`` is yes, no, ``no claim`` (too few speakers, a baseline was not run, a
+        mismatch, or picked clips), or empty: baselines, families without a bar, and metrics that only describe.
     """
     keys = [*CELL, "method"]
     energy = against_energy[[*keys, "difference", "low", "high", "n_clips", "p"]].rename(
@@ -118,7 +118,9 @@ def with_marks(
     marked = (
         ~board["baseline"].astype(bool) & board["family"].isin(BAR_FAMILIES) & board["mean"].notna() & ranked
     ).to_numpy()
-    p = np.where(marked & ~board["mismatch"], np.where(board["complete"] | np.isnan(p), p, 1.0), np.nan)
+    p = np.where(
+        marked & ~board["mismatch"] & ~board["picked"], np.where(board["complete"] | np.isnan(p), p, 1.0), np.nan
+    )
     corrected, in_setting, n_tests = (np.full(len(board), np.nan) for _ in range(3))
     for family in BAR_FAMILIES:
         chosen = (board["family"] == family).to_numpy()

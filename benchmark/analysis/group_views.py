@@ -64,17 +64,17 @@ def views_of(found: Iterable[CompletedCell], crossed: str = "") -> pd.DataFrame:
 
 
 def _of_cell(found: CompletedCell, crossed: str = "") -> Iterator[pd.DataFrame]:
-    cell, table = found.cell, found.cell.table
+    cell, table, rows = found.cell, found.cell.own_table, found.cell.own_rows
     labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
     values, *codes = per_clip(table.to_numpy(), table.index, *labels)
     order = clip_order(table)
     for view, group_of, names in _crossed_view(cell, crossed) if crossed else labelled_views(cell):
         here = group_of.reindex(order).to_numpy()
-        ok = cell.rows["status"] == "ok"
-        of_group = group_of.reindex(cell.rows["clip"].astype(str)).to_numpy()
-        pairs = [cell.rows["method"].astype(str), of_group]
-        planned = cell.rows["clip"].astype(str).groupby(pairs).nunique()
-        scored = cell.rows["clip"].astype(str)[ok].groupby([pairs[0][ok], of_group[ok]]).nunique()
+        ok = rows["status"] == "ok"
+        of_group = group_of.reindex(rows["clip"].astype(str)).to_numpy()
+        pairs = [rows["method"].astype(str), of_group]
+        planned = rows["clip"].astype(str).groupby(pairs).nunique()
+        scored = rows["clip"].astype(str)[ok].groupby([pairs[0][ok], of_group[ok]]).nunique()
         parts: list[dict[str, np.ndarray]] = []
         for name in names:
             inside = here == name

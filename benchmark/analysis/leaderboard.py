@@ -42,6 +42,8 @@ RANKING_RULE = (
     "metrics; the others, near-copies of those, are only shown (where a family has no core metric, all count). "
     "A method without a score in one of the metrics that count is listed, not ranked. Where a metric is defined and a "
     "method that applies has no score, the worst one counts, and the method gets neither letter nor mark. "
+    "Where runs have different clips, ranks and letters are over the clips on which most scores can be compared, of "
+    "the methods run on all of them; means and differences are over the clips that a method's own runs have. "
     "An explanation made against another fill than that of the score is marked and not tested. "
     "Complexity and cost are described, not ranked: less is not better. So is what metrics of the recogniser say: it "
     "holds for all methods. So are metrics of plausibility that a rule can win which knows the target, not the "
@@ -57,7 +59,8 @@ BOARD_COLUMNS = [
     "n_failed", "n_skipped", "n_planned", "n_misses", "coverage", "n_speakers", "n_sentences", "scope", "difference",
     "difference_low", "difference_high", "difference_clips", "difference_planned", "difference_speakers", "p_holm",
     "effect", "superiority", "beats_random", *BAR_COLUMNS, "group", "n_models", "models_low", "models_high",
-    "sign_changes", *TOLD, *SPREAD, "model_calls", "metric_qualified", "metric_fails", "note",
+    "sign_changes", *TOLD, *SPREAD, "model_calls", "metric_qualified", "metric_fails", "shared_mean", "shared_clips",
+    "note",
 ]  # fmt: skip
 
 
@@ -112,6 +115,8 @@ def leaderboard(
         ``fill_planned``, scored under all of them. ``model_calls`` is the mean cost of one score if computed alone.
         ``signed`` says whether maps of the method take negative values (yes, no, or empty for a method without record).
         Where ``mismatch`` is true (see `references`) there is no difference, p, letter or mark.
+        ``shared_mean`` is the mean over the ``shared_clips`` clips that ranks and letters rest on, missing for a
+        method that was not run on all of them (`shared_clips`): ``mean`` where all methods have the same clips.
         ``metric_qualified`` is the metric's `metrics.verdict.board_grade`; ``metric_fails`` names the properties that
         it failed in its qualification.
 
@@ -153,14 +158,16 @@ def leaderboard(
     board["note"] = ["; ".join(filter(None, texts)) for texts in notes.itertuples(index=False, name=None)]
     won = board["difference"].gt(0) & board["p_holm"].lt(ALPHA) & (board["baseline"] | board["complete"])
     board["beats_random"] = np.select(
-        [board["method"] == baseline, board["p_holm"].isna(), won], ["", "no claim", "yes"], "no"
+        [board["method"] == baseline, board["p_holm"].isna() | board["picked"], won], ["", "no claim", "yes"], "no"
     )
     board = with_marks(board, against_random, against_energy, tests_against(laid_out, RULE))
     board["metric_qualified"] = [board_grade(str(name)) for name in board["metric"]]
     board["metric_fails"] = [failed_properties(str(name)) for name in board["metric"]]
     board = with_spread(board, by_fill(scores) if fills is None else fills)
-    tables = {tuple(each.cell.names[name] for name in CELL): each.cell.table for each in found}
-    board = with_retrainings(_with_letters(board, tests_of_pairs(laid_out)), tables, trainings)
+    shared = [each.shared().cell for each in found]
+    tables = {tuple(cell.names[name] for name in CELL): cell.table for cell in shared}
+    letters = _with_letters(board, tests_of_pairs(matched_cells(shared, against)))
+    board = with_retrainings(letters, tables, trainings)
     described = [not is_ranked(str(name)) for name in board["metric"]]
     board["rank"] = board["rank"].mask(described)
     for name in ("beats_random", "group"):
@@ -191,13 +198,13 @@ def _signed(method: str) -> str:
 
 
 def _cell_rows(found: CompletedCell) -> pd.DataFrame:
-    cell, table = found.cell, found.cell.table
+    cell, table, of_own = found.cell, found.cell.own_table, found.cell.own_rows
     labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
     values, *codes = per_clip(table.to_numpy(), table.index, *labels)
     fit = cluster_fit(values, *codes)
-    counts = cell.rows.groupby(["method", "status"], observed=True).size().unstack(fill_value=0)
+    counts = of_own.groupby(["method", "status"], observed=True).size().unstack(fill_value=0)
     counts = counts.reindex(index=table.columns, columns=["ok", "failed", "skipped"], fill_value=0)
-    ok = cell.rows[cell.rows["status"] == "ok"]
+    ok = of_own[of_own["status"] == "ok"]
     rows = pd.DataFrame(
         {"method": table.columns, "mean": fit.mean, "low": fit.mean - fit.half, "high": fit.mean + fit.half}
     )
@@ -210,29 +217,45 @@ def _cell_rows(found: CompletedCell) -> pd.DataFrame:
     rows["coverage"] = rows["n_ok"] / rows["n_planned"]
     rows["n_speakers"], rows["n_sentences"], rows["scope"] = fit.clusters, fit.sentences, fit.scope
     rows["model_calls"] = ok.groupby("method", observed=True)["model_calls"].mean().reindex(table.columns).to_numpy()
+    rows["picked"], rows["compared"] = found.clips.picked.to_numpy(), found.clips.compared.to_numpy()
+    rows["shared_mean"], rows["shared_clips"] = _shared_means(found, rows)
     rows["note"] = found.notes.to_numpy()
     rows["p_sanity"] = sanity_p(cell.names["metric"], values, codes)
     return rows.assign(**cell.names, **_between_models(found))
 
 
+def _shared_means(found: CompletedCell, rows: pd.DataFrame) -> tuple[np.ndarray, int]:
+    """Mean of each method over the shared clips, NaN where it was not run on all, and how many clips these are."""
+    if found.clips.alike:
+        table = found.cell.table
+        return rows["mean"].to_numpy(), table.index.get_level_values("clip").nunique()
+    cell = found.shared().cell
+    values, speakers = per_clip(cell.table.to_numpy(), cell.table.index, cell.speakers)
+    means = pd.Series(cluster_fit(values, speakers).mean, list(cell.table))
+    return means.reindex(rows["method"]).to_numpy(), len(values)
+
+
 def _between_models(found: CompletedCell) -> dict[str, Any]:
     """Range of each method's mean over the models of a cell, and with whom the sign of its difference changes."""
-    cell, table = found.cell, found.cell.table
+    cell, table = found.cell, found.cell.own_table
     if "fold" not in cell.rows:
         return {"n_models": 1, "models_low": np.nan, "models_high": np.nan, "sign_changes": ""}
     folds = cell.rows.drop_duplicates("clip").set_index("clip")["fold"].astype(str)
     by_clip = table.groupby(level="clip").mean()
     means = by_clip.groupby(folds.reindex(by_clip.index).to_numpy()).mean()
-    # methods with a score on every clip: the difference of means is the mean of differences
-    whole = by_clip.notna().all().to_numpy()
-    apart = means.to_numpy()[:, :, None] - means.to_numpy()[:, None, :]
-    changes = (apart > 0).any(axis=0) & (apart < 0).any(axis=0) & whole & whole[:, None] if len(means) else []
-    names = table.columns.to_numpy()
+    # methods with a score on every shared clip: the difference of means is the mean of differences
+    among = found.shared().cell.table.groupby(level="clip").mean()
+    of_model = among.groupby(folds.reindex(among.index).to_numpy()).mean()
+    whole = among.notna().all().to_numpy()
+    apart = of_model.to_numpy()[:, :, None] - of_model.to_numpy()[:, None, :]
+    changes = (apart > 0).any(axis=0) & (apart < 0).any(axis=0) & whole & whole[:, None]
+    names = among.columns.to_numpy()
+    changed = {name: "; ".join(names[row]) for name, row in zip(names, changes, strict=True)}
     return {
         "n_models": len(means),
         "models_low": means.min().to_numpy(),
         "models_high": means.max().to_numpy(),
-        "sign_changes": ["; ".join(names[row]) for row in changes] if len(means) else "",
+        "sign_changes": [changed.get(name, "") for name in table.columns] if len(means) else "",
     }
 
 
@@ -240,7 +263,8 @@ def _with_letters(board: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     of_cell = dict(list(pairs.groupby(CELL, dropna=False)))
     letters = np.full(len(board), "", dtype=object)
     for cell, rows in board.groupby(CELL, dropna=False):
-        ranked = rows[rows["mean"].notna() & rows["complete"] & ~rows["mismatch"]].sort_values(["rank", "method"])
+        ranked = rows[rows["mean"].notna() & rows["complete"] & rows["compared"] & ~rows["mismatch"]]
+        ranked = ranked.sort_values(["rank", "method"])
         if cell in of_cell:
             by_method = significance_groups(of_cell[cell], ranked["method"].tolist(), ALPHA)
             letters[rows.index] = [by_method.get(method, "") for method in rows["method"]]

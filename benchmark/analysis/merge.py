@@ -20,11 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import InputError
+from ..run.config import RunConfig
 from ..storage.clip_facts import with_clip_facts
 from ..storage.derived import RECORD
 from ..storage.schema import FINISHED
 from ..storage.score_rows import SCORE_COLUMNS, read_table, score_schema, value_faults
 from ..storage.store import Store
+from .shared_clips import RUNS, run_label
 from .shown_names import ShownNames, shown_names
 
 SHOWN = 5
@@ -42,7 +44,8 @@ class MergedScores(NamedTuple):
     Attributes
     ----------
     scores : DataFrame
-        Columns `SCORE_COLUMNS`; names of corpora, models and methods that stand apart say so.
+        Columns `SCORE_COLUMNS`; names of corpora, models and methods that stand apart say so. Of several runs also
+        ``runs``: the labels (`shared_clips.run_label`) of those that planned the row, joined by spaces.
     infos : list of dict
         Content of each run's run.json, with the same names.
     notes : list of str
@@ -93,6 +96,9 @@ def merge_runs(stores: Sequence[Store], partial: bool = False) -> MergedScores:
                 frame.loc[frame[column] == name, column] = label
         for (model, trained_on), label in of_run.models.items():
             frame.loc[(frame["model"] == model) & (frame["trained_on"] == trained_on), "model"] = label
+    if len(frames) > 1:
+        for number, (frame, info) in enumerate(zip(frames, infos, strict=True)):
+            frame[RUNS] = run_label(number, info, RunConfig.model_fields["emotions"].default)
     scores = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     if apart := sorted({name for of_run in names for name in of_run.apart()}):
         notes.insert(0, f"One name, several identities, which stand apart: {', '.join(apart)}.")
@@ -253,7 +259,11 @@ def _same_versions(tables: Sequence[pa.Table], runs: Sequence[str]) -> None:
 
 
 def _once(scores: pd.DataFrame) -> pd.DataFrame:
-    """Rows that several runs have, once: the one with a score, if there is one."""
+    """Rows that several runs have, once: the one with a score, if there is one, and the runs of all."""
+    twice = scores.duplicated(ROW, keep=False)
+    if twice.any():
+        runs = scores[twice].groupby(ROW, sort=False, dropna=False, observed=True)[RUNS]
+        scores.loc[twice, RUNS] = runs.transform(lambda labels: " ".join(sorted(set(labels))))
     ok = scores[scores["status"] == "ok"].drop_duplicates([*ROW, "value"])
     twice = ok[ok.duplicated(ROW)]
     if len(twice):

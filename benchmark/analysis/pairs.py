@@ -106,7 +106,8 @@ def compare_methods(
     pairs["margin"] = np.nan if margin is None else margin
     pairs["finding"] = [_finding(row) for row in pairs.itertuples()]
     ranks = pd.concat([_ranks(each) for each in found], ignore_index=True)[RANKS]
-    return Comparison(pairs, ranks, *order_over_cells(laid_out), pair_groups(found, against), agreement_of(found))
+    shared = [each.shared().cell for each in found]
+    return Comparison(pairs, ranks, *order_over_cells(shared), pair_groups(found, against), agreement_of(found))
 
 
 _SIGNED = (
@@ -172,6 +173,8 @@ def _more_of_pairs(found: list[CompletedCell], against: Collection[str]) -> pd.D
 
 
 def _ranks(found: CompletedCell) -> pd.DataFrame:
+    """Ranks of the methods that were run on all shared clips, on these."""
+    found = found.shared()
     cell = found.cell
     labels = (cell.speakers,) if cell.sentences is None else (cell.speakers, cell.sentences)
     values, *codes = per_clip(cell.table.to_numpy(), cell.table.index, *labels)

@@ -55,8 +55,10 @@ def agreement_of(found: Sequence[CompletedCell]) -> pd.DataFrame:
 def ranked_means(found: CompletedCell) -> tuple[pd.DataFrame, np.ndarray]:
     """Mean of each clip (rows) for each method with a score on all, and the number of each clip's speaker.
 
-    Baselines and references are left out; misses count as the worst score.
+    Baselines and references are left out, and where runs have different clips, what is not shared
+    (`analysis.shared_clips`); misses count as the worst score.
     """
+    found = found.shared()
     table = found.cell.table
     values, speakers = per_clip(table.to_numpy(), table.index, found.cell.speakers)
     frame = pd.DataFrame(values, index=clip_order(table), columns=table.columns)

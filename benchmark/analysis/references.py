@@ -82,7 +82,7 @@ def matched_cells(cells: Iterable[Cell], table: pd.DataFrame) -> Iterator[Cell]:
     for cell in cells:
         dropped = apart.get(tuple(str(cell.names[name]) for name in CELL), set())
         kept = [name for name in cell.table if name not in dropped]
-        yield cell._replace(table=cell.table[kept]) if dropped else cell
+        yield cell.of(kept) if dropped else cell
 
 
 def matched_pairs(pairs: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:

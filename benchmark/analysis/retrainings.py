@@ -127,7 +127,7 @@ def with_retrainings(
         changed = (apart > 0).any(axis=0) & (apart < 0).any(axis=0)
         names = means.columns.to_numpy()
         by_method = {str(name): "; ".join(names[row]) for name, row in zip(names, changed, strict=True)}
-        told.loc[part.index, "n_retrainings"] = part["method"].map(means.notna().sum())
+        told.loc[part.index, "n_retrainings"] = part["method"].map(means.notna().sum()).fillna(1).astype(int)
         told.loc[part.index, "retraining_changes"] = part["method"].map(by_method).fillna("")
     return told
 

@@ -112,8 +112,10 @@ def corpus(arguments: Namespace) -> None:
 
 
 def status(arguments: Namespace) -> None:
-    """Run folder of ``serxai status``."""
-    read_run_info(arguments.run)
+    """Run folders of ``serxai status``: the one that is named, or those below it."""
+    arguments.runs = run_folders([arguments.run])
+    for folder in arguments.runs:
+        read_run_info(folder)
 
 
 def leaderboard(arguments: Namespace) -> None:

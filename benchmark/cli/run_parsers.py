@@ -21,10 +21,13 @@ def _status(commands: argparse._SubParsersAction) -> None:
         "status",
         "show what a run has done, and its failures by reason",
         ".status:status",
-        "serxai status runs/quick",
+        """
+        serxai status runs/quick
+        serxai status results/
+        """,
         "status",
     )
-    parser.add_argument("run", type=nonempty_path, metavar="RUN", help=RUN_FOLDER)
+    parser.add_argument("run", type=nonempty_path, metavar="RUN", help=f"{RUN_FOLDER}; or a folder above runs")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

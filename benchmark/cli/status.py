@@ -1,9 +1,10 @@
-"""``serxai status``: planned, done and failed cells of a run, failures by reason."""
+"""``serxai status``: planned, done and failed cells of runs, failures by reason."""
 
 from __future__ import annotations
 
 import json
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -13,38 +14,63 @@ from .console import Console
 
 
 def status(arguments: Namespace) -> int:
-    """Print what is planned, done and failed; exit status 1 if anything failed."""
-    store = Store(arguments.run)
+    """Print what is planned, done and failed; exit status 1 if anything failed.
+
+    Of a folder above several runs: a line for each, and one for all.
+    """
+    found = {folder: _summary(Store(folder)) for folder in arguments.runs}
+    failed = any(summary["rows"]["failed"] for summary in found.values())
+    several = list(found) != [arguments.run]
+    if arguments.json:
+        told = [{"run": str(folder)} | summary for folder, summary in found.items()]
+        print(json.dumps({"runs": told} if several else found[arguments.run], indent=2))
+        return 1 if failed else 0
+    console = Console()
+    for folder, summary in found.items():
+        if several:
+            console.print(f"{_head(folder, summary)}; {_counts(summary['rows'])}", highlight=False, soft_wrap=True)
+        else:
+            _print(console, folder, summary)
+    if several:
+        done = sum(summary["status"] == "done" for summary in found.values())
+        names = found[next(iter(found))]["rows"]
+        rows = {name: sum(summary["rows"][name] for summary in found.values()) for name in names}
+        console.print(f"{len(found)} runs, {done} done; {_counts(rows)}", highlight=False, soft_wrap=True)
+    return 1 if failed else 0
+
+
+def _summary(store: Store) -> dict[str, Any]:
+    """State of one run, as ``--json`` prints it."""
     info = store.info
     store.refuse_damage()
     scores = store.scores(["status", "reason", "clip", "method", "metric"])
-    planned = len(info["shards"])
-    done = sum(store.has_shard(key) for key in info["shards"])
-    failed = scores[scores["status"] == "failed"]
-    skipped = scores[scores["status"] == "skipped"]
-    summary = {
+    return {
         "status": info["status"],
         "cells": info.get("cells", {}),
-        "shards": {"planned": planned, "done": done},
+        "shards": {"planned": len(info["shards"]), "done": sum(store.has_shard(key) for key in info["shards"])},
         "rows": {"planned": info["planned_rows"]}
         | {name: int((scores["status"] == name).sum()) for name in ("ok", "skipped", "failed")},
-        "failures": _by_reason(failed),
-        "skipped": _by_reason(skipped),
+        "failures": _by_reason(scores[scores["status"] == "failed"]),
+        "skipped": _by_reason(scores[scores["status"] == "skipped"]),
     }
-    if arguments.json:
-        print(json.dumps(summary, indent=2))
-        return 1 if len(failed) else 0
-    console = Console()
-    console.print(f"{arguments.run}: {summary['status']}; {done} of {planned} shards", highlight=False)
+
+
+def _head(folder: Path, summary: dict[str, Any]) -> str:
+    return f"{folder}: {summary['status']}; {summary['shards']['done']} of {summary['shards']['planned']} shards"
+
+
+def _counts(rows: dict[str, int]) -> str:
+    return f"scores: {rows['planned']} planned, {rows['ok']} ok, {rows['skipped']} skipped, {rows['failed']} failed"
+
+
+def _print(console: Console, folder: Path, summary: dict[str, Any]) -> None:
+    console.print(_head(folder, summary), highlight=False)
     if summary["cells"]:
         counts = [
             f"{summary['cells'][name]} {name}" for name in ("planned", "done", "failed") if name in summary["cells"]
         ]
         console.print(f"cells: {', '.join(counts)}", highlight=False)
-    rows = summary["rows"]
-    console.print(
-        f"scores: {rows['planned']} planned, {rows['ok']} ok, {rows['skipped']} skipped, {rows['failed']} failed"
-    )
+    console.print(_counts(summary["rows"]))
     for title, groups in (("failed", summary["failures"]), ("skipped", summary["skipped"])):
         if groups:
             table = Table(f"{title} because", "scores", "clips", "methods", "metrics", box=None, header_style="bold")
@@ -54,7 +80,6 @@ def status(arguments: Namespace) -> int:
                     ", ".join(group["metrics"]),
                 )  # fmt: skip
             console.print(table)
-    return 1 if len(failed) else 0
 
 
 def _by_reason(rows: Any) -> list[dict[str, Any]]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.table import Table
 
 from ...errors import InputError
 from ...models.records import MODELS
 from ...models.trust import Permission
-from ..results.check import check_results
+from ..results.check import Checked, check_results
 from ..run.options import checkpoints_option
 from ..storage.derived import RECORD
 from ..storage.run_info import FILE, read_run_info
@@ -54,7 +56,18 @@ def _results(arguments: Namespace, given: GivenModels) -> int:
     for one in found:
         console.print(f"\n{one.folder}", style="bold", highlight=False, markup=False)
         _print(console, one.checks)
+    console.print(f"\n{_conclusion(arguments.run, found)}", style="red" if failed else "green", highlight=False)
     return 1 if failed else 0
+
+
+def _conclusion(root: Path, found: Sequence[Checked]) -> str:
+    """One line on all pieces; `found` are the folder as a whole, then each piece."""
+    whole, *each = (any(check.result == FAIL for check in one.checks) for one in found)
+    if not each:
+        return f"{root}: fails as a whole; no piece was opened"
+    pieces = "1 piece" if len(each) == 1 else f"{len(each)} pieces"
+    told = f"{sum(each)} of {pieces} fail" if any(each) else f"{pieces}, all pass"
+    return f"{told}; the folder as a whole fails" if whole else told
 
 
 def given_models(models: list[str], checkpoints: list[str], trust: bool) -> GivenModels:

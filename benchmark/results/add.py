@@ -207,7 +207,9 @@ def _add(piece: Piece, place: Path, name: str) -> Added:
             changed[folder] = other.without(gone["methods"], gone["metrics"])
             left = len(other.scores) - len(changed[folder].scores)
             notes.append(f"replaces {left} rows of older versions in {folder.name}")
-    _no_conflict(piece, [changed.get(folder, other) for folder, other in others.items()], place)
+    beside = {folder: changed.get(folder, other) for folder, other in others.items()}
+    _no_conflict(piece, list(beside.values()), place)
+    notes += _other_clips(piece, beside)
     refuse_links(place, ["", name, f"{name}/scores", f"{name}/derived"])
     with writing(place, resumable=False):
         piece.write(place / name)
@@ -218,6 +220,27 @@ def _add(piece: Piece, place: Path, name: str) -> Added:
                 left_over.write(folder)
     size = sum(path.stat().st_size for path in (place / name).rglob("*") if path.is_file())
     return Added(place / name, len(piece.scores), size, tuple(notes))
+
+
+def _other_clips(piece: Piece, others: Mapping[Path, Piece]) -> Iterator[str]:
+    """Warn where the piece that scored most of the same metrics has other clips: boards compare on common ones."""
+    scored = ["condition", "metric", "fill"]
+    mine, cells = piece.scores, piece.scores[scored].drop_duplicates()
+    both = {folder: cells.merge(other.scores[scored].drop_duplicates()) for folder, other in others.items()}
+    sizes = {folder: (len(both[folder]), other.scores["clip"].nunique()) for folder, other in others.items()}
+    folder = max(sizes, key=sizes.__getitem__, default=None)
+    if folder is None or both[folder].empty:
+        return
+    own, its = (set(one.merge(both[folder])["clip"].astype(str)) for one in (mine, others[folder].scores))
+    if own == its:
+        return
+    config = others[folder].info["config"]
+    how = f"--limit {config['limit']}" if config.get("limit") and not config.get("clips") else "its clips"
+    yield (
+        f"warning: explains other clips than {folder.name} ({len(own)} here, {len(its)} there, {len(own & its)} in "
+        f"both): differences are on common clips, and methods that lack some of the clips that most share have no "
+        f"rank; run with {how} to be compared on the same"
+    )
 
 
 def _same_identity(info: Mapping[str, Any], other: Mapping[str, Any], folder: Path) -> None:

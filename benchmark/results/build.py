@@ -114,13 +114,15 @@ def build_results(
             trainings=recorded_trainings(stores),
         )  # fmt: skip
         top = headline(board)
+        beside = board.assign(mean=board["shared_mean"])  # what may be ordered
         clean = [each for each in found if each.cell.names["condition"] == CLEAN]
         core = core_metrics({str(each.cell.names["metric"]) for each in clean})
         of_core = [each for each in clean if str(each.cell.names["metric"]) in core]
         by_class, pairs = class_metrics(of_core)
         tables = {
-            "records": record_table(stores, root), "headline": top, "axes": robust.axes, "ranks": rank_table(board),
-            "agreement": agreement(top, agreement_of(of_core)), "metrics_by_class": by_class, "metric_pairs": pairs,
+            "records": record_table(stores, root), "headline": top, "axes": robust.axes, "ranks": rank_table(beside),
+            "agreement": agreement(headline(beside), agreement_of(of_core)),
+            "metrics_by_class": by_class, "metric_pairs": pairs,
             "recognisers": recognition_table(scores, infos), "curves": curve_areas(robust.clips),
         }  # fmt: skip
         tables |= claims.result() if claims else claim_tables(paths, progress)

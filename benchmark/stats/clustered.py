@@ -157,13 +157,13 @@ def tests_against(cells: Iterable[Cell], baseline: str) -> pd.DataFrame:
     """
     frames = []
     for cell in cells:
-        table = cell.table
+        table, own = cell.table, cell.own_table
         methods = [name for name in table if name != baseline]
         reference = table[baseline].to_numpy() if baseline in table else np.full(len(table), np.nan)
-        found = _test(table[methods].to_numpy() - reference[:, None], cell)
+        found = _test(own[methods].to_numpy() - reference[:, None], cell)
         if baseline not in table:
             found["note"] = f"{baseline!r} was not run"
-        planned = cell.rows.groupby("method", observed=True)["clip"].nunique()
+        planned = cell.own_rows.groupby("method", observed=True)["clip"].nunique()
         found.insert(0, "method", methods)
         found["n_planned"] = planned[methods].to_numpy()
         found["coverage"] = found["n_clips"] / found["n_planned"]
@@ -254,6 +254,9 @@ class Cell(NamedTuple):
     sentences : Series or None
         By clip; None where the score rows have no column ``sentence``, or lack some: then speakers are the only
         clusters.
+    left_out: DataFrame of bool or None
+        Like `table`: scores that others may be compared with, but that are not in their method's own mean and
+        differences (`analysis.shared_clips`); None where there are none.
     """
 
     names: dict[str, Any]
@@ -261,6 +264,28 @@ class Cell(NamedTuple):
     table: pd.DataFrame
     speakers: pd.Series
     sentences: pd.Series | None = None
+    left_out: pd.DataFrame | None = None
+
+    @property
+    def own_table(self) -> pd.DataFrame:
+        """`table` without the scores that are left out."""
+        return self.table if self.left_out is None else self.table.mask(self.left_out)
+
+    @property
+    def own_rows(self) -> pd.DataFrame:
+        """`rows` without those that are left out."""
+        if self.left_out is None:
+            return self.rows
+        out = self.left_out.stack()
+        keys = [*_REPLICATE, "method"]
+        gone = out.index[out].set_names(keys).to_frame(index=False).astype({"clip": str, "method": str})
+        here = self.rows[keys].astype({"clip": str, "method": str})
+        return self.rows[~pd.MultiIndex.from_frame(here).isin(pd.MultiIndex.from_frame(gone))]
+
+    def of(self, methods: Sequence[str]) -> Cell:
+        """The same for some methods of its table."""
+        left_out = None if self.left_out is None else self.left_out[list(methods)]
+        return self._replace(table=self.table[list(methods)], left_out=left_out)
 
 
 def compact(scores: pd.DataFrame) -> pd.DataFrame:
@@ -268,7 +293,7 @@ def compact(scores: pd.DataFrame) -> pd.DataFrame:
 
     Categories are in alphabetical order, so that groups come in the same order as those of words.
     """
-    used = [*CELL, "method", *_REPLICATE, "repeat", *_OF_CLIP, "status", "reason", "value", "model_calls"]
+    used = [*CELL, "method", *_REPLICATE, "repeat", *_OF_CLIP, "status", "reason", "value", "model_calls", "runs"]
     columns = {name: scores[name] for name in used if name in scores}
     numeric = pd.api.types.is_numeric_dtype
     return pd.DataFrame({n: c if numeric(c) else c.astype("category") for n, c in columns.items()})

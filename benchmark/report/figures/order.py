@@ -43,11 +43,11 @@ def orders(scores: pd.DataFrame) -> pd.DataFrame:
         them, best first. Misses count as the worst score (`analysis.abstention`). Maps made elsewhere are left out of
         metrics that knowing the clip can win (`analysis.external_ranks`).
     """
-    return orders_of(found.cell for found in completed(cells(unique_scores(scores))))
+    return orders_of(found.shared().cell for found in completed(cells(unique_scores(scores))))
 
 
 def orders_of(laid_out: Iterable[Cell]) -> pd.DataFrame:
-    """`orders` for cells that are laid out already, with misses filled in."""
+    """`orders` for cells that are laid out already, with misses filled in and shared clips alone."""
     laid_out = [_own_methods(cell) for cell in laid_out if is_ranked(cell.names["metric"])]
     rows = []
     for family in dict.fromkeys(cell.names["family"] for cell in laid_out):

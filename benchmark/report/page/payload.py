@@ -193,7 +193,7 @@ def order_diagrams(found: Sequence[CompletedCell], settings: Sequence[Setting]) 
         ``setting`` (its number, -1 for all together), ``family``, ``cells``, ``critical``, ``methods`` with
         ``ranks``, best first, and ``joined``: number of the last method that each cannot be told apart from.
     """
-    cells = [each.cell for each in found]
+    cells = [each.shared().cell for each in found]
     places = [tuple(str(cell.names[name]) for name in PLACE) for cell in cells]
     parts = [
         (i, [cell for cell, place in zip(cells, places, strict=True) if place == tuple(setting)])

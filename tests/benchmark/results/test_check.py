@@ -146,3 +146,17 @@ def test_a_run_is_no_record_and_a_damaged_piece_is_named(results: Path, piece: P
     assert "record" in failed(check_results(results))
     (piece / "run.json").write_text("{")
     assert "readable" in failed(check_results(results))
+
+
+def test_validate_and_status_of_a_folder_end_with_one_line_for_all(results: Path, piece: Path, capsys):
+    assert main(["validate", str(results), "--data-root", str(results / "none")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 piece, all pass"
+    assert main(["status", str(results)]) == 0
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{piece}: done; 1 of 1 shards; scores: ") and last.startswith("1 runs, 1 done; scores: ")
+    assert main(["status", str(results), "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["runs"]
+    assert told["run"] == str(piece) and told["rows"]["failed"] == 0
+    (piece / "clips.csv").write_text("corpus,clip,sentence,sex\nemodb,nobody,a,female\n")
+    assert main(["validate", str(results), "--data-root", str(results / "none")]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "1 of 1 piece fail"
