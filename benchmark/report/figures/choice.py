@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from ....errors import InputError
 from ....methods.records import METHODS, baselines
-from ...analysis.shown_names import recogniser_title, title_parts
 
 
 class Choice(NamedTuple):
@@ -46,6 +45,8 @@ def one_of(flag: str, wanted: str, known: Iterable[str]) -> str:
     InputError
         If it is not known.
     """
+    from ...analysis.shown_names import title_parts  # numpy with it, and figures are listed without
+
     names = list(dict.fromkeys(known))
     if not wanted:
         return names[0]
@@ -63,6 +64,8 @@ def short_name(recogniser: str, corpus: str = "") -> str:
     >>> short_name("hf:models/whisper-tiny-en (emodb)", "emodb"), short_name("cnn (emodb)", "ravdess")
     ('whisper-tiny-en', 'cnn (emodb)')
     """
+    from ...analysis.shown_names import recogniser_title, title_parts
+
     name, trained_on = title_parts(recogniser)
     name = name.rpartition(":")[2].rstrip("/").rpartition("/")[2] or name
     return recogniser_title(name, trained_on, corpus)

@@ -50,6 +50,7 @@ NO_ESTIMATES = re.compile(
     r"(.*_)?(low|high)|rank|se|t|df|p|p_holm|effect|superiority|chance|coverage|strength|direction|threshold|model_calls"
     r"|(n_|fill_|difference_|diff_energy_)?(ok|failed|skipped|planned|clips|speakers|sentences|fills|explained(_a|_b)?)"
     r"|n_misses|n_models|p_bar|p_setting|n_tests|repeats_[ab]|counted|n_groups|n_methods|n_retrainings|w|w_random|opposed"
+    r"|shared_(mean|clips)"  # what ranks rest on; the estimate is ``mean``
 )
 MAIN = ("mean", "value", "estimate", "difference")  # may own the columns ``low`` and ``high``
 
