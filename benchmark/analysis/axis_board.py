@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ...methods.records import baselines
+from ...metrics.records import METRICS
 from .axis_rows import AxisTables
 from .band_table import crossed, kinds, made_speech
 from .corpora_score import corpora_score
@@ -41,12 +42,21 @@ BAR_METRIC = "abpc"  # whose bar a method must pass to be ranked by robustness
 EXPLAINED = ["corpus", "clip", "target"]  # what names an explanation of a kind of recogniser
 
 
-def passed_bar(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
-    """Methods that pass the bar on abpc, clean, under the first fill, by corpus and recogniser that have it."""
+def passed_bar(scores: pd.DataFrame, board: pd.DataFrame | None = None) -> dict[tuple[str, str], set[str]]:
+    """Methods that pass the bar on abpc, clean, under the first fill, by corpus and recogniser that have it.
+
+    Parameters
+    ----------
+    scores : DataFrame
+    board : DataFrame, optional
+        Their `leaderboard`; where it is not given, that of the bar's family, over which p is corrected.
+    """
     chosen = scores[(scores["metric"] == BAR_METRIC) & (scores["condition"] == "clean")]
     if chosen.empty:
         return {}
-    board = leaderboard(chosen)
+    if board is None:
+        board = leaderboard(scores[scores["family"] == METRICS.get(BAR_METRIC).family])
+    board = board[(board["metric"] == BAR_METRIC) & (board["condition"] == "clean")]
     first = chosen.groupby(["corpus", "model"], observed=True)["fill"].first()
     found: dict[tuple[str, str], set[str]] = {}
     for row in board.to_dict("records"):
@@ -100,9 +110,14 @@ def axis_board(
         told["note"] = _noted(row["note"], told, int(all_own.get(place, 0)), int(sharing[place[:-1]]), "comparisons")
         found.append(told)
     found += _corpora(tables.bands)
-    board = pd.DataFrame(found, columns=COLUMNS)
+    return ranked_axes(pd.DataFrame(found, columns=COLUMNS), passed or {})
+
+
+def ranked_axes(board: pd.DataFrame, passed: Mapping[tuple[str, str], Iterable[str]]) -> pd.DataFrame:
+    """Columns ``passes`` and ``rank`` of an `axis_board`, by the methods that passed; the others are as they were."""
+    board = board.copy()
     names = zip(board["corpus"], board["model"], board["method"], strict=True)
-    board["passes"] = [method in set((passed or {}).get((corpus, model), ())) for corpus, model, method in names]
+    board["passes"] = [method in set(passed.get((corpus, model), ())) for corpus, model, method in names]
     scored = board["score"].where(board["passes"] & board["shared"].eq(True))
     groups = [board[name] for name in PLACE[:-1]]
     enough = scored.groupby(groups).transform("count") > 1

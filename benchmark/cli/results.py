@@ -29,7 +29,7 @@ def leaderboard(arguments: Namespace) -> int:
     conventions = [table for store in stores for table in read_conventions(store.path / "report")]
     refuse_links(arguments.out, ["figures", ASSETS])
     with Bars() as bars:
-        robust, missing = robustness_of(stores, scores, bars)
+        robust, missing = robustness_of(stores, bars)
     print_notes(missing)
     source = Source(stores, arguments.data_root, arguments.clips)
     with writing(arguments.out, resumable=False):

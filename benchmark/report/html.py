@@ -54,7 +54,7 @@ from .group_text import (
 from .leaks import leak_notes
 from .origin import origin_facts, plain, recogniser_row, recognition, warnings
 from .page.write import PageParts, Source, write_page
-from .robustness import NOTHING, Robustness
+from .robustness import NOTHING, Robustness, ranked
 from .run_facts import run_facts
 from .tables import (
     ARROWS,
@@ -159,6 +159,7 @@ def write_board(
     board = leaderboard(scores, fills=fills, found=found, trainings=trainings)
     drawn = None if pool is None else pool.submit(draw_report_figures, board, out / "figures")
     views, agreement = views_of(found), agreement_of(found)
+    robust = ranked(robust, scores, board)
     axes = robust.axes
     laid_out = list(tables(board))
     write_leaderboard(board, out, axes_markdown(axes) + groups_markdown(board, views, agreement), laid_out)

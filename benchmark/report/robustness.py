@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...errors import InputError
 from ...progress import Progress
-from ..analysis.axis_board import COLUMNS, axis_board, axis_clips, passed_bar
+from ..analysis.axis_board import COLUMNS, axis_board, axis_clips, passed_bar, ranked_axes
 from ..analysis.axis_rows import axis_tables
 from ..analysis.robustness import ROWS, pooled
 from ..analysis.stored_maps import found_maps
@@ -43,18 +43,19 @@ class Robustness(NamedTuple):
 NOTHING = Robustness(pd.DataFrame(columns=COLUMNS), pd.DataFrame(columns=ROWS), pd.DataFrame())
 
 
-def robustness_of(
-    stores: Sequence[Store], scores: pd.DataFrame, progress: Progress | None = None
-) -> tuple[Robustness, list[str]]:
-    """Robustness of the explanations of runs, and notes on what is missing.
+def ranked(robust: Robustness, scores: pd.DataFrame, board: pd.DataFrame) -> Robustness:
+    """Robustness with marks and ranks by the bar of a board, the `leaderboard` of the scores."""
+    return robust._replace(axes=ranked_axes(robust.axes, passed_bar(scores, board)))
+
+
+def robustness_of(stores: Sequence[Store], progress: Progress | None = None) -> tuple[Robustness, list[str]]:
+    """Robustness of the explanations of runs, not `ranked` yet, and notes on what is missing.
 
     Where a run holds `FILE`, strength curves are drawn from it, since it may be of more runs, or another measure.
 
     Parameters
     ----------
     stores : sequence of Store
-    scores : DataFrame
-        Their score rows.
     progress : callable, optional
 
     Raises
@@ -72,8 +73,7 @@ def robustness_of(
     if tables.rows.empty and tables.bands.empty:
         return NOTHING._replace(strength=curves), []
     clips = axis_clips(tables.rows)
-    axes = axis_board(tables, passed_bar(scores))
-    return Robustness(axes, clips, curves if written else pooled(clips)), []
+    return Robustness(axis_board(tables), clips, curves if written else pooled(clips)), []
 
 
 def read_table(file: Path) -> pd.DataFrame:

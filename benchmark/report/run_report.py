@@ -68,7 +68,7 @@ def write_run_report(
         (scores["family"] == "plausibility") & (scores["status"] == "ok") & (scores["condition"] == "clean")
     ).any()
     cues = plausibility_table(store, progress=progress, measured=False) if plausible else None
-    robust, notes = robustness_of([store], scores, progress)
+    robust, notes = robustness_of([store], progress)
     board, page = write_board(
         scores, [info], folder, cues, notes, conventions, robust=robust, source=Source([store], data_root)
     )

@@ -27,7 +27,7 @@ from ..analysis.strength_curves import curve_areas
 from ..report.catalogue import FIGURES, draw_figure
 from ..report.figures.margins import draw_margins
 from ..report.html import write_board
-from ..report.robustness import robustness_of
+from ..report.robustness import ranked, robustness_of
 from ..storage.bounds import MAX_FILE_BYTES
 from ..storage.files import read_bytes, write_atomically, writing
 from ..storage.result_tree import pieces
@@ -108,7 +108,7 @@ def build_results(
         claims = pool.submit(claim_tables, paths) if pool else None
         drawn = pool.submit(draw_figures, paths, out / "figures") if pool else None
         found = completed_cells(scores)
-        robust, missing = robustness_of(stores, scores, progress)
+        robust, missing = robustness_of(stores, progress)
         board, page = write_board(
             scores, infos, out / BOARD, notes=[*notes, *missing], robust=robust, found=found, pool=pool,
             trainings=recorded_trainings(stores),
@@ -120,7 +120,8 @@ def build_results(
         of_core = [each for each in clean if str(each.cell.names["metric"]) in core]
         by_class, pairs = class_metrics(of_core)
         tables = {
-            "records": record_table(stores, root), "headline": top, "axes": robust.axes, "ranks": rank_table(beside),
+            "records": record_table(stores, root), "headline": top, "ranks": rank_table(beside),
+            "axes": ranked(robust, scores, board).axes,
             "agreement": agreement(headline(beside), agreement_of(of_core)),
             "metrics_by_class": by_class, "metric_pairs": pairs,
             "recognisers": recognition_table(scores, infos), "curves": curve_areas(robust.clips),

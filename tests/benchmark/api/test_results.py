@@ -55,7 +55,7 @@ def test_board_is_that_of_the_command(opened: serxai.Run, folder: Path, tmp_path
 
 
 def test_pairs_are_those_of_the_command(opened: serxai.Run, folder: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["compare", str(folder), "--metric", "abpc", "--json"]) == 0
+    assert main(["compare", str(folder), "--metric", "abpc", "--all-pairs", "--json"]) == 0
     pairs = json.loads(capsys.readouterr().out)
     table = opened.compare(metric="abpc")
     assert [[row["method_a"], row["method_b"], row["finding"]] for row in pairs] == table[

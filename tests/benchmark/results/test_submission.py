@@ -78,7 +78,8 @@ def test_the_documented_command_is_that_of_the_committed_piece():
     """Same clips, metrics, conditions and candidates for fills: else methods are not compared on the same things."""
     arguments = build_parser().parse_args(documented()[0])
     flags = {"corpora": arguments.corpus, "methods": arguments.method, "models": arguments.model}
-    config = load_config(preset=arguments.preset, **{name: given for name, given in flags.items() if given})
+    given = {name: value for name, value in flags.items() if value}
+    config = load_config(preset=arguments.preset, repeats=arguments.repeats, **given)
     assert arguments.metric == arguments.condition == arguments.fill == arguments.emotion == []
     assert arguments.limit is None and {"random", "energy"} < set(config.methods)
     committed = read_run_info(RESULTS / COMMITTED)["config"]
