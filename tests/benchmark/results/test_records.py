@@ -81,7 +81,7 @@ def test_two_pieces_of_one_recogniser_count_a_comparison_once(results: Path, run
 def test_a_run_beside_is_compared_and_gets_no_record(run_folder: Path, data: Path, tmp_path: Path):
     config = load_config(
         corpora=["emodb"], trained_on="emodb", emotions=["anger", "happiness"], conditions=["clean"],
-        methods=["random", "energy", "emolime"], metrics=["gini"], fills=["attenuate"], limit=4,
+        methods=["random", "energy", "emolime"], metrics=["gini"], fills=["spectral-mean"], limit=4,
     )  # fmt: skip
     other = run(config, tmp_path / "other", Execution(data_root=data)).path
     (added,) = add_runs([Store(run_folder)], tmp_path / "results", cues=False, beside=[Store(other)])
