@@ -24,10 +24,10 @@ import numpy as np
 import pandas as pd
 
 from ...methods.records import METHODS, baselines
-from ...models.scores import score
 from ..stats.cluster_variance import MIN_SPEAKERS
 from .band_table import crossed, kind_titles, made_speech
 from .recogniser_titles import recogniser_titles
+from .recognition import explained_score
 from .shown_names import plain_name
 
 COUNTED = "counted"
@@ -107,9 +107,7 @@ def recognition_of(*tables: pd.DataFrame) -> Heard:
 
 
 def _recognition(part: pd.DataFrame) -> Recognition:
-    classes = sorted({*part["emotion"], *part["predicted"]})
-    true, predicted = (np.array([classes.index(name) for name in part[c]]) for c in ("emotion", "predicted"))
-    found = score(true, predicted, part["speaker"].to_numpy(dtype=str), len(classes))
+    found = explained_score(part)
     low, high = found["uar_interval"] if found["speakers"] >= MIN_SPEAKERS else (np.nan, np.nan)
     return Recognition(float(found["uar"]), low, high, part["emotion"].nunique())
 

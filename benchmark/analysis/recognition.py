@@ -94,17 +94,30 @@ def _of_explained(scores: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) 
     for names, part in clean.groupby(["corpus", "model", "trained_on"], sort=True, observed=True):
         corpus, model, trained_on = map(str, names)
         clips = part.drop_duplicates("clip")
-        classes = sorted({*clips["emotion"].astype(str), *clips["predicted"].astype(str)})
-        true, predicted = (
-            np.array([classes.index(str(name)) for name in clips[column]]) for column in ("emotion", "predicted")
-        )
+        measured = explained_score(clips)
         card = cards.get(f"{model} trained on {trained_on}", {})
         seen = set(part["seen_in_training"].astype(str))
         yield {
             "source": EXPLAINED, "corpus": corpus, "model": model, "trained_on": trained_on,
-            "n_classes": len(card.get("classes", ())) or len(classes), "n_folds": None, "speakers_shared": None,
+            "n_classes": len(card.get("classes", ())) or measured["classes"], "n_folds": None, "speakers_shared": None,
             "folds": _heard(corpus, trained_on, seen),
-        } | _measured(score(true, predicted, clips["speaker"].to_numpy(dtype=str), len(classes)))  # fmt: skip
+        } | _measured(measured)  # fmt: skip
+
+
+def explained_score(clips: pd.DataFrame) -> dict[str, Any]:
+    """`models.scores.score` of explained clips, speakers as clusters, with the number of ``classes``.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        Columns ``emotion``, ``predicted`` and ``speaker``, a row for each clip.
+    """
+    classes = sorted({*clips["emotion"].astype(str), *clips["predicted"].astype(str)})
+    true, predicted = (
+        np.array([classes.index(str(name)) for name in clips[column]]) for column in ("emotion", "predicted")
+    )
+    found = score(true, predicted, clips["speaker"].to_numpy(dtype=str), len(classes))
+    return dict(found) | {"classes": len(classes)}
 
 
 def _heard(corpus: str, trained_on: str, seen: set[str]) -> str:

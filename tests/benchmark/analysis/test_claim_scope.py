@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import recall_score
 
-from serxai.benchmark.analysis import corpus_axis
 from serxai.benchmark.analysis.band_table import BANDS
 from serxai.benchmark.analysis.band_table import COLUMNS as BAND_COLUMNS
 from serxai.benchmark.analysis.beyond_saliency_claims import CLAIM_1 as CUES_EXPECTED
@@ -87,15 +86,6 @@ def bands(*args, seed: int = 0, **more) -> pd.DataFrame:
 
 def joined(*parts: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
-
-
-@pytest.fixture
-def _few_draws(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(corpus_axis, "SPLITS", 4)
-    monkeypatch.setattr(corpus_axis, "PERMUTATIONS", 20)
-    corpus_axis._halves.cache_clear()
-    yield
-    corpus_axis._halves.cache_clear()
 
 
 def counts_of(found: list[Finding], claim: str, method: str) -> pd.Series:
@@ -216,7 +206,7 @@ def test_windows_that_ask_no_recogniser_are_counted_once_a_corpus():
     assert "energy in 2 corpora: 2 supported" in short and "occlusion in 3 settings: 3 supported" in short
 
 
-@pytest.mark.usefixtures("_few_draws")
+@pytest.mark.usefixtures("few_draws")
 def test_a_method_that_asks_no_recogniser_gains_no_support():
     """Maps that are the same for both recognisers, and corpora that differ: the first claim cannot but hold."""
     parts = [bands(c, m) for c in ("emodb", "ravdess") for m in ("cnn", "embedding")]
@@ -236,7 +226,7 @@ def test_a_method_that_asks_no_recogniser_gains_no_support():
     assert counts_of(found, "EmoLIME 1", "emolime")["supported"] == 1
 
 
-@pytest.mark.usefixtures("_few_draws")
+@pytest.mark.usefixtures("few_draws")
 def test_a_recogniser_at_chance_does_not_decide_the_first_claim():
     parts = [bands(c, m) for c in ("emodb", "ravdess") for m in ("cnn", "embedding")]
     deaf = bands("ravdess", "opensmile-svc", right=0).assign(**dict.fromkeys(BANDS, 0.0))

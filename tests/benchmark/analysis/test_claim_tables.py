@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from serxai.audio import scoring_grid
-from serxai.benchmark.analysis import corpus_axis
 from serxai.benchmark.analysis.axis_rows import axis_tables
 from serxai.benchmark.analysis.band_table import BANDS
 from serxai.benchmark.analysis.band_table import COLUMNS as BAND_COLUMNS
@@ -36,6 +35,8 @@ from serxai.datasets.corpora import load_corpus
 from serxai.keys import digest, rng
 from serxai.methods.attribution import Attribution
 from serxai.metrics.similarity import band_profile
+
+pytestmark = pytest.mark.usefixtures("few_draws")
 
 DURATION_S = 1.6
 METHODS = ("saliency", "energy", "random")
@@ -82,16 +83,6 @@ def stores(tmp_path_factory, make_scores: Callable, make_run: Callable) -> list[
         for corpus in ("emodb", "ravdess", "nemo")
         for model in ("cnn", "embedding")
     ]
-
-
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch) -> Iterator[None]:
-    """What is tested here does not depend on how many splits and permutations are drawn."""
-    monkeypatch.setattr(corpus_axis, "SPLITS", 4)
-    monkeypatch.setattr(corpus_axis.label_permutation, "__defaults__", (0, 20))
-    corpus_axis._halves.cache_clear()
-    yield
-    corpus_axis._halves.cache_clear()
 
 
 @pytest.fixture

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from serxai.benchmark.analysis import corpus_axis
 from serxai.benchmark.analysis.band_table import BANDS, COLUMNS
 from serxai.benchmark.analysis.claims import across_models_and_corpora, deciding_explanations
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 NUMBERS = ["estimate", "low", "high", "p", "n_clips", "n_speakers", "verdict"]
-
-
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(corpus_axis, "SPLITS", 4)
-    monkeypatch.setattr(corpus_axis, "PERMUTATIONS", 20)
-    corpus_axis._halves.cache_clear()
-    yield
-    corpus_axis._halves.cache_clear()
 
 
 def bands(corpus: str, model: str, speakers: int = 8, trained_on: str = "", seed: int = 0) -> pd.DataFrame:

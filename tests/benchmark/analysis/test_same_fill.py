@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from serxai.audio import scoring_grid
-from serxai.benchmark.analysis import corpus_axis
 from serxai.benchmark.analysis.axis_rows import axis_tables
 from serxai.benchmark.analysis.band_table import AGAINST, BANDS
 from serxai.benchmark.analysis.band_table import COLUMNS as BAND_COLUMNS
@@ -142,15 +141,6 @@ def bands(corpus: str, model: str, fill: str) -> pd.DataFrame:
         for e, profile in of_fill.items()
     ]  # fmt: skip
     return pd.DataFrame(rows)
-
-
-@pytest.fixture
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(corpus_axis, "SPLITS", 4)
-    monkeypatch.setattr(corpus_axis, "PERMUTATIONS", 20)
-    corpus_axis._halves.cache_clear()
-    yield
-    corpus_axis._halves.cache_clear()
 
 
 @pytest.mark.usefixtures("few_draws")
